@@ -1,0 +1,221 @@
+package snap
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Engine is a program that runs containers, or that ran them.
+type Engine struct {
+	Name      string `json:"name"`               // "docker", "podman", "containerd", "cni", "named", "self"
+	Version   string `json:"version,omitempty"`  // "20.10.24"
+	API       string `json:"api,omitempty"`      // negotiated API version
+	Endpoint  string `json:"endpoint,omitempty"` // unix:///run/docker.sock
+	Reachable bool   `json:"reachable"`
+	// Offline says that the engine did not answer and that its containers were
+	// read from its files and from the kernel.
+	Offline bool `json:"offline,omitempty"`
+	// Why it did not answer, in plain words; "" when Reachable.
+	Error string `json:"error,omitempty"`
+	PID   int    `json:"pid,omitempty"` // of its daemon, 0 unknown or none
+	// Remote says that the endpoint is another machine: its containers are not
+	// in this kernel.
+	Remote bool `json:"remote,omitempty"`
+	// Rules is how it writes firewall rules: "docker-20" (iptables, one chain
+	// set per bridge in FORWARD), "docker-28" (iptables with DOCKER-FORWARD),
+	// "docker-nft" (tables docker-bridges), "netavark-nft", "netavark-iptables",
+	// "none" (told not to), "" unknown.
+	Rules         string         `json:"rules,omitempty"`
+	IPTables      bool           `json:"iptables"`      // may write rules
+	IP6Tables     bool           `json:"ip6tables"`     //
+	IPForward     bool           `json:"ipForward"`     // sets the sysctl
+	UserlandProxy bool           `json:"userlandProxy"` //
+	LiveRestore   bool           `json:"liveRestore"`
+	Rootless      bool           `json:"rootless,omitempty"`
+	DataRoot      string         `json:"dataRoot,omitempty"`
+	ExecRoot      string         `json:"execRoot,omitempty"`
+	ConfigFile    string         `json:"configFile,omitempty"`
+	DNS           []string       `json:"dns,omitempty"`   // the daemon's own dns option
+	Pools         []netip.Prefix `json:"pools,omitempty"` // default-address-pools, zero: the built-in ones
+	PoolSizes     []int          `json:"poolSizes,omitempty"`
+	Warnings      []string       `json:"warnings,omitempty"` // as the engine itself prints them
+	SwarmActive   bool           `json:"swarmActive,omitempty"`
+}
+
+// Container is one container of any engine. For plain namespaces the engine is
+// "named" or "pid", and most fields are empty.
+type Container struct {
+	// Ref is "engine:name", unique in the snapshot; what Netns.Containers and
+	// findings use.
+	Ref           string    `json:"ref"`
+	Engine        string    `json:"engine"`
+	ID            string    `json:"id"`
+	Name          string    `json:"name"`
+	Image         string    `json:"image,omitempty"`
+	State         string    `json:"state"` // "running", "paused", "restarting", "exited", "created", "dead", "vanished"
+	ExitCode      int       `json:"exitCode,omitempty"`
+	OOMKilled     bool      `json:"oomKilled,omitempty"`
+	Error         string    `json:"error,omitempty"` // as the engine says why it did not start
+	Restarts      int       `json:"restarts,omitempty"`
+	RestartPolicy string    `json:"restartPolicy,omitempty"`
+	Started       time.Time `json:"started,omitzero"`
+	Finished      time.Time `json:"finished,omitzero"`
+	Health        string    `json:"health,omitempty"` // "healthy", "unhealthy", "starting", "" none
+	PID           int       `json:"pid,omitempty"`
+	Process       *Process  `json:"process,omitempty"` // its first process; State "T" is a stopped one
+	Netns         string    `json:"netns,omitempty"`   // Netns.ID; "" when it has none (not running)
+	SandboxKey    string    `json:"sandboxKey,omitempty"`
+	// NetworkMode is "bridge", "host", "none", "container:ID", or a network's name.
+	NetworkMode string      `json:"networkMode"`
+	Hostname    string      `json:"hostname,omitempty"`
+	Endpoints   []Endpoint  `json:"endpoints"`
+	Ports       []Port      `json:"ports"`             // published
+	Exposed     []PortProto `json:"exposed,omitempty"` // EXPOSE or --expose, published or not
+	DNS         []string    `json:"dns,omitempty"`
+	DNSSearch   []string    `json:"dnsSearch,omitempty"`
+	DNSOptions  []string    `json:"dnsOptions,omitempty"`
+	ExtraHosts  []string    `json:"extraHosts,omitempty"`
+	Links       []string    `json:"links,omitempty"`
+	// Engine's own copies of the name service files, outside the container.
+	ResolvConfPath string            `json:"resolvConfPath,omitempty"`
+	HostsPath      string            `json:"hostsPath,omitempty"`
+	HostnamePath   string            `json:"hostnamePath,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	// Sysctls given at start ("net.ipv4.ip_forward").
+	Sysctls    map[string]string `json:"sysctls,omitempty"`
+	Privileged bool              `json:"privileged,omitempty"`
+	CapAdd     []string          `json:"capAdd,omitempty"`
+	Service    string            `json:"service,omitempty"` // compose or swarm service
+	Project    string            `json:"project,omitempty"` // compose project
+}
+
+// Running says whether it has processes (a paused one has, too).
+func (c *Container) Running() bool { return c.State == "running" || c.State == "paused" }
+
+// Endpoint is a container's place on one network.
+type Endpoint struct {
+	Network   string       `json:"network"`   // the network's name
+	NetworkID string       `json:"networkId"` //
+	ID        string       `json:"id,omitempty"`
+	IPv4      netip.Prefix `json:"ipv4,omitzero"` // as the engine gave it out; zero when not running
+	IPv6      netip.Prefix `json:"ipv6,omitzero"`
+	Gateway4  netip.Addr   `json:"gateway4,omitzero"`
+	Gateway6  netip.Addr   `json:"gateway6,omitzero"`
+	MAC       string       `json:"mac,omitempty"`
+	Aliases   []string     `json:"aliases,omitempty"`  // as given by the user
+	DNSNames  []string     `json:"dnsNames,omitempty"` // what the resolver answers to, where the engine says
+	// StaticIPv4 is the address the user asked for (--ip), zero when none.
+	StaticIPv4 netip.Addr `json:"staticIpv4,omitzero"`
+	StaticIPv6 netip.Addr `json:"staticIpv6,omitzero"`
+	// Link is the device in the container's namespace that holds it, by
+	// address; "" when none does. HostLink is its other end.
+	Link     string `json:"link,omitempty"`
+	HostLink string `json:"hostLink,omitempty"`
+}
+
+// Port is one published port.
+type Port struct {
+	Proto         Proto      `json:"proto"`
+	HostIP        netip.Addr `json:"hostIp"` // unspecified: all addresses of that family
+	HostPort      uint16     `json:"hostPort"`
+	ContainerPort uint16     `json:"containerPort"`
+}
+
+// PortProto is a port of a protocol.
+type PortProto struct {
+	Proto Proto  `json:"proto"`
+	Port  uint16 `json:"port"`
+}
+
+// Network is one network of any engine.
+type Network struct {
+	Ref      string `json:"ref"` // "engine:name", unique
+	Engine   string `json:"engine"`
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Driver   string `json:"driver"` // "bridge", "host", "null", "macvlan", "ipvlan", "overlay", plugin name
+	Scope    string `json:"scope,omitempty"`
+	Internal bool   `json:"internal,omitempty"`
+	Ingress  bool   `json:"ingress,omitempty"`
+	IPv6     bool   `json:"ipv6,omitempty"`
+	Pools    []Pool `json:"pools"`
+	// Bridge is the name of its bridge in the host's namespace, "" for drivers without.
+	Bridge     string `json:"bridge,omitempty"`
+	Parent     string `json:"parent,omitempty"` // of macvlan and ipvlan
+	Mode       string `json:"mode,omitempty"`   // of macvlan and ipvlan
+	MTU        int    `json:"mtu,omitempty"`    // as asked for; 0 default
+	ICC        bool   `json:"icc"`              // containers may talk to each other
+	Masquerade bool   `json:"masquerade"`
+	// GatewayMode4/6: "nat", "nat-unprotected", "routed", "isolated"; "" is nat.
+	GatewayMode4 string            `json:"gatewayMode4,omitempty"`
+	GatewayMode6 string            `json:"gatewayMode6,omitempty"`
+	HostBindIP   netip.Addr        `json:"hostBindIp,omitzero"`
+	Default      bool              `json:"default,omitempty"` // the engine's default bridge: no names by DNS
+	DNS          bool              `json:"dns"`               // names resolve on it
+	DNSServers   []netip.Addr      `json:"dnsServers,omitempty"`
+	VNI          uint32            `json:"vni,omitempty"`
+	Options      map[string]string `json:"options,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	Created      time.Time         `json:"created,omitzero"`
+	// File is the configuration it was read from (CNI, netavark), "" from an API.
+	File string `json:"file,omitempty"`
+}
+
+// Pool is one subnet of a network.
+type Pool struct {
+	Subnet  netip.Prefix          `json:"subnet"`
+	Range   netip.Prefix          `json:"range,omitzero"`
+	Gateway netip.Addr            `json:"gateway,omitzero"`
+	Aux     map[string]netip.Addr `json:"aux,omitempty"`
+}
+
+// Resolver is what a namespace's programs use to turn names into addresses.
+type Resolver struct {
+	// Owner is "host" or a Container.Ref or a Netns.ID.
+	Owner string `json:"owner"`
+	Netns string `json:"netns"`
+	// Source says which file was read: a path, with "engine:" before it when it
+	// is the engine's own copy and "root:" when it was read through the
+	// container's root.
+	Source      string      `json:"source"`
+	ResolvConf  ResolvConf  `json:"resolvConf"`
+	Hosts       []HostsLine `json:"hosts"`
+	HostsSource string      `json:"hostsSource,omitempty"`
+	// NSSwitch is the hosts line of nsswitch.conf, in order, actions in their
+	// brackets; nil when there is no such file (musl, or glibc's default "dns files").
+	NSSwitch []string `json:"nsswitch,omitempty"`
+	// Libc is "glibc", "musl", "" unknown, told from the loader in the image.
+	Libc string `json:"libc,omitempty"`
+	// EngineResolvConf is the engine's own idea of the file's content (its
+	// template), where it can be told: the raw text, "" unknown.
+	EngineResolvConf string `json:"engineResolvConf,omitempty"`
+}
+
+// ResolvConf is a parsed resolv.conf(5).
+type ResolvConf struct {
+	Exists        bool         `json:"exists"`
+	Raw           string       `json:"raw"`                // as read, at most 64 KiB
+	Nameservers   []netip.Addr `json:"nameservers"`        // all that are written, not just the first three
+	BadLines      []string     `json:"badLines,omitempty"` // nameserver lines that are no address
+	Search        []string     `json:"search"`             // the last search or domain line wins
+	Options       []string     `json:"options"`
+	Ndots         int          `json:"ndots"`    // 1 when not set
+	TimeoutS      int          `json:"timeoutS"` // 5 when not set
+	Attempts      int          `json:"attempts"` // 2 when not set
+	Rotate        bool         `json:"rotate,omitempty"`
+	UseVC         bool         `json:"useVc,omitempty"`
+	SingleRequest bool         `json:"singleRequest,omitempty"`
+	EDNS0         bool         `json:"edns0,omitempty"`
+	// Docker's own remarks in the file (engines from 25 on): upstream servers
+	// with the namespace they are asked from, "host(198.51.100.53)" or "198.51.100.53".
+	ExtServers []string `json:"extServers,omitempty"`
+	BasedOn    string   `json:"basedOn,omitempty"`  // "Based on host file: '…'"
+	Internal   bool     `json:"internal,omitempty"` // written by Docker for its own resolver
+}
+
+// HostsLine is one line of a hosts(5) file.
+type HostsLine struct {
+	Line  int        `json:"line"` // from 1
+	Addr  netip.Addr `json:"addr"`
+	Names []string   `json:"names"`
+}

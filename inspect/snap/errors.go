@@ -1,0 +1,70 @@
+package snap
+
+import (
+	"errors"
+)
+
+// Kinds of errors, to be tested with errors.Is.
+var (
+	ErrPermission  = errors.New("permission denied")
+	ErrNotFound    = errors.New("not found")
+	ErrUnsupported = errors.New("not supported here")
+	ErrTool        = errors.New("host program missing or too old")
+	ErrTorn        = errors.New("changed while it was read")
+	ErrTimeout     = errors.New("timed out")
+	ErrVanished    = errors.New("vanished while it was read")
+	ErrLimit       = errors.New("over the limit")
+)
+
+// Kind is the Gap.Kind of an error.
+func Kind(err error) string {
+	for _, k := range []struct {
+		err  error
+		name string
+	}{
+		{ErrPermission, "permission"},
+		{ErrNotFound, "not-found"},
+		{ErrUnsupported, "unsupported"},
+		{ErrTool, "tool"},
+		{ErrTorn, "torn"},
+		{ErrTimeout, "timeout"},
+		{ErrVanished, "vanished"},
+		{ErrLimit, "limit"},
+	} {
+		if errors.Is(err, k.err) {
+			return k.name
+		}
+	}
+	return "other"
+}
+
+// hinted carries a remedy beside an error.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// Hint attaches a remedy to err: a command or a fact, printed on a line of its
+// own. A nil err stays nil.
+func Hint(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return hinted{err, hint}
+}
+
+// HintOf is the remedy attached nearest to the surface of err, "" for none.
+func HintOf(err error) string {
+	var h hinted
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return ""
+}
+
+// GapOf turns an error into a Gap.
+func GapOf(what, netns string, err error) Gap {
+	return Gap{What: what, Netns: netns, Kind: Kind(err), Why: err.Error(), Needs: HintOf(err)}
+}

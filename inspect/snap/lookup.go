@@ -1,0 +1,154 @@
+package snap
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Ns is the namespace with that ID, nil when there is none.
+func (s *Snapshot) Ns(id string) *Netns {
+	for i := range s.Netns {
+		if s.Netns[i].ID == id {
+			return &s.Netns[i]
+		}
+	}
+	return nil
+}
+
+// HostNs is the namespace that is "the host"; nil only in a snapshot that has
+// none at all.
+func (s *Snapshot) HostNs() *Netns { return s.Ns(s.Host.Netns) }
+
+// Container is the container with that Ref, nil when there is none.
+func (s *Snapshot) Container(ref string) *Container {
+	for i := range s.Containers {
+		if s.Containers[i].Ref == ref {
+			return &s.Containers[i]
+		}
+	}
+	return nil
+}
+
+// Network is the network with that Ref, nil when there is none.
+func (s *Snapshot) Network(ref string) *Network {
+	for i := range s.Networks {
+		if s.Networks[i].Ref == ref {
+			return &s.Networks[i]
+		}
+	}
+	return nil
+}
+
+// NetworkOf is the network that an endpoint of one of an engine's containers
+// is on, nil when it is not known.
+func (s *Snapshot) NetworkOf(engine string, e *Endpoint) *Network {
+	for i := range s.Networks {
+		n := &s.Networks[i]
+		if n.Engine == engine && (e.NetworkID != "" && n.ID == e.NetworkID || e.NetworkID == "" && n.Name == e.Network) {
+			return n
+		}
+	}
+	return s.Network(engine + ":" + e.Network)
+}
+
+// Engine is the engine with that name, nil when there is none.
+func (s *Snapshot) Engine(name string) *Engine {
+	for i := range s.Engines {
+		if s.Engines[i].Name == name {
+			return &s.Engines[i]
+		}
+	}
+	return nil
+}
+
+// Resolver is the resolver of that owner, nil when it was not read.
+func (s *Snapshot) Resolver(owner string) *Resolver {
+	for i := range s.Resolvers {
+		if s.Resolvers[i].Owner == owner {
+			return &s.Resolvers[i]
+		}
+	}
+	return nil
+}
+
+// Link is the device of that name, nil when there is none.
+func (ns *Netns) Link(name string) *Link {
+	for i := range ns.Links {
+		if ns.Links[i].Name == name {
+			return &ns.Links[i]
+		}
+	}
+	return nil
+}
+
+// LinkAt is the device with that ifindex, nil when there is none.
+func (ns *Netns) LinkAt(index int) *Link {
+	if index == 0 {
+		return nil
+	}
+	for i := range ns.Links {
+		if ns.Links[i].Index == index {
+			return &ns.Links[i]
+		}
+	}
+	return nil
+}
+
+// AddrsOf are the addresses of the device with that ifindex.
+func (ns *Netns) AddrsOf(index int) []Addr {
+	var out []Addr
+	for _, a := range ns.Addrs {
+		if a.Index == index {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// HasAddr says whether a device of the namespace holds the address, and which.
+func (ns *Netns) HasAddr(ip netip.Addr) (*Link, bool) {
+	for _, a := range ns.Addrs {
+		if a.Prefix.Addr() == ip {
+			return ns.LinkAt(a.Index), true
+		}
+	}
+	return nil, false
+}
+
+// Sysctl is the value of a key with slashes; ok is false when it was not read
+// or is not there (a Gap tells which).
+func (ns *Netns) Sysctl(key string) (value string, ok bool) {
+	v, ok := ns.Sysctls[key]
+	return strings.TrimSpace(v), ok
+}
+
+// Table finds a table; nil when there is none.
+func (r *Ruleset) Table(sys System, fam Family, name string) *Table {
+	for i := range r.Tables {
+		t := &r.Tables[i]
+		if t.System == sys && t.Family == fam && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// Chain finds a chain; nil when there is none.
+func (t *Table) Chain(name string) *Chain {
+	for i := range t.Chains {
+		if t.Chains[i].Name == name {
+			return &t.Chains[i]
+		}
+	}
+	return nil
+}
+
+// Set finds a set or map; nil when there is none.
+func (t *Table) Set(name string) *Set {
+	for i := range t.Sets {
+		if t.Sets[i].Name == name {
+			return &t.Sets[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package snap
+
+import "net/netip"
+
+// Proto is a transport protocol: "tcp", "udp", "sctp", "icmp", "icmp6" and others by name.
+type Proto string
+
+// The protocols that flows use.
+const (
+	TCP    Proto = "tcp"
+	UDP    Proto = "udp"
+	SCTP   Proto = "sctp"
+	ICMP   Proto = "icmp"
+	ICMPv6 Proto = "icmp6"
+)
+
+// Number is the IP protocol number; 0 for an unknown name.
+func (p Proto) Number() uint8 {
+	switch p {
+	case TCP:
+		return 6
+	case UDP:
+		return 17
+	case SCTP:
+		return 132
+	case ICMP:
+		return 1
+	case ICMPv6:
+		return 58
+	case "udplite":
+		return 136
+	}
+	return 0
+}
+
+// Socket is a socket that can receive: listening TCP or SCTP, bound UDP.
+type Socket struct {
+	Proto  Proto          `json:"proto"`
+	Family Family         `json:"family"` // of the socket; an IPv6 one may take IPv4 too
+	Local  netip.AddrPort `json:"local"`
+	Remote netip.AddrPort `json:"remote,omitzero"` // of a connected UDP socket
+	V6Only bool           `json:"v6Only,omitempty"`
+	Device int            `json:"device,omitempty"` // SO_BINDTODEVICE, ifindex
+	UID    uint32         `json:"uid"`
+	Inode  uint64         `json:"inode"`
+	// Queue and Backlog of a listener: connections not yet accepted, and the
+	// most there may be (tcpi_unacked, tcpi_sacked of ss).
+	Queue   int `json:"queue,omitempty"`
+	Backlog int `json:"backlog,omitempty"`
+	// BPF says that a socket filter or a reuseport program is attached.
+	BPF     bool     `json:"bpf,omitempty"`
+	Process *Process `json:"process,omitempty"` // nil: not found
+}
+
+// Process owns a socket or a container.
+type Process struct {
+	PID   int    `json:"pid"`
+	Name  string `json:"name"`            // comm
+	State string `json:"state,omitempty"` // "R", "S", "T" stopped, "Z", "D"
+	// Args is its command line, at most 4 KiB; redacted bundles leave it out,
+	// save docker-proxy's.
+	Args []string `json:"args,omitempty"`
+	// Netns is the Netns.ID it lives in, which may differ from the socket's
+	// (dockerd's resolver sockets sit in the containers).
+	Netns string `json:"netns,omitempty"`
+}
+
+// SocketCount counts connections to one destination.
+type SocketCount struct {
+	Remote netip.AddrPort `json:"remote"`
+	Count  int            `json:"count"`
+}
+
+// Conn is one conntrack entry.
+type Conn struct {
+	Family Family `json:"family"`
+	Proto  uint8  `json:"proto"`
+	Orig   Tuple  `json:"orig"`
+	Reply  Tuple  `json:"reply"`
+	// Status bits by name: "expected", "seen-reply", "assured", "confirmed",
+	// "snat", "dnat", "dying", "fixed-timeout", "helper", "offload".
+	Status    []string `json:"status,omitempty"`
+	TCPState  string   `json:"tcpState,omitempty"`
+	TimeoutMs int64    `json:"timeoutMs"`
+	Mark      uint32   `json:"mark,omitempty"`
+	Zone      uint16   `json:"zone,omitempty"`
+	Helper    string   `json:"helper,omitempty"`
+	ID        uint32   `json:"id,omitempty"`
+}
+
+// Tuple is one direction of a connection. For ICMP the ports hold the id in
+// Src.Port and type<<8|code in Dst.Port.
+type Tuple struct {
+	Src netip.AddrPort `json:"src"`
+	Dst netip.AddrPort `json:"dst"`
+}
+
+// IPSet is one set of ipset(8).
+type IPSet struct {
+	Name    string       `json:"name"`
+	Type    string       `json:"type"` // "hash:ip", "hash:net,port" …
+	Family  Family       `json:"family"`
+	Entries []IPSetEntry `json:"entries"`
+	// Truncated says that not all entries were read.
+	Truncated  bool `json:"truncated,omitempty"`
+	Counters   bool `json:"counters,omitempty"`
+	References int  `json:"references,omitempty"`
+}
+
+// IPSetEntry is one element of an ipset.
+type IPSetEntry struct {
+	IP      netip.Prefix `json:"ip,omitzero"`
+	IPTo    netip.Addr   `json:"ipTo,omitzero"`
+	IP2     netip.Prefix `json:"ip2,omitzero"`
+	Proto   uint8        `json:"proto,omitempty"`
+	Port    uint16       `json:"port,omitempty"`
+	PortTo  uint16       `json:"portTo,omitempty"`
+	Iface   string       `json:"iface,omitempty"`
+	MAC     string       `json:"mac,omitempty"`
+	Mark    uint32       `json:"mark,omitempty"`
+	Set     string       `json:"set,omitempty"` // member of a list:set
+	NoMatch bool         `json:"noMatch,omitempty"`
+}
+
+// IPVSService is one virtual service of IPVS.
+type IPVSService struct {
+	Family Family         `json:"family"`
+	Proto  uint8          `json:"proto,omitempty"`
+	Addr   netip.AddrPort `json:"addr,omitzero"`
+	FWMark uint32         `json:"fwmark,omitempty"`
+	Sched  string         `json:"sched"`
+	Dests  []IPVSDest     `json:"dests"`
+}
+
+// IPVSDest is a real server.
+type IPVSDest struct {
+	Addr   netip.AddrPort `json:"addr"`
+	Weight int            `json:"weight"`
+	Method string         `json:"method"` // "masq", "tunnel", "route", "local"
+}
