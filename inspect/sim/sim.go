@@ -1,0 +1,158 @@
+// Package sim follows one packet, and the answer to it, through a snapshot:
+// routes, bridges, netfilter hooks, NAT, conntrack, neighbours and sockets, in
+// the order of the kernel. It reads nothing but the value. What it can't decide
+// it calls unknown, with the reason; it never guesses.
+package sim
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Flow is the packet to follow.
+type Flow struct {
+	From string // Netns.ID of the sender; for an outside sender the namespace it enters
+	// Iif makes the packet arrive at From on this device instead of being sent
+	// there: an outside source. "" for a local sender.
+	Iif   string
+	Src   netip.Addr // zero: chosen by the route, as the kernel does
+	Dst   netip.Addr
+	Proto snap.Proto // TCP, UDP, SCTP, ICMP (also for IPv6: it becomes ICMPv6)
+	Sport uint16     // 0: an ephemeral port, taken as unknown but not special
+	Dport uint16
+	// Size is the payload in bytes beyond the transport header; 0 small.
+	Size int
+	DF   bool    // don't fragment; implied for TCP
+	UID  *uint32 // of the sending process; nil root
+	Mark uint32
+	// TTL of the first packet, 0 the namespace's default.
+	TTL uint8
+}
+
+// Verdict of a trace; see cli.md.
+type Verdict string
+
+// The verdicts.
+const (
+	Delivered Verdict = "delivered" // the answer comes back to the sender
+	Refused   Verdict = "refused"   // the destination's own stack answers RST or port unreachable
+	Dropped   Verdict = "dropped"   // everything else, a firewall's REJECT included
+	Unknown   Verdict = "unknown"
+)
+
+// Cause says what kind of thing decided, for the diagnosis.
+type Cause string
+
+// The causes.
+const (
+	CauseNone          Cause = ""
+	CauseRule          Cause = "rule"            // a firewall rule dropped or rejected
+	CausePolicy        Cause = "policy"          // a base chain's policy dropped
+	CauseNoRoute       Cause = "no-route"        // ENETUNREACH
+	CauseReject        Cause = "reject-route"    // blackhole, unreachable or prohibit route
+	CauseRejectRule    Cause = "reject-iprule"   // the same as a policy rule
+	CauseForwardingOff Cause = "forwarding-off"  //
+	CauseRPFilter      Cause = "rp-filter"       //
+	CauseMartian       Cause = "martian"         // a source or destination that must not come in here: IP_LOCAL_SOURCE, IP_LOCALNET …
+	CauseNATReroute    Cause = "nat-reroute"     // after NAT there is no way out
+	CauseLinkDown      Cause = "link-down"       // administratively down
+	CauseNoCarrier     Cause = "no-carrier"      // the other end is down or gone
+	CauseNeighFailed   Cause = "neigh-failed"    // nobody answers ARP or ND
+	CauseWrongMAC      Cause = "wrong-mac"       // a permanent neighbour entry leads nowhere
+	CauseDuplicate     Cause = "duplicate"       // two holders of one address: a race
+	CauseBridgeNoPort  Cause = "not-a-port"      // the veth is on no bridge
+	CausePortState     Cause = "port-state"      // STP state not forwarding
+	CauseIsolated      Cause = "isolated"        // both ports isolated
+	CauseHairpin       Cause = "hairpin"         // out of the port it came in by
+	CauseVlan          Cause = "vlan"            //
+	CauseBridgeFlood   Cause = "no-flood"        // unknown MAC, and the port does not flood
+	CauseMTU           Cause = "mtu"             // too big, and DF or a frame larger than the receiver takes
+	CauseNoListener    Cause = "no-listener"     // refused: nothing listens there
+	CauseNoAnswer      Cause = "no-answer"       // the stack does not answer (echo ignored, arp_ignore …)
+	CauseTC            Cause = "tc"              // a traffic-control filter or qdisc
+	CauseXDP           Cause = "xdp"             //
+	CauseTTL           Cause = "ttl"             //
+	CauseLoop          Cause = "loop"            //
+	CauseSelfSource    Cause = "no-source"       // no source address to send from
+	CauseIPv6Off       Cause = "ipv6-off"        // disable_ipv6
+	CauseOutside       Cause = "outside"         // it left what this snapshot knows
+	CauseStaleConn     Cause = "stale-conntrack" // an existing entry sends it elsewhere
+	CauseVxlan         Cause = "vxlan"           // no VTEP for the MAC, or the underlay dropped it
+	CauseConntrackFull Cause = "conntrack-full"  //
+	CauseUnread        Cause = "unread"          // a Gap decides
+	CauseModel         Cause = "not-modelled"    // this version does not know it
+)
+
+// Where is the place that decided.
+type Where struct {
+	Netns  string
+	Device string
+	// Layer: "link", "bridge", "neigh", "route", "netfilter", "socket", "conntrack", "tc", "vxlan".
+	Layer string
+	Cause Cause
+	// Reason is the kernel's name: a drop reason (NETFILTER_DROP, IP_RPFILTER,
+	// NEIGH_FAILED …) or the errno of the sender (ENETUNREACH …); "" when none applies.
+	Reason string
+	Rule   *rules.Place // with CauseRule and CausePolicy
+	Ref    snap.Ref     // the deciding line
+	Detail string       // one clause in words, with the names and numbers
+	Reply  bool         // it happened to the answer
+}
+
+// Hop is one stage of the way.
+type Hop struct {
+	Netns   string
+	Device  string
+	Stage   string // "send", "route", "neigh", "bridge br-app", "PREROUTING", "filter FORWARD", "receive", "socket" …
+	Did     string // what was done: "default via 172.30.1.1", "DNAT to 172.30.1.12:80 by nat DOCKER rule 4"
+	Verdict string // "ok", "drop", "reject", "refused", "delivered", "unknown"
+	Rule    string // the deciding rule as its own tool prints it; "" none
+	Src     netip.AddrPort
+	Dst     netip.AddrPort
+	Proto   snap.Proto
+	Because []snap.Ref
+}
+
+// Trace is the way of one flow and of the answer to it.
+type Trace struct {
+	Flow    Flow
+	Verdict Verdict
+	Where   *Where // what decided, for every verdict but Delivered
+	Forward []Hop
+	Reply   []Hop
+	// Arrived says that the request reached a socket or the stack of its
+	// destination, and where; "" when not.
+	Arrived   string         // Netns.ID
+	ArrivedAs netip.AddrPort // destination as it was on arrival, after NAT
+	Socket    *snap.Socket   // that took it; nil for ICMP and refused
+	// Proxy is the second leg when the socket belongs to docker-proxy (or the
+	// like): from the proxy to the container. The verdict counts it in.
+	Proxy *Trace
+	// LeftHost is the device by which the request left the namespaces of this
+	// host (snap.NetnsClass.Ours), "" when it stayed.
+	LeftHost  string
+	LeftNetns string
+	// IfAnswered, when the way beyond the host is not known: what would become
+	// of an answer. Verdict is then Unknown with CauseOutside, or Dropped if even
+	// an answer could not come back.
+	IfAnswered Verdict
+	// Unknown are the reasons of an unknown verdict, or of branches that did
+	// not matter.
+	Unknown []string
+	// StateDependent says that an unknown verdict is due to rates or chance only.
+	StateDependent bool
+	// Branches are the outcomes of the forks, when they differ; nil otherwise.
+	Branches []BranchOutcome
+	// NATed lists the mappings made, in order.
+	NATed []rules.NAT
+}
+
+// BranchOutcome is one side of a fork that mattered.
+type BranchOutcome struct {
+	Assumed []rules.Assumption
+	Verdict Verdict
+	Where   *Where
+	Chance  float64
+}
