@@ -29,6 +29,12 @@ type Flow struct {
 	Mark uint32
 	// TTL of the first packet, 0 the namespace's default.
 	TTL uint8
+	// StopOutside ends the walk where the packet would leave the namespaces of
+	// this host (snap.NetnsClass.Ours), even when the next one is in the
+	// snapshot: the cause is then CauseOutside, and IfAnswered says what becomes
+	// of an answer that comes in there. It is what can be known of a real
+	// host's way to the world.
+	StopOutside bool
 }
 
 // Verdict of a trace; see cli.md.
