@@ -108,6 +108,8 @@ type Set struct {
 	// Truncated says that elements beyond the limit were not kept.
 	Truncated bool   `json:"truncated,omitempty"`
 	Comment   string `json:"comment,omitempty"`
+	// UserData is NFTA_SET_USERDATA: nft keeps byte orders and typeof there.
+	UserData []byte `json:"userData,omitempty"`
 }
 
 // Element is one member of a set. For interval sets without concatenation the

@@ -105,6 +105,9 @@ type IPSet struct {
 	Truncated  bool `json:"truncated,omitempty"`
 	Counters   bool `json:"counters,omitempty"`
 	References int  `json:"references,omitempty"`
+	// Index is the number by which xt's set match and SET target refer to it;
+	// -1 when the kernel does not tell (before 4.20).
+	Index int `json:"index"`
 }
 
 // IPSetEntry is one element of an ipset.
