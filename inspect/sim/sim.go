@@ -140,6 +140,9 @@ type Trace struct {
 	// host (snap.NetnsClass.Ours), "" when it stayed.
 	LeftHost  string
 	LeftNetns string
+	// ExitSrc and ExitDst are the packet's addresses as it left there.
+	ExitSrc netip.AddrPort
+	ExitDst netip.AddrPort
 	// IfAnswered, when the way beyond the host is not known: what would become
 	// of an answer. Verdict is then Unknown with CauseOutside, or Dropped if even
 	// an answer could not come back.
