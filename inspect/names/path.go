@@ -1,0 +1,99 @@
+// Package names follows one name through a snapshot: nsswitch, hosts, the
+// search list as each libc uses it, 127.0.0.11 and what stands behind it,
+// upstream servers. It is pure; what a server answers is known only from
+// probes in the snapshot.
+package names
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Verdict of a path; see cli.md.
+type Verdict string
+
+// The verdicts.
+const (
+	Resolved Verdict = "resolved"
+	NXDomain Verdict = "nxdomain"
+	NoData   Verdict = "nodata"
+	ServFail Verdict = "servfail"
+	Refused  Verdict = "refused"
+	Timeout  Verdict = "timeout"
+	Unknown  Verdict = "unknown"
+)
+
+// Input is the question.
+type Input struct {
+	Snap      *snap.Snapshot
+	Netns     string // Netns.ID that asks
+	Container string // Container.Ref, "" for the host or a plain namespace
+	Name      string
+	Type      string // "A" when ""
+	Libc      string // "glibc", "musl", "go"; "": the resolver's own, else glibc
+	// Reach is the simulator's answer: does a question from that namespace get
+	// to that server and the answer back? nil: not known.
+	Reach func(netns string, server netip.AddrPort, proto snap.Proto) Reach
+}
+
+// Reach says whether a server can be reached.
+type Reach struct {
+	OK      bool // the model lets question and answer pass, as far as this host goes
+	Known   bool // false: not decided
+	Why     string
+	Because []snap.Ref
+}
+
+// Path is the way of the name.
+type Path struct {
+	Name       string
+	Type       string
+	From       string // Netns.ID
+	Verdict    Verdict
+	Answers    []string // addresses or record texts
+	Candidates []string // full names, in the order tried
+	Steps      []Step
+	// Problem is the first thing that keeps the name from resolving, or that
+	// makes it resolve wrongly or late; nil when there is none.
+	Problem *Problem
+	// Others are further problems, lesser ones.
+	Others []Problem
+	// Libc says what each C library (and Go) would return.
+	Libc map[string]Verdict
+	// Servers are the name servers on the way, in order.
+	Servers []Server
+}
+
+// Server is one name server on the way.
+type Server struct {
+	Addr      netip.AddrPort
+	AskedFrom string // Netns.ID that the question leaves from
+	Role      string // "resolv.conf", "embedded", "upstream", "aardvark"
+	Reach     Reach
+	Probe     *snap.Probe // the last answer seen; nil none
+}
+
+// Step is one stage.
+type Step struct {
+	Where      string // "nsswitch", "/etc/hosts", "search list", "127.0.0.11", "DNAT", "embedded resolver", "network app", "upstream 198.51.100.53"
+	Asked      string
+	Answer     string
+	Verdict    string // "ok", "fail", "skip", "unknown"
+	LeavesFrom string // Netns.ID
+	DurationMs float64
+	Because    []snap.Ref
+}
+
+// Problem is what is wrong.
+type Problem struct {
+	Kind   string // see the list in problem.go
+	Detail string // one clause with names and numbers
+	Server netip.AddrPort
+	// Container and Network are Refs of what it is about, "" when nothing.
+	Container string
+	Network   string
+	Port      uint16
+	Ref       snap.Ref
+	Because   []snap.Ref
+}

@@ -1,0 +1,25 @@
+package names
+
+// Kinds of Problem.
+const (
+	NoNameserver     = "no-nameserver"       // resolv.conf is missing, empty, or names none
+	LoopbackStub     = "loopback-stub"       // a loopback server that nobody serves in this namespace
+	LoDown           = "lo-down"             // 127.0.0.11 is behind a loopback device that is down
+	DNATMissing      = "resolver-dnat-missing"
+	DNATDeadPort     = "resolver-dnat-dead-port"
+	SocketGone       = "resolver-socket-gone" // the engine's resolver does not listen: its daemon is dead
+	EngineHung       = "engine-hung"          // it listens, but its process is stopped
+	Unreachable      = "upstream-unreachable" // the model says the way to a server is cut
+	UpstreamDead     = "upstream-dead"        // no answer to a live question
+	UpstreamRefuses  = "upstream-refuses"     // REFUSED or SERVFAIL to a live question
+	NotShared        = "not-shared-network"   // the name belongs to a container on another network
+	DefaultBridge    = "default-bridge"       // no names by DNS there
+	NotRunning       = "container-not-running"
+	NoSuchName       = "no-such-name"
+	BypassesEmbedded = "bypasses-embedded"
+	HostsOverride    = "hosts-override"
+	GoogleFallback   = "google-fallback"
+	FirstServerDead  = "first-server-dead"
+	AardvarkDead     = "aardvark-dead"
+	Port53Taken      = "port53-taken"
+)
