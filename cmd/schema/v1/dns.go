@@ -1,0 +1,91 @@
+package v1
+
+// DNSResult is the answer of dns for one name from one place.
+type DNSResult struct {
+	Head
+	// What the asking program gets.
+	Verdict string `json:"verdict" enum:"resolved,nxdomain,nodata,servfail,refused,timeout,unknown"`
+	// The name as asked.
+	Name string `json:"name"`
+	// The record type.
+	Type string `json:"type"`
+	// Who asks.
+	From Endpoint `json:"from"`
+	// What the program gets.
+	Answers List[string] `json:"answers"`
+	// The way of the question.
+	Steps List[DNSStep] `json:"steps"`
+	// Fully qualified names in the order they are tried.
+	Candidates List[string] `json:"candidates"`
+	// What each C library would return.
+	Libc LibcSet `json:"libc"`
+	// Which of them it is here; empty when unknown.
+	LibcHere string `json:"libcHere"`
+	// What breaks it; null when nothing does.
+	Problem *DNSProblem `json:"problem"`
+	// Questions that were sent, in order.
+	Sent List[Sent] `json:"sent"`
+	Tail
+}
+
+// DNSStep is one stage of a name's way.
+type DNSStep struct {
+	// The stage: nsswitch, /etc/hosts, search list, 127.0.0.11, an upstream and so on.
+	Where string `json:"where"`
+	// What was asked there.
+	Asked string `json:"asked"`
+	// What came back.
+	Answer string `json:"answer"`
+	// ok, fail, skip or unknown.
+	Verdict string `json:"verdict"`
+	// Time the live question took; 0 when none was sent.
+	DurationMs float64 `json:"durationMs"`
+	// The namespace from which the question leaves; empty when it is no question.
+	LeavesFrom string `json:"leavesFrom"`
+	// Lines of the snapshot that it rests on.
+	Because List[string] `json:"because"`
+}
+
+// LibcSet holds what each library would return.
+type LibcSet struct {
+	// The GNU C library.
+	Glibc LibcAnswer `json:"glibc"`
+	// musl, as in Alpine.
+	Musl LibcAnswer `json:"musl"`
+	// Go's own resolver.
+	Go LibcAnswer `json:"go"`
+}
+
+// LibcAnswer is what a library returns.
+type LibcAnswer struct {
+	// What a program linked with it gets; empty when it was not worked out.
+	Verdict string `json:"verdict"`
+	// The addresses or texts it gets.
+	Answers List[string] `json:"answers"`
+	// What is peculiar to it; empty when nothing is.
+	Note string `json:"note"`
+}
+
+// DNSProblem is what breaks a name.
+type DNSProblem struct {
+	// A stable word for the sort of problem.
+	Kind string `json:"kind"`
+	// The problem in one sentence.
+	Detail string `json:"detail"`
+	// The server it is about; empty when none.
+	Server string `json:"server"`
+}
+
+// DNSSetResult is the answer of dns from several places.
+type DNSSetResult struct {
+	Head
+	// The worst of the answers.
+	Verdict string `json:"verdict" enum:"resolved,nxdomain,nodata,servfail,refused,timeout,unknown"`
+	// The name as asked.
+	Name string `json:"name"`
+	// The record type.
+	Type string `json:"type"`
+	// One answer for each place.
+	Results List[DNSResult] `json:"results"`
+	Tail
+}

@@ -1,0 +1,172 @@
+package v1
+
+// TraceResult is the answer of trace for one flow.
+type TraceResult struct {
+	Head
+	// delivered: the answer comes back to the sender; refused: the destination's
+	// own stack answers RST or port unreachable; dropped: everything else;
+	// unknown: it can't be decided.
+	Verdict string `json:"verdict" enum:"delivered,refused,dropped,unknown"`
+	// The sender.
+	From Endpoint `json:"from"`
+	// The destination.
+	To Endpoint `json:"to"`
+	// tcp, udp, sctp or icmp.
+	Proto string `json:"proto"`
+	// Why it was walked: asked, gateway, egress, upstream, published and so on.
+	Why string `json:"why"`
+	// What the model says.
+	Predicted *Said `json:"predicted"`
+	// What a real packet says; null when none was sent or it proves nothing.
+	Proved *Said `json:"proved"`
+	// The place that decided; null when the flow is delivered.
+	Where *Where `json:"where"`
+	// The stages of the request.
+	Forward List[Hop] `json:"forward"`
+	// The stages of the answer.
+	Reply List[Hop] `json:"reply"`
+	// Why the verdict is unknown.
+	Unknown List[string] `json:"unknown"`
+	// Outcomes of the ways that could not be told apart.
+	Branches List[Branch] `json:"branches"`
+	// The device by which the request leaves this host; empty when it stays.
+	LeavesBy string `json:"leavesBy"`
+	// What becomes of an answer from beyond this host; empty when it does not leave.
+	IfAnswered string `json:"ifAnswered"`
+	// The way of the destination's name, when a name was given.
+	Name *NameWay `json:"name"`
+	// Packets that were sent to prove it, in order.
+	Sent List[Sent] `json:"sent"`
+	Tail
+}
+
+// Endpoint is one side of a flow.
+type Endpoint struct {
+	// As it was asked for.
+	Target string `json:"target"`
+	// The namespace; for a sender beyond this host the one that its packet enters.
+	Netns string `json:"netns"`
+	// The container, engine:name; empty when it is none.
+	Container string `json:"container"`
+	// The address; empty when it is not known.
+	Address string `json:"address"`
+	// The port; 0 when there is none.
+	Port int `json:"port"`
+	// It lies beyond this host.
+	Outside bool `json:"outside"`
+	// The device on which a packet from outside comes in; empty otherwise.
+	Device string `json:"device"`
+}
+
+// Said is one witness's verdict.
+type Said struct {
+	// The verdict.
+	Verdict string `json:"verdict" enum:"delivered,refused,dropped,unknown"`
+	// In words.
+	Detail string `json:"detail"`
+}
+
+// Where is the place that decided.
+type Where struct {
+	// The network namespace.
+	Netns string `json:"netns"`
+	// The device; empty when none is concerned.
+	Device string `json:"device"`
+	// link, bridge, neigh, route, netfilter, socket, conntrack, tc, vxlan or name.
+	Layer string `json:"layer"`
+	// nft, iptables-nft, iptables-legacy and so on; only with a rule or policy.
+	System string `json:"system,omitempty"`
+	// Address family of the table; only with a rule or policy.
+	Family string `json:"family,omitempty"`
+	// The firewall table; only with a rule or policy.
+	Table string `json:"table,omitempty"`
+	// The chain; only with a rule or policy.
+	Chain string `json:"chain,omitempty"`
+	// The kernel's handle of the rule; absent for policies and iptables-legacy.
+	Handle uint64 `json:"handle,omitempty"`
+	// Its position in the chain, from 1; absent for policies.
+	Num int `json:"num,omitempty"`
+	// The rule as its own tool prints it; the policy otherwise.
+	Rule string `json:"rule,omitempty"`
+	// The kernel's own name of the drop reason, or the sender's errno.
+	Reason string `json:"reason"`
+	// What sort of thing decided: rule, policy, no-route and so on.
+	Cause string `json:"cause"`
+	// One clause in words.
+	Detail string `json:"detail"`
+	// It happened to the answer.
+	Reply bool `json:"reply"`
+	// Where it is in a snapshot.
+	Ref string `json:"ref,omitempty"`
+}
+
+// Hop is one stage of the way.
+type Hop struct {
+	// From 1, through the request and on through the answer.
+	N int `json:"n"`
+	// The network namespace.
+	Netns string `json:"netns"`
+	// The device; empty when none is concerned.
+	Device string `json:"device"`
+	// send, route, neigh, bridge, a hook, receive, socket and so on.
+	Stage string `json:"stage"`
+	// What was done there.
+	Did string `json:"did"`
+	// ok, drop, reject, refused, delivered or unknown.
+	Verdict string `json:"verdict"`
+	// The deciding rule as its own tool prints it; empty when none decided.
+	Rule string `json:"rule"`
+	// The packet as it was there.
+	Packet Packet `json:"packet"`
+	// Lines of the snapshot that it rests on.
+	Because List[string] `json:"because"`
+}
+
+// Packet is a packet's addresses.
+type Packet struct {
+	// Source address, with the port where there is one.
+	Src string `json:"src"`
+	// Destination address, with the port where there is one.
+	Dst string `json:"dst"`
+	// tcp, udp, sctp, icmp or icmp6.
+	Proto string `json:"proto"`
+}
+
+// Branch is one way that could not be told from another.
+type Branch struct {
+	// What was taken to be so on it.
+	Assumed List[string] `json:"assumed"`
+	// What becomes of the packet on it.
+	Verdict string `json:"verdict"`
+	// What decided on it; null when it is delivered.
+	Where *Where `json:"where"`
+	// Its probability; 0 unknown.
+	Chance float64 `json:"chance"`
+}
+
+// NameWay is what became of a name in a trace.
+type NameWay struct {
+	// The name as given.
+	Name string `json:"name"`
+	// What the sender gets for it; see DNSResult.
+	Verdict string `json:"verdict"`
+	// The addresses it gets.
+	Answers List[string] `json:"answers"`
+	// Where the address that was walked to comes from: "name" when the name
+	// resolves, "container" when it was taken from the container of that name.
+	Used string `json:"used"`
+}
+
+// TraceSetResult is the answer of trace with a source alone.
+type TraceSetResult struct {
+	Head
+	// The worst of the flows.
+	Verdict string `json:"verdict" enum:"delivered,refused,dropped,unknown"`
+	// The sender.
+	From Endpoint `json:"from"`
+	// One trace for each destination.
+	Traces List[TraceResult] `json:"traces"`
+	// What its resolvers answer.
+	Names List[DNSResult] `json:"names"`
+	Tail
+}
