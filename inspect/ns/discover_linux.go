@@ -1,0 +1,146 @@
+package ns
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Discover finds every network namespace that a process, a name file, a bind
+// mount or an open descriptor leads to, each once, the host's first. Only the
+// lack of a host namespace is an error; everything else that could not be
+// looked at is a Gap.
+func Discover(ctx context.Context, o Options) ([]Found, []snap.Gap, error) {
+	var gaps []snap.Gap
+	if o.Procs == nil {
+		p, err := ScanProcs(ctx)
+		if err != nil {
+			gaps = append(gaps, snap.GapOf("processes", "", err))
+			p = &Procs{}
+		}
+		o.Procs = p
+	}
+	s := &set{byInode: map[uint64]*Found{}}
+	self, err := Self()
+	if err != nil {
+		return nil, gaps, err
+	}
+	defer self.Close()
+	host := self
+	if o.HostNS != "" {
+		if host, err = openHost(o); err != nil {
+			return nil, gaps, fmt.Errorf("host namespace %s: %w", o.HostNS, err)
+		}
+		defer host.Close()
+		s.get(host.inode).ways = append(s.get(host.inode).ways, way{kind: wayFile, path: host.path})
+	}
+	s.get(self.inode).ways = append(s.get(self.inode).ways, way{kind: wayHeld, path: "/proc/thread-self/ns/net"})
+	s.get(host.inode).Host = true
+
+	s.fromProcs(o.Procs)
+	s.fromMounts(ctx, o.Procs)
+	s.fromFiles()
+	if g, ok := refusedGap(o.Procs); ok {
+		gaps = append(gaps, g)
+	}
+	return s.list(), gaps, nil
+}
+
+// openHost opens the namespace that the user named as the host's.
+func openHost(o Options) (*Handle, error) {
+	if pid, err := strconv.Atoi(o.HostNS); err == nil {
+		return OpenPid(pid)
+	}
+	return Open(o.HostNS)
+}
+
+func (s *set) fromProcs(p *Procs) {
+	for _, x := range p.List {
+		if x.Netns == 0 {
+			continue
+		}
+		f := s.get(x.Netns)
+		if len(f.Pids) >= maxPids {
+			continue
+		}
+		f.Pids = append(f.Pids, x.PID)
+		f.ways = append(f.ways, way{kind: wayPid, path: fmt.Sprintf("/proc/%d/ns/net", x.PID), pid: x.PID, start: x.Start})
+	}
+	for inode, paths := range p.held {
+		f := s.get(inode)
+		for _, path := range paths[:1] {
+			f.ways = append(f.ways, way{kind: wayHeld, path: path})
+		}
+	}
+}
+
+// fromMounts reads the mounts of every mount namespace: dockerd may have made
+// its sandboxes in one of its own (moby daemon/libnetwork/osl).
+func (s *set) fromMounts(ctx context.Context, p *Procs) {
+	own, _ := os.Readlink("/proc/thread-self/ns/mnt")
+	ownInode, _ := nsInode(own, "mnt")
+	if b, err := os.ReadFile("/proc/thread-self/mountinfo"); err == nil {
+		for _, m := range nsMounts(b) {
+			s.mount(m.inode, "", m.path)
+		}
+	}
+	seen := map[uint64]bool{ownInode: true, 0: true}
+	for _, x := range p.List {
+		if seen[x.Mntns] || ctx.Err() != nil {
+			continue
+		}
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", x.PID))
+		if err != nil || len(b) == 0 {
+			continue // ended: the next process of the same mount namespace will do
+		}
+		seen[x.Mntns] = true
+		for _, m := range nsMounts(b) {
+			s.mount(m.inode, fmt.Sprintf("/proc/%d/root", x.PID), m.path)
+		}
+	}
+}
+
+// fromFiles looks at the known directories for names that are no mounts:
+// symlinks to /proc/PID/ns/net, as people make for ip-netns(8).
+func (s *set) fromFiles() {
+	for _, d := range named() {
+		entries, err := os.ReadDir(d)
+		if err != nil {
+			continue // no such directory
+		}
+		for _, e := range entries {
+			if e.Type()&os.ModeSymlink == 0 {
+				continue
+			}
+			path := filepath.Join(d, e.Name())
+			h, err := Open(path)
+			if err != nil {
+				continue // the name of a namespace that is gone
+			}
+			s.mount(h.inode, "", path)
+			_ = h.Close() // only its number was wanted
+		}
+	}
+}
+
+// refusedGap sums up the processes that may not be looked at.
+func refusedGap(p *Procs) (snap.Gap, bool) {
+	if len(p.Refused) == 0 {
+		return snap.Gap{}, false
+	}
+	first := p.Refused[0]
+	name := ""
+	if x := p.Get(first); x != nil {
+		name = " (" + x.Name + ")"
+	}
+	return snap.Gap{
+		What:  "namespaces of processes",
+		Kind:  snap.Kind(snap.ErrPermission),
+		Why:   fmt.Sprintf("the namespaces of %d processes may not be read, the first is pid %d%s", len(p.Refused), first, name),
+		Needs: "root with CAP_SYS_PTRACE and all capabilities of those processes",
+	}, true
+}
