@@ -1,0 +1,193 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// ICMP types of RFC 792 and RFC 4443.
+const (
+	echoRequest, echoReply   = 8, 0
+	echoRequest6, echoReply6 = 128, 129
+	echoHeader               = 8 // type, code, checksum, id, sequence
+)
+
+// ICMP sends echo requests until one is answered. With DF it measures whether
+// packets of that Size pass (see PMTU).
+func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o Options) snap.Probe {
+	r := p.begin("icmp", from, netip.AddrPortFrom(dst, 0), o)
+	end := time.Now().Add(p.timeout(o))
+	v6 := family(dst) == unix.AF_INET6
+	proto := unix.IPPROTO_ICMP
+	if v6 {
+		proto = unix.IPPROTO_ICMPV6
+	}
+	var routeErr error
+	s, err := p.socket(from, family(dst), unix.SOCK_RAW, proto, func(fd int) error {
+		if err := common(fd, v6, o); err != nil {
+			return err
+		}
+		if err := echoFilter(fd, v6); err != nil {
+			return err
+		}
+		var src netip.Addr
+		if src, routeErr = sourceFor(from, r.Dst, o); routeErr != nil {
+			return nil
+		}
+		r.Src = netip.AddrPortFrom(src, 0)
+		if o.Src.IsValid() {
+			routeErr = unix.Bind(fd, sockaddr(from, netip.AddrPortFrom(o.Src, 0)))
+		}
+		return nil
+	})
+	if err != nil {
+		return fail(r, err)
+	}
+	defer s.close()
+	if routeErr != nil {
+		return sendErr(r, routeErr)
+	}
+	e := echo{v6: v6, id: uint16(rand.IntN(1 << 16)), data: token(o.Size)} //nolint:gosec // the token is the secret
+	buf := make([]byte, 65535)
+	for tries := o.tries(); tries > 0; tries-- {
+		e.seq++
+		stop := s.until(ctx, slice(end, tries))
+		start := time.Now()
+		if err := s.sendTo(e.packet(), sockaddr(from, r.Dst)); err != nil {
+			stop()
+			if x, ok := s.takeErr(); ok && x.origin != unix.SO_EE_ORIGIN_NONE {
+				return x.verdict(r)
+			}
+			return sendErr(r, err)
+		}
+		r.Sent++
+		for {
+			n, src, x, err := s.recv(buf)
+			switch {
+			case x != nil && !e.quotedBy(x.quoted):
+				continue // another raw socket's packet
+			case x != nil:
+				stop()
+				r.Got, r.RTTMs = 1, ms(time.Since(start))
+				return x.verdict(r)
+			case err == nil && !e.answeredBy(buf[:n]):
+				continue
+			case err == nil && src.Addr() != plain(r.Dst).Addr():
+				r.Detail = "an answer came from " + src.Addr().String() + " instead"
+				continue
+			case err == nil:
+				stop()
+				r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), Answered
+				return r
+			}
+			stop()
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				return sendErr(r, err)
+			}
+			break
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return timedOut(ctx, r)
+}
+
+// echoFilter lets echo replies in and nothing else. Errors come by the error queue.
+func echoFilter(fd int, v6 bool) error {
+	if v6 {
+		return icmp6Filter(fd, echoReply6)
+	}
+	const icmpFilter = 1 // ICMP_FILTER of linux/icmp.h; a set bit blocks the type
+	m := uint32(1<<echoReply) ^ 0xffffffff
+	if err := unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, int(int32(m))); err != nil {
+		return fmt.Errorf("setting the ICMP filter: %w", err)
+	}
+	return nil
+}
+
+// icmp6Filter lets one type in (RFC 3542, section 3.2; Linux blocks set bits).
+func icmp6Filter(fd int, typ uint8) error {
+	f := unix.ICMPv6Filter{}
+	for i := range f.Data {
+		f.Data[i] = 0xffffffff
+	}
+	f.Data[typ>>5] &^= 1 << (typ & 31)
+	if err := unix.SetsockoptICMPv6Filter(fd, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &f); err != nil {
+		return fmt.Errorf("setting the ICMPv6 filter: %w", err)
+	}
+	return nil
+}
+
+// echo is one series of echo requests.
+type echo struct {
+	v6      bool
+	id, seq uint16
+	data    []byte
+}
+
+func (e echo) packet() []byte {
+	b := make([]byte, echoHeader, echoHeader+len(e.data))
+	b[0] = echoRequest
+	if e.v6 {
+		b[0] = echoRequest6 // its checksum is the kernel's (RFC 3542, section 3.1)
+	}
+	binary.BigEndian.PutUint16(b[4:], e.id)
+	binary.BigEndian.PutUint16(b[6:], e.seq)
+	b = append(b, e.data...)
+	if !e.v6 {
+		binary.BigEndian.PutUint16(b[2:], checksum(b))
+	}
+	return b
+}
+
+// answeredBy says whether a received packet answers one of the series. Raw
+// IPv4 sockets get the IP header, too.
+func (e echo) answeredBy(b []byte) bool {
+	want := uint8(echoReply6)
+	if !e.v6 {
+		want = echoReply
+		if len(b) < 20 || len(b) < int(b[0]&15)*4 {
+			return false
+		}
+		b = b[int(b[0]&15)*4:]
+	}
+	return len(b) == echoHeader+len(e.data) && b[0] == want && binary.BigEndian.Uint16(b[4:]) == e.id &&
+		bytes.Equal(b[echoHeader:], e.data)
+}
+
+// quotedBy says whether an error quotes one of the series: the ICMP header is
+// all that an error need hold (RFC 792).
+func (e echo) quotedBy(b []byte) bool {
+	want := uint8(echoRequest)
+	if e.v6 {
+		want = echoRequest6
+	}
+	return len(b) >= echoHeader && b[0] == want && binary.BigEndian.Uint16(b[4:]) == e.id
+}
+
+// checksum is the Internet checksum (RFC 1071).
+func checksum(b []byte) uint16 {
+	var sum uint32
+	for i := 0; i+1 < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	if len(b)%2 == 1 {
+		sum += uint32(b[len(b)-1]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}

@@ -1,0 +1,110 @@
+package probe
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// PathMTU is what the ladder found out about one path.
+type PathMTU struct {
+	// MTUBytes is the largest IP packet that was answered; 0 when none was.
+	MTUBytes int
+	// TooBigBytes is the smallest that was not; 0 when the largest asked passed.
+	// The two differ by one when the ladder ran to its end.
+	TooBigBytes int
+	// ToldBytes is the MTU that an ICMP error named, and By its sender; 0 when
+	// nobody told: larger packets vanish silently.
+	ToldBytes int
+	By        netip.Addr
+	Probes    []snap.Probe // all that was asked
+}
+
+// Silent says that larger packets vanish and nobody tells the sender: what
+// breaks connections that begin well.
+func (m PathMTU) Silent() bool { return m.MTUBytes > 0 && m.TooBigBytes > 0 && m.ToldBytes == 0 }
+
+// rungs are packet sizes where paths end in practice: IPv4's and IPv6's
+// minimum, tunnels (WireGuard 1420, VXLAN 1450, PPPoE 1492), Ethernet, jumbo.
+func rungs() []int { return []int{576, 1280, 1400, 1420, 1450, 1492, 1500, 8951, 9000} }
+
+// PMTU finds the largest packet that reaches dst and comes back unfragmented,
+// by echoes with DF. limit is the largest packet to try, normally the MTU of
+// the first device; 0 is 1500. The rungs of a ladder are asked all at once, then
+// the gap is closed in two or three rounds more, each of at most one timeout.
+func (p *Prober) PMTU(ctx context.Context, from *snap.Netns, dst netip.Addr, limit int, o Options) PathMTU {
+	header, least := 28, 68 // IPv4 20 and ICMP 8; RFC 791's smallest MTU
+	if dst.Is6() && !dst.Is4In6() {
+		header, least = 48, 1280 // RFC 8200, section 5
+	}
+	if limit <= 0 {
+		limit = 1500
+	}
+	o.DF = true
+	if o.Tries == 0 {
+		o.Tries = 2
+	}
+	var m PathMTU
+	ask := func(sizes []int) {
+		var qs []Question
+		for _, s := range sizes {
+			q := Question{Kind: "icmp", From: from, Dst: netip.AddrPortFrom(dst, 0), Options: o}
+			q.Size = s - header
+			qs = append(qs, q)
+		}
+		for i, r := range p.Run(ctx, qs) {
+			m.add(sizes[i], r)
+		}
+	}
+	first := []int{least, limit}
+	for _, s := range rungs() {
+		if s > least && s < limit {
+			first = append(first, s)
+		}
+	}
+	slices.Sort(first)
+	ask(slices.Compact(first))
+	for m.MTUBytes > 0 && m.TooBigBytes > m.MTUBytes+1 && ctx.Err() == nil {
+		ask(between(m.MTUBytes, m.TooBigBytes))
+	}
+	return m
+}
+
+// add counts one answer in. What answered beats what did not: a small packet
+// that was lost by chance must not look like a limit.
+func (m *PathMTU) add(size int, r snap.Probe) {
+	m.Probes = append(m.Probes, r)
+	switch {
+	case r.Outcome == Answered:
+		m.MTUBytes = max(m.MTUBytes, size)
+		if m.TooBigBytes <= m.MTUBytes {
+			m.TooBigBytes = 0
+		}
+		return
+	case r.Outcome == Failed || size < m.MTUBytes:
+		return
+	case m.TooBigBytes == 0 || size < m.TooBigBytes:
+		m.TooBigBytes = size
+	}
+	if r.ICMP != nil && r.ICMP.MTU > 0 && (m.ToldBytes == 0 || r.ICMP.MTU < m.ToldBytes) {
+		m.ToldBytes, m.By = r.ICMP.MTU, r.By
+	}
+}
+
+// between gives at most eight sizes that split a gap evenly.
+func between(lo, hi int) []int {
+	const parts = 9
+	var out []int
+	for i := 1; i < parts; i++ {
+		s := lo + (hi-lo)*i/parts
+		if s > lo && s < hi && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, lo+1)
+	}
+	return out
+}

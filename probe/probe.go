@@ -1,0 +1,199 @@
+// Package probe puts one live question at a time to the network, from inside a
+// network namespace, and reports what came back as a snap.Probe. Sockets are
+// opened inside the namespace by address, never by name, and are used outside
+// of it: a socket keeps the namespace that it was opened in.
+//
+// Everything ends within its timeout, and at once when its context ends. A
+// probe leaves nothing behind: connections that came up are reset.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Outcomes of a probe; snap.Probe.Outcome says what each means.
+const (
+	Answered   = "answered"
+	Refused    = "refused"
+	Rejected   = "rejected"
+	Timeout    = "timeout"
+	Unroutable = "unroutable"
+	Failed     = "error"
+)
+
+// DefaultTimeout is how long one question waits in all: long for a host's own
+// bridges (under 1 ms) and for most of the world (under 300 ms), short enough
+// for a run of hundreds of questions, most of them dead.
+const DefaultTimeout = time.Second
+
+// DefaultParallel is how many questions are under way at once.
+const DefaultParallel = 32
+
+// Prober asks. Its zero value works; it may be used by several goroutines.
+type Prober struct {
+	// Open gives the namespace to ask from; the Prober closes what it gets.
+	// nil opens snap.Netns.Path and checks that it still is the same one.
+	Open func(netns *snap.Netns) (*ns.Handle, error)
+	// Now is the clock of Probe.At; nil is time.Now. Waiting goes by the
+	// machine's own monotonic clock all the same.
+	Now func() time.Time
+	// Timeout is for each question in all, its repeats included; 0 is DefaultTimeout.
+	Timeout time.Duration
+	// Parallel bounds Run; 0 is DefaultParallel.
+	Parallel int
+}
+
+// Options of one question. The zero value asks in the ordinary way.
+type Options struct {
+	Timeout time.Duration // 0: the Prober's
+	// Tries is how often ICMP, UDP, ARP and DNS are sent within the timeout; 0
+	// is 2. TCP is tried once: the kernel itself repeats the SYN after 1 s.
+	Tries int
+	Src   netip.Addr // zero: the kernel chooses by the route
+	Sport uint16     // 0: an unused one from 61000 to 65499, above Linux's own range
+	// Size is the payload in bytes beyond the transport (or ICMP) header; 0 is
+	// the probe's own small one. Less than the token (16 bytes) becomes the token.
+	Size int
+	// DF forbids fragmentation and ignores the path MTU that the kernel remembers.
+	DF      bool
+	Device  string // leave by this device; ARP: ask there; "" the route's
+	TTL     uint8  // 0: the namespace's default
+	MSS     uint16 // TCP: announce this one (a token that survives NAT); 0 the kernel's
+	Payload []byte // UDP: instead of the token
+	// DNS alone.
+	Name string // the whole name, with or without the last dot
+	Type string // "A" when empty
+	TCP  bool   // ask over TCP at once
+	EDNS bool   // announce 1232 bytes by EDNS(0)
+}
+
+// Question is one entry of a Run.
+type Question struct {
+	Kind string // "tcp", "udp", "icmp", "arp", "dns"
+	From *snap.Netns
+	Dst  netip.AddrPort // port 0 for ICMP and ARP
+	Options
+}
+
+// Run puts all questions, at most Parallel at a time. Answers come in the order
+// of the questions; a question of an unknown kind gets the outcome "error".
+func (p *Prober) Run(ctx context.Context, qs []Question) []snap.Probe {
+	out := make([]snap.Probe, len(qs))
+	limit := p.Parallel
+	if limit <= 0 {
+		limit = DefaultParallel
+	}
+	slots := make(chan struct{}, limit)
+	var wg sync.WaitGroup
+	for i, q := range qs {
+		slots <- struct{}{}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			defer func() { <-slots }()
+			out[i] = p.ask(ctx, q)
+		}()
+	}
+	wg.Wait()
+	return out
+}
+
+func (p *Prober) ask(ctx context.Context, q Question) snap.Probe {
+	switch q.Kind {
+	case "tcp":
+		return p.TCP(ctx, q.From, q.Dst, q.Options)
+	case "udp":
+		return p.UDP(ctx, q.From, q.Dst, q.Options)
+	case "icmp":
+		return p.ICMP(ctx, q.From, q.Dst.Addr(), q.Options)
+	case "arp":
+		return p.ARP(ctx, q.From, q.Dst.Addr(), q.Options)
+	case "dns":
+		return p.DNS(ctx, q.From, q.Dst, q.Options)
+	}
+	r := p.begin(q.Kind, q.From, q.Dst, q.Options)
+	return fail(r, fmt.Errorf("probe of kind %q: %w", q.Kind, snap.ErrUnsupported))
+}
+
+// begin fills in what is known before anything is sent.
+func (p *Prober) begin(kind string, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
+	now := time.Now
+	if p.Now != nil {
+		now = p.Now
+	}
+	r := snap.Probe{Kind: kind, Dst: dst, Size: o.Size, DF: o.DF, At: now().UTC()}
+	if from != nil {
+		r.From = from.ID
+	}
+	return r
+}
+
+func (p *Prober) timeout(o Options) time.Duration {
+	switch {
+	case o.Timeout > 0:
+		return o.Timeout
+	case p.Timeout > 0:
+		return p.Timeout
+	}
+	return DefaultTimeout
+}
+
+func (o Options) tries() int {
+	if o.Tries > 0 {
+		return o.Tries
+	}
+	return 2
+}
+
+// open gives the namespace that n was when it was read, or ErrVanished.
+func (p *Prober) open(n *snap.Netns) (*ns.Handle, error) {
+	if n == nil {
+		return nil, fmt.Errorf("namespace to ask from: %w", snap.ErrNotFound)
+	}
+	if p.Open != nil {
+		return p.Open(n)
+	}
+	if n.Path == "" {
+		return nil, fmt.Errorf("namespace %s has no file to open it by: %w", n.ID, snap.ErrNotFound)
+	}
+	h, err := ns.Open(n.Path)
+	if err != nil {
+		return nil, err
+	}
+	if n.Inode != 0 && h.Inode() != n.Inode {
+		_ = h.Close() // nothing was done with it
+		return nil, fmt.Errorf("namespace %s is another one by now (%s): %w", n.ID, n.Path, snap.ErrVanished)
+	}
+	return h, nil
+}
+
+// fail says that the probe itself did not work, and so proves nothing.
+func fail(r snap.Probe, err error) snap.Probe {
+	r.Outcome, r.Detail, r.Errno = Failed, err.Error(), errnoName(err)
+	if errors.Is(err, snap.ErrPermission) && r.Errno == "" {
+		r.Errno = "EPERM"
+	}
+	return r
+}
+
+// GapOf turns a probe that was not allowed into the Gap that belongs into the
+// snapshot in its place; ok is false for any other probe.
+func GapOf(r snap.Probe) (g snap.Gap, ok bool) {
+	if r.Outcome != Failed || r.Errno != "EPERM" && r.Errno != "EACCES" {
+		return snap.Gap{}, false
+	}
+	g = snap.Gap{What: "probe " + r.Kind, Netns: r.From, Kind: snap.Kind(snap.ErrPermission), Why: r.Detail, Needs: "CAP_SYS_ADMIN"}
+	if r.Kind == "icmp" || r.Kind == "arp" || strings.Contains(r.Detail, "device") {
+		g.Needs = "CAP_NET_RAW"
+	}
+	return g, true
+}

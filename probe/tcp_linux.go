@@ -1,0 +1,140 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// TCP tries to connect, once, and resets the connection if it comes up.
+// "refused" is a reset, which only claims to be the destination's; any ICMP
+// error is "rejected", with its sender in By.
+func (p *Prober) TCP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
+	r, s := p.dial(ctx, p.begin("tcp", from, dst, o), from, dst, o, time.Now().Add(p.timeout(o)))
+	if s != nil {
+		s.close()
+	}
+	return r
+}
+
+// dial connects and gives the open socket when the outcome is "answered".
+func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst netip.AddrPort, o Options, end time.Time) (snap.Probe, *sock) {
+	var connErr error
+	v6 := family(dst.Addr()) == unix.AF_INET6
+	start := time.Now()
+	s, err := p.socket(from, family(dst.Addr()), unix.SOCK_STREAM, 0, func(fd int) error {
+		if err := common(fd, v6, Options{Device: o.Device, TTL: o.TTL}); err != nil {
+			return err
+		}
+		if o.MSS != 0 {
+			if err := unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_MAXSEG, int(o.MSS)); err != nil {
+				return fmt.Errorf("setting MSS %d: %w", o.MSS, err)
+			}
+		}
+		// Closing then sends a reset instead of lingering in FIN_WAIT.
+		if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+			return fmt.Errorf("setting linger: %w", err)
+		}
+		if err := bind(fd, from, dst.Addr(), o); err != nil {
+			connErr = err
+			return nil
+		}
+		connErr = unix.Connect(fd, sockaddr(from, dst))
+		return nil
+	})
+	if err != nil {
+		return fail(r, err), nil
+	}
+	defer func() {
+		if r.Outcome != Answered {
+			s.close()
+		}
+	}()
+	r.Sent = 1
+	_ = s.rc.Control(func(fd uintptr) { // the socket is open
+		if sa, err := unix.Getsockname(int(fd)); err == nil {
+			r.Src = addrPort(sa)
+		}
+	})
+	if errors.Is(connErr, unix.EINPROGRESS) {
+		defer s.until(ctx, end)()
+		connErr = s.connected()
+	}
+	r.RTTMs = ms(time.Since(start))
+	_ = s.rc.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO); err == nil {
+			r.Sent += int(info.Total_retrans)
+		}
+	})
+	switch {
+	case connErr == nil:
+		r.Outcome, r.Got = Answered, 1
+		return r, s
+	case errors.Is(connErr, os.ErrDeadlineExceeded):
+		return timedOut(ctx, r), nil
+	}
+	if e, ok := s.takeErr(); ok {
+		r = e.verdict(r)
+		r.Got = 1
+		return r, nil
+	}
+	if errors.Is(connErr, unix.ECONNREFUSED) || errors.Is(connErr, unix.ECONNRESET) {
+		r.Outcome, r.Errno, r.Got = Refused, errnoName(connErr), 1
+		return r, nil
+	}
+	if errors.Is(connErr, unix.ETIMEDOUT) {
+		r.Outcome, r.Errno, r.RTTMs = Timeout, "ETIMEDOUT", 0
+		return r, nil
+	}
+	r.RTTMs, r.Sent = 0, 0
+	return sendErr(r, connErr), nil
+}
+
+// connected waits for a connection to come up or to fail.
+func (s *sock) connected() error {
+	var res error
+	err := s.rc.Write(func(fd uintptr) bool {
+		e, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		switch {
+		case err != nil:
+			res = err
+			return true
+		case e != 0:
+			res = unix.Errno(e)
+			return true
+		}
+		_, err = unix.Getpeername(int(fd))
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	return res
+}
+
+// takeErr takes one entry from the error queue without waiting.
+func (s *sock) takeErr() (e extErr, ok bool) {
+	_ = s.rc.Control(func(fd uintptr) { e, ok = readErr(int(fd)) }) // the socket is open
+	return e, ok
+}
+
+// timedOut says that nothing came back, or that ctx ended first.
+func timedOut(ctx context.Context, r snap.Probe) snap.Probe {
+	r.RTTMs = 0
+	if errors.Is(ctx.Err(), context.Canceled) {
+		r.Outcome, r.Detail = Failed, "cancelled before an answer came"
+		return r
+	}
+	r.Outcome = Timeout
+	return r
+}
+
+// ms is a duration in milliseconds with microseconds behind the point.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,173 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// tokenLen is the length of the random mark in a payload.
+const tokenLen = 16
+
+// token is a payload that nobody else sends: a word, random bytes, padding up
+// to size.
+func token(size int) []byte {
+	b := make([]byte, max(size, tokenLen))
+	copy(b, "netdoctor ")
+	_, _ = rand.Read(b[10:tokenLen]) // crypto/rand.Read never fails since Go 1.24
+	return b
+}
+
+// UDP sends a payload and waits for any datagram from dst. "timeout" is no
+// proof of a broken path: a listener may well keep silent.
+func (p *Prober) UDP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
+	r := p.begin("udp", from, dst, o)
+	payload := o.Payload
+	if payload == nil {
+		payload = token(o.Size)
+	}
+	var strange string
+	r = p.datagrams(ctx, r, from, dst, o, time.Now().Add(p.timeout(o)), func(src netip.AddrPort, b []byte) bool {
+		if src != plain(dst) {
+			strange = "an answer came from " + src.String() + " instead"
+			return false
+		}
+		if !bytes.Contains(b, payload[:min(len(payload), tokenLen)]) {
+			strange = "the answer does not hold what was sent"
+		}
+		return true
+	}, func() []byte { return payload })
+	if r.Detail == "" && r.Outcome != Failed {
+		r.Detail = strange
+	}
+	return r
+}
+
+// datagrams sends what next gives, some times within the end, until accept
+// takes an answer or an error is reported. The socket is not connected, so that
+// answers from a wrong address are seen, too.
+func (p *Prober) datagrams(ctx context.Context, r snap.Probe, from *snap.Netns, dst netip.AddrPort, o Options, end time.Time,
+	accept func(src netip.AddrPort, b []byte) bool, next func() []byte,
+) snap.Probe {
+	v6 := family(dst.Addr()) == unix.AF_INET6
+	var routeErr error
+	s, err := p.socket(from, family(dst.Addr()), unix.SOCK_DGRAM, 0, func(fd int) error {
+		if err := common(fd, v6, o); err != nil {
+			return err
+		}
+		var src netip.Addr
+		if src, routeErr = sourceFor(from, dst, o); routeErr != nil {
+			return nil
+		}
+		if routeErr = bind(fd, from, dst.Addr(), o); routeErr != nil {
+			return nil
+		}
+		sa, err := unix.Getsockname(fd)
+		if err != nil {
+			return fmt.Errorf("reading the source port: %w", err)
+		}
+		r.Src = netip.AddrPortFrom(src, addrPort(sa).Port())
+		return nil
+	})
+	if err != nil {
+		return fail(r, err)
+	}
+	defer s.close()
+	if routeErr != nil {
+		return sendErr(r, routeErr)
+	}
+	buf := make([]byte, 65535)
+	for tries := o.tries(); tries > 0; tries-- {
+		stop := s.until(ctx, slice(end, tries))
+		start := time.Now()
+		if err := s.sendTo(next(), sockaddr(from, dst)); err != nil {
+			stop()
+			if e, ok := s.takeErr(); ok {
+				return e.verdict(r)
+			}
+			return sendErr(r, err)
+		}
+		r.Sent++
+		for {
+			n, src, e, err := s.recv(buf)
+			switch {
+			case e != nil:
+				if e.dst != plain(dst) {
+					continue
+				}
+				stop()
+				r.Got, r.RTTMs = 1, ms(time.Since(start))
+				return e.verdict(r)
+			case err == nil && accept(src, buf[:n]):
+				stop()
+				r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), Answered
+				return r
+			case err == nil:
+				continue
+			}
+			stop()
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				return sendErr(r, err)
+			}
+			break
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return timedOut(ctx, r)
+}
+
+// slice gives the end of this try when so many are left until end.
+func slice(end time.Time, tries int) time.Time {
+	left := time.Until(end)
+	return time.Now().Add(left / time.Duration(tries))
+}
+
+// sendTo sends one datagram.
+func (s *sock) sendTo(b []byte, to unix.Sockaddr) error {
+	var res error
+	err := s.rc.Write(func(fd uintptr) bool {
+		res = unix.Sendto(int(fd), b, unix.MSG_NOSIGNAL, to)
+		return !errors.Is(res, unix.EAGAIN)
+	})
+	if err != nil {
+		return err
+	}
+	return res
+}
+
+// recv waits for a datagram or for an entry of the error queue.
+func (s *sock) recv(buf []byte) (n int, from netip.AddrPort, e *extErr, err error) {
+	var res error
+	err = s.rc.Read(func(fd uintptr) bool {
+		if x, ok := readErr(int(fd)); ok {
+			e = &x
+			return true
+		}
+		var sa unix.Sockaddr
+		n, sa, res = unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT) // so never EINTR
+		if errors.Is(res, unix.EAGAIN) {
+			return false
+		}
+		if res == nil {
+			from = addrPort(sa)
+		} else if x, ok := readErr(int(fd)); ok {
+			e, res = &x, nil // it came between the two calls
+		}
+		return true
+	})
+	if err == nil {
+		err = res
+	}
+	return n, from, e, err
+}
