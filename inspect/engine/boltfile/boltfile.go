@@ -165,6 +165,7 @@ func (w *walk) page(p []byte, depth int) error {
 	}
 	le := binary.LittleEndian
 	flags, count := le.Uint16(p[8:]), int(le.Uint16(p[10:]))
+	left := uint64(len(p)) // keys and values share the page: they can't overlap
 	for i := range count {
 		at := pageHeader + i*16
 		if at+16 > len(p) {
@@ -177,7 +178,7 @@ func (w *walk) page(p []byte, depth int) error {
 				return err
 			}
 		case flags&flagLeaf != 0:
-			if err := w.leaf(e); err != nil {
+			if err := w.leaf(e, &left); err != nil {
 				return err
 			}
 		default:
@@ -188,12 +189,13 @@ func (w *walk) page(p []byte, depth int) error {
 }
 
 // leaf reads one element; its key and value lie pos bytes behind its start.
-func (w *walk) leaf(e []byte) error {
+func (w *walk) leaf(e []byte, left *uint64) error {
 	le := binary.LittleEndian
 	pos, k, v := uint64(le.Uint32(e[4:])), uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:]))
-	if pos+k+v > uint64(len(e)) {
+	if pos+k+v > uint64(len(e)) || k+v > *left {
 		return fmt.Errorf("a key of %d and a value of %d bytes: %w", k, v, ErrCorrupt)
 	}
+	*left -= k + v
 	key, val := e[pos:pos+k:pos+k], e[pos+k:pos+k+v:pos+k+v]
 	if le.Uint32(e)&leafBucket == 0 {
 		w.out = append(w.out, Entry{Key: key, Value: val})
