@@ -22,8 +22,8 @@ type BaseChain struct {
 	Priority int32
 	Type     string // "filter", "nat" or "route"
 	System   snap.System
-	// Tied says that another chain of the same hook has the same priority and
-	// was registered by another system, so that their order is not known.
+	// Tied says that a chain of another table has the same priority at this
+	// hook, so that their order is only as good as Chain.Seq.
 	Tied bool
 
 	code *chain
@@ -35,8 +35,9 @@ func Compile(rs *snap.Ruleset) *Program {
 	if rs == nil {
 		return p
 	}
+	filled := filledIPSets(rs)
 	for i := range rs.Tables {
-		t := compileTable(&rs.Tables[i])
+		t := compileTable(&rs.Tables[i], filled)
 		if t.src.Dormant {
 			continue // net/netfilter/nf_tables_api.c: a dormant table's chains are not registered
 		}
@@ -61,7 +62,7 @@ func Compile(rs *snap.Ruleset) *Program {
 // priority the chain registered last comes first
 // (net/netfilter/core.c:nf_hook_entries_grow).
 func orderBases(a, b *BaseChain) int {
-	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Chain.Seq, b.Chain.Seq))
+	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(b.Chain.Seq, a.Chain.Seq))
 }
 
 // BaseChains are the base chains of one hook that see packets of a family, in
@@ -77,32 +78,19 @@ func (p *Program) BaseChains(fam snap.Family, hook, dev string) []*BaseChain {
 			out = append(out, b)
 		}
 	}
-	if len(out) < 2 {
-		return out
-	}
-	for i := 1; i < len(out); i++ {
-		if out[i].Priority == out[i-1].Priority && legacy(out[i].System) != legacy(out[i-1].System) {
-			return tied(out)
+	for i := range out {
+		if i > 0 && tied(out[i-1], out[i]) || i+1 < len(out) && tied(out[i], out[i+1]) {
+			c := *out[i]
+			c.Tied = true
+			out[i] = &c
 		}
 	}
 	return out
 }
 
-// tied marks the chains whose order is not known, on copies.
-func tied(in []*BaseChain) []*BaseChain {
-	out := slices.Clone(in)
-	for i, b := range in {
-		for _, o := range in {
-			if o.Priority == b.Priority && legacy(o.System) != legacy(b.System) {
-				c := *b
-				c.Tied = true
-				out[i] = &c
-				break
-			}
-		}
-	}
-	return out
-}
+// tied says that the order of two chains is not certain: within a table the
+// handles tell it, but not between tables.
+func tied(a, b *BaseChain) bool { return a.Priority == b.Priority && a.Table != b.Table }
 
 func legacy(s snap.System) bool { return s == snap.IPTablesLegacy || s == snap.EBTablesLegacy }
 

@@ -46,9 +46,16 @@ type Packet struct {
 	PhysIn, PhysOut int  // bridge ports, while br_netfilter runs IP hooks for a bridged frame
 	PhysBridged     bool // physdev's is-bridged: bridged, not routed
 
-	Mark     uint32
-	Priority uint32
-	CT       CT
+	Mark uint32
+	// MarkUnknown are the bits of Mark that are not known: a rule has set them
+	// from something that can't be told. They are 0 in Mark.
+	MarkUnknown uint32
+	Priority    uint32
+	CT          CT
+	// ARPOp is the operation of an ARP packet, 1 request and 2 reply; 0 unknown.
+	ARPOp uint16
+	// IPsec says that the packet came out of a tunnel, or will go into one.
+	IPsec bool
 	// Sender of a local packet; nil when it came from a device.
 	Local *Sender
 
@@ -74,6 +81,7 @@ type CT struct {
 	DNAT                          bool
 	SeenReply, Assured, Confirmed bool
 	Mark                          uint32
+	MarkUnknown                   uint32     // as Packet.MarkUnknown
 	Orig                          snap.Tuple // as first seen, before NAT
 	ReplyTuple                    snap.Tuple // after NAT
 	Zone                          uint16
@@ -104,6 +112,9 @@ type Place struct {
 	Handle uint64 // 0 for legacy
 	Num    int    // from 1; 0 for a policy
 	Policy bool
+	// Maybe, in a Path: the rule matched on one side of a fork whose sides came
+	// together again, so that it may or may not have matched.
+	Maybe  bool
 	Ref    snap.Ref // filled by the caller, who knows the namespace
 	Rule   *snap.Rule
 	ChainP *snap.Chain
@@ -137,8 +148,14 @@ type Branch struct {
 	Notrack bool
 	// Tproxy or socket redirection, zero none.
 	Tproxy netip.AddrPort
-	Place  Place   // what decided
-	Path   []Place // rules that matched on the way: jumps, marks, logs; the decider last
+	Place  Place // what decided
+	// Also are other places that decide just the same, where forks came
+	// together again.
+	Also []Place
+	// FwdTo is the device a packet was sent out of by nft's fwd, with Verdict
+	// "stolen"; 0 none or not known.
+	FwdTo int
+	Path  []Place // rules that matched on the way: jumps, marks, logs; the decider last
 	// Unknown says why, with Verdict "unknown".
 	Unknown string
 }
@@ -174,4 +191,8 @@ type FIBQuery struct {
 	Proto    uint8
 	Sport    uint16
 	Dport    uint16
+	// Want is the device that the rule asks about: where the route has several
+	// nexthops and one of them uses it, the answer is this one
+	// (net/ipv4/fib_semantics.c:fib_info_nh_uses_dev). 0: none.
+	Want int
 }

@@ -1,0 +1,297 @@
+package rules
+
+import (
+	"strconv"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Bounds of one run. The kernel has no budget of rules; a chain that uses this
+// one up would take it seconds.
+const (
+	maxBranches = 64
+	maxRules    = 4 << 20
+	maxJumps    = 16   // NFT_JUMP_STACK_SIZE
+	maxLegacy   = 4096 // ip_tables sizes its stack by the number of chains
+)
+
+// runner takes a packet through a base chain on every way there is.
+type runner struct {
+	base  *BaseChain
+	live  []*machine
+	done  []Branch
+	rules int // evaluated so far
+	over  string
+}
+
+// Run takes the packet through the chain and gives every way it can leave it.
+// There is always at least one, and at most 64; where more would be needed
+// there is a single one with the verdict "unknown". The packet's own slices
+// are not changed.
+func (b *BaseChain) Run(pkt Packet, env Env) []Branch {
+	m := &machine{pkt: pkt, env: env, base: b}
+	if !m.seen() {
+		return []Branch{{Verdict: "accept", Packet: pkt, Place: b.policyPlace()}}
+	}
+	m.frames = append(make([]frame, 0, 4), frame{c: b.code})
+	r := &runner{base: b, live: []*machine{m}}
+	if b.code.src.Unread != "" {
+		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: b.code.unread(), Place: b.policyPlace()}}
+	}
+	for len(r.live) > 0 && r.over == "" {
+		i := r.earliest()
+		if len(r.live) > 1 && r.merge(i) {
+			continue
+		}
+		r.step(i)
+	}
+	if r.over != "" {
+		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: r.over, Place: b.policyPlace()}}
+	}
+	return r.done
+}
+
+// seen says whether the chain runs for the packet at all: the inet family's
+// ingress hook only looks at IP (net/netfilter/nft_chain_filter.c).
+func (m *machine) seen() bool {
+	h := m.base.Chain.Hook
+	return m.base.Table.Family != snap.Inet || h != "ingress" && h != "egress" || m.pkt.Family == snap.IPv4 || m.pkt.Family == snap.IPv6
+}
+
+func (c *chain) unread() string {
+	return "chain " + c.src.Name + " of table " + string(c.table.src.Family) + " " + c.table.src.Name + " could not be read: " + c.src.Unread
+}
+
+func (b *BaseChain) policyPlace() Place {
+	return Place{
+		System: b.System, Family: b.Table.Family, Table: b.Table.Name, Chain: b.Chain.Name,
+		Policy: true, ChainP: b.Chain, TableP: b.Table,
+	}
+}
+
+// earliest is the machine that is least far in the program. Running that one
+// first lets machines meet again.
+func (r *runner) earliest() int {
+	best := 0
+	for i := 1; i < len(r.live); i++ {
+		if before(r.live[i], r.live[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
+// before orders machines by how far they are.
+func before(a, b *machine) bool {
+	for i := 0; i < len(a.frames) && i < len(b.frames); i++ {
+		x, y := &a.frames[i], &b.frames[i]
+		if x.c != y.c {
+			return x.c.id < y.c.id
+		}
+		if x.idx != y.idx {
+			return x.idx < y.idx
+		}
+	}
+	if len(a.frames) != len(b.frames) {
+		return len(a.frames) < len(b.frames)
+	}
+	return a.expr < b.expr
+}
+
+// step runs one machine: to the end of the rule when there are others, else
+// until it splits or finishes.
+func (r *runner) step(i int) {
+	m := r.live[i]
+	for {
+		f := m.top()
+		if f.idx >= len(f.c.rules) {
+			if r.back(m) {
+				r.finished(i)
+				return
+			}
+		} else {
+			if r.rules++; r.rules > maxRules {
+				r.over = "more than " + strconv.Itoa(maxRules) + " rules to evaluate"
+				return
+			}
+			switch c := r.rule(m); c {
+			case end:
+				r.finished(i)
+				return
+			case split:
+				r.split(i)
+				return
+			}
+		}
+		if len(r.live) > 1 {
+			return
+		}
+	}
+}
+
+// rule runs the expressions of one rule from m.expr on.
+func (r *runner) rule(m *machine) ctl {
+	f := m.top()
+	ru := &f.c.rules[f.idx]
+	if m.expr == 0 {
+		m.known = [64]byte{}
+		m.regs = [64]byte{}
+		m.draw.on = false
+	}
+	for m.expr < len(ru.ops) {
+		if c := ru.ops[m.expr].exec(m); c != goOn {
+			return r.control(m, c)
+		}
+		m.expr++
+	}
+	m.path = append(m.path, ru.place)
+	m.nextRule()
+	return goOn
+}
+
+// control acts on what an expression or one side of a split has said; goOn
+// means that the machine is ready to run on.
+func (r *runner) control(m *machine, c ctl) ctl {
+	switch c {
+	case leave:
+		m.nextRule()
+		return goOn
+	case judge:
+		return r.judge(m)
+	}
+	return c
+}
+
+func (m *machine) nextRule() {
+	m.top().idx++
+	m.expr = 0
+}
+
+// judge acts on m.verdict (net/netfilter/nf_tables_core.c:nft_do_chain).
+func (r *runner) judge(m *machine) ctl {
+	v := m.verdict
+	switch v.Code {
+	case "continue":
+		m.expr++
+		return goOn
+	case "break":
+		m.nextRule()
+		return goOn
+	case "accept", "drop", "stolen":
+		return m.finish(Branch{Verdict: v.Code})
+	case "queue":
+		return m.finish(Branch{Verdict: "queue", Unknown: "a program in user space decides"})
+	case "jump", "goto":
+		return r.jump(m, v)
+	case "return":
+		m.path = append(m.path, m.rule().place)
+		if r.back(m) {
+			return end
+		}
+		return goOn
+	}
+	return m.unknown("verdict " + v.Code)
+}
+
+// jump enters another chain.
+func (r *runner) jump(m *machine, v snap.Verdict) ctl {
+	f := m.top()
+	c := f.c.table.byName[v.Chain]
+	switch {
+	case c == nil:
+		return m.unknown("jump to chain " + v.Chain + ", which was not read,")
+	case c.src.Unread != "":
+		return m.unknown(c.unread())
+	}
+	limit := maxJumps
+	if legacy(m.base.System) {
+		limit = maxLegacy
+	}
+	if v.Code == "jump" {
+		m.jumps++
+	}
+	if m.jumps > limit || len(m.frames) > maxLegacy {
+		return m.unknown("jumps nested deeper than the kernel allows")
+	}
+	m.path = append(m.path, m.rule().place)
+	m.frames = append(m.frames, frame{c: c, byGoto: v.Code == "goto"})
+	m.expr = 0
+	return goOn
+}
+
+// back leaves a chain for the rule after the jump that led to it; a chain
+// entered by a goto goes back to where the chain before it would have. It says
+// whether the machine has finished with the policy.
+func (r *runner) back(m *machine) bool {
+	for {
+		f := m.top()
+		m.frames = m.frames[:len(m.frames)-1]
+		if len(m.frames) == 0 {
+			break
+		}
+		if !f.byGoto {
+			m.jumps--
+			m.nextRule()
+			return false
+		}
+	}
+	b := Branch{Verdict: m.base.Chain.Policy, Place: m.base.policyPlace()}
+	if b.Verdict == "" {
+		b.Verdict = "accept"
+	}
+	m.path = append(m.path, b.Place)
+	m.out = &b
+	return true
+}
+
+// split lets a machine go on in every way of m.alts.
+func (r *runner) split(i int) {
+	m := r.live[i]
+	alts := m.alts
+	m.alts = nil
+	r.live = append(r.live[:i], r.live[i+1:]...)
+	for n := range alts {
+		a := &alts[n]
+		w := m
+		if n < len(alts)-1 {
+			w = m.clone()
+		}
+		w.pkt.Assumed = append(w.pkt.Assumed, a.as)
+		if a.set != nil {
+			a.set(w)
+		}
+		r.live = append(r.live, w)
+		c := a.ctl
+		if c == goOn {
+			w.expr++
+		} else {
+			c = r.control(w, c)
+		}
+		if c == end {
+			r.finished(len(r.live) - 1)
+		}
+	}
+	if len(r.live)+len(r.done) > maxBranches {
+		r.over = "more than " + strconv.Itoa(maxBranches) + " ways through chain " + r.base.Chain.Name
+	}
+}
+
+// finished takes a machine off the list and keeps its branch.
+func (r *runner) finished(i int) {
+	m := r.live[i]
+	r.live = append(r.live[:i], r.live[i+1:]...)
+	b := *m.out
+	b.Packet = m.pkt
+	b.Path = m.path
+	if b.NAT == nil {
+		b.NAT = m.nat
+	}
+	b.Notrack = m.notrack
+	b.Tproxy = m.tproxy.addr
+	for n := range r.done {
+		if r.done[n].join(&b) {
+			return
+		}
+	}
+	r.done = append(r.done, b)
+}
