@@ -127,12 +127,18 @@ func (s *set) fromFiles() {
 	}
 }
 
-// refusedGap sums up the processes that may not be looked at.
+// refusedGap sums up the processes that may not be looked at. The first
+// process of all does not count: root is often refused it for having fewer
+// capabilities, and no container is missed by that.
 func refusedGap(p *Procs) (snap.Gap, bool) {
-	if len(p.Refused) == 0 {
+	refused := p.Refused
+	if len(refused) > 0 && refused[0] == 1 {
+		refused = refused[1:]
+	}
+	if len(refused) == 0 {
 		return snap.Gap{}, false
 	}
-	first := p.Refused[0]
+	first := refused[0]
 	name := ""
 	if x := p.Get(first); x != nil {
 		name = " (" + x.Name + ")"
@@ -140,7 +146,7 @@ func refusedGap(p *Procs) (snap.Gap, bool) {
 	return snap.Gap{
 		What:  "namespaces of processes",
 		Kind:  snap.Kind(snap.ErrPermission),
-		Why:   fmt.Sprintf("the namespaces of %d processes may not be read, the first is pid %d%s", len(p.Refused), first, name),
+		Why:   fmt.Sprintf("the namespaces of %d processes may not be read, the first is pid %d%s", len(refused), first, name),
 		Needs: "root with CAP_SYS_PTRACE and all capabilities of those processes",
 	}, true
 }

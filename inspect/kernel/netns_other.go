@@ -1,0 +1,27 @@
+//go:build !linux
+
+package kernel
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// ReadNetns reads nothing here; the Gap says so.
+func ReadNetns(_ context.Context, h *ns.Handle, _ Options) (snap.Netns, []snap.Gap) {
+	err := fmt.Errorf("reading a network namespace: %w", snap.ErrUnsupported)
+	return snap.Netns{Inode: h.Inode()}, []snap.Gap{snap.GapOf("namespace", "", err)}
+}
+
+// AskRoute always fails here.
+func AskRoute(context.Context, *ns.Handle, RouteQuery) (snap.RouteAnswer, error) {
+	return snap.RouteAnswer{}, fmt.Errorf("asking for a route: %w", snap.ErrUnsupported)
+}
+
+// AskRoutes always fails here.
+func AskRoutes(context.Context, *ns.Handle, []RouteQuery) ([]snap.RouteAnswer, error) {
+	return nil, fmt.Errorf("asking for routes: %w", snap.ErrUnsupported)
+}

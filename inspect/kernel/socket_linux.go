@@ -1,0 +1,149 @@
+package kernel
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Numbers of linux/inet_diag.h and net/tcp_states.h.
+const (
+	sizeofInetDiagReq = 56 // struct inet_diag_req_v2
+	sizeofInetDiagMsg = 72 // struct inet_diag_msg
+	inetDiagSKV6Only  = 11
+	tcpEstablished    = 1
+	tcpTimeWait       = 6
+	tcpClose          = 7
+	tcpListen         = 10
+	tcpClosing        = 11
+	// topEstab is how many destinations of connections are kept.
+	topEstab = 32
+)
+
+// connectedStates are those in which a socket holds a local port towards a
+// destination.
+const connectedStates = 1<<tcpEstablished | 1<<2 | 1<<4 | 1<<5 | 1<<tcpTimeWait | 1<<8 | 1<<9 | 1<<tcpClosing
+
+// readSockets dumps the sockets that can receive, and counts connections by
+// destination.
+func (r *requester) readSockets(ctx context.Context) (list []snap.Socket, estab []snap.SocketCount, err error) {
+	counts := map[netip.AddrPort]int{}
+	queries := []struct {
+		proto  snap.Proto
+		states uint32
+	}{
+		{snap.TCP, 1<<tcpListen | connectedStates},
+		{snap.UDP, 1<<tcpClose | 1<<tcpEstablished},
+	}
+	// Asking for SCTP would make the kernel load it.
+	if _, err := os.Stat("/proc/thread-self/net/sctp"); err == nil {
+		queries = append(queries, struct {
+			proto  snap.Proto
+			states uint32
+		}{snap.SCTP, 1 << tcpListen})
+	}
+	for _, q := range queries {
+		for _, af := range []uint8{unix.AF_INET, unix.AF_INET6} {
+			var part []snap.Socket
+			seen := map[netip.AddrPort]int{}
+			req := body(sizeofInetDiagReq, af)
+			req[1] = q.proto.Number()
+			binary.NativeEndian.PutUint32(req[4:], q.states)
+			err := r.dump(ctx, string(q.proto)+" sockets", unix.SOCK_DIAG_BY_FAMILY, req, func() { part = nil; clear(seen) }, func(m message) {
+				s, state, ok := decodeSocket(m.data, q.proto)
+				switch {
+				case !ok:
+				case q.proto == snap.TCP && state != tcpListen:
+					seen[s.Remote]++
+				default:
+					part = append(part, s)
+				}
+			})
+			if errors.Is(err, snap.ErrNotFound) {
+				// The protocol's diag module is not there. For a family that the
+				// kernel lacks there is nothing to see.
+				if af == unix.AF_INET6 {
+					continue
+				}
+				return list, nil, snap.Hint(err, "modprobe "+string(q.proto)+"_diag")
+			}
+			if err != nil {
+				return list, nil, err
+			}
+			list = append(list, part...)
+			for k, n := range seen {
+				counts[k] += n
+			}
+		}
+	}
+	slices.SortStableFunc(list, compareSockets)
+	return list, topCounts(counts), nil
+}
+
+// decodeSocket decodes one struct inet_diag_msg with its attributes
+// (net/ipv4/inet_diag.c:inet_sk_diag_fill).
+func decodeSocket(b []byte, proto snap.Proto) (s snap.Socket, state uint8, ok bool) {
+	if len(b) < sizeofInetDiagMsg {
+		return s, 0, false
+	}
+	fam, ok := ipFamily(b[0])
+	if !ok {
+		return s, 0, false
+	}
+	state = b[1]
+	n := 4
+	if fam == snap.IPv6 {
+		n = 16
+	}
+	// struct inet_diag_sockid at 4: ports (big-endian), addresses, device, cookie.
+	s = snap.Socket{
+		Proto: proto, Family: fam,
+		Local:  netip.AddrPortFrom(ipOf(b[8:8+n]), be16of(b[4:])),
+		Remote: netip.AddrPortFrom(ipOf(b[24:24+n]), be16of(b[6:])),
+		Device: intOf(b[40:]),
+		UID:    u32of(b[64:]),
+		Inode:  uint64(u32of(b[68:])),
+	}
+	if state == tcpListen {
+		s.Queue, s.Backlog = intOf(b[56:]), intOf(b[60:])
+	}
+	if s.Remote.Port() == 0 && s.Remote.Addr().IsUnspecified() {
+		s.Remote = netip.AddrPort{}
+	}
+	for t, v := range rtattrs(b[sizeofInetDiagMsg:]) {
+		if t == inetDiagSKV6Only {
+			s.V6Only = flagOf(v)
+		}
+	}
+	return s, state, true
+}
+
+func compareSockets(a, b snap.Socket) int {
+	return cmp.Or(
+		cmp.Compare(a.Proto, b.Proto),
+		cmp.Compare(a.Local.Port(), b.Local.Port()),
+		a.Local.Addr().Compare(b.Local.Addr()),
+		a.Remote.Compare(b.Remote),
+		cmp.Compare(a.Inode, b.Inode),
+	)
+}
+
+// topCounts are the destinations with most connections, the largest first.
+func topCounts(m map[netip.AddrPort]int) []snap.SocketCount {
+	var out []snap.SocketCount
+	for k, n := range m {
+		out = append(out, snap.SocketCount{Remote: k, Count: n})
+	}
+	slices.SortFunc(out, func(a, b snap.SocketCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Remote.Compare(b.Remote))
+	})
+	return out[:min(len(out), topEstab)]
+}
