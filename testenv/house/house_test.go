@@ -1,0 +1,130 @@
+package house
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/netdoctor/netdoctor/"
+
+// floors says on which floor each package lives; it may import lower ones
+// only. A package that is not listed takes the floor of the longest listed
+// path above it.
+var floors = map[string]int{
+	"inspect/snap": 0, "cmd/schema": 0, "testenv/ipam": 0, "testenv/house": 0,
+	"inspect/firewall": 1, "inspect/resolv": 1, "inspect/walk": 1, "inspect/ns": 1, "fixups": 1, "testenv/spec": 1,
+	"inspect/sim/rules": 2, "inspect/kernel": 2, "inspect/engine/boltfile": 1, "inspect/engine": 2, "inspect/intent": 2, "probe": 2, "testenv/fault": 2,
+	"inspect/sim": 3, "inspect/names": 3, "inspect": 4, "fixups/apply": 4, "testenv/dns": 2, "testenv/driver": 2, "testenv/store": 3,
+	"inspect/diag": 5, "testenv": 5,
+	"inspect/diag/checks": 6, "testenv/lab": 6,
+	"cmd/render": 7, "cmd/app": 8, "cmd/cli": 9, "cmd/netdoctor": 10,
+}
+
+// pure packages do no input or output, on any platform.
+var pure = []string{
+	"inspect/snap", "cmd/schema/v1", "inspect/firewall", "inspect/resolv", "inspect/walk", "fixups", "inspect/intent",
+	"inspect/sim/rules", "inspect/sim", "inspect/names", "inspect/diag", "inspect/diag/checks",
+}
+
+// impure is what a pure package must not import anywhere below it.
+var impure = []string{"os/exec", "net", "golang.org/x/sys/", "github.com/vishvananda/"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	dec := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func floor(path string) (int, bool) {
+	for p := path; p != ""; {
+		if f, ok := floors[p]; ok {
+			return f, true
+		}
+		i := strings.LastIndexByte(p, '/')
+		if i < 0 {
+			break
+		}
+		p = p[:i]
+	}
+	return 0, false
+}
+
+func TestPackagesImportLowerFloorsOnly(t *testing.T) {
+	for _, p := range list(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		mine, ok := floor(path)
+		if !ok {
+			t.Errorf("%s is on no floor: give it one here and in docs/architecture.md", path)
+			continue
+		}
+		for _, dep := range p.Imports {
+			d, ours := strings.CutPrefix(dep, module)
+			if !ours {
+				continue
+			}
+			theirs, _ := floor(d)
+			sub := strings.HasPrefix(d, path+"/") || strings.HasPrefix(path, d+"/")
+			if theirs > mine || theirs == mine && !sub {
+				t.Errorf("%s (floor %d) imports %s (floor %d)", path, mine, d, theirs)
+			}
+			if (strings.HasPrefix(path, "inspect") || strings.HasPrefix(path, "probe") || strings.HasPrefix(path, "fixups")) &&
+				(strings.HasPrefix(d, "testenv") || strings.HasPrefix(d, "cmd")) {
+				t.Errorf("%s imports %s: nothing under inspect, probe or fixups may", path, d)
+			}
+		}
+	}
+}
+
+func TestPurePackagesTouchNothing(t *testing.T) {
+	for _, p := range list(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !slices.Contains(pure, path) {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, bad := range impure {
+				if dep == bad || strings.HasSuffix(bad, "/") && strings.HasPrefix(dep, bad) {
+					t.Errorf("%s depends on %s", path, dep)
+				}
+			}
+		}
+		for _, dep := range p.Imports {
+			if dep == "os" || dep == "syscall" {
+				t.Errorf("%s imports %s", path, dep)
+			}
+		}
+	}
+}
+
+func TestTablesAreDrawnInOnePlace(t *testing.T) {
+	for _, p := range list(t) {
+		if path := strings.TrimPrefix(p.ImportPath, module); path != "cmd/render" && slices.Contains(p.Imports, "github.com/olekukonko/tablewriter") {
+			t.Errorf("%s imports tablewriter: only cmd/render may", path)
+		}
+	}
+}
