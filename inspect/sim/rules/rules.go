@@ -56,6 +56,8 @@ type Packet struct {
 	ARPOp uint16
 	// IPsec says that the packet came out of a tunnel, or will go into one.
 	IPsec bool
+	// IPVS says that IPVS has handled the packet.
+	IPVS bool
 	// Sender of a local packet; nil when it came from a device.
 	Local *Sender
 
@@ -174,6 +176,9 @@ type Env interface {
 	FIB(q FIBQuery) (oif int, typ string, ok bool)
 	// IPSet is nil when there is none of that name.
 	IPSet(name string) *snap.IPSet
+	// IPSetAt finds an ipset by snap.IPSet.Index, which is how xt's set match
+	// names it; nil when it was not read.
+	IPSetAt(index int) *snap.IPSet
 	// Sysctl by key with slashes.
 	Sysctl(key string) (string, bool)
 	// Socket says whether a local socket would take the packet, for the socket

@@ -63,6 +63,15 @@ func (e *fakeEnv) IPSet(name string) *snap.IPSet {
 	return nil
 }
 
+func (e *fakeEnv) IPSetAt(index int) *snap.IPSet {
+	for i := range e.ipsets {
+		if e.ipsets[i].Index == index {
+			return &e.ipsets[i]
+		}
+	}
+	return nil
+}
+
 func (e *fakeEnv) Sysctl(key string) (string, bool) { v, ok := e.sysctls[key]; return v, ok }
 
 func (e *fakeEnv) Socket(p *Packet, transparent bool) (bool, bool) {
