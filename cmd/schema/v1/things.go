@@ -45,7 +45,7 @@ type InspectResult struct {
 	Sections List[Section] `json:"sections"`
 	// The object as a snapshot file holds it. Its inner shape belongs to the
 	// snapshot format and may change.
-	Object json.RawMessage `json:"object" any:"true"`
+	Object json.RawMessage `json:"object"`
 	Tail
 }
 

@@ -1,0 +1,241 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// App does what the commands ask for. New fills in the real fields.
+type App struct {
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Build is what version answers, without its head.
+	Build v1.VersionResult
+	// Checks are all checks, in the order of their codes.
+	Checks []diag.Check
+
+	// Read reads this machine. nil: it can't be read with this binary.
+	Read func(context.Context, ReadOptions) (*snap.Snapshot, error)
+	// Open opens a file to read; Create makes one that must not be there yet
+	// (unless force), for its owner alone.
+	Open   func(path string) (io.ReadCloser, error)
+	Create func(path string, force bool) (io.WriteCloser, error)
+	// Load and Save are the snapshot format; Redact makes the copy that may be
+	// given away.
+	Load   func(io.Reader) (*snap.Snapshot, error)
+	Save   func(io.Writer, *snap.Snapshot) error
+	Redact func(*snap.Snapshot) *snap.Snapshot
+	// Probe puts live questions; answers come in the order of the questions.
+	// nil: nothing is ever sent.
+	Probe func(context.Context, *snap.Snapshot, []snap.Probe) []snap.Probe
+	// Changer changes the machine; nil: it can't be changed with this binary.
+	Changer Changer
+	// Can says what this process may do here.
+	Can func(context.Context) []v1.Ability
+
+	// Note is told what a person should know beside the answer: what a name was
+	// taken for, what was left out. nil drops it.
+	Note func(string)
+	// Waiting is told what is being waited for, "" when nothing is any more.
+	Waiting func(string)
+}
+
+// ReadOptions say how to read the machine.
+type ReadOptions struct {
+	HostNS     string   // path or pid of the namespace that is "the host"; "" our own
+	Runtime    []string // engines to ask; nil all
+	DockerHost string   // "" the environment's
+}
+
+// Common are the options of every reading command. The zero value reads this
+// machine, may send probes, and fails on errors.
+type Common struct {
+	Snapshot string // file to read instead of the machine; "-" is stdin
+	Read     ReadOptions
+	NoProbe  bool
+	Family   Family
+	FailOn   diag.Severity // "" is error
+	Verbose  bool
+	Stdin    io.Reader // for "-"; nil none
+}
+
+// Tx is what mends one finding: its steps are done or undone together.
+type Tx struct {
+	ID  string // the finding's code
+	Ops []fixups.Op
+}
+
+// Applied is what a Changer did.
+type Applied struct {
+	Transaction string   // what Undo takes; "" when nothing was changed
+	Left        []string // what a failed rollback left behind
+}
+
+// Transaction is one entry of the journal.
+type Transaction struct {
+	ID     string
+	At     time.Time
+	State  string // "done", "undone", "open" …
+	Fixes  []string
+	Detail []string
+}
+
+// Changer changes the machine, with a journal. Apply's error is nil when all
+// steps are done; it wraps ErrRolledBack or ErrRollbackIncomplete otherwise, or
+// neither when nothing was begun.
+type Changer interface {
+	Apply(context.Context, *snap.Snapshot, Tx) (Applied, error)
+	// Undo puts back one transaction, "" for the last one that can be.
+	Undo(ctx context.Context, id string) (Transaction, []string, error)
+	List(context.Context) ([]Transaction, error)
+}
+
+func (a *App) now() time.Time {
+	if a.Now == nil {
+		return time.Now()
+	}
+	return a.Now()
+}
+
+func (a *App) note(format string, args ...any) {
+	if a.Note != nil {
+		a.Note(fmt.Sprintf(format, args...))
+	}
+}
+
+func (a *App) waiting(what string) {
+	if a.Waiting != nil {
+		a.Waiting(what)
+	}
+}
+
+// head begins a result.
+func (a *App) head(kind string, start time.Time) v1.Head {
+	return v1.Head{APIVersion: v1.APIVersion, Kind: kind, StartedAt: v1.Time(start), DurationMs: v1.Ms(a.now().Sub(start))}
+}
+
+// snapshot gets the state: from the file, or from the machine.
+func (a *App) snapshot(ctx context.Context, c Common) (*snap.Snapshot, error) {
+	defer a.waiting("")
+	if c.Snapshot == "" {
+		if a.Read == nil {
+			return nil, snap.Hint(fmt.Errorf("reading this machine: %w", snap.ErrUnsupported), "give a file of netdoctor snapshot with --snapshot FILE")
+		}
+		a.waiting("reading namespaces, rules and engines")
+		s, err := a.Read(ctx, c.Read)
+		if err != nil {
+			return nil, fmt.Errorf("reading this machine: %w", err)
+		}
+		return s, ended(ctx)
+	}
+	a.waiting("reading " + c.Snapshot)
+	var r io.Reader = c.Stdin
+	if c.Snapshot != "-" {
+		f, err := a.Open(c.Snapshot)
+		if err != nil {
+			return nil, Usagef("opening snapshot: %v", err)
+		}
+		defer f.Close() //nolint:errcheck // only read
+		r = f
+	}
+	if r == nil {
+		return nil, Usagef("no snapshot on stdin")
+	}
+	s, err := a.Load(r)
+	if err != nil {
+		return nil, badFile{fmt.Errorf("snapshot %s: %w", c.Snapshot, err)}
+	}
+	return s, nil
+}
+
+// badFile is a bad input file: wrong usage with a cause.
+type badFile struct{ error }
+
+func (b badFile) Unwrap() error        { return b.error }
+func (b badFile) Is(target error) bool { return target == ErrUsage }
+
+// ended turns the end of a context into an error that says so.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return snap.Hint(fmt.Errorf("%w: --timeout is over", snap.ErrTimeout), "give it more time: --timeout 2m")
+		}
+		return err
+	}
+	return nil
+}
+
+// live says whether questions may be put on the wire.
+func (c Common) live() bool { return c.Snapshot == "" && !c.NoProbe }
+
+// examination is a snapshot that was thought about, twice when it was probed.
+type examination struct {
+	in   *diag.Input
+	sent []snap.Probe
+}
+
+// examine follows what must work and what was asked, proves it when it may, and
+// thinks again with the answers.
+func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o diag.Options, c Common) (examination, error) {
+	in := diag.Build(s, asks, o)
+	if !c.live() || a.Probe == nil {
+		return examination{in: in}, nil
+	}
+	qs := in.Questions()
+	if len(qs) == 0 {
+		return examination{in: in}, nil
+	}
+	a.waiting(fmt.Sprintf("%d live questions", len(qs)))
+	defer a.waiting("")
+	answers := a.Probe(ctx, s, qs)
+	if err := ended(ctx); err != nil {
+		return examination{}, err
+	}
+	with := withProbes(s, answers)
+	return examination{in: diag.Build(with, asks, o), sent: with.Probes[len(s.Probes):]}, nil
+}
+
+// withProbes is the snapshot with further answers; the given one stays as it is.
+func withProbes(s *snap.Snapshot, answers []snap.Probe) *snap.Snapshot {
+	out := *s
+	out.Probes = append(append(make([]snap.Probe, 0, len(s.Probes)+len(answers)), s.Probes...), answers...)
+	for i := range out.Probes {
+		out.Probes[i].ID = i + 1
+	}
+	return &out
+}
+
+// Failing says whether a finding is at or above the bar.
+func Failing(severity string, bar diag.Severity) bool {
+	if bar == "" {
+		bar = diag.Error
+	}
+	return diag.Severity(severity).Rank() >= bar.Rank()
+}
+
+// anyFailing says whether one of the findings is.
+func anyFailing(fs []v1.Finding, bar diag.Severity) bool {
+	for i := range fs {
+		if Failing(fs[i].Severity, bar) {
+			return true
+		}
+	}
+	return false
+}
+
+// sentence begins with a capital and ends as it is.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -1,0 +1,166 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// DNSOptions are those of dns.
+type DNSOptions struct {
+	Common
+	Name string
+	Type string // "" is A, or AAAA with -6
+	From string // "" asks from every container that could
+}
+
+// types are the record types that can be asked for.
+func types() []string {
+	return []string{"A", "AAAA", "PTR", "CNAME", "MX", "TXT", "SRV", "NS", "SOA", "CAA", "ANY"}
+}
+
+// DNS walks the way of one name.
+func (a *App) DNS(ctx context.Context, o DNSOptions) (v1.Result, error) {
+	start := a.now()
+	o.Type = strings.ToUpper(o.Type)
+	switch {
+	case o.Type == "" && o.Family == 6:
+		o.Type = "AAAA"
+	case o.Type == "":
+		o.Type = "A"
+	case !slices.Contains(types(), o.Type):
+		return nil, snap.Hint(Usagef("%q is no record type", o.Type), "one of "+strings.Join(types(), ", "))
+	}
+	if o.Name == "" || len(o.Name) > 253 || strings.ContainsAny(o.Name, " \t\n/") {
+		return nil, Usagef("%q is no name", o.Name)
+	}
+	s, err := a.snapshot(ctx, o.Common)
+	if err != nil {
+		return nil, err
+	}
+	from, err := a.askers(s, o.From)
+	if err != nil {
+		return nil, err
+	}
+	var asks []diag.Ask
+	for _, t := range from {
+		na := &diag.NameAsk{Netns: t.Netns, Name: o.Name, Type: o.Type}
+		if t.Container != nil {
+			na.Container = t.Container.Ref
+		}
+		asks = append(asks, diag.Ask{From: t.Label(), To: o.Name, Name: na})
+	}
+	ex, err := a.examine(ctx, s, asks, diag.Options{OnlyAsked: true}, o.Common)
+	if err != nil {
+		return nil, err
+	}
+	r := diag.Run(ex.in, a.Checks)
+	var out []v1.DNSResult
+	for i := range ex.in.Names {
+		n := &ex.in.Names[i]
+		if !n.Asked {
+			continue
+		}
+		d := dnsResult(ex.in.Snap, n)
+		d.Head = a.head(v1.KindDNS, start)
+		out = append(out, d)
+	}
+	if len(from) == 1 && len(out) == 1 {
+		out[0].Tail = tail(ex.in.Snap, r)
+		out[0].Sent = sent(ex.sent)
+		out[0].From.Target = from[0].Text
+		return &out[0], nil
+	}
+	set := &v1.DNSSetResult{Name: o.Name, Type: o.Type, Results: out, Tail: tail(ex.in.Snap, r)}
+	set.Verdict = worstName(out)
+	set.Head = a.head(v1.KindDNSSet, start)
+	return set, nil
+}
+
+// askers are who asks: the one given, or every running container that has a
+// resolver of its own, or the host when there is none.
+func (a *App) askers(s *snap.Snapshot, from string) ([]Target, error) {
+	f := finder{s}
+	if from != "" {
+		t, err := f.source(from)
+		if err != nil {
+			return nil, err
+		}
+		if t.Kind == kindAddress {
+			return nil, Usagef("%s is an address: names are asked by containers and namespaces", from)
+		}
+		for _, n := range t.Notes {
+			a.note("%s", n)
+		}
+		return []Target{t}, nil
+	}
+	var out []Target
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		if c.State == "running" && c.Netns != "" && c.NetworkMode != "none" {
+			out = append(out, Target{Text: c.Name, Kind: kindContainer, Container: c, Netns: c.Netns})
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, Target{Text: kindHost, Kind: kindHost, Netns: s.Host.Netns})
+	}
+	return out, nil
+}
+
+// dnsResult converts one name's way.
+func dnsResult(s *snap.Snapshot, n *diag.NameCase) v1.DNSResult {
+	d := v1.DNSResult{
+		Verdict: string(names.Unknown), Name: n.Ask.Name, Type: n.Ask.Type,
+		From: v1.Endpoint{Target: n.From, Netns: n.Ask.Netns, Container: n.Ask.Container},
+	}
+	for _, owner := range []string{n.Ask.Container, n.Ask.Netns} {
+		if r := s.Resolver(owner); r != nil && d.LibcHere == "" {
+			d.LibcHere = r.Libc
+		}
+	}
+	p := n.Path
+	if p == nil {
+		return d
+	}
+	d.Verdict, d.Answers, d.Candidates = string(p.Verdict), p.Answers, p.Candidates
+	for _, st := range p.Steps {
+		v := v1.DNSStep{Where: st.Where, Asked: st.Asked, Answer: st.Answer, Verdict: st.Verdict, DurationMs: st.DurationMs, LeavesFrom: st.LeavesFrom}
+		for _, b := range st.Because {
+			v.Because = append(v.Because, string(b))
+		}
+		d.Steps = append(d.Steps, v)
+	}
+	d.Libc = v1.LibcSet{Glibc: libc(p, "glibc"), Musl: libc(p, "musl"), Go: libc(p, "go")}
+	if p.Problem != nil {
+		d.Problem = &v1.DNSProblem{Kind: p.Problem.Kind, Detail: p.Problem.Detail, Server: addrPort(p.Problem.Server)}
+	}
+	return d
+}
+
+func libc(p *names.Path, which string) v1.LibcAnswer {
+	a := v1.LibcAnswer{Verdict: string(p.Libc[which])}
+	if p.Libc[which] == names.Resolved {
+		a.Answers = p.Answers
+	}
+	return a
+}
+
+// worstName is the verdict that a person must know first.
+func worstName(rs []v1.DNSResult) string {
+	order := []names.Verdict{names.Timeout, names.ServFail, names.Refused, names.NXDomain, names.NoData, names.Unknown, names.Resolved}
+	best := len(order)
+	for i := range rs {
+		if k := slices.Index(order, names.Verdict(rs[i].Verdict)); k >= 0 && k < best {
+			best = k
+		}
+	}
+	if best == len(order) {
+		return string(names.Unknown)
+	}
+	return string(order[best])
+}

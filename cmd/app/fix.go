@@ -1,0 +1,217 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// FixOptions are those of fix.
+type FixOptions struct {
+	Common
+	Want   []string // codes, fix IDs or targets; none: everything that can be mended
+	Target []string // only what touches these
+	DryRun bool
+	// Confirm is shown the plan and answers; nil: nobody can be asked.
+	Confirm func(*v1.FixPlan) (bool, error)
+	Yes     bool
+}
+
+// diagnosis is one look at the host.
+type diagnosis struct {
+	s  *snap.Snapshot
+	in *diag.Input
+	r  diag.Report
+}
+
+// look reads, proves and diagnoses.
+func (a *App) look(ctx context.Context, c Common) (*diagnosis, error) {
+	s, err := a.snapshot(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	ex, err := a.examine(ctx, s, nil, diag.Options{}, c)
+	if err != nil {
+		return nil, err
+	}
+	return &diagnosis{s: s, in: ex.in, r: diag.Run(ex.in, a.Checks)}, nil
+}
+
+// Fix plans, asks, changes, and looks again. The result is a *v1.FixPlan when
+// nothing was changed, a *v1.FixResult otherwise; beside an error of the kinds
+// ErrPending, ErrRolledBack and ErrRollbackIncomplete there is a result, too.
+func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
+	start := a.now()
+	d, err := a.look(ctx, o.Common)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := a.choose(d, o)
+	if err != nil {
+		return nil, err
+	}
+	plan := a.plan(d, chosen)
+	plan.Head = a.head(v1.KindFixPlan, start)
+	if len(plan.Changes) == 0 {
+		return plan, nil
+	}
+	if o.DryRun || o.Snapshot != "" {
+		return plan, ErrPending
+	}
+	if !o.Yes {
+		if o.Confirm == nil {
+			return plan, snap.Hint(fmt.Errorf("nothing was changed: %w", ErrPending), "there is no terminal to ask on; repeat with --yes")
+		}
+		ok, err := o.Confirm(plan)
+		if err != nil || !ok {
+			return plan, errors.Join(ErrPending, err)
+		}
+	}
+	if a.Changer == nil {
+		return plan, fmt.Errorf("changing this machine: %w", snap.ErrUnsupported)
+	}
+	res := &v1.FixResult{Changes: plan.Changes, After: plan.After, Advice: plan.Advice}
+	err = a.carryOut(ctx, d, chosen, o, res)
+	res.Head = a.head(v1.KindFix, start)
+	return res, err
+}
+
+// choose picks the findings to mend.
+func (a *App) choose(d *diagnosis, o FixOptions) ([]int, error) {
+	all := make([]int, len(d.r.Findings))
+	for i := range all {
+		all[i] = i
+	}
+	keep := func(idx []int, texts []string) ([]int, error) {
+		if len(texts) == 0 {
+			return idx, nil
+		}
+		ids := fixIDs(d.r.Findings)
+		var out []int
+		for _, w := range texts {
+			hit := false
+			for _, i := range idx {
+				if up := strings.ToUpper(w); up == string(d.r.Findings[i].Code) || up == strings.ToUpper(ids[i]) {
+					out, hit = append(out, i), true
+				}
+			}
+			if hit {
+				continue
+			}
+			if isCode(w) {
+				if !slices.ContainsFunc(a.Checks, func(c diag.Check) bool { return strings.EqualFold(string(c.Code), strings.SplitN(w, ".", 2)[0]) }) {
+					return nil, a.noCode(w)
+				}
+				a.note("%s was not found on this host: nothing to mend", strings.ToUpper(w))
+				continue
+			}
+			only, err := a.only(d.s, []string{w})
+			if err != nil {
+				return nil, err
+			}
+			for _, i := range idx {
+				if len(touching(d.s, d.r.Findings[i:i+1], only)) > 0 {
+					out = append(out, i)
+				}
+			}
+		}
+		slices.Sort(out)
+		return slices.Compact(out), nil
+	}
+	idx, err := keep(all, o.Want)
+	if err != nil {
+		return nil, err
+	}
+	idx, err = keep(idx, o.Target)
+	if len(o.Want) == 0 {
+		idx = slices.DeleteFunc(idx, func(i int) bool { return d.r.Findings[i].Severity == diag.Info })
+	}
+	return idx, err
+}
+
+// isCode says whether a word has the form of a code.
+func isCode(w string) bool {
+	w, _, _ = strings.Cut(w, ".")
+	return len(w) == 6 && strings.EqualFold(w[:2], "ND") && strings.Trim(w[2:], "0123456789") == ""
+}
+
+// carryOut applies the chosen fixes one by one, looks again, and takes back
+// those that did not help.
+func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOptions, res *v1.FixResult) error {
+	ids := fixIDs(d.r.Findings)
+	var undo []string
+	for _, i := range chosen {
+		f := &d.r.Findings[i]
+		if f.Fix == nil || len(f.Fix.Ops) == 0 {
+			continue
+		}
+		a.waiting("mending " + ids[i])
+		done, err := a.Changer.Apply(ctx, d.s, Tx{ID: ids[i], Ops: f.Fix.Ops})
+		if done.Transaction != "" && err == nil {
+			undo = append(undo, done.Transaction)
+		}
+		if err != nil {
+			res.Error, res.Left = err.Error(), append(res.Left, done.Left...)
+			return a.takeBack(ctx, undo, res, err)
+		}
+	}
+	a.waiting("")
+	res.Applied, res.Transactions = true, undo
+	if len(undo) > 0 {
+		res.Transaction = undo[len(undo)-1]
+	}
+	after, err := a.look(ctx, o.Common)
+	if err != nil {
+		res.Error = err.Error()
+		return a.takeBack(ctx, undo, res, fmt.Errorf("looking again: %w", err))
+	}
+	for _, i := range chosen {
+		f := &d.r.Findings[i]
+		switch {
+		case f.Fix == nil:
+		case still(after.r.Findings, f):
+			res.Remaining = append(res.Remaining, ids[i])
+		default:
+			res.Gone = append(res.Gone, ids[i])
+		}
+	}
+	res.Tail = tail(after.in.Snap, after.r)
+	if len(res.Remaining) > 0 {
+		res.Error = "still there after the change: " + strings.Join(res.Remaining, ", ")
+		return a.takeBack(ctx, undo, res, errors.New(res.Error))
+	}
+	res.Verified = true
+	return nil
+}
+
+// still says whether a finding is there again.
+func still(after []diag.Finding, f *diag.Finding) bool {
+	return slices.ContainsFunc(after, func(g diag.Finding) bool { return g.Code == f.Code && g.Subject == f.Subject })
+}
+
+// takeBack undoes transactions, the last one first.
+func (a *App) takeBack(ctx context.Context, undo []string, res *v1.FixResult, cause error) error {
+	defer a.waiting("")
+	// A change that was begun is finished or undone, also after Ctrl-C.
+	ctx = context.WithoutCancel(ctx)
+	for _, id := range slices.Backward(undo) {
+		a.waiting("taking back " + id)
+		_, left, err := a.Changer.Undo(ctx, id)
+		res.Left = append(res.Left, left...)
+		if err != nil {
+			res.Left = append(res.Left, id+": "+err.Error())
+		}
+	}
+	res.Applied, res.Verified = false, false
+	if len(res.Left) > 0 || errors.Is(cause, ErrRollbackIncomplete) {
+		return errors.Join(ErrRollbackIncomplete, cause)
+	}
+	res.RolledBack = true
+	return errors.Join(ErrRolledBack, cause)
+}

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// SnapshotOptions are those of snapshot.
+type SnapshotOptions struct {
+	Common
+	File  string // where to; "-" is Out
+	Full  bool   // nothing is replaced by pseudonyms
+	Force bool   // an existing file is replaced
+	Out   io.Writer
+}
+
+// Snapshot writes the state of the host, with the answers of live probes unless
+// they are forbidden, into a file that every reading command takes.
+func (a *App) Snapshot(ctx context.Context, o SnapshotOptions) (*v1.SnapshotResult, error) {
+	start := a.now()
+	if o.File == "" {
+		return nil, snap.Hint(Usagef("no file to write to"), "netdoctor snapshot -o host.ndsnap, or -o - for stdout")
+	}
+	s, err := a.snapshot(ctx, o.Common)
+	if err != nil {
+		return nil, err
+	}
+	ex, err := a.examine(ctx, s, nil, diag.Options{}, o.Common)
+	if err != nil {
+		return nil, err
+	}
+	s = ex.in.Snap
+	if !o.Full && a.Redact != nil {
+		s = a.Redact(s)
+	}
+	var b bytes.Buffer
+	if err := a.Save(&b, s); err != nil {
+		return nil, fmt.Errorf("writing snapshot: %w", err)
+	}
+	size := int64(b.Len())
+	if err := a.write(o, &b); err != nil {
+		return nil, err
+	}
+	res := &v1.SnapshotResult{File: o.File, Bytes: size, Redacted: s.Redacted}
+	rules, conns := 0, 0
+	for i := range s.Netns {
+		conns += len(s.Netns[i].Conntrack)
+		for _, t := range s.Netns[i].Ruleset.Tables {
+			for j := range t.Chains {
+				rules += len(t.Chains[j].Rules)
+			}
+		}
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"namespaces", len(s.Netns)}, {"containers", len(s.Containers)}, {"networks", len(s.Networks)},
+		{"firewall rules", rules}, {"tracked connections", conns}, {"resolvers", len(s.Resolvers)}, {"probes", len(s.Probes)}, {"gaps", len(s.Gaps)},
+	} {
+		res.Contents = append(res.Contents, v1.Fact{Name: f.name, Value: fmt.Sprint(f.n)})
+	}
+	res.Coverage.Skipped = gaps(s)
+	res.Head = a.head(v1.KindSnapshot, start)
+	return res, nil
+}
+
+func (a *App) write(o SnapshotOptions, b *bytes.Buffer) error {
+	if o.File == "-" {
+		if _, err := b.WriteTo(o.Out); err != nil {
+			return fmt.Errorf("writing snapshot to stdout: %w", err)
+		}
+		return nil
+	}
+	f, err := a.Create(o.File, o.Force)
+	if err != nil {
+		return err
+	}
+	_, err = b.WriteTo(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", o.File, err)
+	}
+	return nil
+}

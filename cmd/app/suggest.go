@@ -1,0 +1,73 @@
+package app
+
+import (
+	"slices"
+	"strings"
+)
+
+// Suggest gives at most three of the known words that the text may have been
+// meant for, the nearest first; nil when none is near.
+func Suggest(text string, known []string) []string {
+	type near struct {
+		word string
+		d    int
+	}
+	var all []near
+	lower := strings.ToLower(text)
+	for _, k := range known {
+		kl := strings.ToLower(k)
+		d := distance(lower, kl)
+		if _, bare, ok := strings.Cut(kl, ":"); ok {
+			d = min(d, distance(lower, bare))
+			if _, b, ok := strings.Cut(lower, ":"); ok {
+				d = min(d, distance(b, bare)+1)
+			}
+			kl = bare
+		}
+		limit := max(1, len(lower)/3)
+		if len(lower) >= 3 && (strings.HasPrefix(kl, lower) || strings.HasSuffix(kl, lower)) {
+			d = min(d, limit)
+		}
+		if d <= limit {
+			all = append(all, near{k, d})
+		}
+	}
+	slices.SortFunc(all, func(a, b near) int {
+		if a.d != b.d {
+			return a.d - b.d
+		}
+		return strings.Compare(a.word, b.word)
+	})
+	var out []string
+	for _, n := range all {
+		if len(out) < 3 && !slices.Contains(out, n.word) {
+			out = append(out, n.word)
+		}
+	}
+	return out
+}
+
+// distance is Damerau-Levenshtein's (optimal string alignment) over bytes.
+func distance(a, b string) int {
+	prev2 := make([]int, len(b)+1)
+	prev := make([]int, len(b)+1)
+	cur := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(b)]
+}

@@ -1,0 +1,108 @@
+package app
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// spec is a TARGET taken apart by its form alone, before anything is looked up.
+type spec struct {
+	Text   string // as typed
+	Scheme string // "docker", "netns", "pid", "net" …; "" for none
+	Name   string // what is left of scheme, port and protocol
+	Addr   netip.Addr
+	Port   uint16     // 0: none given
+	Proto  snap.Proto // "" none given
+}
+
+// schemes are the words that may stand before a name. Engines' names are those
+// of snap.Engine.Name.
+func schemes() []string {
+	return []string{"docker", "podman", "containerd", "nerdctl", "cni", "self", "container", "netns", "pid", "net"}
+}
+
+// protos are the protocols that may stand behind a slash.
+func protos() []snap.Proto { return []snap.Proto{snap.TCP, snap.UDP, snap.SCTP, snap.ICMP} }
+
+// parse takes a TARGET apart; with dst, a port and a protocol may follow it.
+func parse(text string, dst bool) (spec, error) {
+	s := spec{Text: text}
+	rest := text
+	if strings.TrimSpace(text) != text || text == "" {
+		return s, snap.Hint(Usagef("%q is no target", text), "netdoctor help targets")
+	}
+	if a, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
+		s.Addr, s.Name = a, rest
+		return s, nil
+	}
+	if dst {
+		if i := strings.LastIndexByte(rest, '/'); i >= 0 {
+			p := snap.Proto(strings.ToLower(rest[i+1:]))
+			if p == snap.ICMPv6 {
+				p = snap.ICMP
+			}
+			if slices.Contains(protos(), p) {
+				s.Proto, rest = p, rest[:i]
+			} else if !strings.Contains(rest, ":/") {
+				return s, snap.Hint(Usagef("%q: protocol %q is not known", text, rest[i+1:]), "one of tcp, udp, sctp, icmp: db:5432/tcp, host/icmp")
+			}
+		}
+	}
+	if scheme, name, ok := strings.Cut(rest, ":"); ok && slices.Contains(schemes(), scheme) {
+		s.Scheme, rest = scheme, name
+	}
+	if dst {
+		var err error
+		if rest, err = s.cutPort(rest); err != nil {
+			return s, err
+		}
+		switch {
+		case s.Proto == snap.ICMP && s.Port != 0:
+			return s, Usagef("%q: ICMP has no ports", text)
+		case s.Port == 0 && s.Proto != "" && s.Proto != snap.ICMP:
+			return s, snap.Hint(Usagef("%q: %s needs a port", text, s.Proto), "as in "+rest+":80/"+string(s.Proto))
+		}
+	}
+	s.Name = rest
+	if s.Scheme == "" {
+		if a, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
+			s.Addr = a
+		}
+	}
+	if rest == "" {
+		return s, Usagef("%q names nothing", text)
+	}
+	return s, nil
+}
+
+// cutPort takes a port off the end.
+func (s *spec) cutPort(rest string) (string, error) {
+	if _, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
+		return rest, nil
+	}
+	i := strings.LastIndexByte(rest, ':')
+	if i < 0 {
+		return rest, nil
+	}
+	n, err := strconv.ParseUint(rest[i+1:], 10, 16)
+	if err != nil || n == 0 {
+		return rest, snap.Hint(Usagef("%q: %q is no port", s.Text, rest[i+1:]), "a number from 1 to 65535; IPv6 addresses with a port in brackets: [2001:db8::1]:80")
+	}
+	s.Port = uint16(n)
+	return rest[:i], nil
+}
+
+// proto is the protocol, with cli.md's defaults: tcp with a port, icmp without.
+func (s *spec) proto() snap.Proto {
+	switch {
+	case s.Proto != "":
+		return s.Proto
+	case s.Port != 0:
+		return snap.TCP
+	}
+	return snap.ICMP
+}

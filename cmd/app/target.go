@@ -1,0 +1,276 @@
+package app
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// The kinds of targets.
+const (
+	kindContainer = "container"
+	kindNetns     = "netns"
+	kindHost      = "host"
+	kindNetwork   = "network"
+	kindInternet  = "internet"
+	kindAddress   = "address"
+	kindName      = "name" // of a destination: to be resolved by the sender
+)
+
+// Target is what a TARGET stands for in a snapshot.
+type Target struct {
+	Text      string
+	Kind      string
+	Netns     string // Netns.ID; "" when it has none
+	Container *snap.Container
+	Network   *snap.Network
+	Addr      netip.Addr // of an address
+	Name      string     // of a name
+	Port      uint16     // destinations only
+	Proto     snap.Proto // destinations only, never ""
+	Bare      bool       // no scheme was given: the sender may resolve it as a name
+	Notes     []string   // for stderr: what was taken for what
+}
+
+// Qualified is the unambiguous way to write it.
+func (t *Target) Qualified() string {
+	switch t.Kind {
+	case kindContainer:
+		return t.Container.Ref
+	case kindNetns:
+		return "netns:" + t.Netns
+	case kindNetwork:
+		return "net:" + t.Network.Name
+	case kindAddress:
+		return t.Addr.String()
+	case kindName:
+		return t.Name
+	}
+	return t.Kind
+}
+
+// Label is how it is called on screen.
+func (t *Target) Label() string {
+	switch t.Kind {
+	case kindContainer:
+		return t.Container.Name
+	case kindNetns:
+		return t.Netns
+	case kindNetwork:
+		return "net:" + t.Network.Name
+	}
+	return t.Qualified()
+}
+
+// finder looks targets up in a snapshot.
+type finder struct{ s *snap.Snapshot }
+
+// any finds a target of check, inspect and fix.
+func (f finder) any(text string) (Target, error) {
+	sp, err := parse(text, false)
+	if err != nil {
+		return Target{}, err
+	}
+	return f.lookup(sp)
+}
+
+// source finds the sender of a flow.
+func (f finder) source(text string) (Target, error) {
+	t, err := f.any(text)
+	if err != nil {
+		return t, err
+	}
+	switch t.Kind {
+	case kindContainer:
+		if t.Netns == "" {
+			hint := ""
+			if t.Container.Engine == "docker" || t.Container.Engine == "podman" {
+				hint = t.Container.Engine + " start " + t.Container.Name
+			}
+			return t, snap.Hint(Usagef("%s is %s: it has no network namespace to send from", t.Qualified(), t.Container.State), hint)
+		}
+	case kindNetwork, kindInternet:
+		return t, snap.Hint(Usagef("%s sends nothing by itself", t.Qualified()), "give a container of it, or the outside address that the packet comes from")
+	}
+	return t, nil
+}
+
+// dest finds the destination of a flow. What nothing here is called by is a
+// name for the sender to resolve.
+func (f finder) dest(text string) (Target, error) {
+	sp, err := parse(text, true)
+	if err != nil {
+		return Target{}, err
+	}
+	if strings.EqualFold(sp.Name, "localhost") && sp.Scheme == "" {
+		return Target{Text: text, Kind: kindName, Name: "localhost", Port: sp.Port, Proto: sp.proto(), Bare: true}, nil
+	}
+	t, err := f.lookup(sp)
+	if err != nil && sp.Scheme == "" && !isAmbiguous(err) {
+		t, err = Target{Text: text, Kind: kindName, Name: sp.Name}, nil
+	}
+	if err != nil && slices.Contains(schemes(), sp.Scheme) && sp.Port == 0 {
+		// "docker:80" with a container called docker.
+		if n, perr := strconv.ParseUint(sp.Name, 10, 16); perr == nil && n > 0 {
+			if t2, err2 := f.lookup(spec{Text: text, Name: sp.Scheme}); err2 == nil {
+				t, err, sp.Port, sp.Scheme = t2, nil, uint16(n), ""
+			}
+		}
+	}
+	if err != nil {
+		return t, err
+	}
+	t.Port, t.Proto, t.Bare = sp.Port, sp.proto(), sp.Scheme == ""
+	return t, nil
+}
+
+// lookup finds what a spec stands for.
+func (f finder) lookup(sp spec) (Target, error) {
+	t := Target{Text: sp.Text}
+	switch sp.Scheme {
+	case "":
+		return f.bare(sp)
+	case "netns":
+		return f.netns(sp)
+	case "pid":
+		return f.pid(sp)
+	case "net":
+		n, err := f.network(sp)
+		t.Kind, t.Network = kindNetwork, n
+		return t, err
+	}
+	var found []*snap.Container
+	for _, exact := range []bool{true, false} {
+		for i := range f.s.Containers {
+			c := &f.s.Containers[i]
+			if engineOf(sp.Scheme, c.Engine) && named(c, sp.Name, exact) {
+				found = append(found, c)
+			}
+		}
+		if len(found) > 0 {
+			break
+		}
+	}
+	what := sp.Scheme + " container"
+	if sp.Scheme == "container" {
+		what = "container"
+	}
+	return f.one(sp, found, nil, what)
+}
+
+// engineOf says whether a scheme stands for an engine.
+func engineOf(scheme, engine string) bool {
+	return scheme == engine || scheme == "container" || scheme == "nerdctl" && engine == "containerd"
+}
+
+// named says whether a container goes by that name, or, not exactly, by that
+// beginning of its ID.
+func named(c *snap.Container, name string, exact bool) bool {
+	if exact {
+		return c.Name == name || c.ID == name && name != ""
+	}
+	return len(name) >= 2 && len(name) < len(c.ID) && isHex(name) && strings.HasPrefix(c.ID, strings.ToLower(name))
+}
+
+func isHex(s string) bool {
+	return strings.Trim(strings.ToLower(s), "0123456789abcdef") == ""
+}
+
+// bare finds a target without a scheme: exact names, then beginnings of IDs,
+// then addresses.
+func (f finder) bare(sp spec) (Target, error) {
+	t := Target{Text: sp.Text, Bare: true}
+	switch sp.Name {
+	case "host":
+		t.Kind, t.Netns = kindHost, f.s.Host.Netns
+		return t, nil
+	case "internet":
+		t.Kind = kindInternet
+		return t, nil
+	}
+	var cs []*snap.Container
+	var nss []*snap.Netns
+	for i := range f.s.Containers {
+		if named(&f.s.Containers[i], sp.Name, true) {
+			cs = append(cs, &f.s.Containers[i])
+		}
+	}
+	for i := range f.s.Netns {
+		ns := &f.s.Netns[i]
+		if (ns.ID == sp.Name || slices.Contains(ns.Names, sp.Name)) && !heldBy(cs, ns.ID) {
+			nss = append(nss, ns)
+		}
+	}
+	if len(cs)+len(nss) == 0 {
+		for i := range f.s.Containers {
+			if named(&f.s.Containers[i], sp.Name, false) {
+				cs = append(cs, &f.s.Containers[i])
+			}
+		}
+	}
+	if len(cs)+len(nss) > 0 {
+		return f.one(sp, cs, nss, "target")
+	}
+	if sp.Addr.IsValid() {
+		t.Kind, t.Addr = kindAddress, sp.Addr
+		return t, nil
+	}
+	if sp.Name == "localhost" {
+		t.Kind, t.Netns = kindHost, f.s.Host.Netns
+		return t, nil
+	}
+	return t, noSuch("target", sp.Name, f.Names())
+}
+
+// heldBy says whether one of the containers lives in the namespace.
+func heldBy(cs []*snap.Container, ns string) bool {
+	return slices.ContainsFunc(cs, func(c *snap.Container) bool { return c.Netns == ns })
+}
+
+// one makes a target of what was found, if it is one thing.
+func (f finder) one(sp spec, cs []*snap.Container, nss []*snap.Netns, what string) (Target, error) {
+	var all []Target
+	for _, c := range cs {
+		all = append(all, Target{Text: sp.Text, Kind: kindContainer, Container: c, Netns: c.Netns, Bare: sp.Scheme == ""})
+	}
+	for _, ns := range nss {
+		kind := kindNetns
+		if ns.ID == f.s.Host.Netns {
+			kind = kindHost
+		}
+		all = append(all, Target{Text: sp.Text, Kind: kind, Netns: ns.ID, Bare: sp.Scheme == ""})
+	}
+	switch len(all) {
+	case 0:
+		return Target{Text: sp.Text}, noSuch(what, sp.Name, f.Names())
+	case 1:
+		return all[0], nil
+	}
+	var names []string
+	for i := range all {
+		names = append(names, all[i].Qualified())
+	}
+	if len(slices.Compact(slices.Sorted(slices.Values(names)))) < len(names) {
+		for i := range all {
+			if c := all[i].Container; c != nil && len(c.ID) >= 12 {
+				names[i] = c.Engine + ":" + c.ID[:12]
+			}
+		}
+	}
+	slices.Sort(names)
+	return Target{Text: sp.Text}, ambiguousError{ambiguous(sp.Text, names)}
+}
+
+// ambiguousError marks an ambiguous name, which is never taken for a DNS name.
+type ambiguousError struct{ error }
+
+func (e ambiguousError) Unwrap() error { return e.error }
+
+func isAmbiguous(err error) bool {
+	var a ambiguousError
+	return errors.As(err, &a)
+}

@@ -1,0 +1,385 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// TraceOptions are those of trace.
+type TraceOptions struct {
+	Common
+	From string
+	To   string // "" walks to what the source needs: see TraceAll
+	// Size is the payload in bytes; 0 small. Sport is the source port; 0 any.
+	Size  int
+	Sport uint16
+}
+
+// Trace walks one path.
+func (a *App) Trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, error) {
+	start := a.now()
+	s, err := a.snapshot(ctx, o.Common)
+	if err != nil {
+		return nil, err
+	}
+	t := &tracer{a: a, c: o.Common, s: s}
+	res, err := t.trace(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	res.Head = a.head(v1.KindTrace, start)
+	return res, nil
+}
+
+// tracer walks flows over one snapshot.
+type tracer struct {
+	a     *App
+	c     Common
+	s     *snap.Snapshot
+	batch bool // walk through what is in the snapshot, also beyond this host
+	world *sim.World
+}
+
+// ask is a flow on its way from words to packets.
+type ask struct {
+	src, dst Target
+	from, to v1.Endpoint
+	diag     diag.Ask
+	name     *v1.NameWay
+	sent     []snap.Probe // to resolve the name
+	stop     *v1.Where    // why there is no packet to follow; nil when there is one
+	unknown  string       // why it is not known what to follow
+}
+
+func (t *tracer) trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, error) {
+	f := finder{t.s}
+	src, err := f.source(o.From)
+	if err != nil {
+		return nil, err
+	}
+	dst, err := f.dest(o.To)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range slices.Concat(src.Notes, dst.Notes) {
+		t.a.note("%s", n)
+	}
+	q := &ask{src: src, dst: dst}
+	if err := t.resolve(ctx, q); err != nil {
+		return nil, err
+	}
+	t.flow(q, o)
+	return t.follow(ctx, q)
+}
+
+// resolve finds the address of the destination, by the sender's own name
+// service where a name was given.
+func (t *tracer) resolve(ctx context.Context, q *ask) error {
+	q.from = v1.Endpoint{Target: q.src.Text, Netns: q.src.Netns}
+	q.to = v1.Endpoint{Target: q.dst.Text, Netns: q.dst.Netns, Port: int(q.dst.Port)}
+	if q.src.Container != nil {
+		q.from.Container = q.src.Container.Ref
+	}
+	if q.dst.Container != nil {
+		q.to.Container = q.dst.Container.Ref
+	}
+	q.diag = diag.Ask{From: q.src.Label(), To: q.dst.Text, Container: q.to.Container}
+	asks := q.dst.Kind == kindName && q.dst.Name != "localhost" || q.dst.Kind == kindContainer && q.dst.Bare && q.src.Kind == kindContainer && q.src.Netns != q.dst.Netns
+	if q.src.Kind == kindAddress || !asks {
+		return nil
+	}
+	name := q.dst.Name
+	if q.dst.Container != nil {
+		name = strings.TrimSuffix(strings.TrimSuffix(q.dst.Text, "/"+string(q.dst.Proto)), ":"+strconv.Itoa(int(q.dst.Port)))
+	}
+	na := diag.NameAsk{Netns: q.src.Netns, Container: q.from.Container, Name: name, Type: "A"}
+	if t.c.Family == 6 {
+		na.Type = "AAAA"
+	}
+	path, probes, err := t.path(ctx, na)
+	if err != nil {
+		return err
+	}
+	if path != nil && path.Verdict == names.NoData && t.c.Family == 0 {
+		six := na
+		six.Type = "AAAA"
+		if p6, more, err := t.path(ctx, six); err == nil && p6 != nil && p6.Verdict == names.Resolved {
+			na, path, probes = six, p6, slices.Concat(probes, more)
+		}
+	}
+	q.sent = probes
+	q.name = &v1.NameWay{Name: name, Verdict: string(names.Unknown)}
+	if path != nil {
+		q.name.Verdict, q.name.Answers = string(path.Verdict), path.Answers
+	}
+	q.diag.Name = &na
+	return nil
+}
+
+// path follows a name, with live questions where they are allowed.
+func (t *tracer) path(ctx context.Context, na diag.NameAsk) (*names.Path, []snap.Probe, error) {
+	ex, err := t.a.examine(ctx, t.s, []diag.Ask{{From: na.Netns, To: na.Name, Name: &na}}, diag.Options{OnlyAsked: true}, t.c)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.s = ex.in.Snap // keeps the answers
+	for i := range ex.in.Names {
+		if ex.in.Names[i].Asked {
+			return ex.in.Names[i].Path, ex.sent, nil
+		}
+	}
+	return nil, ex.sent, nil
+}
+
+// flow makes the packet to follow, or says why there is none.
+func (t *tracer) flow(q *ask, o TraceOptions) {
+	addr := t.address(q)
+	if !addr.IsValid() {
+		return
+	}
+	q.to.Address = addr.String()
+	fl := sim.Flow{From: q.src.Netns, Dst: addr, Proto: q.dst.Proto, Dport: q.dst.Port, Sport: o.Sport, Size: o.Size}
+	g := t.graph()
+	if q.src.Kind == kindAddress {
+		t.fromAddress(q, &fl)
+		if q.unknown != "" {
+			return
+		}
+	}
+	if q.to.Netns == "" {
+		q.to.Netns = owner(g, addr)
+	}
+	q.to.Outside = q.to.Netns == "" && !addr.IsLoopback()
+	if ns := t.s.Ns(fl.From); ns != nil && ns.Class.Ours() && q.to.Outside && !t.batch {
+		fl.StopOutside = true
+	}
+	if q.diag.Container == "" {
+		if c := g.ContainerOfAddr(addr); c != nil && q.to.Netns == c.Netns {
+			q.diag.Container, q.to.Container = c.Ref, c.Ref
+		}
+	}
+	q.diag.Flow = &fl
+}
+
+// fromAddress sets the sender of a flow that was given by an address: the
+// namespace that holds it, or the device on which it comes in from outside.
+func (t *tracer) fromAddress(q *ask, fl *sim.Flow) {
+	fl.Src = q.src.Addr
+	q.from.Address = q.src.Addr.String()
+	if q.src.Addr.IsLoopback() {
+		fl.From = t.s.Host.Netns
+		q.from.Netns = fl.From
+		return
+	}
+	if id := owner(t.graph(), q.src.Addr); id != "" {
+		fl.From, q.from.Netns = id, id
+		if c := t.graph().ContainerOfAddr(q.src.Addr); c != nil && c.Netns == id {
+			q.from.Container = c.Ref
+		}
+		return
+	}
+	fl.From = t.s.Host.Netns
+	fl.Iif = arrival(t.s, q.src.Addr, fl.Dst, t.back)
+	q.from.Netns, q.from.Device, q.from.Outside = fl.From, fl.Iif, true
+	q.diag.Outside = true
+	if fl.Iif == "" {
+		q.unknown = fmt.Sprintf("no route of the host leads back to %s: the device on which its packets come in is not known", q.src.Addr)
+	}
+}
+
+// address is the destination's address; invalid, with q.stop or q.unknown set,
+// when it has none.
+func (t *tracer) address(q *ask) netip.Addr {
+	fam := t.c.Family
+	if fam == 0 && q.src.Kind == kindAddress {
+		fam = 4
+		if q.src.Addr.Is6() {
+			fam = 6
+		}
+	}
+	if q.name != nil {
+		for _, ans := range q.name.Answers {
+			if a, err := netip.ParseAddr(lastWord(ans)); err == nil && fam.allows(a) {
+				q.name.Used = "name"
+				return a
+			}
+		}
+	}
+	switch q.dst.Kind {
+	case kindAddress:
+		return q.dst.Addr
+	case kindInternet:
+		return internet(fam)
+	case kindContainer:
+		a := containerAddr(t.s, q.dst.Container, q.src.Netns, fam)
+		if q.name != nil {
+			q.name.Used = "container"
+			if a.IsValid() && q.name.Verdict != string(names.Unknown) {
+				t.a.note("%s does not resolve %s (%s); the packet goes to the container's own address %s", q.src.Label(), q.name.Name, q.name.Verdict, a)
+			}
+		}
+		if !a.IsValid() {
+			q.stop = &v1.Where{Netns: q.dst.Netns, Layer: "link", Cause: "no-address", Detail: q.dst.Container.Name + " has no address to send to"}
+			if !q.dst.Container.Running() {
+				q.stop.Cause, q.stop.Detail = "not-running", q.dst.Container.Name+" is "+q.dst.Container.State
+			}
+		}
+		return a
+	case kindNetwork:
+		for _, p := range q.dst.Network.Pools {
+			if fam.allows(p.Gateway) {
+				return p.Gateway
+			}
+		}
+		q.unknown = "net:" + q.dst.Network.Name + " has no gateway address"
+	case kindName:
+		if q.dst.Name == "localhost" {
+			return loopback(fam)
+		}
+		t.unresolved(q)
+	default:
+		a := netnsAddr(t.s, q.dst.Netns, q.src.Netns, fam)
+		if !a.IsValid() {
+			q.stop = &v1.Where{Netns: q.dst.Netns, Layer: "link", Cause: "no-address", Detail: q.dst.Label() + " holds no address"}
+		}
+		return a
+	}
+	return netip.Addr{}
+}
+
+// unresolved says why a name gives no address.
+func (t *tracer) unresolved(q *ask) {
+	switch {
+	case q.name == nil:
+		q.unknown = fmt.Sprintf("%s is a name, and how %s resolves it can't be told from here", q.dst.Name, q.src.Label())
+	case q.name.Verdict == string(names.Unknown):
+		q.unknown = fmt.Sprintf("what %s resolves %s to is not known", q.src.Label(), q.name.Name)
+	default:
+		q.stop = &v1.Where{Netns: q.src.Netns, Layer: "name", Cause: q.name.Verdict, Reason: strings.ToUpper(q.name.Verdict), Detail: fmt.Sprintf("%s does not resolve %s", q.src.Label(), q.name.Name)}
+	}
+}
+
+// lastWord is the address of "A 172.30.1.12" as well as of "172.30.1.12".
+func lastWord(s string) string {
+	f := strings.Fields(s)
+	if len(f) == 0 {
+		return ""
+	}
+	return f[len(f)-1]
+}
+
+// follow walks the flow, proves it, and diagnoses it.
+func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
+	c := t.c
+	if q.diag.Flow == nil || t.batch {
+		c.NoProbe = true
+	}
+	ex, err := t.a.examine(ctx, t.s, []diag.Ask{q.diag}, diag.Options{OnlyAsked: true}, c)
+	if err != nil {
+		return nil, err
+	}
+	res := &v1.TraceResult{From: q.from, To: q.to, Proto: string(q.dst.Proto), Why: "asked", Name: q.name}
+	var fc *diag.FlowCase
+	for i := range ex.in.Flows {
+		if ex.in.Flows[i].Asked {
+			fc = &ex.in.Flows[i]
+			break
+		}
+	}
+	fill(ex.in.Snap, res, fc)
+	if fc == nil {
+		said := &v1.Said{Verdict: string(sim.Unknown), Detail: q.unknown}
+		if q.stop != nil {
+			said.Verdict, said.Detail, res.Where = string(sim.Dropped), q.stop.Detail, q.stop
+		} else {
+			res.Unknown = append(res.Unknown, q.unknown)
+		}
+		res.Predicted, res.Verdict = said, said.Verdict
+	}
+	res.Sent = sent(slices.Concat(q.sent, ex.sent))
+	if !t.batch {
+		res.Tail = tail(ex.in.Snap, diag.Run(ex.in, t.a.Checks))
+	}
+	return res, nil
+}
+
+// fill puts what model and wire say of a flow into a result.
+func fill(s *snap.Snapshot, res *v1.TraceResult, fc *diag.FlowCase) {
+	res.Verdict = string(sim.Unknown)
+	if fc == nil || fc.Trace == nil {
+		return
+	}
+	tr := fc.Trace
+	res.Forward = hops(tr.Forward, 0)
+	res.Reply = hops(tr.Reply, len(tr.Forward))
+	res.Where = where(s, tr.Where)
+	res.Unknown = tr.Unknown
+	res.LeavesBy, res.IfAnswered = tr.LeftHost, string(tr.IfAnswered)
+	if res.From.Address == "" && len(tr.Forward) > 0 && tr.Forward[0].Src.Addr().IsValid() {
+		res.From.Address = tr.Forward[0].Src.Addr().String()
+	}
+	for _, b := range tr.Branches {
+		v := v1.Branch{Verdict: string(b.Verdict), Where: where(s, b.Where), Chance: b.Chance}
+		for _, as := range b.Assumed {
+			w := as.What
+			if !as.Value {
+				w = "not " + w
+			}
+			v.Assumed = append(v.Assumed, w)
+		}
+		res.Branches = append(res.Branches, v)
+	}
+	res.Predicted = &v1.Said{Verdict: string(tr.Verdict), Detail: detail(tr)}
+	res.Verdict = string(tr.Verdict)
+	if p := proved(fc.Probe); p != nil {
+		res.Proved, res.Verdict = p, p.Verdict
+	}
+	if res.Verdict == string(sim.Unknown) && len(res.Unknown) == 0 && tr.Where != nil {
+		res.Unknown = append(res.Unknown, tr.Where.Detail)
+	}
+}
+
+// detail says the predicted verdict in a clause.
+func detail(tr *sim.Trace) string {
+	switch {
+	case tr.Where != nil && tr.Where.Detail != "":
+		return tr.Where.Detail
+	case tr.Verdict == sim.Delivered && tr.Socket != nil && tr.Socket.Process != nil:
+		return fmt.Sprintf("%s answers on %s", tr.Socket.Process.Name, tr.Socket.Local)
+	}
+	return ""
+}
+
+// proved is what a live probe says; nil when there is none or it proves nothing.
+// Silence to a UDP datagram proves nothing: many services answer only what they
+// understand.
+func proved(p *snap.Probe) *v1.Said {
+	v := diag.ProbeSays(p)
+	if v == "" || p.Kind == "udp" && p.Outcome == "timeout" {
+		return nil
+	}
+	d := p.Detail
+	if d == "" {
+		d = fmt.Sprintf("%d sent, %d answered", p.Sent, p.Got)
+	}
+	return &v1.Said{Verdict: v, Detail: d}
+}
+
+// errorTrace is the result for a flow that could not even be asked.
+func (a *App) errorTrace(start time.Time, why string) *v1.TraceResult {
+	return &v1.TraceResult{
+		Head: a.head(v1.KindTrace, start), Verdict: string(sim.Unknown), Why: "asked",
+		Predicted: &v1.Said{Verdict: string(sim.Unknown), Detail: why}, Unknown: v1.List[string]{why},
+	}
+}

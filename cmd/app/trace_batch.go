@@ -1,0 +1,197 @@
+package app
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// maxLine bounds one line of a batch: far more than any flow needs.
+const maxLine = 64 << 10
+
+// batchLine is one flow of a batch. To is any destination of the target
+// grammar; the port and protocol may stand beside it instead of in it.
+type batchLine struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	ToIP   string `json:"to_ip"`
+	ToPort int    `json:"to_port"`
+	Port   int    `json:"port"`
+	Proto  string `json:"proto"`
+	Size   int    `json:"size"`
+	Sport  int    `json:"sport"`
+}
+
+// dst writes the destination in the target grammar.
+func (l batchLine) dst() (string, error) {
+	to := l.To
+	if to == "" {
+		to = l.ToIP
+	}
+	port := l.ToPort
+	if port == 0 {
+		port = l.Port
+	}
+	if l.Sport < 0 || l.Sport > 65535 || port < 0 || port > 65535 || l.Size < 0 || l.Size > 65535 {
+		return "", Usagef("a port or size is out of range")
+	}
+	if to == "" || l.From == "" {
+		return "", Usagef(`a flow needs "from" and "to"`)
+	}
+	sp, err := parse(to, true)
+	if err != nil {
+		return "", err
+	}
+	proto := strings.ToLower(l.Proto)
+	if proto == "icmp" || proto == "icmp6" {
+		if sp.Port == 0 && sp.Proto == "" {
+			return to + "/icmp", nil
+		}
+		return to, nil
+	}
+	if sp.Port == 0 && port != 0 {
+		if sp.Addr.Is6() {
+			to = "[" + strings.Trim(to, "[]") + "]"
+		}
+		to = fmt.Sprintf("%s:%d", to, port)
+	}
+	if sp.Proto == "" && proto != "" {
+		to += "/" + proto
+	}
+	return to, nil
+}
+
+// TraceBatch follows flows, one JSON line each, over one snapshot of the host,
+// and gives the results to emit in the order of the lines. Lines that can't be
+// understood give a result of verdict unknown that says why.
+func (a *App) TraceBatch(ctx context.Context, c Common, in io.Reader, emit func(*v1.TraceResult) error) error {
+	s, err := a.snapshot(ctx, c)
+	if err != nil {
+		return err
+	}
+	b := &batch{a: a, c: c, s: s, world: sim.New(s)}
+	sc := bufio.NewScanner(in)
+	sc.Buffer(make([]byte, 0, 4096), maxLine)
+	var lines [][]byte
+	flush := func() error {
+		for _, r := range b.all(ctx, lines) {
+			if err := emit(r); err != nil {
+				return err
+			}
+		}
+		lines = lines[:0]
+		return ended(ctx)
+	}
+	for sc.Scan() {
+		if l := bytes.TrimSpace(sc.Bytes()); len(l) > 0 {
+			lines = append(lines, bytes.Clone(l))
+		}
+		if len(lines) == 1024 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	if err := sc.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return emit(a.errorTrace(a.now(), fmt.Sprintf("a line is longer than %d bytes; it and what follows was not read", maxLine)))
+	} else if err != nil {
+		return fmt.Errorf("reading flows: %w", err)
+	}
+	return nil
+}
+
+// batch is many flows over one snapshot.
+type batch struct {
+	a     *App
+	c     Common
+	s     *snap.Snapshot
+	world *sim.World
+}
+
+// all follows some lines at once, in order.
+func (b *batch) all(ctx context.Context, lines [][]byte) []*v1.TraceResult {
+	out := make([]*v1.TraceResult, len(lines))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(lines)) {
+		wg.Go(func() {
+			for i := range next {
+				out[i] = b.one(ctx, lines[i])
+			}
+		})
+	}
+	for i := range lines {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return out
+}
+
+// one follows one line.
+func (b *batch) one(ctx context.Context, line []byte) *v1.TraceResult {
+	start := b.a.now()
+	var l batchLine
+	if err := json.Unmarshal(line, &l); err != nil {
+		return b.a.errorTrace(start, "not a flow: "+err.Error())
+	}
+	to, err := l.dst()
+	if err != nil {
+		return b.a.errorTrace(start, err.Error())
+	}
+	if err := ctx.Err(); err != nil {
+		return b.a.errorTrace(start, "--timeout is over")
+	}
+	t := &tracer{a: &App{Now: b.a.Now, Probe: b.a.Probe}, c: b.c, s: b.s, batch: true, world: b.world}
+	f := finder{b.s}
+	src, err := f.source(l.From)
+	if err == nil {
+		var dst Target
+		if dst, err = f.dest(to); err == nil {
+			if _, perr := netip.ParseAddr(strings.Trim(l.To, "[]")); perr == nil {
+				dst.Bare = false
+			}
+			return b.walk(ctx, t, &ask{src: src, dst: dst}, TraceOptions{Size: l.Size, Sport: uint16(l.Sport)}) //nolint:gosec // its range was looked at by dst
+		}
+	}
+	return b.a.errorTrace(start, err.Error())
+}
+
+// walk follows an ask through the model alone.
+func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) *v1.TraceResult {
+	start := b.a.now()
+	t.c.NoProbe = true
+	if err := t.resolve(ctx, q); err != nil {
+		return b.a.errorTrace(start, err.Error())
+	}
+	t.flow(q, o)
+	res := &v1.TraceResult{From: q.from, To: q.to, Proto: string(q.dst.Proto), Why: "asked", Name: q.name}
+	switch {
+	case q.diag.Flow != nil:
+		fill(b.s, res, &diag.FlowCase{Flow: *q.diag.Flow, Trace: b.world.Trace(*q.diag.Flow)})
+	case q.stop != nil:
+		res.Verdict, res.Where = string(sim.Dropped), q.stop
+		res.Predicted = &v1.Said{Verdict: res.Verdict, Detail: q.stop.Detail}
+	default:
+		res.Verdict, res.Unknown = string(sim.Unknown), v1.List[string]{q.unknown}
+		res.Predicted = &v1.Said{Verdict: res.Verdict, Detail: q.unknown}
+	}
+	res.Head = b.a.head(v1.KindTrace, start)
+	return res
+}

@@ -1,0 +1,28 @@
+package app
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/walk"
+)
+
+// graph joins the snapshot.
+func (t *tracer) graph() *walk.Graph { return walk.New(t.s) }
+
+// back is the device by which the host's packets to an address leave; "" when
+// there is no way, or none that is known.
+func (t *tracer) back(a netip.Addr) string {
+	if t.world == nil {
+		t.world = sim.New(t.s)
+	}
+	host := t.s.HostNs()
+	if host == nil {
+		return ""
+	}
+	r := t.world.Route(host.ID, sim.RouteQuery{Dst: a})
+	if l := host.LinkAt(r.Oif); l != nil {
+		return l.Name
+	}
+	return ""
+}

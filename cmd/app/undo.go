@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Undo puts back what a fix changed: the last one, or the one of that ID.
+func (a *App) Undo(ctx context.Context, id string) (*v1.UndoResult, error) {
+	start := a.now()
+	if a.Changer == nil {
+		return nil, fmt.Errorf("changing this machine: %w", snap.ErrUnsupported)
+	}
+	a.waiting("putting back")
+	t, left, err := a.Changer.Undo(ctx, id)
+	a.waiting("")
+	res := &v1.UndoResult{Transaction: t.ID, Done: t.Detail, Left: left, Head: a.head(v1.KindUndo, start)}
+	return res, err
+}
+
+// Journal lists what was changed.
+func (a *App) Journal(ctx context.Context) (*v1.ListResult, error) {
+	start := a.now()
+	if a.Changer == nil {
+		return nil, fmt.Errorf("reading the journal: %w", snap.ErrUnsupported)
+	}
+	all, err := a.Changer.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res := &v1.ListResult{Of: "transactions"}
+	for _, t := range all {
+		res.Items = append(res.Items, v1.Item{
+			Kind: "transaction", Name: strings.Join(t.Fixes, ", "), ID: t.ID, State: t.State,
+			Detail: strings.TrimSpace(t.At.UTC().Format(time.RFC3339) + " " + strings.Join(t.Detail, "; ")),
+		})
+	}
+	res.Head = a.head(v1.KindList, start)
+	return res, nil
+}

@@ -1,0 +1,170 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+)
+
+// check is the screen of a check-up: quiet when healthy.
+func (p *printer) check(r *v1.CheckResult, wide bool) {
+	if !p.st.Quiet {
+		p.ends([]span{in(bold, "host"), s("   " + hostLine(r.Host, &r.Summary))}, in(dim, seconds(r.DurationMs)))
+		if r.Host.Snapshot != "" {
+			p.line(in(dim, "       from "+r.Host.Snapshot+", read "+r.Host.ReadAt))
+		}
+		p.line()
+	}
+	p.findings(r.Findings, wide)
+	if p.st.Quiet {
+		return
+	}
+	if len(r.Findings) > 0 {
+		p.line()
+	}
+	if p.st.Verbose || wide {
+		p.checked(r.Checked)
+		p.sent(r.Sent)
+	}
+	p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)
+	p.ends([]span{s(total(r))}, in(dim, fmt.Sprintf("exit %d", p.st.Exit)))
+}
+
+// hostLine is the host in one line.
+func hostLine(h v1.HostInfo, sum *v1.Summary) string {
+	var parts []string
+	for _, e := range h.Engines {
+		t := upper(e.Name)
+		if e.Version != "" {
+			t += " " + e.Version
+		}
+		switch {
+		case !e.Reachable:
+			t += " (does not answer)"
+		case e.Rules != "":
+			t += " (" + e.Rules + ")"
+		}
+		parts = append(parts, t)
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "no container engine")
+	}
+	if sum != nil {
+		parts = append(parts, plural(sum.Networks, "network"), plural(sum.Containers, "container"))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// total is the last line.
+func total(r *v1.CheckResult) string {
+	var parts []string
+	var bad []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{r.Summary.Errors, "error"}, {r.Summary.Warnings, "warning"}, {r.Summary.Infos, "remark"}} {
+		if c.n > 0 {
+			bad = append(bad, plural(c.n, c.what))
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		parts = append(parts, strings.Join(bad, ", "))
+	case r.Verdict == "unknown":
+		parts = append(parts, "unknown: not everything could be read")
+	default:
+		parts = append(parts, r.Verdict)
+	}
+	parts = append(parts, fmt.Sprintf("%d passed", r.Summary.Passed))
+	if r.Summary.Skipped > 0 {
+		parts = append(parts, fmt.Sprintf("%d skipped", r.Summary.Skipped))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// skipped names what could not be done: the first few, or all.
+func (p *printer) skipped(all []v1.Skip, every bool) {
+	for i, k := range all {
+		if i == 3 && !every {
+			p.line(in(dim, fmt.Sprintf("? and %d more that could not be read: -v", len(all)-i)))
+			return
+		}
+		t := k.Check
+		if k.Netns != "" {
+			t += " of " + k.Netns
+		}
+		t += ": " + k.Reason
+		if k.Needs != "" {
+			t += " (needs: " + k.Needs + ")"
+		}
+		p.labelledSkip(t)
+	}
+}
+
+func (p *printer) labelledSkip(t string) {
+	for i, part := range p.wrap(t, 2) {
+		if i == 0 {
+			p.line(in(yellow, "? "), s(part))
+		} else {
+			p.line(s("  "), s(part))
+		}
+	}
+}
+
+// checked lists what was looked at.
+func (p *printer) checked(all []v1.Checked) {
+	if len(all) == 0 {
+		return
+	}
+	var rows [][]span
+	for _, c := range all {
+		proved := c.Proved
+		if proved == "" {
+			proved = "-"
+		}
+		rows = append(rows, []span{s(c.Why), s(c.From), s(c.To), verdict(c.Predicted), verdict(proved)})
+	}
+	p.table(" ", []string{"checked", "from", "to", "predicted", "proved"}, rows)
+	p.line()
+}
+
+// sent lists the packets that were sent.
+func (p *printer) sent(all []v1.Sent) {
+	if len(all) == 0 {
+		return
+	}
+	var rows [][]span
+	for _, q := range all {
+		rows = append(rows, []span{s(q.Kind), s(q.From), s(strings.TrimSpace(q.Dst + " " + q.Question)), s(q.Outcome), s(q.Detail)})
+	}
+	p.table(" ", []string{"sent", "from", "to", "outcome", "detail"}, rows)
+	p.line()
+}
+
+// verdict paints a verdict's word.
+func verdict(v string) span {
+	switch v {
+	case "delivered", "resolved", "ok", "healthy":
+		return in(green, v)
+	case "dropped", "refused", "drop", "reject", "fail":
+		return in(red, v)
+	case "unknown":
+		return in(yellow, v)
+	}
+	return s(v)
+}
+
+func seconds(ms float64) string {
+	if ms < 100 {
+		return fmt.Sprintf("%.0f ms", ms)
+	}
+	return fmt.Sprintf("%.1f s", ms/1000)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,88 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+)
+
+// findings writes findings, the root causes first: the first one and all errors
+// in full, the others in one line unless everything is wanted.
+func (p *printer) findings(fs []v1.Finding, wide bool) {
+	for i := range fs {
+		p.finding(&fs[i], i == 0 || wide || p.st.Verbose || fs[i].Severity == "error", wide || p.st.Verbose)
+	}
+}
+
+// finding writes one; full with its reasons, every with all of its evidence.
+func (p *printer) finding(f *v1.Finding, full, every bool) {
+	sign, paint := p.st.sign(f.Severity)
+	head := sign + " " + f.Code + " "
+	for i, part := range p.wrap(f.Summary, p.columns(head)) {
+		if i == 0 {
+			p.line(in(paint, sign+" "), in(bold, f.Code+" "), s(part))
+		} else {
+			p.line(s(strings.Repeat(" ", p.columns(head))), s(part))
+		}
+	}
+	if !full {
+		return
+	}
+	if f.Cause != "" && f.Cause != f.Summary {
+		p.labelled("    ", "cause", s(f.Cause))
+	}
+	shown := 0
+	for _, e := range f.Evidence {
+		if shown == 4 && !every {
+			p.labelled("    ", "", in(dim, fmt.Sprintf("and %d more lines: -v", len(f.Evidence)-shown)))
+			break
+		}
+		shown++
+		label := "seen"
+		if strings.HasPrefix(e.Source, "probe") {
+			label = "proved"
+		}
+		t := e.Text
+		if e.Source != "" && !strings.Contains(e.Text, e.Source) {
+			t += "   (" + e.Source + ")"
+		}
+		p.labelled("    ", label, s(t))
+	}
+	if f.Confidence == "contradicted" {
+		p.labelled("    ", "but", in(yellow, "a live probe shows the opposite"))
+	}
+	if every || len(f.Evidence) == 0 {
+		for _, fl := range f.Flows {
+			p.labelled("    ", "flow", s(fl.From+" → "+fl.To))
+		}
+	}
+	for _, h := range f.Hidden {
+		t := h.Code + " " + h.Summary
+		if h.Count > 1 {
+			t += fmt.Sprintf(" (%d of them)", h.Count)
+		}
+		p.labelled("    ", "hides", s(t))
+	}
+	p.remedy(f)
+}
+
+// remedy is the last line: how to mend it, and why it happens.
+func (p *printer) remedy(f *v1.Finding) {
+	why := "netdoctor explain " + f.Code
+	switch {
+	case f.Fix != nil:
+		p.line(s("    "), in(dim, p.pad("fix", 8)), in(cyan, "netdoctor fix "+f.Fix.ID), s("        "), in(dim, "why"), s("  "+why))
+		if f.Fix.Durable != "" {
+			p.labelled("    ", "lasting", s(f.Fix.Durable))
+		}
+	case f.Advice != "":
+		p.labelled("    ", "do", s(f.Advice))
+		p.labelled("    ", "why", s(why))
+	default:
+		p.labelled("    ", "why", s(why))
+	}
+	if f.Fix != nil && f.Advice != "" {
+		p.labelled("    ", "do", s(f.Advice))
+	}
+}

@@ -1,0 +1,111 @@
+package render
+
+import (
+	"fmt"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+)
+
+// plan is the screen of what would be changed.
+func (p *printer) plan(r *v1.FixPlan) {
+	if len(r.Changes) == 0 {
+		p.line(s("nothing to change"))
+	} else {
+		p.line(in(bold, plural(len(r.Changes), "change")))
+		p.changes(r.Changes)
+	}
+	p.after("then", r.After)
+	p.advice(r.Advice)
+}
+
+func (p *printer) changes(cs []v1.Change) {
+	for _, c := range cs {
+		p.line()
+		place := ""
+		if c.Netns != "" {
+			place = " in " + c.Netns
+		}
+		p.line(s(fmt.Sprintf("%2d  ", c.ID)), in(bold, c.Finding+" "), s(c.Summary+place))
+		for _, l := range c.Do {
+			p.labelled("    ", "do", in(cyan, l))
+		}
+		for _, l := range c.Undo {
+			p.labelled("    ", "undo", s(l))
+		}
+		risk := c.Risk + " risk"
+		if c.Survives != "" {
+			risk += ", lasts: " + c.Survives
+		}
+		p.labelled("    ", "risk", s(risk))
+	}
+}
+
+func (p *printer) after(label string, fs []v1.AfterFlow) {
+	if len(fs) == 0 {
+		return
+	}
+	p.line()
+	var rows [][]span
+	for _, f := range fs {
+		rows = append(rows, []span{in(dim, label), s(f.From + " → " + f.To), verdict(f.Before), s("→"), verdict(f.After)})
+		label = ""
+	}
+	p.table("", nil, rows)
+}
+
+func (p *printer) advice(as []v1.Advice) {
+	if len(as) == 0 {
+		return
+	}
+	p.line()
+	p.line(in(bold, "needs a person"))
+	for _, a := range as {
+		p.line(s("    "), in(bold, a.Finding))
+		p.labelled("    ", "do", s(a.Advice))
+	}
+}
+
+// fixed is the screen of what was changed.
+func (p *printer) fixed(r *v1.FixResult) {
+	if !p.st.Quiet {
+		p.changes(r.Changes)
+		p.line()
+	}
+	switch {
+	case r.Verified:
+		sign, paint := p.st.sign("ok")
+		p.line(in(paint, sign+" "), s(fmt.Sprintf("%s made and verified", plural(len(r.Changes), "change"))))
+		if r.Transaction != "" {
+			p.labelled("  ", "undo", in(cyan, "netdoctor undo "+r.Transaction))
+		}
+	case r.RolledBack:
+		sign, paint := p.st.sign("error")
+		p.line(in(paint, sign+" "), s("it failed, and everything was put back: "+r.Error))
+	default:
+		sign, paint := p.st.sign("error")
+		p.line(in(paint, sign+" "), s("it failed: "+r.Error))
+	}
+	for _, l := range r.Left {
+		p.labelled("  ", "left", in(red, l))
+	}
+	if len(r.Findings) > 0 {
+		p.line()
+		p.findings(r.Findings, false)
+	}
+	p.advice(r.Advice)
+}
+
+// undone is the screen of what was put back.
+func (p *printer) undone(r *v1.UndoResult) {
+	sign, paint := p.st.sign("ok")
+	if len(r.Left) > 0 {
+		sign, paint = p.st.sign("error")
+	}
+	p.line(in(paint, sign+" "), s("put back "+r.Transaction))
+	for _, d := range r.Done {
+		p.labelled("  ", "done", s(d))
+	}
+	for _, l := range r.Left {
+		p.labelled("  ", "left", in(red, l))
+	}
+}

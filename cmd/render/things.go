@@ -1,0 +1,224 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+)
+
+// list is the screen of ls.
+func (p *printer) list(r *v1.ListResult, wide bool) {
+	if len(r.Items) == 0 {
+		p.line(s("no " + r.Of))
+		return
+	}
+	head, rows := p.items(r, wide)
+	p.table("", head, rows)
+	if !p.st.Quiet {
+		p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)
+	}
+}
+
+// items are the columns and rows of a list; columns in which nothing stands are
+// left out.
+func (p *printer) items(r *v1.ListResult, wide bool) ([]string, [][]span) {
+	members := "networks"
+	if r.Of == "networks" {
+		members = "containers"
+	}
+	type column struct {
+		head string
+		wide bool
+		of   func(*v1.Item) string
+	}
+	all := []column{
+		{"name", false, func(i *v1.Item) string { return i.Name }},
+		{"id", r.Of != "transactions" && r.Of != "checks" && r.Of != "engines", func(i *v1.Item) string { return i.ID }},
+		{"state", false, func(i *v1.Item) string { return i.State }},
+		{"netns", r.Of == "netns", func(i *v1.Item) string { return i.Netns }},
+		{"addresses", false, func(i *v1.Item) string { return strings.Join(i.Addresses, ", ") }},
+		{members, false, func(i *v1.Item) string { return strings.Join(i.Networks, ", ") }},
+		{"ports", false, func(i *v1.Item) string { return strings.Join(i.Ports, ", ") }},
+		{"target", true, func(i *v1.Item) string { return i.Target }},
+		{"detail", r.Of == "containers" || r.Of == "netns", func(i *v1.Item) string { return i.Detail }},
+	}
+	var head []string
+	rows := make([][]span, len(r.Items))
+	for _, c := range all {
+		filled := false
+		for i := range r.Items {
+			filled = filled || c.of(&r.Items[i]) != ""
+		}
+		if !filled || c.wide && !wide {
+			continue
+		}
+		head = append(head, c.head)
+		for i := range r.Items {
+			rows[i] = append(rows[i], s(c.of(&r.Items[i])))
+		}
+	}
+	return head, rows
+}
+
+// inspect is the screen of one object.
+func (p *printer) inspect(r *v1.InspectResult, wide bool) {
+	for i, sec := range r.Sections {
+		if len(sec.Facts) == 0 {
+			continue
+		}
+		if i > 0 {
+			p.line()
+		}
+		p.line(in(bold, sec.Title))
+		var rows [][]span
+		for _, f := range sec.Facts {
+			rows = append(rows, []span{in(dim, f.Name), s(f.Value)})
+		}
+		p.table("  ", nil, rows)
+	}
+	if len(r.Findings) > 0 {
+		p.line()
+		p.findings(r.Findings, wide)
+	}
+}
+
+// explain is the page of a check; its text is the program's own.
+func (p *printer) explain(r *v1.ExplainResult) {
+	p.line(in(bold, r.Code+"  "+r.Title))
+	p.line(in(dim, joinDots(r.Name, r.Severity, since(r.Since), fixable(r.Fixable))))
+	p.line()
+	for _, l := range strings.Split(r.Doc, "\n") {
+		l = strings.TrimRight(strings.ReplaceAll(l, "\t", "    "), " ")
+		indent := len(l) - len(strings.TrimLeft(l, " "))
+		if indent > 0 {
+			p.line(s(l))
+			continue
+		}
+		for _, part := range p.wrap(l, 0) {
+			p.line(s(part))
+		}
+	}
+	if len(r.After) > 0 {
+		p.line()
+		p.labelled("", "hidden by", s(" "+strings.Join(r.After, ", ")))
+	}
+	if r.Fixable {
+		p.line()
+		p.labelled("", "fix", in(cyan, "netdoctor fix "+r.Code))
+	}
+}
+
+func since(v string) string {
+	if v == "" {
+		return ""
+	}
+	return "since " + v
+}
+
+func fixable(b bool) string {
+	if b {
+		return "netdoctor fix mends it"
+	}
+	return "needs a person"
+}
+
+func joinDots(parts ...string) string {
+	var out []string
+	for _, t := range parts {
+		if t != "" {
+			out = append(out, t)
+		}
+	}
+	return strings.Join(out, " · ")
+}
+
+// written is the screen of snapshot.
+func (p *printer) written(r *v1.SnapshotResult) {
+	p.ends([]span{in(bold, r.File)}, in(dim, size(r.Bytes)))
+	for _, f := range r.Contents {
+		p.labelled("  ", f.Value, s(f.Name))
+	}
+	if len(r.Redacted) > 0 {
+		p.line(s("replaced by pseudonyms: " + strings.Join(r.Redacted, ", ")))
+	} else {
+		p.line(in(yellow, "nothing was replaced by pseudonyms: look before you give it away"))
+	}
+	p.skipped(r.Coverage.Skipped, p.st.Verbose)
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f kB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// capabilities is the screen of what this process may do.
+func (p *printer) capabilities(r *v1.CapabilitiesResult) {
+	p.line(in(bold, "host"), s("   "+joinDots(r.Host.Distro, "kernel "+r.Host.Kernel, hostLine(r.Host, nil))))
+	if len(r.Can) > 0 {
+		p.line()
+		var rows [][]span
+		for _, c := range r.Can {
+			sign, paint := "?", yellow
+			switch c.Have {
+			case "yes":
+				sign, paint = p.st.sign("ok")
+			case "no":
+				sign, paint = p.st.sign("error")
+			}
+			t := c.For
+			if c.Why != "" {
+				t += ": " + c.Why
+			}
+			if c.Needs != "" {
+				t += " (needs " + c.Needs + ")"
+			}
+			rows = append(rows, []span{in(paint, sign), s(c.Name), s(c.Have), s(t)})
+		}
+		p.table("", []string{"", "may", "", "for"}, rows)
+	}
+	if len(r.Tools) > 0 {
+		p.line()
+		var rows [][]span
+		for _, t := range r.Tools {
+			rows = append(rows, []span{s(t.Name), s(t.Value)})
+		}
+		p.table("", []string{"tool", "path"}, rows)
+	}
+	if len(r.Gaps) > 0 {
+		p.line()
+		p.skipped(r.Gaps, true)
+	}
+}
+
+// version is one line; wide tells all.
+func (p *printer) version(r *v1.VersionResult, wide bool) {
+	p.line(s("netdoctor " + r.Version))
+	if !wide && !p.st.Verbose {
+		return
+	}
+	commit := r.Commit
+	if r.Modified {
+		commit += " (changed)"
+	}
+	p.labelled("", "commit", s(joinDots(commit, r.Date)))
+	p.labelled("", "go", s(r.Go+" "+r.OS+"/"+r.Arch))
+	p.labelled("", "schema", s(fmt.Sprintf("%s, snapshots %d", v1.APIVersion, r.SnapshotSchema)))
+}
+
+// lab is the screen of the lab commands.
+func (p *printer) lab(r *v1.LabResult) {
+	var rows [][]span
+	for _, f := range r.Items {
+		rows = append(rows, []span{in(bold, f.Name), s(f.Value)})
+	}
+	if len(rows) == 0 {
+		p.line(s("lab " + r.Lab + ": " + r.Action))
+	}
+	p.table("", nil, rows)
+}

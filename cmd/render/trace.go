@@ -1,0 +1,224 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+)
+
+// trace is the screen of one flow.
+func (p *printer) trace(r *v1.TraceResult, wide bool) {
+	p.ends([]span{in(bold, endpoints(r))}, in(paintOf(r.Verdict), p.banner(r)))
+	if p.st.Quiet {
+		p.findings(r.Findings, wide)
+		return
+	}
+	p.line()
+	hops := [][]v1.Hop{r.Forward}
+	if wide || p.st.Verbose || r.Where != nil && r.Where.Reply {
+		hops = append(hops, r.Reply)
+	}
+	rows := p.hops(hops, wide)
+	if len(rows) > 0 {
+		head := []string{" #", "netns", "device", "stage", "result"}
+		if wide {
+			head = []string{" #", "netns", "device", "stage", "packet", "result"}
+		}
+		p.table("", head, rows)
+		p.line()
+	}
+	if n := len(r.Reply); n > 0 && len(hops) == 1 && r.Verdict == "delivered" {
+		p.labelled("", "back", s(fmt.Sprintf("the answer came back over %s (-v shows them)", plural(n, "stage"))))
+	}
+	p.said(r, wide)
+	p.findings(r.Findings, wide)
+	p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)
+	if wide || p.st.Verbose {
+		p.sent(r.Sent)
+	}
+}
+
+// said is what model and wire say, and why.
+func (p *printer) said(r *v1.TraceResult, wide bool) {
+	if r.Where != nil && r.Where.Detail != "" {
+		p.labelled("", "why", s(r.Where.Detail))
+	}
+	if r.Where != nil && r.Where.Rule != "" {
+		p.labelled("", "rule", s(placeOf(r.Where)+": "+r.Where.Rule))
+	}
+	if r.Name != nil {
+		t := r.Name.Name + " is " + r.Name.Verdict
+		if len(r.Name.Answers) > 0 {
+			t += ": " + strings.Join(r.Name.Answers, ", ")
+		}
+		p.labelled("", "name", s(t))
+	}
+	switch {
+	case r.Proved != nil:
+		p.labelled("", "proof", s(r.Proved.Verdict+": "+r.Proved.Detail))
+		if r.Predicted != nil && r.Predicted.Verdict != r.Proved.Verdict {
+			t := "the model says " + r.Predicted.Verdict
+			if r.Predicted.Detail != "" {
+				t += ": " + r.Predicted.Detail
+			}
+			p.labelled("", "model", s(t))
+		}
+	default:
+		p.labelled("", "proof", in(dim, "none was sent; this is predicted"))
+	}
+	for _, u := range r.Unknown {
+		if r.Where == nil || u != r.Where.Detail {
+			p.labelled("", "unknown", s(u))
+		}
+	}
+	if wide {
+		for _, b := range r.Branches {
+			p.labelled("", "if", s(strings.Join(b.Assumed, " and ")+": "+b.Verdict))
+		}
+	}
+}
+
+// placeOf is where a rule stands.
+func placeOf(w *v1.Where) string {
+	t := strings.TrimSpace(w.Family + " " + w.Table + " " + w.Chain)
+	if w.Num > 0 {
+		t += fmt.Sprintf(" rule %d", w.Num)
+	}
+	return t
+}
+
+// endpoints are sender and destination in one line.
+func endpoints(r *v1.TraceResult) string {
+	side := func(e v1.Endpoint, port bool) string {
+		t := e.Target
+		a := e.Address
+		if a != "" && port && e.Port != 0 {
+			if strings.Contains(a, ":") {
+				a = "[" + a + "]"
+			}
+			a += fmt.Sprintf(":%d", e.Port)
+		}
+		if port && r.Proto != "" && a != "" {
+			a += "/" + r.Proto
+		}
+		if a == "" || bare(t) == bare(e.Address) {
+			if a == "" {
+				return t
+			}
+			return a
+		}
+		return name(t) + " " + a
+	}
+	if r.To.Target == "" && r.From.Target == "" {
+		return "no flow"
+	}
+	return side(r.From, false) + " → " + side(r.To, true)
+}
+
+// bare is an address without its port, protocol and brackets.
+func bare(t string) string {
+	if strings.HasPrefix(t, "[") {
+		if i := strings.IndexByte(t, ']'); i > 0 {
+			return t[1:i]
+		}
+	}
+	t, _, _ = strings.Cut(t, "/")
+	if strings.Count(t, ":") == 1 {
+		t, _, _ = strings.Cut(t, ":")
+	}
+	return t
+}
+
+// name is a target without its port and protocol.
+func name(t string) string {
+	if i := strings.LastIndexByte(t, '/'); i > 0 && !strings.Contains(t[:i], "/") {
+		t = t[:i]
+	}
+	if i := strings.LastIndexByte(t, ':'); i > 0 && strings.Trim(t[i+1:], "0123456789") == "" && !strings.HasPrefix(t, "pid:") {
+		t = t[:i]
+	}
+	return t
+}
+
+func (p *printer) banner(r *v1.TraceResult) string {
+	v := strings.ToUpper(r.Verdict)
+	for i, h := range r.Forward {
+		if bad(h.Verdict) {
+			return fmt.Sprintf("%s at hop %d", v, i+1)
+		}
+	}
+	for i, h := range r.Reply {
+		if bad(h.Verdict) {
+			return fmt.Sprintf("%s on the way back at hop %d", v, len(r.Forward)+i+1)
+		}
+	}
+	return v
+}
+
+func bad(v string) bool { return v == "drop" || v == "reject" || v == "refused" || v == "dropped" }
+
+func paintOf(v string) paint { return verdict(v).paint }
+
+// hops are the rows of the table.
+func (p *printer) hops(lists [][]v1.Hop, wide bool) [][]span {
+	var rows [][]span
+	for _, list := range lists {
+		for _, h := range list {
+			did := h.Did
+			if h.Rule != "" && !strings.Contains(did, h.Rule) {
+				did = strings.TrimSpace(did + "  " + h.Rule)
+			}
+			res := s(did)
+			switch {
+			case bad(h.Verdict):
+				res = in(red, strings.TrimSpace(strings.ToUpper(h.Verdict)+"  "+did))
+			case h.Verdict == "unknown":
+				res = in(yellow, strings.TrimSpace("?  "+did))
+			case h.Verdict == "delivered":
+				res = in(green, did)
+			}
+			cells := []span{in(dim, fmt.Sprintf("%2d", h.N)), s(h.Netns), s(h.Device), s(h.Stage)}
+			if wide {
+				cells = append(cells, in(dim, strings.TrimSpace(h.Packet.Src+" → "+h.Packet.Dst)))
+			}
+			rows = append(rows, append(cells, res))
+		}
+	}
+	return rows
+}
+
+// traceSet is the screen of a source with all that it needs.
+func (p *printer) traceSet(r *v1.TraceSetResult, wide bool) {
+	if p.st.Quiet {
+		p.findings(r.Findings, wide)
+		return
+	}
+	p.ends([]span{in(bold, r.From.Target+" and what it needs")}, in(paintOf(r.Verdict), strings.ToUpper(r.Verdict)))
+	p.line()
+	var rows [][]span
+	for i := range r.Traces {
+		t := &r.Traces[i]
+		sign, paint := p.st.sign(t.Verdict)
+		detail := ""
+		if t.Where != nil && t.Verdict != "delivered" {
+			detail = t.Where.Detail
+		}
+		if t.Proved != nil {
+			detail = strings.TrimSpace("proved  " + detail)
+		}
+		rows = append(rows, []span{in(paint, sign), s(t.Why), s(t.From.Target), s(t.To.Target), verdict(t.Verdict), s(detail)})
+	}
+	for i := range r.Names {
+		d := &r.Names[i]
+		sign, paint := p.st.sign(d.Verdict)
+		detail := strings.Join(d.Answers, ", ")
+		if d.Problem != nil {
+			detail = d.Problem.Detail
+		}
+		rows = append(rows, []span{in(paint, sign), s("name"), s(d.From.Target), s(d.Name), verdict(d.Verdict), s(detail)})
+	}
+	p.table("", []string{"", "what", "from", "to", "verdict", ""}, rows)
+	p.line()
+	p.findings(r.Findings, wide)
+}
