@@ -20,7 +20,7 @@ type nativeReader struct {
 	load  snap.Expr
 	reg   int
 	mask  []byte
-	xor   []byte
+	imm   *snap.Immediate // the last constant loaded
 	proto uint8
 	tcp   *TCPMatch
 	udp   *UDPMatch
@@ -31,17 +31,23 @@ func (n *nativeReader) take(e snap.Expr) bool {
 	switch e := e.(type) {
 	case *snap.Counter:
 		return true
+	case *snap.Immediate:
+		n.imm = e
+		return e.Verdict == nil
 	case *snap.Meta:
-		n.load, n.reg, n.mask, n.xor = e, e.Dreg, nil, nil
-		return e.Dreg != snap.NoReg
+		if e.Dreg == snap.NoReg {
+			return n.set(e)
+		}
+		n.load, n.reg, n.mask = e, e.Dreg, nil
+		return true
 	case *snap.Payload:
-		n.load, n.reg, n.mask, n.xor = e, e.Dreg, nil, nil
+		n.load, n.reg, n.mask = e, e.Dreg, nil
 		return e.Dreg != snap.NoReg
 	case *snap.Bitwise:
 		if n.load == nil || e.Op != "mask-xor" || e.Sreg != n.reg || n.mask != nil {
 			return false
 		}
-		n.reg, n.mask, n.xor = e.Dreg, e.Mask, e.Xor
+		n.reg, n.mask = e.Dreg, e.Mask
 		return !hasBits(e.Xor)
 	case *snap.Cmp:
 		if n.load == nil || e.Sreg != n.reg {
@@ -63,6 +69,15 @@ func (n *nativeReader) take(e snap.Expr) bool {
 		return true
 	}
 	return false
+}
+
+// set: TRACE is "meta nftrace set 1".
+func (n *nativeReader) set(e *snap.Meta) bool {
+	if e.Key != "nftrace" || n.imm == nil || n.imm.Dreg != e.Sreg || !bytes.Equal(n.imm.Data, []byte{1}) {
+		return false
+	}
+	n.rule.native = iptTarget{"TRACE", &TraceTarget{}}
+	return true
 }
 
 func hasBits(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) != 0 }

@@ -46,10 +46,11 @@ func iptText(w *line, c *snap.Chain, r *snap.Rule) (ok bool) {
 				x.matches = append(x.matches, iptMatch{xt: e})
 			}
 		case *snap.Immediate:
-			if e.Verdict == nil {
+			if e.Verdict != nil {
+				x.verdict = e.Verdict
+			} else if !n.take(e) {
 				return false
 			}
-			x.verdict = e.Verdict
 		default:
 			if !n.take(e) {
 				return false

@@ -46,9 +46,9 @@ func (m *ConnmarkMatch) save(w *line) { (*MarkMatch)(m).save(w) }
 func (m *ConnbytesMatch) save(w *line) {
 	to := ""
 	if m.To != 1<<64-1 {
-		to = itoa(m.To)
+		to = ":" + itoa(m.To)
 	}
-	w.opt(m.Invert, "--connbytes %d:%s --connbytes-mode %s --connbytes-dir %s", m.From, to, m.What, m.Direction)
+	w.opt(m.Invert, "--connbytes %d%s --connbytes-mode %s --connbytes-dir %s", m.From, to, m.What, m.Direction)
 }
 
 func (m *ConnlimitMatch) save(w *line) {
@@ -146,7 +146,7 @@ func (m *StringMatch) save(w *line) {
 	if m.From != 0 {
 		w.add("--from %d", m.From)
 	}
-	if m.To != 0 {
+	if m.To != 0 && m.To != 0xffff {
 		w.add("--to %d", m.To)
 	}
 	w.flag(m.IgnoreCase, "--icase")
@@ -230,6 +230,7 @@ func (m *HashlimitMatch) save(w *line) {
 	}
 	expire := time.Second
 	if m.Bytes {
+		expire = 15 * time.Second // XT_HASHLIMIT_BYTE_EXPIRE
 		w.add("--hashlimit-%s %s", what, m.byteRate())
 	} else {
 		var text string
@@ -339,6 +340,6 @@ func (m *StatisticMatch) save(w *line) {
 func (m *NFAcctMatch) save(w *line) { w.add("--nfacct-name %s", m.Name) }
 
 func (m *ClusterMatch) save(w *line) {
-	w.add("--cluster-total-nodes %d", m.Total)
-	w.opt(m.Invert, "--cluster-local-nodemask 0x%08x --cluster-hash-seed 0x%08x", m.NodeMask, m.Seed)
+	w.opt(m.Invert, "--cluster-local-nodemask 0x%08x", m.NodeMask)
+	w.add("--cluster-total-nodes %d --cluster-hash-seed 0x%08x", m.Total, m.Seed)
 }

@@ -25,7 +25,7 @@ func (m *TimeMatch) save(w *line) {
 	if m.DateStart.Unix() != 0 {
 		w.add("--datestart %s", m.DateStart.Format(layout))
 	}
-	if m.DateStop.Unix() != 0x7fffffff {
+	if m.DateStop.Unix() != 0 { // 2038 when it was not given
 		w.add("--datestop %s", m.DateStop.Format(layout))
 	}
 	w.flag(m.LocalTime, "--kerneltz")
@@ -66,20 +66,12 @@ func (m *PolicyMatch) save(w *line) {
 			w.opt(e.InvMode, "--mode %s", e.Mode)
 		}
 		if e.HasDst {
-			w.opt(e.InvDst, "--tunnel-dst %s", policyAddr(e.Dst))
+			w.opt(e.InvDst, "--tunnel-dst %s", maskedText(e.Dst))
 		}
 		if e.HasSrc {
-			w.opt(e.InvSrc, "--tunnel-src %s", policyAddr(e.Src))
+			w.opt(e.InvSrc, "--tunnel-src %s", maskedText(e.Src))
 		}
 	}
-}
-
-// policyAddr always has its prefix length.
-func policyAddr(m Masked) string {
-	if p, ok := m.Prefix(); ok {
-		return p.String()
-	}
-	return maskedText(m)
 }
 
 func (m *IPVSMatch) save(w *line) {

@@ -239,7 +239,9 @@ func (t *SetTarget) save(w *line) {
 	w.flag(t.MapQueue, "--map-queue")
 }
 
-func (t *ClassifyTarget) save(w *line) { w.add("--set-class %x:%x", t.Priority>>16, t.Priority&0xffff) }
+func (t *ClassifyTarget) save(w *line) {
+	w.add("--set-class %04x:%04x", t.Priority>>16, t.Priority&0xffff)
+}
 
 func (t *TProxyTarget) save(w *line) {
 	w.add("--on-port %d --on-ip %s --tproxy-mark 0x%x/0x%x", t.Port, t.Addr, t.Mark, t.MarkMask)

@@ -54,8 +54,9 @@ type SCTPChunkFlag struct{ Type, Flag, Mask uint8 }
 
 func (d *blob) sctp() any {
 	d.revs(0, 0)
-	d.size(68)
-	flags, inv := d.u32(60), d.u32(64)
+	// chunkmap has 256/sizeof(u32) words, of which the first 8 are used.
+	d.size(292)
+	flags, inv := d.u32(284), d.u32(288)
 	d.only(uint64(flags|inv), 7)
 	m := &SCTPMatch{
 		Dst: d.ports(0), Src: d.ports(4), HasSrc: flags&1 != 0, HasDst: flags&2 != 0,
@@ -64,7 +65,7 @@ func (d *blob) sctp() any {
 	if flags&4 == 0 {
 		return m
 	}
-	switch d.u32(40) {
+	switch d.u32(264) {
 	case 1:
 		m.Chunks = "any"
 	case 2:
@@ -77,13 +78,13 @@ func (d *blob) sctp() any {
 	for i := range m.ChunkMap {
 		m.ChunkMap[i] = d.u32(8+4*(i/32))&(1<<(i%32)) != 0
 	}
-	n := int(d.u32(56))
+	n := int(d.u32(280))
 	if n > 4 {
 		d.bad = true
 		return m
 	}
 	for i := range n {
-		m.ChunkFlags = append(m.ChunkFlags, SCTPChunkFlag{d.u8(44 + 3*i), d.u8(45 + 3*i), d.u8(46 + 3*i)})
+		m.ChunkFlags = append(m.ChunkFlags, SCTPChunkFlag{d.u8(268 + 3*i), d.u8(269 + 3*i), d.u8(270 + 3*i)})
 	}
 	return m
 }

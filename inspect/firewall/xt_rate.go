@@ -156,7 +156,7 @@ func (d *blob) statistic() any {
 
 // TimeMatch is xt_time_info. Times of day are since midnight.
 type TimeMatch struct {
-	DateStart, DateStop time.Time // UTC; DateStart zero 1970, DateStop 2038: no limit
+	DateStart, DateStop time.Time // UTC; 1970 and 2038-01-19 03:14:07: no limit
 	DayStart, DayStop   time.Duration
 	// MonthDays and WeekDays: bit n is day n, 1 to 31, Monday 1 to Sunday 7.
 	MonthDays  uint32

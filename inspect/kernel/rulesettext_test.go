@@ -1,0 +1,148 @@
+package kernel
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// lines are a file's lines without comments.
+func lines(t *testing.T, file string) []string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
+		if l := strings.TrimSpace(s.Text()); l != "" && l[0] != '#' {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// output runs a tool on standard input and gives its output.
+func output(t *testing.T, stdin, tool string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), tool, args...)
+	c.Stdin = strings.NewReader(stdin)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", tool, strings.Join(args, " "), err, errs.String())
+	}
+	return string(out)
+}
+
+// readHere reads the rule set of this process's namespace, without gaps.
+func readHere(t *testing.T) snap.Ruleset {
+	t.Helper()
+	h, err := ns.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	rs, gaps := ReadRuleset(t.Context(), h)
+	for _, g := range gaps {
+		t.Errorf("gap: %+v", g)
+	}
+	return rs
+}
+
+// restoreInput groups "TABLE RULE" lines for iptables-restore.
+func restoreInput(list []string) string {
+	var b strings.Builder
+	for _, table := range []string{"raw", "mangle", "nat", "filter"} {
+		fmt.Fprintf(&b, "*%s\n", table)
+		for _, l := range list {
+			if name, rule, _ := strings.Cut(l, " "); name == table {
+				b.WriteString(rule + "\n")
+			}
+		}
+		b.WriteString("COMMIT\n")
+	}
+	return b.String()
+}
+
+// saved is what iptables-save prints of the rules, by table and chain.
+func saved(out string) map[string][]string {
+	m := map[string][]string{}
+	table := ""
+	for _, l := range strings.Split(out, "\n") {
+		switch {
+		case strings.HasPrefix(l, "*"):
+			table = l[1:]
+		case strings.HasPrefix(l, "-A "):
+			key := table + " " + strings.Fields(l)[1]
+			m[key] = append(m[key], l)
+		}
+	}
+	return m
+}
+
+// texts are the rules of a system and family as RuleText writes them.
+func texts(rs snap.Ruleset, sys snap.System, f snap.Family) map[string][]string {
+	m := map[string][]string{}
+	for i := range rs.Tables {
+		t := &rs.Tables[i]
+		if t.System != sys || t.Family != f {
+			continue
+		}
+		for j := range t.Chains {
+			c := &t.Chains[j]
+			for k := range c.Rules {
+				m[t.Name+" "+c.Name] = append(m[t.Name+" "+c.Name], firewall.RuleText(nil, t, c, &c.Rules[k]))
+			}
+		}
+	}
+	return m
+}
+
+func TestIptablesTextIsWhatIptablesSavePrints(t *testing.T) {
+	for _, tt := range []struct {
+		prefix string
+		system snap.System
+		family snap.Family
+		files  []string
+	}{
+		{"iptables-nft", snap.IPTablesNFT, snap.IPv4, []string{"iptables.txt", "iptables-v4.txt"}},
+		{"ip6tables-nft", snap.IPTablesNFT, snap.IPv6, []string{"iptables.txt", "iptables-v6.txt"}},
+		{"iptables-legacy", snap.IPTablesLegacy, snap.IPv4, []string{"iptables.txt", "iptables-v4.txt"}},
+		{"ip6tables-legacy", snap.IPTablesLegacy, snap.IPv6, []string{"iptables.txt", "iptables-v6.txt"}},
+	} {
+		t.Run(tt.prefix, func(t *testing.T) {
+			if !inOwnNetns(t, tt.prefix) {
+				return
+			}
+			var rules []string
+			for _, f := range tt.files {
+				rules = append(rules, lines(t, "testdata/"+f)...)
+			}
+			if tt.family == snap.IPv6 {
+				// IPv6 has no -f and writes masks of addresses otherwise.
+				rules = slices.DeleteFunc(rules, func(l string) bool {
+					return strings.Contains(l, " -f ") || strings.Contains(l, "10.") || strings.Contains(l, "192.0.2") || strings.Contains(l, "255.255") || strings.Contains(l, " icmp ")
+				})
+			}
+			output(t, restoreInput(rules), tt.prefix+"-restore")
+			want := saved(output(t, "", tt.prefix+"-save"))
+			got := texts(readHere(t), tt.system, tt.family)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("text differs from %s-save (-want +got):\n%s", tt.prefix, diff)
+			}
+		})
+	}
+}
