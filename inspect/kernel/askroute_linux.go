@@ -74,7 +74,7 @@ func (r *requester) askRoute(q RouteQuery) (snap.RouteAnswer, error) {
 	}
 	// The route itself, before the kernel cut it down to this destination. Since
 	// Linux 4.13; without it Matched stays zero.
-	if m, err := r.ask(unix.RTM_GETROUTE, routeRequest(q, unix.RTM_F_FIB_MATCH)); err == nil {
+	if m, err := r.ask(unix.RTM_GETROUTE, routeRequest(q, unix.RTM_F_FIB_MATCH|unix.RTM_F_LOOKUP_TABLE)); err == nil {
 		if rt, ok := decodeRtmsg(m.data); ok {
 			a.Matched, a.Table = rt.Dst, rt.Table
 		}

@@ -25,21 +25,14 @@ func Discover(ctx context.Context, o Options) ([]Found, []snap.Gap, error) {
 		o.Procs = p
 	}
 	s := &set{byInode: map[uint64]*Found{}}
-	self, err := Self()
+	host, err := OpenHost(o.HostNS)
 	if err != nil {
 		return nil, gaps, err
 	}
-	defer self.Close()
-	host := self
-	if o.HostNS != "" {
-		if host, err = openHost(o); err != nil {
-			return nil, gaps, fmt.Errorf("host namespace %s: %w", o.HostNS, err)
-		}
-		defer host.Close()
-		s.get(host.inode).ways = append(s.get(host.inode).ways, way{kind: wayFile, path: host.path})
-	}
-	s.get(self.inode).ways = append(s.get(self.inode).ways, way{kind: wayHeld, path: "/proc/thread-self/ns/net"})
-	s.get(host.inode).Host = true
+	defer host.Close()
+	f := s.get(host.inode)
+	f.Host = true
+	f.ways = append(f.ways, way{kind: wayHeld, path: host.path})
 
 	s.fromProcs(o.Procs)
 	s.fromMounts(ctx, o.Procs)
@@ -50,12 +43,21 @@ func Discover(ctx context.Context, o Options) ([]Found, []snap.Gap, error) {
 	return s.list(), gaps, nil
 }
 
-// openHost opens the namespace that the user named as the host's.
-func openHost(o Options) (*Handle, error) {
-	if pid, err := strconv.Atoi(o.HostNS); err == nil {
-		return OpenPid(pid)
+// OpenHost opens the namespace that is "the host", see Options.HostNS.
+func OpenHost(spec string) (*Handle, error) {
+	var h *Handle
+	var err error
+	if spec == "" {
+		h, err = Self()
+	} else if pid, notPid := strconv.Atoi(spec); notPid == nil {
+		h, err = OpenPid(pid)
+	} else {
+		h, err = Open(spec)
 	}
-	return Open(o.HostNS)
+	if err != nil {
+		return nil, fmt.Errorf("host namespace: %w", err)
+	}
+	return h, nil
 }
 
 func (s *set) fromProcs(p *Procs) {

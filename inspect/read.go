@@ -1,0 +1,111 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/netdoctor/netdoctor/inspect/engine"
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Options say what Read reads. The zero value reads everything of the host
+// that this process runs on.
+type Options struct {
+	// HostNS says which namespace is "the host": a path, or a pid in decimal;
+	// "": the one this process is in.
+	HostNS string
+	// Engine says where engines are; HostNetns and Named are filled in here.
+	Engine engine.Options
+	// NoEngines leaves containers and networks out: plain namespaces only.
+	NoEngines bool
+	// MaxConntrack bounds the conntrack entries kept of each namespace; 0:
+	// 262,144; negative: none are read.
+	MaxConntrack int
+	// Tool is written into the snapshot: name and version of the program.
+	Tool string
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Parallel is how many namespaces are read at once; 0: twice the
+	// processors, at most 8.
+	Parallel int
+}
+
+// maxParallel: more readers than this only wait for the kernel's rtnl lock.
+const maxParallel = 8
+
+func (o Options) parallel() int {
+	if o.Parallel > 0 {
+		return o.Parallel
+	}
+	return min(maxParallel, 2*runtime.NumCPU())
+}
+
+func (o Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now().UTC()
+	}
+	return o.Now().UTC()
+}
+
+// Read reads the host. What can't be read is a Gap of the snapshot; an error
+// means that there is no snapshot at all, because the host's own namespace
+// can't be opened or ctx ended.
+func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
+	s := &snap.Snapshot{
+		Schema: snap.Schema, Tool: o.Tool, Taken: snap.Window{Start: o.now()},
+		Redacted: []string{}, Netns: []snap.Netns{}, Engines: []snap.Engine{}, Containers: []snap.Container{},
+		Networks: []snap.Network{}, Resolvers: []snap.Resolver{}, Probes: []snap.Probe{}, Gaps: []snap.Gap{},
+	}
+	host, err := ns.OpenHost(o.HostNS)
+	if err != nil {
+		return nil, err
+	}
+	defer host.Close()
+
+	// The engines take longest; they and the kernel are read at the same time.
+	o.Engine.HostNetns = host.Inode()
+	engines := make(chan engine.Result, 1)
+	go func() {
+		if o.NoEngines {
+			engines <- engine.Result{}
+			return
+		}
+		engines <- engine.Read(ctx, o.Engine)
+	}()
+
+	var torn atomic.Int64
+	c := &collector{ctx: ctx, o: o, torn: &torn}
+	err = c.find()
+	var res engine.Result
+	if err == nil {
+		defer c.close()
+		c.connected()
+		res = <-engines
+		c.containers(res.Containers)
+		c.rest()
+	} else {
+		<-engines
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("reading this host: %w", snap.ErrTimeout)
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	s.Engines = append(s.Engines, res.Engines...)
+	s.Containers = append(s.Containers, res.Containers...)
+	s.Networks = append(s.Networks, res.Networks...)
+	c.fill(s)
+	join(s, c.inodes)
+	s.Gaps = append(s.Gaps, res.Gaps...)
+	hostInfo(s, c)
+	resolvers(ctx, s, o)
+	s.Taken.Torn = int(torn.Load())
+	s.Taken.End = o.now()
+	return s, nil
+}
