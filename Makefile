@@ -1,0 +1,64 @@
+# Everything a developer or CI does. See README.md.
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X github.com/netdoctor/netdoctor/cmd/app.Version=$(VERSION)
+BIN      := bin/netdoctor
+FAULTLAB ?= ../shared/faultlab
+TRUTH    ?= ../shared/truth/truth
+SEEDS    ?= 1-20
+FAULTS   ?= all
+
+export CGO_ENABLED = 0
+
+.PHONY: all build demo test tools lint gen vet faultlab truth bench fuzz clean
+
+all: build
+
+build:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/netdoctor
+
+# The whole story in private namespaces: no Docker, no root.
+demo: build
+	./$(BIN) lab demo
+
+# Passes on a fresh Debian machine with Go: installs what it needs with apt
+# when it may.
+test: tools vet
+	$(GO) test -count=1 -timeout 14m ./...
+	testenv/ci/real-docker.sh
+
+tools:
+	testenv/ci/tools.sh
+
+vet:
+	$(GO) vet ./...
+	GOOS=darwin $(GO) build ./...
+
+lint:
+	golangci-lint run ./...
+
+# Everything that is generated: the schema, the pages of the checks.
+gen:
+	$(GO) generate ./...
+
+# The score against the fault lab's real dockerd. FAULTS=id,id for some.
+faultlab: build
+	cd $(FAULTLAB) && ./score --bin $(abspath $(BIN)) --faults $(FAULTS) --healthy -v
+
+# The simulator against the real kernel.
+truth: build
+	$(TRUTH) sweep --seeds $(SEEDS) --where --batch --cmd '$(abspath $(BIN)) trace --batch --no-probe -o json' -v
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+FUZZTIME ?= 30s
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+clean:
+	rm -rf bin dist
