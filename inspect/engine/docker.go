@@ -51,7 +51,11 @@ func readDocker(ctx context.Context, m *machine) Result {
 	case !ep.local():
 		r.remote()
 	default:
-		err = r.online(ctx)
+		if r.daemon != nil && ep.socket != "" && r.daemon.stopped() {
+			err = fmt.Errorf("waiting for a stopped process: %w", snap.ErrTimeout)
+		} else {
+			err = r.online(ctx)
+		}
 		if err == nil {
 			break
 		}

@@ -257,6 +257,10 @@ func dockerRules(version, backend string, iptables bool) string {
 	return ""
 }
 
+// stopped says that a signal or a debugger keeps the daemon from running; it
+// accepts connections then, and answers none.
+func (d *daemon) stopped() bool { return d.proc.state == "T" || d.proc.state == "t" }
+
 // listensOn says whether the daemon was told to listen on the socket. "fd://"
 // is whatever systemd's docker.socket has: the default one.
 func (d *daemon) listensOn(m *machine, socket string) bool {

@@ -135,6 +135,12 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 	if len(roots) > 0 {
 		r.e.DataRoot = roots[0]
 	}
+	for _, c := range all {
+		// <exec-root>/netns/<12 hex>
+		if dir := filepath.Dir(c.SandboxKey); d.proc == nil && filepath.Base(dir) == "netns" {
+			r.e.ExecRoot = filepath.Dir(dir)
+		}
+	}
 	if !d.known {
 		r.gap("docker daemon settings", fmt.Errorf("iptables, ip-forward and userland-proxy are taken to have their defaults: %w", d.err))
 	}
@@ -289,7 +295,7 @@ func (r *dockerRead) why(cause error) string {
 	if d := r.daemon; d != nil && d.proc != nil {
 		who := fmt.Sprintf("dockerd (pid %d)", d.proc.pid)
 		switch {
-		case d.proc.state == "T" || d.proc.state == "t":
+		case d.stopped():
 			return who + " is stopped (state " + d.proc.state + "), it runs nothing until it is continued"
 		case errors.Is(cause, snap.ErrTimeout):
 			return fmt.Sprintf("%s does not answer on %s within %v", who, at, r.m.deadline())
@@ -313,11 +319,11 @@ func (r *dockerRead) why(cause error) string {
 
 // hint attaches the remedy to the cause.
 func (r *dockerRead) hint(cause error) error {
-	err := fmt.Errorf("%s: %w", r.why(cause), cause)
+	var err error = reason{r.why(cause), cause}
 	var pid int
 	stopped := false
 	if d := r.daemon; d != nil && d.proc != nil {
-		pid, stopped = d.proc.pid, d.proc.state == "T" || d.proc.state == "t"
+		pid, stopped = d.proc.pid, d.stopped()
 	}
 	switch {
 	case stopped:
@@ -333,3 +339,12 @@ func (r *dockerRead) hint(cause error) error {
 	}
 	return err
 }
+
+// reason is an error whose words already say all that its cause says.
+type reason struct {
+	words string
+	cause error
+}
+
+func (e reason) Error() string { return e.words }
+func (e reason) Unwrap() error { return e.cause }

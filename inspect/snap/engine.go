@@ -189,6 +189,10 @@ type Resolver struct {
 	// EngineResolvConf is the engine's own idea of the file's content (its
 	// template), where it can be told: the raw text, "" unknown.
 	EngineResolvConf string `json:"engineResolvConf,omitempty"`
+	// Upstreams are the servers that a local stub named in ResolvConf
+	// (systemd-resolved's 127.0.0.53) asks in its turn; nil unknown or no stub.
+	Upstreams       []netip.Addr `json:"upstreams,omitempty"`
+	UpstreamsSource string       `json:"upstreamsSource,omitempty"` // the file that tells them
 }
 
 // ResolvConf is a parsed resolv.conf(5).
