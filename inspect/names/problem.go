@@ -2,9 +2,9 @@ package names
 
 // Kinds of Problem.
 const (
-	NoNameserver     = "no-nameserver"       // resolv.conf is missing, empty, or names none
-	LoopbackStub     = "loopback-stub"       // a loopback server that nobody serves in this namespace
-	LoDown           = "lo-down"             // 127.0.0.11 is behind a loopback device that is down
+	NoNameserver     = "no-nameserver" // resolv.conf is missing, empty, or names none
+	LoopbackStub     = "loopback-stub" // a loopback server that nobody serves in this namespace
+	LoDown           = "lo-down"       // 127.0.0.11 is behind a loopback device that is down
 	DNATMissing      = "resolver-dnat-missing"
 	DNATDeadPort     = "resolver-dnat-dead-port"
 	SocketGone       = "resolver-socket-gone" // the engine's resolver does not listen: its daemon is dead
@@ -22,4 +22,9 @@ const (
 	FirstServerDead  = "first-server-dead"
 	AardvarkDead     = "aardvark-dead"
 	Port53Taken      = "port53-taken"
+	AliasMissing     = "alias-missing"    // a service of that name is there, but its container does not answer to it
+	BadSearch        = "bad-search"       // the search list leads elsewhere than the name as it stands
+	NoDNSSource      = "nsswitch-no-dns"  // nsswitch.conf does not ask DNS at all
+	UpstreamMissing  = "no-upstream"      // the engine's resolver has no server to forward to
+	InternalNetwork  = "internal-network" // outside names are not answered there, by design
 )

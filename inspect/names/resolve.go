@@ -1,6 +1,48 @@
 package names
 
-// Resolve predicts the way of a name.
+import (
+	"net/netip"
+	"strings"
+)
+
+// Resolve predicts the way of a name. What an upstream server answers is taken
+// from the DNS probes in the snapshot; where there is none it is unknown. What
+// the engines' own resolvers answer is predicted from their containers and
+// networks, and compared with probes by Reconcile only.
 func Resolve(in Input) Path {
-	return Path{Name: in.Name, Type: in.Type, From: in.Netns, Verdict: Unknown}
+	w := newWalker(in)
+	p := Path{Name: in.Name, Type: w.typ, From: w.netns(), Verdict: Unknown, Libc: map[string]Verdict{}}
+	if w.typ != "PTR" {
+		if a, err := netip.ParseAddr(strings.Trim(in.Name, "[]")); err == nil {
+			// An address needs no look-up (getaddrinfo(3), AI_NUMERICHOST).
+			p.Verdict, p.Answers = Resolved, []string{a.String()}
+			for _, l := range libcs() {
+				p.Libc[l] = Resolved
+			}
+			return p
+		}
+	}
+	if w.ns == nil || w.r == nil {
+		why := "the namespace is not in the snapshot"
+		if w.ns != nil {
+			why = "its resolv.conf was not read"
+		}
+		p.Steps = []Step{{Where: "resolv.conf", Asked: in.Name, Answer: why, Verdict: stepUnknown}}
+		return p
+	}
+	res := w.run(w.libc)
+	p.Verdict, p.Answers, p.Candidates, p.Steps = res.verdict, res.answers, res.candidates, res.steps
+	p.Servers = w.servers
+	for _, l := range libcs() {
+		v := res.verdict
+		if l != w.libc {
+			v = w.run(l).verdict
+		}
+		p.Libc[l] = v
+	}
+	w.blame(&p, res)
+	return p
 }
+
+// libcs are the resolvers told apart: the C libraries, and Go's own.
+func libcs() []string { return []string{"glibc", "musl", "go"} }

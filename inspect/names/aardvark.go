@@ -1,0 +1,123 @@
+package names
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// podman is the asker's network whose aardvark-dns is asked at that address,
+// nil when it is no such server.
+func (w *walker) podman(a netip.Addr, from string) *snap.Network {
+	if w.box == nil || w.box.Engine != "podman" || from != w.ns.ID {
+		return nil
+	}
+	for _, p := range w.networks() {
+		if slices.ContainsFunc(p.net.Pools, func(x snap.Pool) bool { return x.Gateway == a }) || p.ep.Gateway4 == a || p.ep.Gateway6 == a {
+			return p.net
+		}
+	}
+	return nil
+}
+
+// aardvark follows a question to the gateway of a podman network, where
+// aardvark-dns answers for the network's containers and forwards the rest
+// (containers/aardvark-dns src/dns/coredns.rs).
+func (w *walker) aardvark(srv Server, name string) outcome {
+	var o outcome
+	n := w.podman(srv.Addr.Addr(), srv.AskedFrom)
+	st := Step{Where: srv.Addr.Addr().String(), Asked: name, LeavesFrom: srv.AskedFrom}
+	owner := w.owner(srv.Addr.Addr())
+	if owner == nil {
+		return join(o, w.plain(srv, name))
+	}
+	l := w.listener(owner, srv.Addr)
+	at := fmt.Sprintf("%s/udp in %s", srv.Addr, w.nsName(owner))
+	switch {
+	case l.unread != "":
+		return unknownStep(st, l.unread, l.ref)
+	case l.sock == nil:
+		o.fail(Refused, st, Problem{
+			Kind: AardvarkDead, Server: srv.Addr, Network: n.Ref, Ref: snap.RefNetwork(n.Ref), Because: []snap.Ref{snap.RefNetwork(n.Ref)},
+			Detail: "aardvark-dns does not run: nothing listens on " + at + ", the server of network " + n.Name,
+		})
+		return o
+	case l.sock.Process == nil:
+		return w.orSeen(unknownStep(st, "who listens on "+at+" is not known", l.ref), srv.AskedFrom, srv.Addr, name)
+	case l.sock.Process.Name != "aardvark-dns":
+		o.fail(Unknown, st, Problem{
+			Kind: Port53Taken, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Port: 53, Because: []snap.Ref{l.ref, snap.RefNetwork(n.Ref)},
+			Detail: process(l.sock) + " listens on " + at + " in the place of aardvark-dns: it does not know the containers of " + n.Name,
+		})
+		return w.orSeen(o, srv.AskedFrom, srv.Addr, name)
+	case stopped(l.sock.Process):
+		o.fail(Timeout, st, Problem{
+			Kind: EngineHung, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Because: []snap.Ref{l.ref},
+			Detail: process(l.sock) + " on " + at + " is stopped and answers nothing",
+		})
+		return o
+	}
+	if r := srv.Reach; r.Known && !r.OK {
+		return w.plain(srv, name)
+	}
+	st.Answer, st.Verdict, st.Because = "taken by "+process(l.sock), stepOK, []snap.Ref{l.ref}
+	o.step(st)
+
+	nets := w.networks()
+	const local = "dns.podman"
+	bare, suffixed := strings.CutSuffix(fold(name), "."+local)
+	if h, ok := w.record(nets, bare); ok && w.typ != "MX" {
+		o.verdict, o.answers = Resolved, h.answers
+		ans := strings.Join(h.answers, ", ")
+		if len(h.answers) == 0 {
+			o.verdict, ans = NoData, "the name is there, without "+w.typ
+		}
+		o.step(Step{Where: "network " + h.network.Name, Asked: name, Answer: ans, Verdict: stepOK, Because: h.because})
+		return o
+	}
+	o.nobody = true
+	o.step(Step{Where: "network " + strings.Join(nets.names(), ", "), Asked: name, Answer: "no container there answers to it", Verdict: stepSkip, Because: []snap.Ref{snap.RefNetwork(n.Ref)}})
+	if suffixed || n.Internal {
+		o.verdict = NXDomain
+		return o
+	}
+	return w.orSeen(join(o, w.aardvarkForward(n, owner, name)), srv.AskedFrom, srv.Addr, name)
+}
+
+// aardvarkForward asks the network's own servers, else those of the host's
+// file, from the namespace that aardvark-dns lives in.
+func (w *walker) aardvarkForward(n *snap.Network, owner *snap.Netns, name string) outcome {
+	list := n.DNSServers
+	if len(w.box.DNS) > 0 {
+		list = nil
+		for _, s := range w.box.DNS {
+			if a, err := netip.ParseAddr(s); err == nil {
+				list = append(list, a)
+			}
+		}
+	}
+	if len(list) == 0 {
+		h := w.s.Resolver("host")
+		if h == nil {
+			return unknownStep(Step{Where: "upstream", Asked: name}, "the host's resolv.conf was not read")
+		}
+		list = h.ResolvConf.Nameservers
+	}
+	out := outcome{verdict: ServFail}
+	for _, a := range list {
+		if holds(owner, a) && w.podman(a, w.ns.ID) != nil {
+			continue // itself
+		}
+		o := w.ask(owner.ID, netip.AddrPortFrom(a, 53), "upstream", name)
+		out.steps = append(out.steps, o.steps...)
+		out.problems = append(out.problems, o.problems...)
+		if o.definite() || o.verdict == Unknown {
+			out.verdict, out.answers = o.verdict, o.answers
+			return out
+		}
+	}
+	return out
+}

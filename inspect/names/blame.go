@@ -1,0 +1,246 @@
+package names
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// blame chooses the problem to name first: a resolver of this host that is
+// broken; then what the name itself is about (a container elsewhere, or
+// stopped); then servers. Everything else goes to Others.
+func (w *walker) blame(p *Path, res outcome) {
+	list := slices.Clone(res.problems)
+	if f := w.fallback(); f != nil && res.dns {
+		list = append(list, *f)
+	}
+	if p.Verdict == Resolved {
+		if o := w.override(res); o != nil {
+			p.Problem = o
+		}
+		for _, x := range list {
+			if p.Problem == nil && x.Kind == FirstServerDead {
+				p.Problem = &x
+				continue
+			}
+			p.Others = appendProblem(p.Others, x)
+		}
+		return
+	}
+	about := w.about(p, res)
+	if about != nil {
+		list = append(list, *about)
+	}
+	if p.Verdict != Unknown && res.dns && about == nil && !slices.ContainsFunc(list, func(x Problem) bool { return rank(x.Kind) <= 3 }) {
+		list = append(list, w.noSuchName(p, res))
+	}
+	best := -1
+	for i, x := range list {
+		if p.Verdict == Unknown && w.harmless(x) {
+			continue
+		}
+		if best < 0 || rank(x.Kind) < rank(list[best].Kind) {
+			best = i
+		}
+	}
+	for i, x := range list {
+		if i == best {
+			p.Problem = &x
+			continue
+		}
+		p.Others = appendProblem(p.Others, x)
+	}
+}
+
+// harmless: with an answer still open, a server that was passed over without
+// waiting, or a fallback, need not keep the name from resolving.
+func (w *walker) harmless(p Problem) bool {
+	switch p.Kind {
+	case GoogleFallback, BadSearch, UpstreamDead, UpstreamRefuses, Unreachable, LoopbackStub:
+		return true
+	}
+	return false
+}
+
+// rank orders kinds: the smaller, the nearer to the root.
+func rank(kind string) int {
+	switch kind {
+	case LoDown, DNATMissing, DNATDeadPort, SocketGone, EngineHung, AardvarkDead, Port53Taken, NoNameserver, NoDNSSource:
+		return 0
+	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded:
+		return 1
+	case GoogleFallback, LoopbackStub, InternalNetwork, UpstreamMissing:
+		return 2
+	case Unreachable, UpstreamDead, UpstreamRefuses:
+		return 3
+	case FirstServerDead:
+		return 4
+	case NoSuchName:
+		return 5
+	}
+	return 6
+}
+
+func appendProblem(list []Problem, p Problem) []Problem {
+	for _, x := range list {
+		if x.Kind == p.Kind && x.Server == p.Server && x.Detail == p.Detail {
+			return list
+		}
+	}
+	return append(list, p)
+}
+
+// about finds the container that the name belongs to, and says why the asker
+// does not get it; nil when the name is nobody's here.
+func (w *walker) about(p *Path, res outcome) *Problem {
+	if w.typ != "A" && w.typ != "AAAA" || !res.dns {
+		return nil
+	}
+	nets := w.networks()
+	var best *Problem
+	for i := range w.s.Containers {
+		c := &w.s.Containers[i]
+		if c.Engine == "named" || c.Engine == "pid" || w.box != nil && c.Engine != w.box.Engine || !w.answersTo(c, w.in.Name) {
+			continue
+		}
+		x := w.aboutOwner(c, nets)
+		if x != nil && (best == nil || best.Kind == NotRunning && x.Kind != NotRunning) {
+			best = x
+		}
+	}
+	if best == nil {
+		best = w.aliasMissing(nets)
+	}
+	if best == nil && res.nobody && p.Verdict == Unknown && !strings.Contains(fold(w.in.Name), ".") {
+		x := w.noSuchName(p, res)
+		best = &x
+	}
+	return best
+}
+
+// aboutOwner says why a container that has the name does not answer to it here.
+func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
+	p := &Problem{Container: c.Ref, Ref: snap.RefContainer(c.Ref), Because: []snap.Ref{snap.RefContainer(c.Ref)}}
+	var on []string
+	shared := false
+	for j := range c.Endpoints {
+		n := w.s.NetworkOf(c.Engine, &c.Endpoints[j])
+		on = append(on, c.Endpoints[j].Network)
+		if n == nil {
+			continue
+		}
+		if n.DNS && !n.Default && p.Network == "" {
+			p.Network = n.Ref
+		}
+		shared = shared || nets.has(n)
+	}
+	where := "no network"
+	if len(on) > 0 {
+		where = "network " + strings.Join(on, ", ")
+	}
+	switch {
+	case !c.Running():
+		p.Kind = NotRunning
+		p.Detail = fmt.Sprintf("%s is %s, not running: only running containers have a name", c.Name, c.State)
+	case w.box == nil || w.ns.ID == w.s.Host.Netns:
+		p.Kind = NotShared
+		p.Detail = fmt.Sprintf("%s is on %s: its name is answered to containers there, not to %s", c.Name, where, w.who())
+	case shared && w.embeddedWanted() && !slices.Contains(w.r.ResolvConf.Nameservers, dockerResolver()):
+		if len(w.r.ResolvConf.Nameservers) == 0 {
+			return nil
+		}
+		p.Kind, p.Ref = BypassesEmbedded, w.refResolver()
+		p.Because = append(p.Because, w.refResolver())
+		p.Detail = fmt.Sprintf("resolv.conf of %s says nameserver %s, not 127.0.0.11: the engine's resolver, which knows %s, is never asked",
+			w.who(), w.r.ResolvConf.Nameservers[0], c.Name)
+	case shared:
+		return nil
+	case len(nets) == 0:
+		p.Kind = DefaultBridge
+		mine := "is on no network with names"
+		if len(w.box.Endpoints) > 0 {
+			mine = "is on the default network " + w.box.Endpoints[0].Network + ", where names are not answered"
+		}
+		if len(on) == 0 || p.Network == "" {
+			p.Detail = fmt.Sprintf("%s %s, and %s is on %s: names need a user-defined network that both are on", w.who(), mine, c.Name, where)
+		} else {
+			p.Detail = fmt.Sprintf("%s %s; %s is on user-defined %s, which %s is not connected to", w.who(), mine, c.Name, where, w.who())
+		}
+	default:
+		p.Kind = NotShared
+		p.Detail = fmt.Sprintf("%s is on %s, %s on network %s: they share no network", c.Name, where, w.who(), strings.Join(nets.names(), ", "))
+	}
+	return p
+}
+
+// aliasMissing: a compose service of that name runs on a shared network, and
+// its container does not answer to it.
+func (w *walker) aliasMissing(nets places) *Problem {
+	for i := range w.s.Containers {
+		c := &w.s.Containers[i]
+		if w.box == nil || c.Engine != w.box.Engine || fold(c.Service) != fold(w.in.Name) || !c.Running() {
+			continue
+		}
+		for j := range c.Endpoints {
+			n := w.s.NetworkOf(c.Engine, &c.Endpoints[j])
+			if n == nil || !nets.has(n) {
+				continue
+			}
+			return &Problem{
+				Kind: AliasMissing, Container: c.Ref, Network: n.Ref, Ref: snap.RefContainer(c.Ref), Because: []snap.Ref{snap.RefContainer(c.Ref)},
+				Detail: fmt.Sprintf("%s is the container of service %s, but has no alias %s on network %s", c.Name, c.Service, w.in.Name, n.Name),
+			}
+		}
+	}
+	return nil
+}
+
+// noSuchName says who was asked in vain, and which names there are.
+func (w *walker) noSuchName(p *Path, res outcome) Problem {
+	x := Problem{Kind: NoSuchName, Ref: w.refResolver(), Because: w.because()}
+	var parts []string
+	if nets := w.networks(); res.nobody && len(nets) > 0 {
+		var have []string
+		for i := range w.s.Containers {
+			c := &w.s.Containers[i]
+			for j := range c.Endpoints {
+				if n := w.s.NetworkOf(c.Engine, &c.Endpoints[j]); n != nil && nets.has(n) && c.Running() && c.Ref != w.box.Ref {
+					have = append(have, c.Name)
+				}
+			}
+		}
+		slices.Sort(have)
+		x.Network = nets[0].net.Ref
+		part := fmt.Sprintf("no container on network %s has the name or alias %s", strings.Join(nets.names(), ", "), w.in.Name)
+		if have = slices.Compact(have); len(have) > 0 {
+			part += " (there: " + short(have, 8) + ")"
+		}
+		parts = append(parts, part)
+	}
+	for i := range p.Servers {
+		s := &p.Servers[i]
+		if s.Probe == nil || fold(s.Probe.DNS.Name) != fold(last(p.Candidates)) || s.Role == "embedded" && len(parts) > 0 {
+			continue
+		}
+		if v, _ := verdictOf(s.Probe, w.typ); v == NXDomain || v == NoData {
+			x.Server = s.Addr
+			x.Because = append(x.Because, w.refProbe(s.Probe))
+			parts = append(parts, fmt.Sprintf("%s says %s", s.Addr.Addr(), v))
+			break
+		}
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "nobody asked knows "+w.in.Name)
+	}
+	x.Detail = strings.Join(parts, ", and ")
+	return x
+}
+
+func last(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[len(list)-1]
+}

@@ -1,0 +1,224 @@
+package names
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// extTimeout is how long Docker's resolver waits for one upstream server
+// (moby daemon/libnetwork/resolver.go: extIOTimeout); maxExt is how many it asks.
+const (
+	extTimeout = 4 * time.Second
+	maxExt     = 3
+)
+
+// loDown is the problem of a loopback device that is down: 127.0.0.0/8 has no
+// route then.
+func loDown(ns *snap.Netns, server netip.AddrPort) *Problem {
+	lo := ns.Link("lo")
+	if lo == nil || lo.Up {
+		return nil
+	}
+	ref := snap.RefLink(ns.ID, "lo")
+	return &Problem{
+		Kind: LoDown, Server: server, Ref: ref, Because: []snap.Ref{ref},
+		Detail: "lo is down in " + ns.ID + ", so " + server.Addr().String() + " cannot be reached",
+	}
+}
+
+// embedded follows a question to 127.0.0.11: the loopback device, the nat rules
+// that lead it to a port, the engine's socket there, its records, its upstream
+// servers (moby daemon/libnetwork/resolver_unix.go).
+func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) outcome {
+	var o outcome
+	st := Step{Where: server.Addr().String(), Asked: name, LeavesFrom: ns.ID}
+	if p := loDown(ns, server); p != nil {
+		o.fail(Timeout, st, *p)
+		return o
+	}
+	st.Verdict, st.Answer = stepOK, "the engine's resolver in "+w.nsName(ns)
+	o.step(st)
+
+	dn := Step{Where: "DNAT", Asked: server.String() + "/udp", LeavesFrom: ns.ID}
+	m := w.dnat(ns, server, snap.UDP)
+	if m.unknown != "" {
+		return join(o, unknownStep(dn, m.unknown, m.because...))
+	}
+	to := server
+	if m.to.IsValid() {
+		to = m.to
+		dn.Answer, dn.Verdict, dn.Because = "to "+to.String(), stepOK, m.because
+		o.step(dn)
+	}
+	l := w.listener(ns, to)
+	if l.unread != "" {
+		return join(o, unknownStep(Step{Where: "embedded resolver", Asked: name}, l.unread, l.ref))
+	}
+	if !m.to.IsValid() {
+		dn.Answer = "no rule of nat OUTPUT leads it to the resolver's port"
+		dn.Because = []snap.Ref{snap.RefNetns(ns.ID)}
+		if l.sock == nil || !engineSocket(l.sock) {
+			p := Problem{
+				Kind: DNATMissing, Server: server, Ref: snap.RefNetns(ns.ID), Because: dn.Because,
+				Detail: fmt.Sprintf("%s has no nat rule (DOCKER_OUTPUT) that leads %s to the engine's resolver", ns.ID, server),
+			}
+			v := Refused
+			if l.sock != nil {
+				v = Unknown
+				p.Detail += "; " + process(l.sock) + " takes the questions"
+			}
+			p.Port = w.enginePort(ns)
+			o.fail(v, dn, p)
+			return o
+		}
+		dn.Verdict = stepSkip
+		o.step(dn)
+	}
+	er := Step{Where: "embedded resolver", Asked: to.String() + "/udp", LeavesFrom: ns.ID}
+	switch {
+	case l.sock == nil:
+		o.fail(Refused, er, w.gone(ns, server, to, m.because))
+		return o
+	case stopped(l.sock.Process):
+		o.fail(Timeout, er, Problem{
+			Kind: EngineHung, Server: server, Ref: l.ref, Because: []snap.Ref{l.ref},
+			Detail: process(l.sock) + " is stopped (state " + l.sock.Process.State + "): it holds the resolver's socket in " + ns.ID + " and answers nothing",
+		})
+		return o
+	}
+	er.Answer, er.Verdict, er.Because = "listening: "+process(l.sock), stepOK, []snap.Ref{l.ref}
+	o.step(er)
+	if r := w.reach(ns.ID, server); r.Known && !r.OK {
+		o.fail(Timeout, Step{Where: server.Addr().String(), Asked: name, LeavesFrom: ns.ID}, Problem{
+			Kind: Unreachable, Server: server, Ref: first(r.Because), Because: r.Because,
+			Detail: fmt.Sprintf("questions to %s do not get through inside %s: %s", server.Addr(), ns.ID, r.Why),
+		})
+		return o
+	}
+	return join(o, w.records(ns, server, name))
+}
+
+// engineSocket says whether the engine's daemon holds the socket.
+func engineSocket(s *snap.Socket) bool {
+	return s.Process != nil && (s.Process.Name == "dockerd" || s.Process.Name == "docker")
+}
+
+// enginePort is the UDP port of the resolver's socket in the namespace, for
+// whoever wants to mend the rules; 0 when there is none.
+func (w *walker) enginePort(ns *snap.Netns) uint16 {
+	for i := range ns.Sockets {
+		if s := &ns.Sockets[i]; s.Proto == snap.UDP && s.Local.Addr() == dockerResolver() {
+			return s.Local.Port()
+		}
+	}
+	return 0
+}
+
+// gone says why nobody listens where the nat rules lead.
+func (w *walker) gone(ns *snap.Netns, server, to netip.AddrPort, because []snap.Ref) Problem {
+	p := Problem{Kind: SocketGone, Server: server, Port: to.Port(), Ref: first(because), Because: because}
+	if port := w.enginePort(ns); port != 0 {
+		p.Kind = DNATDeadPort
+		p.Detail = fmt.Sprintf("the nat rules of %s lead to %s, where nothing listens; the resolver is on port %d", ns.ID, to, port)
+		return p
+	}
+	p.Detail = fmt.Sprintf("nothing listens on %s in %s", to, ns.ID)
+	if e := w.engine(); e != nil && !e.Reachable {
+		p.Ref = snap.RefEngine(e.Name)
+		p.Because = append([]snap.Ref{p.Ref}, because...)
+		p.Detail += ": the resolver is gone with dockerd, the daemon, which does not answer"
+	}
+	return p
+}
+
+// engine is the asker's, nil when it is not known.
+func (w *walker) engine() *snap.Engine {
+	if w.box == nil {
+		return nil
+	}
+	return w.s.Engine(w.box.Engine)
+}
+
+// major is the engine's major version; 0 unknown.
+func major(e *snap.Engine) int {
+	if e == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.SplitN(strings.TrimPrefix(e.Version, "v"), ".", 2)[0])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// records is what the resolver knows itself; for the rest it goes upstream.
+func (w *walker) records(ns *snap.Netns, server netip.AddrPort, name string) outcome {
+	var o outcome
+	nets := w.networks()
+	st := Step{Where: "network " + strings.Join(nets.names(), ", "), Asked: name}
+	if w.box == nil || len(nets) == 0 {
+		st.Where = "embedded resolver"
+		o = unknownStep(st, "the networks of "+w.who()+" are not known")
+		return w.orSeen(o, ns.ID, server, name)
+	}
+	if e := w.engine(); e != nil && e.Offline {
+		return w.orSeen(unknownStep(st, e.Name+" did not answer, so its records are not known", snap.RefEngine(e.Name)), ns.ID, server, name)
+	}
+	if hit, ok := w.record(nets, name); ok {
+		st.Where, st.Because, st.Verdict = "network "+hit.network.Name, hit.because, stepOK
+		o.verdict, o.answers = Resolved, hit.answers
+		st.Answer = strings.Join(hit.answers, ", ")
+		if len(hit.answers) == 0 {
+			o.verdict, st.Answer = NoData, "the name is there, without "+w.typ
+		}
+		o.step(st)
+		return o
+	}
+	if svc := w.swarm(name); svc != "" {
+		return w.orSeen(unknownStep(st, "a swarm service; its addresses are not in the snapshot", snap.Ref(svc)), ns.ID, server, name)
+	}
+	st.Answer, st.Verdict = "no container there answers to it", stepSkip
+	for _, n := range nets {
+		st.Because = append(st.Because, snap.RefNetwork(n.net.Ref))
+	}
+	o.step(st)
+	o.nobody = true
+	if w.noForward(name) {
+		// moby daemon/libnetwork/resolver.go: with ndots set, single words stay here.
+		o.verdict = NoData
+		o.step(Step{Where: "embedded resolver", Asked: name, Answer: "option ndots is set, so a name without a dot is not forwarded", Verdict: stepFail, Because: w.because()})
+		return o
+	}
+	return w.orSeen(join(o, w.forward(ns, name)), ns.ID, server, name)
+}
+
+// orSeen lets a probe of the resolver itself say what the prediction can't.
+func (w *walker) orSeen(o outcome, from string, server netip.AddrPort, name string) outcome {
+	if o.verdict != Unknown {
+		return o
+	}
+	p := w.exactProbe(from, server, name)
+	if p == nil {
+		return o
+	}
+	s := w.seen(p, name, "embedded")
+	return join(o, s)
+}
+
+func (w *walker) noForward(name string) bool {
+	if strings.Contains(fold(name), ".") || w.typ != "A" && w.typ != "AAAA" {
+		return false
+	}
+	for _, opt := range w.r.ResolvConf.Options {
+		if v, ok := strings.CutPrefix(opt, "ndots:"); ok {
+			n, err := strconv.Atoi(v)
+			return err == nil && n > 0
+		}
+	}
+	return false
+}

@@ -1,0 +1,256 @@
+package names
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// run looks the name up as one C library (or Go) does.
+func (w *walker) run(libc string) outcome {
+	out := outcome{verdict: NXDomain}
+	order := w.sources(libc)
+	asked := false
+	for i, src := range order {
+		if strings.HasPrefix(src, "[") {
+			continue
+		}
+		o := w.source(libc, src)
+		asked = asked || src == "dns"
+		out.steps = append(out.steps, o.steps...)
+		out.problems = append(out.problems, o.problems...)
+		out.wait += o.wait
+		out.nobody = out.nobody || o.nobody
+		out.dns = out.dns || o.dns
+		if len(o.candidates) > 0 {
+			out.candidates = o.candidates
+		}
+		st := status(src, o)
+		late := src == "files" && out.dns && o.verdict == NXDomain // DNS said more before
+		if !late && (st != "UNAVAIL" || o.verdict != NXDomain) {
+			out.verdict, out.answers, out.hosts = o.verdict, o.answers, o.hosts
+		}
+		if src == "files" && o.verdict == NoData {
+			asked = true // musl's last word: DNS is left out on purpose
+			break
+		}
+		if st == "UNKNOWN" || returns(order[i+1:], st) {
+			break
+		}
+	}
+	if !asked && out.verdict != Resolved && !slices.Contains(order, "dns") {
+		p := Problem{Kind: NoDNSSource, Detail: "nsswitch.conf looks in " + strings.Join(order, " ") + ", not in DNS", Ref: w.refResolver(), Because: w.because()}
+		out.fail(out.verdict, Step{Where: "nsswitch", Asked: w.in.Name}, p)
+	}
+	return out
+}
+
+// status is an outcome in the words of nsswitch.conf(5).
+func status(src string, o outcome) string {
+	switch o.verdict {
+	case Resolved:
+		return "SUCCESS"
+	case Unknown:
+		return "UNKNOWN"
+	case NXDomain, NoData:
+		if src != "files" && src != "dns" {
+			return "UNAVAIL"
+		}
+		return "NOTFOUND"
+	case ServFail, Refused, Timeout:
+		return "TRYAGAIN"
+	}
+	return "UNAVAIL"
+}
+
+// returns says whether the search ends after a source with that status: the
+// actions that follow the source, else the default of ending on success
+// (nsswitch.conf(5)).
+func returns(rest []string, st string) bool {
+	for _, a := range rest {
+		if !strings.HasPrefix(a, "[") {
+			break
+		}
+		for _, word := range strings.Fields(strings.Trim(a, "[]")) {
+			cond, act, _ := strings.Cut(strings.ToUpper(word), "=")
+			not := strings.HasPrefix(cond, "!")
+			if (strings.TrimPrefix(cond, "!") == st) != not {
+				return act == "RETURN"
+			}
+		}
+	}
+	return st == "SUCCESS"
+}
+
+// sources is the order of the hosts database. musl knows no nsswitch.conf
+// (src/network/lookup_name.c: hosts, then DNS). Without the file glibc means
+// "files dns" since 2.35 (before: "dns [!UNAVAIL=return] files"), and so does
+// Go (net/conf.go).
+func (w *walker) sources(libc string) []string {
+	if libc == "musl" || w.r.NSSwitch == nil {
+		return []string{"files", "dns"}
+	}
+	return w.r.NSSwitch
+}
+
+// source looks in one place.
+func (w *walker) source(libc, src string) outcome {
+	switch src {
+	case "files":
+		return w.files(libc)
+	case "dns":
+		return w.dns(libc)
+	}
+	o := outcome{verdict: NXDomain}
+	s := Step{Where: "nsswitch", Asked: src, Verdict: stepSkip, LeavesFrom: ""}
+	inside := w.ns.ID != w.s.Host.Netns
+	switch {
+	case src == "myhostname" && !inside && w.s.Host.Name != "" && fold(w.in.Name) == fold(w.s.Host.Name):
+		o.verdict, s.Verdict, s.Answer = Unknown, stepUnknown, "this host's own name"
+	case strings.HasPrefix(src, "mdns") && strings.HasSuffix(fold(w.in.Name), ".local"):
+		o.verdict, s.Verdict, s.Answer = Unknown, stepUnknown, "what mDNS answers is not known"
+	case src == "resolve" && !inside && w.s.Host.Services["systemd-resolved"] > 0:
+		// nss-resolve asks systemd-resolved over its own socket, not by resolv.conf.
+		o.verdict, s.Verdict, s.Answer = Unknown, stepUnknown, "systemd-resolved answers, what is not known"
+		if v, seen := w.stub(); seen {
+			return v
+		}
+	default:
+		s.Answer = "does not know it"
+	}
+	o.step(s)
+	return o
+}
+
+// candidates are the full names in the order tried.
+//
+// glibc: resolv/res_query.c:__res_context_search. musl:
+// src/network/lookup_name.c:name_from_dns_search, which leaves the search list
+// out as soon as the name has ndots dots. Go: net/dnsclient_unix.go:nameList.
+func (w *walker) candidates(libc string) []string {
+	name := w.in.Name
+	if w.typ == "PTR" {
+		name = reverse(name)
+	}
+	rc := &w.r.ResolvConf
+	bare := strings.TrimSuffix(name, ".")
+	dots := strings.Count(bare, ".")
+	if strings.HasSuffix(name, ".") || len(rc.Search) == 0 || w.typ == "PTR" {
+		return []string{bare}
+	}
+	var list []string
+	root := false
+	for _, d := range rc.Search {
+		if d = strings.TrimSuffix(d, "."); d == "" {
+			list, root = append(list, bare), true
+			continue
+		}
+		list = append(list, bare+"."+d)
+	}
+	switch {
+	case libc == "musl" && dots >= rc.Ndots:
+		return []string{bare}
+	case dots >= rc.Ndots:
+		return slices.Compact(append([]string{bare}, list...))
+	case root && libc == "glibc":
+		return list
+	}
+	return append(list, bare)
+}
+
+// dns tries the candidates at the servers.
+func (w *walker) dns(libc string) outcome {
+	out := outcome{verdict: NXDomain, dns: true}
+	out.candidates = w.candidates(libc)
+	rc := &w.r.ResolvConf
+	if len(rc.Search) > 0 && len(out.candidates) > 1 {
+		out.step(Step{
+			Where: "search list", Asked: w.in.Name, Verdict: stepOK, Because: w.because(),
+			Answer: strings.Join(out.candidates, ", then "),
+		})
+	}
+	var soft Verdict // the worst that the search list met, kept while the search goes on
+	for i, name := range out.candidates {
+		o := w.lookup(libc, name)
+		out.steps = append(out.steps, o.steps...)
+		out.problems = append(out.problems, o.problems...)
+		out.wait += o.wait
+		out.nobody = out.nobody || o.nobody
+		out.verdict, out.answers = o.verdict, o.answers
+		asIs := fold(name) == fold(w.in.Name)
+		if o.verdict == Resolved || o.verdict == Unknown {
+			return out
+		}
+		if o.verdict != NXDomain && i < len(out.candidates)-1 {
+			stop, keep := onward(libc, o.verdict, asIs)
+			if stop {
+				if i < len(out.candidates)-1 && !asIs {
+					out.problems = append(out.problems, Problem{
+						Kind: BadSearch, Ref: w.refResolver(), Because: w.because(),
+						Detail: libc + " stops at " + name + " of the search list (" + string(o.verdict) + ") and never asks for the rest",
+					})
+				}
+				return out
+			}
+			if keep && soft == "" {
+				soft = o.verdict
+			}
+		}
+	}
+	if soft != "" && out.verdict == NXDomain {
+		out.verdict = soft
+	}
+	return out
+}
+
+// onward says what a libc does after a candidate without an address, NXDOMAIN
+// apart (that one always goes on): stop there, or keep the verdict and go on.
+func onward(libc string, v Verdict, asIs bool) (stop, keep bool) {
+	switch libc {
+	case "musl": // name_from_dns_search returns anything but 0
+		return true, false
+	case "go": // goLookupIPCNAMEOrder goes on, and remembers the error
+		return false, true
+	}
+	// glibc goes on after NO_DATA and after SERVFAIL; other trouble ends the
+	// search list, but not the trial of the name as it stands.
+	return v != NoData && v != ServFail && !asIs, true
+}
+
+// maxServers is MAXNS of resolv.h; musl and Go took it over.
+const maxServers = 3
+
+// limit is how long a client waits for one server in all, late answers counted
+// in. glibc sends the same question again on the same socket and so takes a
+// late answer; musl's timeout is for all tries together; Go asks anew.
+func (w *walker) limit(libc string, servers int) time.Duration {
+	t := time.Duration(w.timeoutS()) * time.Second
+	if libc == "glibc" && servers == 1 {
+		return t * time.Duration(w.attempts())
+	}
+	return t
+}
+
+func (w *walker) timeoutS() int {
+	if t := w.r.ResolvConf.TimeoutS; t > 0 {
+		return t
+	}
+	return 5
+}
+
+func (w *walker) attempts() int {
+	if a := w.r.ResolvConf.Attempts; a > 0 {
+		return a
+	}
+	return 2
+}
+
+// patience is how long the n-th server is waited for on the first round:
+// glibc resolv/res_send.c:send_dg; Go waits its timeout for each.
+func (w *walker) patience(libc string, n, servers int) time.Duration {
+	t := w.timeoutS()
+	if libc == "glibc" && n > 0 {
+		t = max(t<<n/servers, 1)
+	}
+	return time.Duration(t) * time.Second
+}

@@ -1,0 +1,239 @@
+package names
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// place is a network that the asker is on, with its endpoint there.
+type place struct {
+	net *snap.Network
+	ep  *snap.Endpoint
+}
+
+type places []place
+
+func (p places) names() []string {
+	var out []string
+	for _, x := range p {
+		out = append(out, x.net.Name)
+	}
+	return out
+}
+
+// networks are those of the asker where names resolve, in the order in which
+// Docker searches them: that of the default gateway
+// (moby daemon/libnetwork/sandbox.go: Less).
+func (w *walker) networks() places {
+	var out places
+	if w.box == nil {
+		return nil
+	}
+	for i := range w.box.Endpoints {
+		ep := &w.box.Endpoints[i]
+		if n := w.s.NetworkOf(w.box.Engine, ep); n != nil && n.DNS && !n.Default {
+			out = append(out, place{n, ep})
+		}
+	}
+	both := func(p place) bool { return p.ep.IPv4.IsValid() && p.ep.IPv6.IsValid() }
+	slices.SortStableFunc(out, func(a, b place) int {
+		switch {
+		case a.net.Internal != b.net.Internal:
+			return order(b.net.Internal)
+		case both(a) != both(b):
+			return order(both(a))
+		}
+		return strings.Compare(a.net.Name, b.net.Name)
+	})
+	return out
+}
+
+func order(firstOne bool) int {
+	if firstOne {
+		return -1
+	}
+	return 1
+}
+
+// embeddedWanted says whether the asker's engine gives it a resolver at 127.0.0.11.
+func (w *walker) embeddedWanted() bool {
+	return w.box != nil && w.box.Engine == "docker" && w.ns.ID != w.s.Host.Netns && len(w.networks()) > 0
+}
+
+// hit is what the records of a network say.
+type hit struct {
+	network *snap.Network
+	answers []string // empty: the name is there in the other family only
+	because []snap.Ref
+}
+
+// record looks the name up on the networks: as a whole, then split at each dot
+// into name and network (moby daemon/libnetwork/sandbox.go: ResolveName).
+func (w *walker) record(nets places, name string) (hit, bool) {
+	switch w.typ {
+	case "PTR":
+		return w.pointer(nets, name)
+	case "A", "AAAA", "MX":
+	default:
+		return hit{}, false // TXT, SRV, ANY go upstream, for names of its own, too
+	}
+	name = fold(name)
+	for i := len(name); i > 0; i = strings.LastIndexByte(name[:i], '.') {
+		host, network := name[:i], strings.TrimPrefix(name[i:], ".")
+		for _, p := range nets {
+			if network != "" && fold(p.net.Name) != network {
+				continue
+			}
+			if h, ok := w.onNetwork(p.net, host); ok {
+				return h, true
+			}
+		}
+	}
+	return hit{}, false
+}
+
+// onNetwork collects the addresses of all containers that answer to the name there.
+func (w *walker) onNetwork(n *snap.Network, name string) (hit, bool) {
+	h := hit{network: n, because: []snap.Ref{snap.RefNetwork(n.Ref)}}
+	found := false
+	for i := range w.s.Containers {
+		c := &w.s.Containers[i]
+		if c.Engine != n.Engine || !c.Running() {
+			continue
+		}
+		for j := range c.Endpoints {
+			ep := &c.Endpoints[j]
+			if w.s.NetworkOf(c.Engine, ep) != n || !ep.IPv4.IsValid() && !ep.IPv6.IsValid() {
+				continue
+			}
+			if !slices.Contains(endpointNames(c, ep), name) && !w.linked(c, name) {
+				continue
+			}
+			found = true
+			h.because = append(h.because, snap.RefContainer(c.Ref))
+			a := ep.IPv4.Addr()
+			if w.typ == "AAAA" {
+				a = ep.IPv6.Addr()
+			}
+			if a.IsValid() && w.typ != "MX" {
+				h.answers = append(h.answers, a.String())
+			}
+		}
+	}
+	slices.Sort(h.answers)
+	return h, found
+}
+
+// linked: --link x:y gives the asker a private alias.
+func (w *walker) linked(c *snap.Container, name string) bool {
+	for _, l := range w.box.Links {
+		to, alias, ok := strings.Cut(l, ":")
+		if !ok {
+			alias = to
+		}
+		to, alias = to[strings.LastIndexByte(to, '/')+1:], alias[strings.LastIndexByte(alias, '/')+1:]
+		if fold(alias) == name && to == c.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// endpointNames are the names that a container has on one network: what the
+// engine says, else container name, aliases, short id and host name (moby
+// daemon/container_operations.go: buildEndpointDNSNames).
+func endpointNames(c *snap.Container, ep *snap.Endpoint) []string {
+	var out []string
+	add := func(n string) {
+		if n = fold(n); n != "" && !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	for _, n := range ep.DNSNames {
+		add(n)
+	}
+	if len(out) > 0 {
+		return out
+	}
+	add(c.Name)
+	for _, n := range ep.Aliases {
+		add(n)
+	}
+	if len(c.ID) >= 12 {
+		add(c.ID[:12])
+	}
+	if c.Engine == "docker" {
+		add(c.Hostname)
+	}
+	return out
+}
+
+// pointer answers PTR for addresses on the networks.
+func (w *walker) pointer(nets places, name string) (hit, bool) {
+	ip, ok := address(name)
+	if !ok {
+		return hit{}, false
+	}
+	for _, p := range nets {
+		for i := range w.s.Containers {
+			c := &w.s.Containers[i]
+			if c.Engine != p.net.Engine || !c.Running() {
+				continue
+			}
+			for j := range c.Endpoints {
+				ep := &c.Endpoints[j]
+				if w.s.NetworkOf(c.Engine, ep) != p.net || ep.IPv4.Addr() != ip && ep.IPv6.Addr() != ip {
+					continue
+				}
+				who := c.Name
+				if len(ep.DNSNames) > 0 {
+					who = ep.DNSNames[0]
+				}
+				return hit{p.net, []string{who + "." + p.net.Name + "."}, []snap.Ref{snap.RefNetwork(p.net.Ref), snap.RefContainer(c.Ref)}}, true
+			}
+		}
+	}
+	return hit{}, false
+}
+
+// swarm is the Ref of a task of a swarm service of that name, "" for none.
+func (w *walker) swarm(name string) snap.Ref {
+	svc := strings.TrimPrefix(fold(name), "tasks.")
+	for i := range w.s.Containers {
+		c := &w.s.Containers[i]
+		if s := c.Labels["com.docker.swarm.service.name"]; s != "" && fold(s) == svc {
+			return snap.RefContainer(c.Ref)
+		}
+	}
+	return ""
+}
+
+// answersTo says whether any endpoint of the container has the name, with or
+// without its network behind it.
+func (w *walker) answersTo(c *snap.Container, name string) bool {
+	name = fold(name)
+	if fold(c.Name) == name {
+		return true
+	}
+	for j := range c.Endpoints {
+		ep := &c.Endpoints[j]
+		bare, _ := strings.CutSuffix(name, "."+fold(ep.Network))
+		if slices.Contains(endpointNames(c, ep), bare) {
+			return true
+		}
+	}
+	return false
+}
+
+// has says whether the asker is on that network.
+func (p places) has(n *snap.Network) bool {
+	return slices.ContainsFunc(p, func(x place) bool { return x.net == n })
+}
+
+func holds(ns *snap.Netns, a netip.Addr) bool {
+	_, ok := ns.HasAddr(a)
+	return ok
+}

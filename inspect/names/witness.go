@@ -1,0 +1,138 @@
+package names
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// exactProbe is the last live question for that very name and type to that
+// server from that namespace; nil for none. Probes that did not work prove nothing.
+func (w *walker) exactProbe(from string, server netip.AddrPort, name string) *snap.Probe {
+	for i := len(w.s.Probes) - 1; i >= 0; i-- {
+		p := &w.s.Probes[i]
+		if w.probed(p, from, server) && fold(p.DNS.Name) == fold(name) && strings.EqualFold(p.DNS.Type, w.typ) {
+			return p
+		}
+	}
+	return nil
+}
+
+// lastProbe is the exact one, else the last to that server for any name, which
+// tells whether it lives.
+func (w *walker) lastProbe(from string, server netip.AddrPort, name string) *snap.Probe {
+	if p := w.exactProbe(from, server, name); p != nil {
+		return p
+	}
+	for i := len(w.s.Probes) - 1; i >= 0; i-- {
+		if p := &w.s.Probes[i]; w.probed(p, from, server) {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *walker) probed(p *snap.Probe, from string, server netip.AddrPort) bool {
+	return p.Kind == "dns" && p.DNS != nil && p.From == from && p.Dst == server && p.Outcome != "error" && p.Outcome != ""
+}
+
+// silent says whether nothing came back.
+func silent(p *snap.Probe) bool { return p.Outcome != "answered" }
+
+// verdictOf reads a live answer.
+func verdictOf(p *snap.Probe, typ string) (Verdict, []string) {
+	switch p.Outcome {
+	case "answered":
+	case "refused":
+		return Refused, nil
+	default:
+		return Timeout, nil
+	}
+	var answers []string
+	for _, a := range p.DNS.Answers {
+		if v, ok := strings.CutPrefix(a, typ+" "); ok {
+			answers = append(answers, v)
+		}
+	}
+	switch rc := p.DNS.RCode; {
+	case rc == "NOERROR" && len(answers) > 0:
+		return Resolved, answers
+	case rc == "NOERROR" && p.DNS.TC:
+		return Unknown, nil // cut short, and the rest did not come
+	case rc == "NOERROR":
+		return NoData, nil
+	case rc == "NXDOMAIN":
+		return NXDomain, nil
+	case rc == "REFUSED":
+		return Refused, nil
+	}
+	return ServFail, nil
+}
+
+// seen turns a live answer into an outcome.
+func (w *walker) seen(p *snap.Probe, name, role string) outcome {
+	var o outcome
+	o.verdict, o.answers = verdictOf(p, w.typ)
+	ref := w.refProbe(p)
+	s := Step{
+		Where: where(role, p.Dst), Asked: name, LeavesFrom: p.From, DurationMs: p.RTTMs, Because: []snap.Ref{ref},
+		Answer: "says " + p.DNS.RCode, Verdict: stepOK,
+	}
+	switch {
+	case o.verdict == Resolved:
+		s.Answer = strings.Join(o.answers, ", ")
+		o.step(s)
+	case silent(p):
+		s.Answer = ""
+		o.fail(o.verdict, s, w.deadServer(p))
+	case o.verdict == Refused || o.verdict == ServFail:
+		o.fail(o.verdict, s, Problem{
+			Kind: UpstreamRefuses, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
+			Detail: p.Dst.Addr().String() + " answers " + p.DNS.RCode + " for " + name + " when asked from " + w.nsName(w.s.Ns(p.From)),
+		})
+	case o.verdict == Unknown:
+		s.Verdict, s.Answer = stepUnknown, "cut short, and TCP gave no more"
+		o.step(s)
+	default:
+		s.Verdict = stepFail
+		o.step(s)
+	}
+	return o
+}
+
+// deadServer is the problem of a server that was asked and did not answer.
+func (w *walker) deadServer(p *snap.Probe) Problem {
+	ref := w.refProbe(p)
+	what := "does not answer"
+	switch {
+	case p.Outcome == "refused":
+		what = "refuses: nothing listens on port 53 there"
+	case p.By.IsValid():
+		what = "cannot be reached: " + p.By.String() + " says so (" + p.Errno + ")"
+	case p.Outcome == "unroutable":
+		what = "cannot be reached: " + p.Detail
+	}
+	return Problem{
+		Kind: UpstreamDead, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
+		Detail: p.Dst.Addr().String() + " " + what + ", asked from " + w.nsName(w.s.Ns(p.From)),
+	}
+}
+
+func (w *walker) refProbe(p *snap.Probe) snap.Ref {
+	for i := range w.s.Probes {
+		if &w.s.Probes[i] == p {
+			return snap.RefProbe(i + 1)
+		}
+	}
+	return ""
+}
+
+// stub is what a live question to systemd-resolved's stub says.
+func (w *walker) stub() (outcome, bool) {
+	srv := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 53}), 53)
+	if p := w.exactProbe(w.ns.ID, srv, w.in.Name); p != nil {
+		return w.seen(p, w.in.Name, "resolv.conf"), true
+	}
+	return outcome{}, false
+}
