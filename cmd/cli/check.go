@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
+	"github.com/netdoctor/netdoctor/cmd/render"
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/spf13/cobra"
+)
+
+func (s *session) check() *cobra.Command {
+	return &cobra.Command{
+		Use:     "check [TARGET...]",
+		GroupID: groupFind,
+		Short:   "Check the whole host, or some targets: quiet when healthy",
+		Long: `Check every container, network, name and published port of this host, or
+those that concern the given targets. What is wrong is listed with its cause,
+the first one to repair first. A handful of marked packets is sent to prove it,
+unless --no-probe says otherwise.`,
+		Example: `  netdoctor check
+  netdoctor check web net:app
+  netdoctor check --snapshot host.ndsnap -o json`,
+		ValidArgsFunction: s.complete(-1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := s.before(render.Formats()); err != nil {
+				return err
+			}
+			c, err := s.common()
+			if err != nil {
+				return err
+			}
+			a := s.use()
+			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
+				return result(a.Check(ctx, app.CheckOptions{Common: c, Targets: args}))
+			}))
+		},
+	}
+}
+
+// result keeps a nil pointer from becoming an answer.
+func result[T any, P interface {
+	*T
+	v1.Result
+}](p P, err error) (v1.Result, error) {
+	if p == nil {
+		return nil, err
+	}
+	return p, err
+}

@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
+	"github.com/netdoctor/netdoctor/cmd/render"
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/spf13/cobra"
+)
+
+func (s *session) ls() *cobra.Command {
+	return &cobra.Command{
+		Use:       "ls [" + strings.Join(app.Lists(), "|") + "]",
+		GroupID:   groupState,
+		Short:     "List what there is",
+		ValidArgs: app.Lists(),
+		Example: `  netdoctor ls
+  netdoctor ls networks -o wide`,
+		Args: args(0, 1, ""),
+		RunE: func(cmd *cobra.Command, got []string) error {
+			if err := s.before(render.Formats()); err != nil {
+				return err
+			}
+			c, err := s.common()
+			if err != nil {
+				return err
+			}
+			o := app.ListOptions{Common: c}
+			if len(got) > 0 {
+				o.Of = got[0]
+			}
+			a := s.use()
+			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) { return result(a.List(ctx, o)) }))
+		},
+	}
+}

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
+	"github.com/netdoctor/netdoctor/cmd/render"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The groups of commands in the help.
+const (
+	groupFind  = "find"
+	groupFix   = "fix"
+	groupState = "state"
+	groupOther = "other"
+)
+
+// deadline is the default of --timeout: every run ends within it.
+const deadline = 30 * time.Second
+
+// root is the tree of commands.
+func (s *session) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "netdoctor",
+		Short: "Say why a container can't reach or resolve something, prove it, and mend it",
+		Long: `netdoctor says why a container can't reach or resolve something, proves it
+with live packets, and mends it.
+
+It reads every network namespace, device, route, firewall rule, socket,
+container and network of this host once, and thinks about nothing but that.
+Reading changes nothing.`,
+		Example: `  netdoctor check
+  netdoctor trace web db:5432
+  netdoctor dns db --from web`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		CompletionOptions: cobra.CompletionOptions{},
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.AddGroup(
+		&cobra.Group{ID: groupFind, Title: "Find out:"},
+		&cobra.Group{ID: groupFix, Title: "Mend:"},
+		&cobra.Group{ID: groupState, Title: "See what there is:"},
+		&cobra.Group{ID: groupOther, Title: "And:"},
+	)
+	s.flags(root.PersistentFlags())
+	root.AddCommand(
+		s.check(), s.trace(), s.dns(),
+		s.fix(), s.undo(),
+		s.ls(), s.inspect(), s.snapshotCmd(),
+		s.explain(), s.capabilities(), s.version(),
+	)
+	if s.env.Lab != nil {
+		root.AddCommand(s.lab())
+	}
+	root.AddCommand(topics()...)
+	root.SetHelpCommandGroupID(groupOther)
+	root.SetCompletionCommandGroupID(groupOther)
+	return root
+}
+
+// flags are the global ones.
+func (s *session) flags(f *pflag.FlagSet) {
+	g := &s.g
+	f.StringVarP(&g.output, "output", "o", "text", "format: "+strings.Join(render.Formats(), ", "))
+	f.StringVar(&g.color, "color", "auto", "auto, always or never; NO_COLOR counts, too")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "findings only")
+	f.BoolVarP(&g.verbose, "verbose", "v", false, "also what was checked and passed, and all steps")
+	f.BoolVar(&g.debug, "debug", false, "log to stderr what is done")
+	f.DurationVar(&g.timeout, "timeout", deadline, "end within this time, whatever happens")
+	f.StringSliceVar(&g.runtime, "runtime", nil, "ask only these engines: docker, podman, containerd, cni (default all)")
+	f.StringVar(&g.dockerHost, "docker-host", "", "Docker's endpoint (default DOCKER_HOST, DOCKER_CONTEXT)")
+	f.StringVar(&g.hostNS, "host-ns", "", "`PATH|PID` of the namespace that is the host (default our own)")
+	f.StringVar(&g.snapshot, "snapshot", "", "think about the state in this `FILE` of netdoctor snapshot; - is stdin")
+	f.BoolVarP(&g.four, "ipv4", "4", false, "IPv4 only")
+	f.BoolVarP(&g.six, "ipv6", "6", false, "IPv6 only")
+	f.BoolVar(&g.noProbe, "no-probe", false, "predict only; send nothing")
+	f.StringVar(&g.failOn, "fail-on", "error", "exit 1 from this severity on: error, warning, info")
+}
+
+// args checks the number of arguments.
+func args(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, got []string) error {
+		switch {
+		case len(got) < least:
+			return snap.Hint(app.Usagef("%s needs %s", cmd.CommandPath(), what), cmd.CommandPath()+" --help")
+		case most >= 0 && len(got) > most:
+			return snap.Hint(app.Usagef("%s takes no further argument: %q", cmd.CommandPath(), got[most]), cmd.CommandPath()+" --help")
+		}
+		return nil
+	}
+}
+
+// unknownCommand is the error for a command that is not there.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var known []string
+	for _, c := range cmd.Commands() {
+		known = append(known, c.Name())
+	}
+	return withHint(app.Usagef("no command is called %q", word), app.Suggest(word, known))
+}
+
+// flagError turns an error of the flag parser into wrong usage.
+func flagError(cmd *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	var missing *pflag.NotExistError
+	if errors.As(err, &missing) {
+		var known []string
+		add := func(f *pflag.Flag) { known = append(known, "--"+f.Name) }
+		cmd.Flags().VisitAll(add)
+		cmd.InheritedFlags().VisitAll(add)
+		slices.Sort(known)
+		if n := missing.GetSpecifiedName(); len(n) > 1 {
+			return withHint(app.Usagef("no flag is called --%s", n), app.Suggest("--"+n, known))
+		}
+	}
+	return snap.Hint(app.Usagef("%v", err), cmd.CommandPath()+" --help")
+}
+
+// withHint adds what was perhaps meant.
+func withHint(err error, near []string) error {
+	if len(near) == 0 {
+		return snap.Hint(err, "netdoctor --help")
+	}
+	return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
+}

@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
+	"github.com/netdoctor/netdoctor/cmd/render"
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// globals are the flags that every command takes.
+type globals struct {
+	output     string
+	color      string
+	quiet      bool
+	verbose    bool
+	debug      bool
+	timeout    time.Duration
+	runtime    []string
+	dockerHost string
+	hostNS     string
+	snapshot   string
+	four, six  bool
+	noProbe    bool
+	failOn     string
+}
+
+// session is one run: its world, its flags, and the code it ends with.
+type session struct {
+	env  *Env
+	g    globals
+	exit int
+}
+
+// Run runs one command and gives the exit code.
+func Run(ctx context.Context, env *Env) int {
+	s := &session{env: env}
+	root := s.root()
+	root.SetArgs(env.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return s.exit
+	}
+	report(env, err)
+	if code := exitOfError(err); !errors.Is(err, errSilent) {
+		return code
+	}
+	return s.exit
+}
+
+// common are the options of a reading command.
+func (s *session) common() (app.Common, error) {
+	g := &s.g
+	c := app.Common{
+		Snapshot: g.snapshot, NoProbe: g.noProbe, Verbose: g.verbose, FailOn: diag.Severity(g.failOn), Stdin: s.env.Stdin,
+		Read: app.ReadOptions{HostNS: g.hostNS, Runtime: g.runtime, DockerHost: g.dockerHost},
+	}
+	switch {
+	case g.four && g.six:
+		return c, app.Usagef("-4 and -6 exclude each other")
+	case g.four:
+		c.Family = 4
+	case g.six:
+		c.Family = 6
+	}
+	if bars := []string{"error", "warning", "info"}; !slices.Contains(bars, g.failOn) {
+		return c, choice("--fail-on", g.failOn, bars)
+	}
+	if g.timeout <= 0 {
+		return c, app.Usagef("--timeout %s is no time at all", g.timeout)
+	}
+	return c, nil
+}
+
+// use is the app of this run, its messages wired to stderr.
+func (s *session) use() *app.App {
+	a := *s.env.App
+	var log *slog.Logger
+	if s.g.debug {
+		log = slog.New(slog.NewTextHandler(s.env.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	a.Note = func(t string) {
+		if !s.g.quiet {
+			fmt.Fprintf(s.env.Stderr, "netdoctor: note: %s\n", render.Clean(t)) //nolint:errcheck // a remark
+		}
+	}
+	var p *progress
+	if terminal(s.env.Stderr) != nil && !s.g.quiet {
+		p = &progress{w: s.env.Stderr}
+	}
+	a.Waiting = func(what string) {
+		if log != nil && what != "" {
+			log.Debug(what)
+		}
+		if p != nil {
+			p.waiting(what)
+		}
+	}
+	return &a
+}
+
+// reading runs a use case that changes nothing, within --timeout and a little
+// more at the most: what does not obey is left behind.
+func (s *session) reading(ctx context.Context, do func(context.Context) (v1.Result, error)) (v1.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.g.timeout)
+	defer cancel()
+	type answer struct {
+		r   v1.Result
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		r, err := do(ctx)
+		done <- answer{r, err}
+	}()
+	select {
+	case a := <-done:
+		return a.r, s.late(ctx, a.err)
+	case <-ctx.Done():
+	}
+	grace := s.env.Grace
+	if grace == 0 {
+		grace = time.Second
+	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case a := <-done:
+		return a.r, s.late(ctx, a.err)
+	case <-t.C:
+		return nil, s.late(ctx, ctx.Err())
+	}
+}
+
+// late words the end of a context.
+func (s *session) late(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return snap.Hint(fmt.Errorf("not done within --timeout %s: %w", s.g.timeout, snap.ErrTimeout), "give it more time, as in --timeout 2m; --debug says what it waited for")
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return err
+}
+
+// show writes an answer in the wanted format and sets the exit code.
+func (s *session) show(r v1.Result, err error) error {
+	if r == nil {
+		return err
+	}
+	st, serr := s.env.style(&s.g)
+	if serr != nil {
+		return serr
+	}
+	s.exit = exitOfResult(r, diag.Severity(s.g.failOn))
+	if err != nil {
+		s.exit = exitOfError(err)
+	}
+	st.Exit = s.exit
+	if werr := render.Write(s.env.Stdout, r, s.g.output, st); werr != nil {
+		return fmt.Errorf("writing the answer: %w", werr)
+	}
+	if s.exit == exitPending && snap.HintOf(err) == "" {
+		return errSilent
+	}
+	return err
+}
+
+// check flags that can be wrong before anything is read.
+func (s *session) before(formats []string) error {
+	if !slices.Contains(formats, s.g.output) {
+		return choice("-o", s.g.output, formats)
+	}
+	if _, err := s.env.style(&s.g); err != nil {
+		return err
+	}
+	_, err := s.common()
+	return err
+}

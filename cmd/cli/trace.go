@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
+	"github.com/netdoctor/netdoctor/cmd/render"
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/spf13/cobra"
+)
+
+func (s *session) trace() *cobra.Command {
+	var batch bool
+	var size int
+	var sport uint16
+	cmd := &cobra.Command{
+		Use:     "trace SRC [DST]",
+		GroupID: groupFind,
+		Short:   "Walk one path hop by hop, there and back",
+		Long: `Walk the path of one packet and of the answer to it: predicted from the real
+state of the kernel, then proved with a real packet unless --no-probe says
+otherwise. SRC alone walks to its gateway, the way out, its resolvers and its
+published ports. How to write SRC and DST: netdoctor help targets.
+
+With --batch the flows are JSON lines on stdin, such as
+{"from":"web","to":"10.0.0.5:53/udp"}, and one result a line comes out, in the
+same order, predicted over one snapshot of the host.`,
+		Example: `  netdoctor trace web db:5432
+  netdoctor trace 203.0.113.7 host:8080
+  netdoctor trace web
+  netdoctor trace --batch -o json < flows.jsonl`,
+		Args: func(cmd *cobra.Command, got []string) error {
+			if batch {
+				return args(0, 0, "")(cmd, got)
+			}
+			return args(1, 2, "a source, and mostly a destination")(cmd, got)
+		},
+		ValidArgsFunction: s.complete(2),
+		RunE: func(cmd *cobra.Command, got []string) error {
+			if err := s.before(render.Formats()); err != nil {
+				return err
+			}
+			c, err := s.common()
+			if err != nil {
+				return err
+			}
+			a := s.use()
+			if batch {
+				return s.batch(cmd.Context(), a, c)
+			}
+			if size < 0 || size > 65000 {
+				return app.Usagef("--size %d is out of range", size)
+			}
+			o := app.TraceOptions{Common: c, From: got[0], Size: size, Sport: sport}
+			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
+				if len(got) == 1 {
+					return result(a.TraceAll(ctx, o))
+				}
+				o.To = got[1]
+				return result(a.Trace(ctx, o))
+			}))
+		},
+	}
+	cmd.Flags().BoolVar(&batch, "batch", false, "read flows as JSON lines from stdin")
+	cmd.Flags().IntVar(&size, "size", 0, "payload in bytes")
+	cmd.Flags().Uint16Var(&sport, "sport", 0, "source port (default any)")
+	return cmd
+}
+
+// batch writes one result a line as they come, and ends with the worst code.
+func (s *session) batch(ctx context.Context, a *app.App, c app.Common) error {
+	_, err := s.reading(ctx, func(ctx context.Context) (v1.Result, error) {
+		return nil, a.TraceBatch(ctx, c, s.env.Stdin, func(r *v1.TraceResult) error {
+			switch code := exitOfResult(r, diag.Severity(s.g.failOn)); {
+			case code == exitProblem, code == exitUnknown && s.exit == exitOK:
+				s.exit = code
+			}
+			return render.Write(s.env.Stdout, r, "ndjson", render.Style{})
+		})
+	})
+	return err
+}

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"github.com/netdoctor/netdoctor/cmd/render"
+	"github.com/spf13/cobra"
+)
+
+func (s *session) undo() *cobra.Command {
+	var list bool
+	cmd := &cobra.Command{
+		Use:     "undo [ID]",
+		GroupID: groupFix,
+		Short:   "Put back what fix changed: the last one, or the one of that ID",
+		Example: `  netdoctor undo
+  netdoctor undo --list`,
+		Args:              args(0, 1, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, got []string) error {
+			if err := s.before(render.Formats()); err != nil {
+				return err
+			}
+			a := s.use()
+			if list {
+				return s.show(result(a.Journal(cmd.Context())))
+			}
+			id := ""
+			if len(got) > 0 {
+				id = got[0]
+			}
+			return s.show(result(a.Undo(cmd.Context(), id)))
+		},
+	}
+	cmd.Flags().BoolVar(&list, "list", false, "list what was changed")
+	return cmd
+}
