@@ -177,7 +177,7 @@ func (m *machine) tproxyTo(addr netip.Addr, port uint16) truth {
 	to := m.tproxyAddr(addr, port)
 	p.Dst, p.Dport = to.Addr(), to.Port()
 	found, known := m.env.Socket(&p, true)
-	if !known || !addr.IsValid() && m.env.AddrType(m.pkt.Dst, 0) != "local" {
+	if !known || (!addr.IsValid() || addr.IsUnspecified()) && m.env.AddrType(m.pkt.Dst, 0) != "local" {
 		return unsure("whether a transparent socket listens at " + to.String())
 	}
 	return is(found)
