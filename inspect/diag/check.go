@@ -1,0 +1,130 @@
+package diag
+
+import (
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/inspect/walk"
+)
+
+// Check is one thing that can be wrong. Checks live one a file in
+// inspect/diag/checks.
+type Check struct {
+	Code     Code
+	Name     string   // "bridge-down": short, stable, lower case with dashes
+	Title    string   // the fault as a fact: "The bridge is administratively down"
+	Severity Severity // unless the finding says another
+	Since    string   // version of this program that brought it
+	// Doc is its page: why it happens, then "See it by hand:" with plain
+	// commands, then "Sources:".
+	Doc string
+	// After are the codes whose consequence it is: a finding is folded under one
+	// of those when both explain the same flow, name or subject.
+	After []Code
+	// Needs are nouns (Gap.What) without which it can't run; it is then listed
+	// as skipped.
+	Needs  []string
+	Detect func(*Input) []Finding
+	// Fix gives the operations that mend a finding; nil or an empty list:
+	// advice only. It runs after Detect, on findings that have no Fix yet.
+	Fix func(*Input, *Finding) []fixups.Op
+}
+
+// Ask is a flow or a name that a person asked for, beside those that the
+// host's own configuration says must work.
+type Ask struct {
+	From string // as people call it: "web"
+	To   string // "198.51.100.20:80/tcp", "myservice"
+	Flow *sim.Flow
+	Name *NameAsk
+	// Container is the Ref of the container that To stands for, "" when it is none.
+	Container string
+	// Outside says that the flow comes from beyond this host (its source can't
+	// be probed from here).
+	Outside bool
+}
+
+// NameAsk is a name to be resolved in a namespace.
+type NameAsk struct {
+	Netns     string
+	Container string // Container.Ref, "" for the host or a plain namespace
+	Name      string
+	Type      string // "A" when ""
+}
+
+// FlowCase is one flow that must work, or that was asked for, with what the
+// model and the wire say of it.
+type FlowCase struct {
+	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "host", "proxy".
+	Kind    string
+	From    string
+	To      string
+	Flow    sim.Flow
+	Network string     // Network.Ref that says it must work; "" for none
+	Target  string     // Container.Ref that should answer; "" none
+	Port    *snap.Port // published port it goes to; nil none
+	Because []snap.Ref
+	Asked   bool
+	Outside bool
+	Trace   *sim.Trace
+	Probe   *snap.Probe // the last live probe of this very flow; nil none
+	// Unmasked: it leaves this host with a private source that nobody out
+	// there can answer.
+	Unmasked bool
+	// Excused: a sibling of it works (another sender outside, another
+	// destination), so that what stops it may be meant.
+	Excused bool
+}
+
+// NameCase is one name that must resolve, or that was asked for.
+type NameCase struct {
+	From  string
+	Ask   NameAsk
+	Asked bool
+	// World says that any name of the Internet would do: it stands for them all.
+	World   bool
+	Because []snap.Ref
+	Path    *names.Path
+}
+
+// Input is what checks look at: built once.
+type Input struct {
+	Snap  *snap.Snapshot
+	World *sim.World
+	Graph *walk.Graph
+	Flows []FlowCase
+	Names []NameCase
+	Asks  []Ask
+
+	reached map[reachKey]names.Reach // answers of reach, kept
+}
+
+// Skip is a check that could not run.
+type Skip struct {
+	Code   Code
+	Name   string
+	Reason string
+	Needs  string
+}
+
+// Report is what Run found.
+type Report struct {
+	Findings []Finding // root causes first
+	Ran      []Code
+	Skipped  []Skip
+	// Checked counts the single things that were looked at and found right:
+	// flows and names.
+	Checked int
+}
+
+// Options of Build; the zero value looks at everything.
+type Options struct {
+	// OnlyAsked leaves out what the host's configuration says, and looks at the
+	// asked flows and names alone (trace, dns).
+	OnlyAsked bool
+	// Only keeps the expectations that touch one of these Netns.IDs; nil all.
+	Only []string
+	// MaxFlows bounds the expected flows; 0 means 4096.
+	MaxFlows int
+}

@@ -1,0 +1,162 @@
+// Package checks holds every diagnosis of netdoctor, one a file: the fault as
+// a fact, why it happens, how to see it by hand, how it is found in a snapshot
+// and what mends it.
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// All are the checks, by code.
+func All() []diag.Check {
+	return []diag.Check{
+		nd1101(), nd1102(), nd1103(), nd1104(), nd1106(), nd1107(), nd1108(), nd1901(),
+		nd2101(), nd2102(), nd2103(), nd2104(), nd2105(), nd2901(), nd2902(), nd2903(),
+		nd3101(), nd3102(), nd3103(), nd3201(), nd3204(), nd3210(),
+		nd4101(), nd4102(), nd4103(), nd4201(), nd4202(), nd4203(), nd4301(), nd4302(), nd4901(),
+		nd5101(), nd5102(), nd5103(), nd5104(), nd5105(), nd5106(), nd5301(),
+		nd6101(), nd6201(),
+		nd2301(), nd9001(), nd9002(),
+	}
+}
+
+// ByCode finds a check; ok is false when there is none.
+func ByCode(code diag.Code) (diag.Check, bool) {
+	for _, c := range All() {
+		if strings.EqualFold(string(c.Code), string(code)) || c.Name == string(code) {
+			return c, true
+		}
+	}
+	return diag.Check{}, false
+}
+
+// ev is one line of evidence.
+func ev(source, text string, ref snap.Ref) diag.Evidence {
+	return diag.Evidence{Source: source, Text: text, Ref: ref}
+}
+
+// attachment is the place of a running container on a bridge network.
+type attachment struct {
+	c    *snap.Container
+	e    *snap.Endpoint
+	n    *snap.Network
+	ns   *snap.Netns
+	link *snap.Link // inside; nil when no device holds the address
+	host *snap.Link // the other end; nil when it is not there
+}
+
+// attachments are all of them, as far as the engine's word and the kernel
+// agree on which device it is.
+func attachments(in *diag.Input) []attachment {
+	host := in.Snap.HostNs()
+	var out []attachment
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		ns := in.Snap.Ns(c.Netns)
+		if !c.Running() || ns == nil || host == nil || ns == host {
+			continue
+		}
+		for j := range c.Endpoints {
+			e := &c.Endpoints[j]
+			n := in.Snap.NetworkOf(c.Engine, e)
+			if n == nil || n.Driver != "bridge" {
+				continue
+			}
+			a := attachment{c: c, e: e, n: n, ns: ns}
+			a.link = inside(ns, c, e)
+			if a.link != nil {
+				if p, ok := in.Graph.Peer(ns, a.link); ok && p.Netns == host {
+					a.host = p.Link
+				}
+			}
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// inside finds the device of an endpoint: by what the engine or the reader
+// said, by address, by MAC, or because it is the only one.
+func inside(ns *snap.Netns, c *snap.Container, e *snap.Endpoint) *snap.Link {
+	if e.Link != "" {
+		return ns.Link(e.Link)
+	}
+	if e.IPv4.IsValid() {
+		if l, ok := ns.HasAddr(e.IPv4.Addr()); ok {
+			return l
+		}
+	}
+	var veths []*snap.Link
+	for i := range ns.Links {
+		l := &ns.Links[i]
+		if e.MAC != "" && strings.EqualFold(l.MAC, e.MAC) {
+			return l
+		}
+		if l.Kind == "veth" {
+			veths = append(veths, l)
+		}
+	}
+	if len(veths) == 1 && len(c.Endpoints) == 1 {
+		return veths[0]
+	}
+	return nil
+}
+
+// gateway4 is the IPv4 gateway of a network: what the engine gave out, else
+// its pool's; invalid when it has none.
+func gateway4(n *snap.Network) (gw netip.Addr, subnet netip.Prefix) {
+	for _, p := range n.Pools {
+		if p.Subnet.IsValid() && p.Subnet.Addr().Is4() {
+			return p.Gateway, p.Subnet
+		}
+	}
+	return netip.Addr{}, netip.Prefix{}
+}
+
+// inUse says whether a network has running members.
+func inUse(in *diag.Input, n *snap.Network) bool {
+	return slices.ContainsFunc(attachments(in), func(a attachment) bool { return a.n == n })
+}
+
+// count writes "1 flow", "3 flows".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// ipIn is an ip command in a namespace as a person types it.
+func ipIn(in *diag.Input, netns, args string) string {
+	if ns := in.Snap.Ns(netns); ns != nil && netns != in.Snap.Host.Netns && len(ns.Names) > 0 {
+		return "ip -n " + ns.Names[0] + " " + args
+	}
+	return in.IPCommand(netns, "ip "+args)
+}
+
+// linkLine is a device roughly as `ip link` prints it.
+func linkLine(l *snap.Link) string {
+	var flags []string
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{{!l.LowerUp && l.Up, "NO-CARRIER"}, {l.Loopback, "LOOPBACK"}, {l.Broadcast, "BROADCAST"}, {l.Up, "UP"}, {l.LowerUp, "LOWER_UP"}} {
+		if f.on {
+			flags = append(flags, f.name)
+		}
+	}
+	return fmt.Sprintf("%d: %s: <%s> mtu %d state %s", l.Index, l.Name, strings.Join(flags, ","), l.MTU, strings.ToUpper(l.OperState))
+}
+
+// ruleText is a rule as its own tool prints it, with the command that shows it.
+func ruleText(in *diag.Input, netns string, p *rules.Place) (text, source string) {
+	return in.RuleLine(&sim.Where{Netns: netns, Rule: p})
+}

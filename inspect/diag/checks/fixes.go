@@ -1,0 +1,234 @@
+package checks
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/intent"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// at is a namespace as operations remember it.
+func at(in *diag.Input, netns string) fixups.Where { return fixups.At(in.Snap, netns) }
+
+// linkUpFix sets the finding's device up.
+func linkUpFix(in *diag.Input, f *diag.Finding) []fixups.Op {
+	return []fixups.Op{&fixups.LinkSet{Where: at(in, f.Subject.Netns), Name: f.Subject.Name, Up: true}}
+}
+
+// fixND1103 sets the device up and gives back the default route that went with it.
+func fixND1103(in *diag.Input, f *diag.Finding) []fixups.Op {
+	ops := linkUpFix(in, f)
+	c := container(in, f.Subject.Netns)
+	if c == nil {
+		return ops
+	}
+	best, gw := gatewayAttachment(in, c)
+	if best == nil || best.link == nil || hasDefault(best.ns) {
+		return ops
+	}
+	if r, ok := defaultVia(best.ns, best.link, gw); ok {
+		ops = append(ops, &fixups.RouteAdd{Where: at(in, best.ns.ID), Route: r, Devs: []string{best.link.Name}})
+	}
+	return ops
+}
+
+// defaultVia is an IPv4 default route as engines write it: protocol boot, no metric.
+func defaultVia(_ *snap.Netns, dev *snap.Link, gw string) (snap.Route, bool) {
+	ip, err := netip.ParseAddr(gw)
+	if err != nil || dev == nil || !ip.Is4() {
+		return snap.Route{}, false
+	}
+	return snap.Route{
+		Family: snap.IPv4, Table: snap.TableMain, Type: "unicast", Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0),
+		Scope: "global", Protocol: "boot", Oif: dev.Index, Gateway: ip,
+	}, true
+}
+
+// fixND1107 makes the veth a port of its network's bridge again.
+func fixND1107(in *diag.Input, f *diag.Finding) []fixups.Op {
+	for _, a := range attachments(in) {
+		if a.host != nil && a.host.Name == f.Subject.Name {
+			return []fixups.Op{&fixups.LinkMaster{Where: at(in, f.Subject.Netns), Name: a.host.Name, Master: a.n.Bridge}}
+		}
+	}
+	return nil
+}
+
+// fixND1108 sets the uplink up where it was set down; a missing carrier can't be mended here.
+func fixND1108(in *diag.Input, f *diag.Finding) []fixups.Op {
+	ns := in.Netns(f.Subject.Netns)
+	if ns == nil {
+		return nil
+	}
+	if l := ns.Link(f.Subject.Name); l == nil || l.Up {
+		return nil
+	}
+	return linkUpFix(in, f)
+}
+
+// fixND2101 turns forwarding on.
+func fixND2101(in *diag.Input, f *diag.Finding) []fixups.Op {
+	return []fixups.Op{&fixups.SysctlSet{Where: at(in, f.Subject.Netns), Key: strings.ReplaceAll(f.Subject.Name, ".", "/"), Value: "1"}}
+}
+
+// fixND2102 gives the bridge its gateway address back, as the engine set it.
+func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
+	n := in.Graph.NetworkOfBridge(f.Subject.Name)
+	host := in.Netns(f.Subject.Netns)
+	if n == nil || host == nil || host.Link(f.Subject.Name) == nil {
+		return nil
+	}
+	gw, subnet := gateway4(n)
+	if !gw.IsValid() || !subnet.IsValid() {
+		return nil
+	}
+	return []fixups.Op{&fixups.AddrAdd{Where: at(in, host.ID), Dev: f.Subject.Name, Addr: snap.Addr{
+		Index: host.Link(f.Subject.Name).Index, Prefix: netip.PrefixFrom(gw, subnet.Bits()), Bcast: lastAddr(subnet), Scope: "global",
+		Label: f.Subject.Name, ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"},
+	}}}
+}
+
+// lastAddr is the broadcast address of an IPv4 subnet.
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+// fixND2103 gives a container its default route.
+func fixND2103(in *diag.Input, f *diag.Finding) []fixups.Op {
+	c := container(in, f.Subject.Netns)
+	if c == nil {
+		return nil
+	}
+	best, gw := gatewayAttachment(in, c)
+	if best == nil || best.link == nil || !best.link.Up {
+		return nil
+	}
+	r, ok := defaultVia(best.ns, best.link, gw)
+	if !ok {
+		return nil
+	}
+	return []fixups.Op{&fixups.RouteAdd{Where: at(in, best.ns.ID), Route: r, Devs: []string{best.link.Name}}}
+}
+
+// fixND2104 replaces the wrong default route.
+func fixND2104(in *diag.Input, f *diag.Finding) []fixups.Op {
+	ns := in.Netns(f.Subject.Netns)
+	i := -1
+	if ns != nil {
+		i = defaultRoute(ns)
+	}
+	if i < 0 {
+		return nil
+	}
+	add := fixND2103(in, f)
+	if len(add) == 0 {
+		return nil
+	}
+	old := ns.Routes[i]
+	dev := ""
+	if l := ns.LinkAt(old.Oif); l != nil {
+		dev = l.Name
+	}
+	return append([]fixups.Op{&fixups.RouteDel{Where: at(in, ns.ID), Route: old, Devs: []string{dev}}}, add...)
+}
+
+// fixStart starts the container.
+func fixStart(in *diag.Input, f *diag.Finding) []fixups.Op {
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		if c.Name == f.Subject.Name && !c.Running() && c.Engine == "docker" && c.State != "restarting" {
+			return []fixups.Op{&fixups.ContainerStart{Engine: c.Engine, Container: c.Name, ID: c.ID}}
+		}
+	}
+	return nil
+}
+
+// fixDrift puts back what the engine wants, and nothing else.
+func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
+	for _, set := range intent.Of(in.Snap) {
+		if set.Engine != f.Subject.Name {
+			continue
+		}
+		d := intent.Diff(in.Snap, set)
+		host := in.Snap.HostNs()
+		w := at(in, host.ID)
+		var ops []fixups.Op
+		for _, c := range d.Chains {
+			ops = append(ops, &fixups.ChainAdd{Where: w, System: set.System, Family: set.Family, Table: c.Table, Chain: c.Name})
+		}
+		stale := staleTargets(&d)
+		slices.SortStableFunc(stale, func(a, b intent.Extra) int { return b.Num - a.Num }) // from the end, so that numbers stay right
+		for _, e := range stale {
+			if op := deleteRule(in, host.ID, set.System, set.Family, e.Table, e.Chain, e.Num); op != nil {
+				ops = append(ops, op)
+			}
+		}
+		for _, m := range d.Missing {
+			ops = append(ops, &fixups.RuleInsert{
+				Where: w, System: set.System, Family: set.Family, Table: m.Table, Chain: m.Chain, Position: m.Position,
+				Args: intent.Args(m.Text),
+			})
+		}
+		return ops
+	}
+	return nil
+}
+
+// deleteRule removes the rule at a position, 1 being the first; nil when it is not there.
+func deleteRule(in *diag.Input, netns string, sys snap.System, fam snap.Family, table, chain string, num int) fixups.Op {
+	ns := in.Netns(netns)
+	if ns == nil {
+		return nil
+	}
+	t := ns.Ruleset.Table(sys, fam, table)
+	if t == nil {
+		return nil
+	}
+	c := t.Chain(chain)
+	if c == nil || num < 1 || num > len(c.Rules) {
+		return nil
+	}
+	return &fixups.RuleDelete{Where: at(in, netns), System: sys, Family: fam, Table: table, Chain: chain, Position: num, Rule: c.Rules[num-1]}
+}
+
+// fixND3204 masquerades the subnet behind its bridge.
+func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
+	host := in.Snap.HostNs()
+	if len(f.Covers.Traces) == 0 {
+		return nil
+	}
+	src := in.Flows[f.Covers.Traces[0]].Trace.ExitSrc.Addr()
+	for _, a := range host.Addrs {
+		l := host.LinkAt(a.Index)
+		if l == nil || !a.Prefix.Contains(src) || !src.Is4() {
+			continue
+		}
+		t, c := natPostrouting(host)
+		if t == nil {
+			return nil
+		}
+		args := []string{"-s", a.Prefix.Masked().String(), "!", "-o", l.Name, "-j", "MASQUERADE"}
+		return []fixups.Op{&fixups.RuleInsert{Where: at(in, host.ID), System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Args: args}}
+	}
+	return nil
+}
+
+// natPostrouting is the host's iptables nat POSTROUTING, of the variant that is in use.
+func natPostrouting(host *snap.Netns) (*snap.Table, *snap.Chain) {
+	for _, sys := range []snap.System{snap.IPTablesNFT, snap.IPTablesLegacy} {
+		if t := host.Ruleset.Table(sys, snap.IPv4, "nat"); t != nil {
+			if c := t.Chain("POSTROUTING"); c != nil {
+				return t, c
+			}
+		}
+	}
+	return nil, nil
+}

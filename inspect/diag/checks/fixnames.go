@@ -1,0 +1,152 @@
+package checks
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+func port(p uint16) string { return strconv.Itoa(int(p)) }
+
+// fixResolvConf writes a container's resolv.conf as its engine does.
+func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if len(f.Covers.Names) == 0 {
+		return nil
+	}
+	ask := in.Names[f.Covers.Names[0]].Ask
+	c := in.Snap.Container(ask.Container)
+	r := in.Snap.Resolver(ask.Container)
+	if c == nil || r == nil || c.Engine != "docker" {
+		f.Advice = "write the servers into /etc/resolv.conf again"
+		return nil
+	}
+	text := engineResolvConf(in, c)
+	if text == "" {
+		f.Advice = "give it servers: docker run --dns, or \"dns\" in daemon.json, and recreate it"
+		return nil
+	}
+	return []fixups.Op{&fixups.FileWrite{Where: at(in, c.Netns), Container: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", Old: r.ResolvConf.Raw, Content: text}}
+}
+
+// engineResolvConf is the file that Docker would write for the container
+// (docker-facts 6): 127.0.0.11 on networks with names, else the host's servers
+// without loopback ones. "" when there are none to write.
+func engineResolvConf(in *diag.Input, c *snap.Container) string {
+	host := in.Snap.Resolver("host")
+	embedded := false
+	for i := range c.Endpoints {
+		if n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[i]); n != nil && n.DNS {
+			embedded = true
+		}
+	}
+	var b strings.Builder
+	search, options := c.DNSSearch, c.DNSOptions
+	if host != nil {
+		if len(search) == 0 {
+			search = host.ResolvConf.Search
+		}
+		if len(options) == 0 {
+			options = host.ResolvConf.Options
+		}
+	}
+	if embedded {
+		if len(search) > 0 {
+			fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
+		}
+		b.WriteString("nameserver 127.0.0.11\n")
+		if !strings.Contains(strings.Join(options, " "), "ndots:") {
+			options = append(append([]string{}, options...), "ndots:0")
+		}
+		fmt.Fprintf(&b, "options %s\n", strings.Join(options, " "))
+		return b.String()
+	}
+	if len(c.DNS) == 0 && host != nil && !hasLoopback(host.ResolvConf) && len(host.ResolvConf.Nameservers) > 0 {
+		return host.ResolvConf.Raw // a plain copy, as Docker makes it
+	}
+	servers := c.DNS
+	if len(servers) == 0 && host != nil {
+		for _, s := range host.ResolvConf.Nameservers {
+			if !s.IsLoopback() {
+				servers = append(servers, s.String())
+			}
+		}
+	}
+	if len(servers) == 0 {
+		return ""
+	}
+	if len(search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
+	}
+	for _, s := range servers {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	if len(options) > 0 {
+		fmt.Fprintf(&b, "options %s\n", strings.Join(options, " "))
+	}
+	return b.String()
+}
+
+func hasLoopback(r snap.ResolvConf) bool {
+	for _, s := range r.Nameservers {
+		if s.IsLoopback() {
+			return true
+		}
+	}
+	return false
+}
+
+// fixEmbeddedNAT writes the rules that lead 127.0.0.11:53 to the daemon's two
+// sockets (moby libnetwork/resolver_unix.go).
+func fixEmbeddedNAT(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if len(f.Covers.Names) == 0 {
+		return nil
+	}
+	ns := in.Netns(in.Names[f.Covers.Names[0]].Ask.Netns)
+	if ns == nil {
+		return nil
+	}
+	ports := map[snap.Proto]uint16{}
+	for i := range ns.Sockets {
+		s := &ns.Sockets[i]
+		if s.Local.Addr().Unmap().String() == "127.0.0.11" && s.Local.Port() != 53 && (s.Process == nil || s.Process.Name == "dockerd") {
+			ports[s.Proto] = s.Local.Port()
+		}
+	}
+	if ports[snap.UDP] == 0 || ports[snap.TCP] == 0 {
+		return nil
+	}
+	sys := snap.IPTablesNFT
+	t := ns.Ruleset.Table(snap.IPTablesNFT, snap.IPv4, "nat")
+	if t == nil {
+		if l := ns.Ruleset.Table(snap.IPTablesLegacy, snap.IPv4, "nat"); l != nil {
+			sys, t = snap.IPTablesLegacy, l
+		}
+	}
+	w := at(in, ns.ID)
+	var ops []fixups.Op
+	for _, chain := range []string{"DOCKER_OUTPUT", "DOCKER_POSTROUTING"} {
+		if t == nil || t.Chain(chain) == nil {
+			ops = append(ops, &fixups.ChainAdd{Where: w, System: sys, Family: snap.IPv4, Table: "nat", Chain: chain})
+		} else if len(t.Chain(chain).Rules) > 0 {
+			return nil // it is not empty: what is wrong with it is not known
+		}
+	}
+	rule := func(chain, args string) {
+		ops = append(ops, &fixups.RuleInsert{Where: w, System: sys, Family: snap.IPv4, Table: "nat", Chain: chain, Args: strings.Fields(args)})
+	}
+	if t == nil || t.Chain("OUTPUT") == nil || len(t.Chain("OUTPUT").Rules) == 0 {
+		rule("OUTPUT", "-d 127.0.0.11/32 -j DOCKER_OUTPUT")
+	}
+	if t == nil || t.Chain("POSTROUTING") == nil || len(t.Chain("POSTROUTING").Rules) == 0 {
+		rule("POSTROUTING", "-d 127.0.0.11/32 -j DOCKER_POSTROUTING")
+	}
+	for _, p := range []snap.Proto{snap.TCP, snap.UDP} {
+		rule("DOCKER_OUTPUT", fmt.Sprintf("-d 127.0.0.11/32 -p %s -m %s --dport 53 -j DNAT --to-destination 127.0.0.11:%d", p, p, ports[p]))
+		rule("DOCKER_POSTROUTING", fmt.Sprintf("-s 127.0.0.11/32 -p %s -m %s --sport %d -j SNAT --to-source :53", p, p, ports[p]))
+	}
+	return ops
+}

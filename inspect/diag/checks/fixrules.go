@@ -1,0 +1,210 @@
+package checks
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// managed are the owners whose rules are written by a program from its own
+// configuration: what is changed in the kernel comes back, or is lost. Their
+// remedy is advice.
+var managed = []string{"ufw", "firewalld", "kube-proxy", "Calico", "Cilium", "libvirt", "Docker", "Podman (netavark)", "a CNI plugin", "fail2ban"}
+
+// fixRule removes a hand-made rule that drops what should pass. Rules of
+// programs are left to them.
+func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
+	w := in.Flows[f.Covers.Traces[0]].Trace.Where
+	p := w.Rule
+	if p == nil || p.Rule == nil {
+		return nil
+	}
+	if slices.Contains(managed, diag.Owner(w)) {
+		f.Advice = ownerAdvice(diag.Owner(w))
+		return nil
+	}
+	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
+	if op := deleteRule(in, w.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil {
+		return []fixups.Op{op}
+	}
+	return nil
+}
+
+// ownerAdvice says where a program's rules are changed for good.
+func ownerAdvice(owner string) string {
+	switch owner {
+	case "ufw":
+		return "allow it in ufw's own configuration: ufw allow in on DEVICE to any port PORT, or ufw route allow in on IN out on OUT"
+	case "firewalld":
+		return "put the bridge into a zone that accepts: firewall-cmd --permanent --zone=docker --change-interface=BRIDGE; firewall-cmd --reload"
+	case "fail2ban":
+		return "take the address off the jail: fail2ban-client unban ADDRESS"
+	case "Docker", "Podman (netavark)":
+		return "the engine keeps networks apart, and unpublished ports closed, by design: use a common network, or publish the port"
+	case "kube-proxy", "Calico", "Cilium":
+		return "a service without endpoints or a network policy says so: kubectl get endpoints, networkpolicy -A"
+	}
+	return "change it where " + owner + " is configured"
+}
+
+// fixReplies lets answers pass before the rule that drops them: the rule
+// itself stays, for what it was meant for.
+func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
+	w := in.Flows[f.Covers.Traces[0]].Trace.Where
+	if w.Rule == nil || w.Rule.Rule == nil {
+		return nil
+	}
+	if o := diag.Owner(w); slices.Contains(managed, o) {
+		f.Advice = ownerAdvice(o)
+		return nil
+	}
+	return established(in, w.Netns, w.Rule, max(w.Rule.Num, 1))
+}
+
+// established inserts an exception for the answers of open connections.
+func established(in *diag.Input, netns string, p *rules.Place, position int) []fixups.Op {
+	op := &fixups.RuleInsert{Where: at(in, netns), System: p.System, Family: p.Family, Table: p.Table, Chain: p.Chain, Position: position}
+	switch {
+	case p.System == snap.NFT:
+		op.Text = "ct state established,related accept"
+	case p.Chain == "DOCKER-USER":
+		op.Args = []string{"-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "RETURN"}
+	default:
+		op.Args = []string{"-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"}
+	}
+	return []fixups.Op{op}
+}
+
+// fixAccept mends a policy that drops: an empty legacy table that nobody uses
+// gets its policy back; else the narrowest rule that lets the bridge's traffic
+// pass is added. The policy itself stays.
+func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
+	w := in.Flows[f.Covers.Traces[0]].Trace.Where
+	p := w.Rule
+	if p == nil || p.ChainP == nil {
+		return nil
+	}
+	if p.System == snap.IPTablesLegacy && abandoned(in.Netns(w.Netns), p) {
+		return []fixups.Op{&fixups.ChainPolicy{Where: at(in, w.Netns), System: p.System, Family: p.Family, Table: p.Table, Chain: p.Chain, Policy: "accept"}}
+	}
+	if o := diag.Owner(w); o == "firewalld" || o == "ufw" {
+		f.Advice = ownerAdvice(o)
+		return nil
+	}
+	if w.Reply {
+		return established(in, w.Netns, p, 0)
+	}
+	var ops []fixups.Op
+	for _, br := range bridgesOf(in, f.Covers.Traces) {
+		ops = append(ops, accept(in, f, w.Netns, p, br)...)
+	}
+	return ops
+}
+
+// abandoned says whether a legacy table holds no rule while the rules of this
+// host live in nf_tables: the two-worlds case.
+func abandoned(ns *snap.Netns, p *rules.Place) bool {
+	if ns == nil || p.TableP == nil {
+		return false
+	}
+	for _, c := range p.TableP.Chains {
+		if len(c.Rules) > 0 {
+			return false
+		}
+	}
+	other := ns.Ruleset.Table(snap.IPTablesNFT, p.Family, p.Table)
+	return other != nil
+}
+
+// bridgesOf are the devices of the host by which the senders of flows come in.
+func bridgesOf(in *diag.Input, flows []int) []string {
+	var out []string
+	for _, i := range flows {
+		ns := in.Netns(in.Flows[i].Flow.From)
+		if ns == nil {
+			continue
+		}
+		for k := range ns.Links {
+			peer, ok := in.Graph.Peer(ns, &ns.Links[k])
+			if !ok || peer.Netns.ID != in.Snap.Host.Netns {
+				continue
+			}
+			name := peer.Link.Name
+			if m := peer.Netns.LinkAt(peer.Link.Master); m != nil {
+				name = m.Name
+			}
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// accept lets what comes in by a bridge pass a chain. In FORWARD beside Docker
+// that is DOCKER-USER's job, which Docker never flushes.
+func accept(in *diag.Input, f *diag.Finding, netns string, p *rules.Place, bridge string) []fixups.Op {
+	op := func(chain string, position int, words ...string) fixups.Op {
+		x := &fixups.RuleInsert{Where: at(in, netns), System: p.System, Family: p.Family, Table: p.Table, Chain: chain, Position: position}
+		if p.System == snap.NFT {
+			x.Text = strings.Join(words, " ")
+		} else {
+			x.Args = words
+		}
+		return x
+	}
+	hook := p.ChainP.Hook
+	switch {
+	case p.System == snap.NFT && hook == "forward":
+		ops := []fixups.Op{op(p.Chain, 0, "iifname", `"`+bridge+`"`, "accept")}
+		if !acceptsAnswers(p.ChainP) {
+			ops = append(ops, op(p.Chain, 0, "oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept"))
+		}
+		return ops
+	case p.System == snap.NFT:
+		flow := in.Flows[f.Covers.Traces[0]].Flow
+		return []fixups.Op{op(p.Chain, 0, "iifname", `"`+bridge+`"`, string(flow.Proto), "dport", port(flow.Dport), "accept")}
+	case hook == "forward":
+		chain, position := p.Chain, 0
+		if p.TableP.Chain("DOCKER-USER") != nil && p.Chain == "FORWARD" {
+			chain, position = "DOCKER-USER", 1
+		}
+		return []fixups.Op{
+			op(chain, position, "-i", bridge, "-j", "ACCEPT"),
+			op(chain, position, "-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"),
+		}
+	case hook == "input":
+		flow := in.Flows[f.Covers.Traces[0]].Flow
+		words := []string{"-i", bridge, "-p", string(flow.Proto)}
+		if flow.Dport != 0 {
+			words = append(words, "-m", string(flow.Proto), "--dport", port(flow.Dport))
+		}
+		return []fixups.Op{op(p.Chain, 0, append(words, "-j", "ACCEPT")...)}
+	}
+	return nil
+}
+
+// acceptsAnswers says whether a native chain lets established connections pass
+// for every device.
+func acceptsAnswers(c *snap.Chain) bool {
+	for i := range c.Rules {
+		ct, named := false, false
+		for _, e := range c.Rules[i].Exprs {
+			switch x := e.(type) {
+			case *snap.Ct:
+				ct = ct || x.Key == "state"
+			case *snap.Meta:
+				named = true
+			case *snap.Immediate:
+				if ct && !named && x.Verdict != nil && x.Verdict.Code == "accept" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,120 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nameGroup is a set of names that fail for one reason at one place.
+type nameGroup struct {
+	problem *names.Problem
+	names   []int // into Input.Names
+	first   *diag.NameCase
+}
+
+// nameGroups gathers the bad names by kind of problem and what it is about.
+// Problems of one asker's own files and rules are told per asker, those of a
+// server or a container once.
+func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
+	var out []nameGroup
+	at := map[string]int{}
+	for i := range in.Names {
+		n := &in.Names[i]
+		if !n.Bad() || !slices.Contains(kinds, n.Path.Problem.Kind) {
+			continue
+		}
+		p := n.Path.Problem
+		key := p.Kind
+		switch p.Kind {
+		case names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.FirstServerDead:
+			key += "|" + p.Server.String()
+		case names.NotRunning, names.NotShared, names.DefaultBridge:
+			key += "|" + p.Container + "|" + n.Ask.Netns
+		case names.SocketGone, names.EngineHung:
+		case names.NoSuchName:
+			key += "|" + n.Ask.Name
+		default:
+			key += "|" + n.Ask.Netns
+		}
+		k, ok := at[key]
+		if !ok {
+			k = len(out)
+			at[key] = k
+			out = append(out, nameGroup{problem: p, first: n})
+		}
+		out[k].names = append(out[k].names, i)
+	}
+	return out
+}
+
+// finding is the common part: subject and summary are the caller's.
+func (g *nameGroup) finding(in *diag.Input) diag.Finding {
+	f := diag.Finding{
+		Cause:   g.problem.Detail,
+		Subject: diag.Subject{Kind: "name", Name: g.first.Ask.Name, Netns: g.first.Ask.Netns},
+		Covers:  diag.Cover{Names: g.names},
+		Weight:  50,
+	}
+	for _, r := range append([]snap.Ref{g.problem.Ref}, g.problem.Because...) {
+		if r != "" && !slices.ContainsFunc(f.Evidence, func(e diag.Evidence) bool { return e.Ref == r }) {
+			f.Evidence = append(f.Evidence, ev(sourceOf(in, g.first, r), lineOf(in, r, g.problem.Detail), r))
+		}
+	}
+	if len(f.Evidence) == 0 {
+		f.Evidence = append(f.Evidence, ev(in.IPCommand(g.first.Ask.Netns, "cat /etc/resolv.conf"), g.problem.Detail, ""))
+	}
+	return f
+}
+
+// sourceOf is the command that shows what a reference points at.
+func sourceOf(in *diag.Input, n *diag.NameCase, r snap.Ref) string {
+	switch v, err := in.Snap.At(r); x := v.(type) {
+	case *snap.Resolver:
+		return x.Source
+	case *snap.Container:
+		return x.Engine + " inspect " + x.Name
+	case *snap.Network:
+		return x.Engine + " network inspect " + x.Name
+	case *snap.Probe:
+		if x.DNS != nil {
+			return in.IPCommand(x.From, fmt.Sprintf("dig @%s %s %s", x.Dst.Addr(), x.DNS.Name, x.DNS.Type))
+		}
+		return "probe"
+	case *snap.Chain, *snap.Rule, *snap.Table:
+		return in.IPCommand(r.Netns(), "iptables -t nat -S; "+in.IPCommand(r.Netns(), "nft list ruleset"))
+	case *snap.Socket:
+		return in.IPCommand(r.Netns(), "ss -lntup")
+	default:
+		if err != nil {
+			return string(r)
+		}
+	}
+	return in.IPCommand(n.Ask.Netns, "cat /etc/resolv.conf")
+}
+
+// lineOf is the literal line behind a reference, or the detail where there is
+// no single one.
+func lineOf(in *diag.Input, r snap.Ref, detail string) string {
+	v, err := in.Snap.At(r)
+	if err != nil {
+		return detail
+	}
+	switch x := v.(type) {
+	case *snap.Resolver:
+		if len(x.ResolvConf.Raw) == 0 {
+			return "(empty)"
+		}
+		return x.ResolvConf.Raw
+	case *snap.Container:
+		return fmt.Sprintf("%s: %s, exit code %d, networks %s", x.Name, x.State, x.ExitCode, networks(x))
+	case *snap.Probe:
+		if x.DNS != nil {
+			return fmt.Sprintf("%s %s asked of %s from %s: %s %s", x.DNS.Name, x.DNS.Type, x.Dst, in.Who(x.From), x.Outcome, x.DNS.RCode)
+		}
+	}
+	return detail
+}

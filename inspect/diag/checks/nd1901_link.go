@@ -1,0 +1,91 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd1901 names whatever breaks a flow on layer 2 that no other check explains.
+func nd1901() diag.Check {
+	return diag.Check{
+		Code: "ND1901", Name: "layer-2", Severity: diag.Error, Since: "0.1",
+		Title: "A device or a bridge port stops the packet",
+		Doc: `The packet dies at a device: it is down, has no carrier, is no port of a
+bridge, or the port is in a state, an isolation group or a VLAN in which it
+passes nothing.
+
+See it by hand:
+    ip -d link show DEVICE
+    bridge -d link show dev DEVICE           state, isolated, hairpin, learning
+    bridge vlan show dev DEVICE
+    tc filter show dev DEVICE ingress
+
+Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
+		After: []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, g := range in.Groups(sim.CauseLinkDown, sim.CauseNoCarrier, sim.CauseBridgeNoPort, sim.CausePortState, sim.CauseIsolated,
+				sim.CauseHairpin, sim.CauseVlan, sim.CauseBridgeFlood, sim.CauseTC, sim.CauseXDP, sim.CauseVxlan) {
+				f := placeFinding(in, g)
+				if !owned(in, g.Where.Netns) {
+					continue
+				}
+				if ns := in.Netns(g.Where.Netns); ns != nil {
+					if l := ns.Link(g.Where.Device); l != nil {
+						f.Evidence = append(f.Evidence, ev(ipIn(in, ns.ID, "-d link show "+l.Name), linkLine(l), snap.RefLink(ns.ID, l.Name)))
+					}
+				}
+				f.Subject = diag.Subject{Kind: "link", Name: g.Where.Device, Netns: g.Where.Netns}
+				f.Advice = adviceLayer2(g.Where.Cause, g.Where.Device)
+				out = append(out, f)
+			}
+			return out
+		},
+	}
+}
+
+// adviceLayer2 is what a person would do about a layer-2 cause.
+func adviceLayer2(c sim.Cause, dev string) string {
+	switch c {
+	case sim.CauseLinkDown:
+		return "ip link set " + dev + " up"
+	case sim.CausePortState:
+		return "bridge link set dev " + dev + " state 3"
+	case sim.CauseIsolated:
+		return "bridge link set dev " + dev + " isolated off"
+	case sim.CauseHairpin:
+		return "bridge link set dev " + dev + " hairpin on"
+	case sim.CauseVlan:
+		return "bridge vlan show dev " + dev + ", then give both ports a VLAN in common"
+	case sim.CauseTC, sim.CauseXDP:
+		return "tc -s filter show dev " + dev + " ingress; tc -s qdisc show dev " + dev + "; ip link show " + dev
+	}
+	return "ip -d link show " + dev
+}
+
+// placeFinding makes a finding of a group of broken flows: what stops them where.
+func placeFinding(in *diag.Input, g diag.Group) diag.Finding {
+	first := &in.Flows[g.Flows[0]]
+	way := "packet"
+	if g.Where.Reply {
+		way = "answer"
+	}
+	f := diag.Finding{
+		Summary: fmt.Sprintf("%s → %s: the %s dies in %s at %s: %s", first.From, first.To, way, in.Who(g.Where.Netns), g.Where.Device, g.Where.Detail),
+		Cause:   g.Where.Detail,
+		Covers:  diag.Cover{Traces: g.Flows},
+	}
+	if g.Where.Ref != "" {
+		f.Evidence = append(f.Evidence, ev(string(g.Where.Layer), g.Where.Detail, g.Where.Ref))
+	}
+	return f
+}
+
+// owned says whether a namespace is this host's to judge.
+func owned(in *diag.Input, id string) bool {
+	ns := in.Netns(id)
+	return ns == nil || ns.Class.Ours()
+}

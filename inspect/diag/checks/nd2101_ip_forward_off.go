@@ -1,0 +1,81 @@
+package checks
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2101: the host does not forward.
+func nd2101() diag.Check {
+	return diag.Check{
+		Code: "ND2101", Name: "ip-forward-off", Severity: diag.Error, Since: "0.1",
+		Title: "IPv4 forwarding is off on the host",
+		Doc: `Every packet between a container and anything beyond its own bridge is routed
+by the host. With net.ipv4.ip_forward=0 the host drops them all; containers of
+one network still reach each other, because that is bridging. Docker sets the
+sysctl when it starts; a file in sysctl.d, a hardening script or a restart of
+the network service sets it back.
+
+See it by hand:
+    sysctl net.ipv4.ip_forward               must be 1
+    sysctl net.ipv4.conf.BRIDGE.forwarding   must be 1 on the way in
+    grep -r ip_forward /etc/sysctl.conf /etc/sysctl.d
+
+Sources: net/ipv4/route.c: ip_route_input_slow (IN_DEV_FORWARD); moby#11508, moby#47966`,
+		Detect: detectND2101,
+		Fix:    fixND2101,
+	}
+}
+
+const ipForward = "net/ipv4/ip_forward"
+
+func detectND2101(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil {
+		return nil
+	}
+	var out []diag.Finding
+	for _, g := range in.Groups(sim.CauseForwardingOff) {
+		w := g.Where
+		if !owned(in, w.Netns) {
+			continue
+		}
+		ns := in.Netns(w.Netns)
+		key, value := ipForward, "0"
+		if v, ok := ns.Sysctl(ipForward); ok && v != "0" {
+			key = "net/ipv4/conf/" + w.Device + "/forwarding"
+		}
+		if in.Flows[g.Flows[0]].Flow.Dst.Is6() {
+			key = "net/ipv6/conf/all/forwarding"
+		}
+		f := diag.Finding{
+			Summary:  fmt.Sprintf("%s=%s in %s: it routes nothing for containers (%s)", dotted(key), value, in.Who(w.Netns), count(len(g.Flows), "flow")),
+			Cause:    dotted(key) + " is " + value + ", so every packet that would have to be routed is dropped",
+			Subject:  diag.Subject{Kind: "sysctl", Name: dotted(key), Netns: w.Netns},
+			Evidence: []diag.Evidence{ev("sysctl "+dotted(key), dotted(key)+" = "+value, snap.RefSysctl(w.Netns, key))},
+			Covers:   diag.Cover{Traces: g.Flows},
+			Weight:   95,
+		}
+		for _, l := range in.Snap.Host.SysctlFiles {
+			if l.Key == key && l.Value == "0" {
+				f.Evidence = append(f.Evidence, ev(fmt.Sprintf("%s line %d", l.File, l.Line), dotted(key)+" = 0", ""))
+				f.Advice = fmt.Sprintf("%s sets it to 0 at boot: change that line", l.File)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// dotted writes a sysctl key as sysctl(8) does, interface names with dots
+// keeping their slashes.
+func dotted(key string) string {
+	if strings.Contains(key, ".") {
+		return key
+	}
+	return strings.ReplaceAll(key, "/", ".")
+}

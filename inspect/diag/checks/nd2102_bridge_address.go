@@ -1,0 +1,74 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2102: a bridge lacks its gateway address.
+func nd2102() diag.Check {
+	return diag.Check{
+		Code: "ND2102", Name: "bridge-address-missing", Severity: diag.Error, Since: "0.1",
+		Title: "A network's bridge has lost its gateway address",
+		Doc: `The containers' default gateway is an address of the bridge on the host. When
+it is gone, nobody answers ARP for the gateway and the host has no route back to
+the subnet; containers of that network still reach each other. Network managers
+that "clean up" devices, and "ip addr flush", remove it.
+
+See it by hand:
+    ip addr show dev BRIDGE                  the gateway address is not there
+    docker network inspect NET               IPAM.Config[0].Gateway
+
+Sources: moby drivers/bridge/setup_ipv4_linux.go; moby#40217, moby#40170, systemd#28626`,
+		After:  []diag.Code{"ND1101", "ND1106"},
+		Detect: detectND2102,
+		Fix:    fixND2102,
+	}
+}
+
+func detectND2102(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil {
+		return nil
+	}
+	var out []diag.Finding
+	for i := range in.Snap.Networks {
+		n := &in.Snap.Networks[i]
+		if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || n.GatewayMode4 == "isolated" {
+			continue
+		}
+		br := host.Link(n.Bridge)
+		gw, subnet := gateway4(n)
+		if br == nil || !gw.IsValid() {
+			continue
+		}
+		var have []string
+		found := false
+		for _, a := range host.AddrsOf(br.Index) {
+			found = found || a.Prefix.Addr() == gw
+			if a.Prefix.Addr().Is4() {
+				have = append(have, a.Prefix.String())
+			}
+		}
+		if found {
+			continue
+		}
+		text := "no IPv4 address"
+		if len(have) > 0 {
+			text = fmt.Sprint(have)
+		}
+		out = append(out, diag.Finding{
+			Summary: fmt.Sprintf("%s has no address %s/%d: the gateway of network %s is missing", br.Name, gw, subnet.Bits(), n.Name),
+			Cause:   fmt.Sprintf("the bridge %s lacks the gateway address %s/%d that the containers of %s send everything to", br.Name, gw, subnet.Bits(), n.Name),
+			Subject: diag.Subject{Kind: "address", Name: br.Name, Netns: host.ID},
+			Evidence: []diag.Evidence{
+				ev("ip addr show dev "+br.Name, br.Name+": "+text, snap.RefLink(host.ID, br.Name)),
+				ev(n.Engine+" network inspect "+n.Name, fmt.Sprintf("gateway %s, subnet %s", gw, subnet), snap.RefNetwork(n.Ref)),
+			},
+			Weight: 85,
+		})
+	}
+	return out
+}

@@ -1,0 +1,73 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2104: a container's default route leads to an address that nobody has.
+func nd2104() diag.Check {
+	return diag.Check{
+		Code: "ND2104", Name: "container-wrong-gateway", Severity: diag.Error, Since: "0.1",
+		Title: "A container's default gateway is an address that nobody has",
+		Doc: `The default route names a gateway that answers no ARP: programs wait about
+three seconds and then hear "Host is unreachable" or "No route to host". The
+gateway that the engine gave out is an address of the bridge.
+
+See it by hand:
+    nsenter -t PID -n ip route show default
+    nsenter -t PID -n ip neigh show GATEWAY  FAILED or INCOMPLETE
+
+Sources: net/core/neighbour.c: neigh_timer_handler`,
+		Detect: detectND2104,
+		Fix:    fixND2104,
+	}
+}
+
+func detectND2104(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	done := map[string]bool{}
+	for _, a := range attachments(in) {
+		if done[a.c.Ref] || in.Snap.Container(ownerOf(in, a.ns)) != a.c {
+			continue
+		}
+		done[a.c.Ref] = true
+		best, want := gatewayAttachment(in, a.c)
+		gw := diag.DefaultGateway(a.ns)
+		if best == nil || !gw.IsValid() || gw.String() == want || len(in.Graph.Owners(gw)) > 0 {
+			continue
+		}
+		// A gateway that no namespace of ours holds may be a router in another
+		// container or beyond a macvlan: only what fails is wrong.
+		covers := coverFrom(in, a.ns.ID, sim.CauseNeighFailed, sim.CauseNoRoute)
+		if len(covers.Traces) == 0 {
+			continue
+		}
+		i := defaultRoute(a.ns)
+		out = append(out, diag.Finding{
+			Summary: fmt.Sprintf("%s sends to gateway %s, which nobody has; network %s has %s", a.c.Name, gw, best.n.Name, want),
+			Cause:   fmt.Sprintf("the default route of %s names the gateway %s, but the bridge of network %s is %s", a.c.Name, gw, best.n.Name, want),
+			Subject: diag.Subject{Kind: "route", Name: "default", Netns: a.ns.ID},
+			Evidence: []diag.Evidence{
+				ev(ipIn(in, a.ns.ID, "route show default"), "default via "+gw.String(), snap.RefItem(a.ns.ID, "route", i)),
+				ev(a.n.Engine+" network inspect "+best.n.Name, "gateway "+want, snap.RefNetwork(best.n.Ref)),
+			},
+			Covers: covers,
+			Weight: 84,
+		})
+	}
+	return out
+}
+
+// defaultRoute is the index of a namespace's IPv4 default route; -1 none.
+func defaultRoute(ns *snap.Netns) int {
+	for i, r := range ns.Routes {
+		if r.Family == snap.IPv4 && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0 {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,63 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2105: the host itself has no default route.
+func nd2105() diag.Check {
+	return diag.Check{
+		Code: "ND2105", Name: "host-no-default-route", Severity: diag.Error, Since: "0.1",
+		Title: "The host has no default route",
+		Doc: `Without a default route the host answers its containers "Network is
+unreachable" for everything that is not on a network it is attached to. VPN
+clients that disconnect badly, DHCP leases that ran out and manual changes are
+the usual causes. Which gateway is right is known only to whoever runs the
+network, so netdoctor proposes, and does not guess.
+
+See it by hand:
+    ip route show default                    is empty
+    journalctl -u NetworkManager -u systemd-networkd
+
+Sources: net/ipv4/route.c: ip_route_input_slow`,
+		After:  []diag.Code{"ND1108"},
+		Detect: detectND2105,
+	}
+}
+
+func detectND2105(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil || hasDefault(host) || host.Light {
+		return nil
+	}
+	covers := coverFrom(in, host.ID, sim.CauseNoRoute)
+	if len(covers.Traces) == 0 {
+		return nil // a host without a way out, and nobody who needs one
+	}
+	f := diag.Finding{
+		Summary:  "this host has no default route: containers hear \"Network is unreachable\" for everything outside",
+		Cause:    "the main routing table of the host has no default route",
+		Subject:  diag.Subject{Kind: "route", Name: "default", Netns: host.ID},
+		Evidence: []diag.Evidence{ev("ip route show default", "(no default route)", snap.RefNetns(host.ID))},
+		Covers:   covers,
+		Weight:   88,
+		Advice:   "renew the lease or restart the network service that should have set it; by hand: ip route add default via GATEWAY dev DEVICE",
+	}
+	f.Covers.Names = coverNames(in, upstreamCut)
+	if up := diag.Uplinks(in.Snap); len(up) == 1 {
+		var near []string
+		for _, nb := range host.Neighs {
+			if nb.Index == up[0].Index && nb.IP.Is4() && nb.MAC != "" && nb.State != "failed" {
+				near = append(near, nb.IP.String())
+			}
+		}
+		if len(near) > 0 {
+			f.Advice += fmt.Sprintf(" (neighbours seen on %s: %v)", up[0].Name, near)
+		}
+	}
+	return []diag.Finding{f}
+}

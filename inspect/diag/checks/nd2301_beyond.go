@@ -1,0 +1,63 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2301: the packet left this host in order, and nothing came back.
+func nd2301() diag.Check {
+	return diag.Check{
+		Code: "ND2301", Name: "lost-beyond-this-host", Severity: diag.Error, Since: "0.1",
+		Title: "The packet left this host, and no answer returns",
+		Doc: `Everything on this host lets the packet out and would let an answer in, but none
+arrives: a router or firewall beyond, or the destination itself, drops it. When
+the host's own tries fail in the same way, the container is not the point.
+
+See it by hand:
+    tcpdump -ni UPLINK host DST              requests leave, nothing returns
+    the same connection from the host itself
+
+Sources: RFC 1812 section 5.2.7.1`,
+		After: []diag.Code{"ND3204"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Flows {
+				f := &in.Flows[i]
+				if f.Excused || !f.Asked || f.Trace.LeftHost == "" || f.Unmasked && f.Trace.Verdict != sim.Delivered {
+					continue
+				}
+				lost := f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, f.Trace.Where.Netns)
+				silent := f.Probe != nil && diag.ProbeSays(f.Probe) == "dropped" && !(f.Broken() && owned(in, place(f)))
+				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent {
+					continue
+				}
+				x := diag.Finding{
+					Summary: fmt.Sprintf("packets of %s to %s leave %s, but no answer returns: they are lost beyond this host", f.From, f.To, f.Trace.LeftHost),
+					Cause:   "this host lets the packet out and would let an answer in; a router, a firewall or the destination beyond it drops the packet or the answer",
+					Subject: diag.Subject{Kind: "address", Name: f.Flow.Dst.String()},
+					Covers:  diag.Cover{Traces: []int{i}},
+					Advice:  "nothing on this host is wrong: try the same from the host itself, and ask whoever runs the network beyond " + f.Trace.LeftHost,
+					Weight:  40,
+				}
+				if f.Probe != nil {
+					x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s from %s: %d sent, %d answers, %s", f.Probe.Kind, f.Probe.Dst, f.From, f.Probe.Sent, f.Probe.Got, f.Probe.Outcome), snap.RefProbe(f.Probe.ID)))
+				}
+				x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, f.Trace.ExitSrc), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
+				out = append(out, x)
+			}
+			return out
+		},
+	}
+}
+
+// place is the namespace of the deciding place, "" when nothing decided.
+func place(f *diag.FlowCase) string {
+	if f.Trace.Where == nil {
+		return ""
+	}
+	return f.Trace.Where.Netns
+}

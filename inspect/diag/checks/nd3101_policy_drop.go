@@ -1,0 +1,107 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd3101: a base chain's policy drops, because no rule accepts.
+func nd3101() diag.Check {
+	return diag.Check{
+		Code: "ND3101", Name: "policy-drop", Severity: diag.Error, Since: "0.1",
+		Title: "A chain's policy drops the packet: no rule accepts it",
+		Doc: `The packet went through all rules of a base chain, none of them decided, and
+the chain's policy is DROP. Docker sets the policy of FORWARD to DROP when it
+turns forwarding on; everything else that is routed through this host (other
+bridges, hand-made namespaces, virtual machines) then needs an accept rule of
+its own. INPUT with policy DROP keeps containers from services on their own
+host: what comes from a bridge is input, and "allow from eth0" does not cover it.
+
+See it by hand:
+    iptables -S FORWARD; iptables -S INPUT   the line -P … DROP
+    iptables-legacy -S                       rules of the other kind apply, too
+    nft list ruleset                         every base chain of the hook counts
+
+False positives: a policy that is meant to keep exactly this flow out.
+
+Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
+		After:  []diag.Code{"ND6101"},
+		Detect: detectND3101,
+		Fix:    fixAccept,
+	}
+}
+
+func detectND3101(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for _, g := range in.Groups(sim.CausePolicy) {
+		if !owned(in, g.Where.Netns) {
+			continue
+		}
+		first := &in.Flows[g.Flows[0]]
+		text, source := in.RuleLine(g.Where)
+		way := ""
+		if g.Where.Reply {
+			way = "the answers of "
+		}
+		out = append(out, diag.Finding{
+			Summary:  fmt.Sprintf("%s is DROP in %s and no rule accepts %s%s → %s%s", diag.ChainName(g.Where), in.Who(g.Where.Netns), way, first.From, first.To, more(g)),
+			Cause:    fmt.Sprintf("no rule of %s accepts the packet, so the chain's policy drops it", diag.ChainName(g.Where)),
+			Subject:  diag.Subject{Kind: "chain", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
+			Evidence: []diag.Evidence{ev(source, text, g.Where.Ref)},
+			Covers:   diag.Cover{Traces: g.Flows},
+			Weight:   60,
+		})
+	}
+	return out
+}
+
+// more counts the flows of a group beyond the first.
+func more(g diag.Group) string {
+	if n := len(g.Flows) - 1; n > 0 {
+		return fmt.Sprintf(" (and %s)", count(n, "other flow"))
+	}
+	return ""
+}
+
+// ruleFinding is a finding about a rule that drops or rejects a group of flows.
+func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
+	first := &in.Flows[g.Flows[0]]
+	text, source := in.RuleLine(g.Where)
+	does := "drops"
+	if p := g.Where.Rule; p != nil && rejects(p.Rule) {
+		does = "rejects"
+	}
+	what := first.From + " → " + first.To
+	if g.Where.Reply {
+		what = "the answers of " + what
+	}
+	return diag.Finding{
+		Summary:  fmt.Sprintf("%s (%s) in %s %s %s%s: %s", diag.ChainName(g.Where), diag.Owner(g.Where), in.Who(g.Where.Netns), does, what, more(g), text),
+		Cause:    fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(g.Where)),
+		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
+		Evidence: []diag.Evidence{ev(source, text, g.Where.Ref)},
+		Covers:   diag.Cover{Traces: g.Flows},
+		Weight:   60,
+	}
+}
+
+// rejects says whether a rule answers with an error instead of staying silent.
+func rejects(r *snap.Rule) bool {
+	if r == nil {
+		return false
+	}
+	for _, e := range r.Exprs {
+		switch x := e.(type) {
+		case *snap.Reject:
+			return true
+		case *snap.Xt:
+			if x.Target && x.Name == "REJECT" {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,39 @@
+package checks
+
+import (
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+)
+
+// nd3102: a firewall rule drops or rejects the request.
+func nd3102() diag.Check {
+	return diag.Check{
+		Code: "ND3102", Name: "rule-drops", Severity: diag.Error, Since: "0.1",
+		Title: "A firewall rule drops the packet",
+		Doc: `A rule matches the packet and drops or rejects it. All base chains of a hook
+are asked in the order of their priority, of nftables, iptables-nft and
+iptables-legacy alike: an accept ends only its own chain, a drop is final. So a
+rule in a table that nobody looks at stops what Docker's own rules let through.
+
+See it by hand:
+    iptables -L CHAIN -nv --line-numbers     its counter grows with each try
+    nft list ruleset                         the chains with "hook …"
+    iptables-legacy -S
+
+False positives: a rule that is meant to keep exactly this flow out. The finding
+says whose rule it is; look before you delete.
+
+Sources: net/netfilter/core.c: nf_hook_slow; nftables wiki, "multiple base chains"`,
+		After: []diag.Code{"ND3210", "ND6101"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, g := range in.Groups(sim.CauseRule) {
+				if !g.Where.Reply && owned(in, g.Where.Netns) {
+					out = append(out, ruleFinding(in, g))
+				}
+			}
+			return out
+		},
+		Fix: fixRule,
+	}
+}

@@ -1,0 +1,92 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd3201: a published port is sent to an address that is not its container's.
+func nd3201() diag.Check {
+	return diag.Check{
+		Code: "ND3201", Name: "dnat-wrong-target", Severity: diag.Error, Since: "0.1",
+		Title: "A DNAT rule sends a published port somewhere else than to its container",
+		Doc: `A published port is a DNAT rule to the container's address. Rules that outlive
+their container (an engine that died, iptables-persistent putting old rules
+back) send the packets to an address that is free, or by now somebody else's.
+
+See it by hand:
+    iptables -t nat -S DOCKER                --to-destination ADDRESS:PORT
+    docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' NAME
+
+Sources: moby drivers/bridge/port_mapping_linux.go; moby#8795`,
+		Detect: detectND3201,
+	}
+}
+
+func detectND3201(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if !f.Broken() || f.Excused {
+			continue
+		}
+		for k := range f.Trace.NATed {
+			m := &f.Trace.NATed[k]
+			if m.Src || !m.AddrMin.IsValid() || len(in.Graph.Owners(m.AddrMin)) > 0 || in.Graph.NetworkOfAddr(m.AddrMin) == nil {
+				continue
+			}
+			key := diag.Subject{Kind: "rule", Name: string(m.Place.Ref), Netns: in.Snap.Host.Netns}
+			if at := slices.IndexFunc(out, func(x diag.Finding) bool { return x.Subject == key }); at >= 0 {
+				out[at].Covers.Traces = append(out[at].Covers.Traces, i)
+				continue
+			}
+			text, source := ruleText(in, in.Snap.Host.Netns, &m.Place)
+			want := ""
+			if c := in.Snap.Container(f.Target); c != nil {
+				want = fmt.Sprintf("; %s is %s", c.Name, addresses(c))
+			} else if c := publisher(in, f.Flow.Dport, f.Flow.Proto); c != nil {
+				want = fmt.Sprintf("; port %d is published by %s, which is %s", f.Flow.Dport, c.Name, addresses(c))
+			}
+			out = append(out, diag.Finding{
+				Summary:  fmt.Sprintf("port %d is sent to %s, an address that nobody has%s", f.Flow.Dport, m.AddrMin, want),
+				Cause:    fmt.Sprintf("%s %s rule %d sends the port to %s, which no container holds", m.Place.Table, m.Place.Chain, m.Place.Num, m.AddrMin),
+				Subject:  key,
+				Evidence: []diag.Evidence{ev(source, text, m.Place.Ref)},
+				Covers:   diag.Cover{Traces: []int{i}},
+				Weight:   86,
+			})
+			break
+		}
+	}
+	return out
+}
+
+// addresses are a container's, in words.
+func addresses(c *snap.Container) string {
+	var out []string
+	for _, e := range c.Endpoints {
+		if e.IPv4.IsValid() {
+			out = append(out, e.IPv4.Addr().String())
+		}
+	}
+	if len(out) == 0 {
+		return "without address"
+	}
+	return fmt.Sprint(out)
+}
+
+// publisher is the container that publishes a port of the host; nil none.
+func publisher(in *diag.Input, port uint16, proto snap.Proto) *snap.Container {
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		for _, p := range c.Ports {
+			if c.Running() && p.HostPort == port && p.Proto == proto {
+				return c
+			}
+		}
+	}
+	return nil
+}

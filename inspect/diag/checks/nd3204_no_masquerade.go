@@ -1,0 +1,89 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd3204: packets leave this host with a private source.
+func nd3204() diag.Check {
+	return diag.Check{
+		Code: "ND3204", Name: "no-masquerade", Severity: diag.Error, Since: "0.1",
+		Title: "Packets leave this host with their private source address: no masquerade",
+		Doc: `Nobody outside knows a way back to a private subnet behind this host, so its
+source must be replaced by the host's own address (MASQUERADE or SNAT in nat
+POSTROUTING). When that rule is missing the packets leave, and the answers never
+return. Flushing the nat table, firewall reloads and forgotten steps in
+hand-made set-ups are the causes.
+
+See it by hand:
+    iptables -t nat -S POSTROUTING           no rule covers the subnet
+    tcpdump -ni UPLINK host SOURCE           shows the private source leaving
+
+False positives: networks that are routed on purpose (the router outside has a
+route back). A live probe tells the two apart.
+
+Sources: moby drivers/bridge; every "ip netns" tutorial; moby#36151`,
+		After:  []diag.Code{"ND6101"},
+		Detect: detectND3204,
+		Fix:    fixND3204,
+	}
+}
+
+func detectND3204(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if !f.Unmasked || f.Excused || diag.ProbeSays(f.Probe) == "delivered" || routedBack(f) {
+			continue
+		}
+		src := f.Trace.ExitSrc.Addr()
+		name := "source " + src.String()
+		subject := diag.Subject{Kind: "network", Name: src.String(), Netns: in.Snap.Host.Netns}
+		if n := in.Graph.NetworkOfAddr(src); n != nil {
+			_, subnet := gateway4(n)
+			name = "net:" + n.Name + " (" + subnet.String() + ")"
+			subject.Name = n.Name
+		} else if p := onLink(in, src); p != "" {
+			name = p
+			subject.Name = p
+		}
+		if at := slices.IndexFunc(out, func(x diag.Finding) bool { return x.Subject == subject }); at >= 0 {
+			out[at].Covers.Traces = append(out[at].Covers.Traces, i)
+			continue
+		}
+		out = append(out, diag.Finding{
+			Summary:  fmt.Sprintf("%s leaves this host on %s unmasqueraded, as %s: no MASQUERADE rule in nat POSTROUTING covers it", name, f.Trace.LeftHost, src),
+			Cause:    "no rule of nat POSTROUTING replaces the private source, so answers have no way back",
+			Subject:  subject,
+			Evidence: []diag.Evidence{ev("iptables -t nat -S POSTROUTING", fmt.Sprintf("(no rule for %s leaving by %s)", src, f.Trace.LeftHost), snap.RefNetns(in.Snap.Host.Netns))},
+			Covers:   diag.Cover{Traces: []int{i}},
+			Weight:   70,
+		})
+	}
+	for k := range out {
+		out[k].Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
+			return upstreamCut(n) && slices.ContainsFunc(out[k].Covers.Traces, func(i int) bool { return in.Flows[i].Flow.From == n.Ask.Netns })
+		})
+	}
+	return out
+}
+
+// routedBack says whether the snapshot itself shows that the world outside
+// answers that private source.
+func routedBack(f *diag.FlowCase) bool { return f.Trace.Verdict == sim.Delivered }
+
+// onLink is the subnet of a device of the host that holds an address; "" none.
+func onLink(in *diag.Input, ip netip.Addr) string {
+	for _, a := range in.Snap.HostNs().Addrs {
+		if a.Prefix.Contains(ip) && !a.Prefix.Addr().IsLoopback() {
+			return a.Prefix.Masked().String()
+		}
+	}
+	return ""
+}

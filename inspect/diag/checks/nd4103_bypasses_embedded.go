@@ -1,0 +1,37 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+)
+
+// nd4103: a container on a network with names does not ask the resolver that knows them.
+func nd4103() diag.Check {
+	return diag.Check{
+		Code: "ND4103", Name: "bypasses-embedded-dns", Severity: diag.Error, Since: "0.1",
+		Title: "resolv.conf goes past the embedded DNS: container names do not resolve",
+		Doc: `On networks of its own making Docker writes "nameserver 127.0.0.11", its
+embedded resolver, which alone knows the other containers' names. A resolv.conf
+that names another server (edited by hand, by an entrypoint or a VPN client)
+resolves the world, but no container.
+
+See it by hand:
+    docker exec NAME cat /etc/resolv.conf    no 127.0.0.11
+
+Sources: docs.docker.com, networking, DNS services`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, g := range nameGroups(in, names.BypassesEmbedded) {
+				f := g.finding(in)
+				f.Summary = fmt.Sprintf("resolv.conf of %s bypasses the embedded DNS 127.0.0.11: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
+				f.Subject.Kind, f.Subject.Name = "resolver", in.Who(g.first.Ask.Netns)
+				f.Weight = 65
+				out = append(out, f)
+			}
+			return out
+		},
+		Fix: fixResolvConf,
+	}
+}

@@ -1,0 +1,41 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+)
+
+// nd4202: the name belongs to a container on another network.
+func nd4202() diag.Check {
+	return diag.Check{
+		Code: "ND4202", Name: "name-on-other-network", Severity: diag.Error, Since: "0.1",
+		Title: "The name belongs to a container on a network that the asker is not on",
+		Doc: `Names are known per network: the embedded resolver answers a container only
+with names of networks that it is attached to itself. Anything else it asks of
+the outside servers, which say NXDOMAIN.
+
+See it by hand:
+    docker inspect -f '{{json .NetworkSettings.Networks}}' ASKER NAME
+    docker network connect NETWORK ASKER
+
+Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, g := range nameGroups(in, names.NotShared) {
+				f := g.finding(in)
+				asker, owner := container(in, g.first.Ask.Netns), in.Snap.Container(g.problem.Container)
+				if asker == nil || owner == nil {
+					continue
+				}
+				f.Summary = fmt.Sprintf("%s belongs to %s on network %s; %s is on network %s: they share no network, so the name is unknown to it",
+					g.first.Ask.Name, owner.Name, networks(owner), asker.Name, networks(asker))
+				f.Advice = fmt.Sprintf("%s network connect %s %s", asker.Engine, firstNetwork(asker), owner.Name)
+				f.Weight = 60
+				out = append(out, f)
+			}
+			return out
+		},
+	}
+}

@@ -1,0 +1,46 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+)
+
+// nd4203: names do not resolve on the default bridge.
+func nd4203() diag.Check {
+	return diag.Check{
+		Code: "ND4203", Name: "default-bridge-no-names", Severity: diag.Error, Since: "0.1",
+		Title: "Container names do not resolve on the default bridge",
+		Doc: `Docker's default network "bridge" has no embedded DNS: containers on it get a copy
+of the host's resolv.conf, and the host's servers do not know containers. Names
+work on user-defined networks only (or by the old --link).
+
+See it by hand:
+    docker exec NAME cat /etc/resolv.conf    not 127.0.0.11
+    docker network create app; docker network connect app NAME
+
+Sources: docs.docker.com, bridge network driver, "differences"`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, g := range nameGroups(in, names.DefaultBridge) {
+				f := g.finding(in)
+				asker, owner := container(in, g.first.Ask.Netns), in.Snap.Container(g.problem.Container)
+				if asker == nil {
+					continue
+				}
+				f.Summary = fmt.Sprintf("%s is on the default bridge only, which has no names; %s does not resolve there", asker.Name, g.first.Ask.Name)
+				f.Advice = "use a user-defined network for both: " + asker.Engine + " network create NET, then " + asker.Engine + " network connect NET " + asker.Name
+				if owner != nil {
+					f.Summary += fmt.Sprintf(" (it is a container on network %s)", networks(owner))
+					if firstNetwork(owner) != "bridge" {
+						f.Advice = fmt.Sprintf("%s network connect %s %s", asker.Engine, firstNetwork(owner), asker.Name)
+					}
+				}
+				f.Weight = 60
+				out = append(out, f)
+			}
+			return out
+		},
+	}
+}

@@ -1,0 +1,64 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+)
+
+// nd4301: an upstream server does not answer.
+func nd4301() diag.Check {
+	return diag.Check{
+		Code: "ND4301", Name: "upstream-dns-dead", Severity: diag.Error, Since: "0.1",
+		Title: "An upstream DNS server does not answer",
+		Doc: `The server that outside names are asked of gives no answer, refuses, or cannot be
+reached. Container names still resolve where the embedded resolver knows them.
+When the host itself gets no answer either, nothing on this host is wrong.
+
+See it by hand:
+    dig @SERVER example.com                  from the host
+    nsenter -t PID -n dig @SERVER example.com
+
+Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`,
+		After: []diag.Code{"ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses) {
+				f := g.finding(in)
+				server := g.problem.Server.Addr()
+				f.Summary = fmt.Sprintf("upstream DNS server %s does not answer %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
+				f.Subject = diag.Subject{Kind: "address", Name: server.String()}
+				f.Weight = 45
+				if g.problem.Kind == names.UpstreamDead {
+					f.Confidence = diag.Proved
+				}
+				switch hostSays(in, g.problem) {
+				case "dead":
+					f.Cause = fmt.Sprintf("%s gives no answer to this host either: the server, or the way to it beyond this host, is down", server)
+					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
+				default:
+					f.Advice = fmt.Sprintf("see where it ends: netdoctor trace %s %s:53/udp", in.Who(g.first.Ask.Netns), server)
+				}
+				out = append(out, f)
+			}
+			return out
+		},
+	}
+}
+
+// hostSays is what the host itself heard of the server: "dead", "alive", "" not asked.
+func hostSays(in *diag.Input, p *names.Problem) string {
+	said := ""
+	for i := range in.Snap.Probes {
+		x := &in.Snap.Probes[i]
+		if x.Kind != "dns" || x.From != in.Snap.Host.Netns || x.Dst != p.Server {
+			continue
+		}
+		said = "alive"
+		if diag.ProbeSays(x) == "dropped" || x.Outcome == "refused" {
+			said = "dead"
+		}
+	}
+	return said
+}

@@ -1,0 +1,40 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+)
+
+// nd5103: the program listens on another port.
+func nd5103() diag.Check {
+	return diag.Check{
+		Code: "ND5103", Name: "wrong-container-port", Severity: diag.Error, Since: "0.1",
+		Title: "The program listens on another port than the one that is asked for",
+		Doc: `The port that is published, or asked for, is not the one that the program in the
+container listens on: "-p 8080:80" needs a listener on 80 inside.
+
+See it by hand:
+    nsenter -t PID -n ss -lnt
+    docker port NAME
+
+Sources: docs.docker.com, port publishing`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			return listeners(in, func(s seat) *diag.Finding {
+				if len(s.loopback) > 0 || len(s.others) == 0 || s.target == nil {
+					return nil
+				}
+				x := s.others[0]
+				f := &diag.Finding{
+					Summary: fmt.Sprintf("nothing listens on port %s in %s; its program listens on %s", portOf(s.flow), s.target.Name, x.Local),
+					Cause:   fmt.Sprintf("no process in %s has a socket on port %s, one listens on port %d", s.target.Name, portOf(s.flow), x.Local.Port()),
+					Advice:  fmt.Sprintf("ask for port %d, or make the program listen on port %d", x.Local.Port(), s.dst),
+				}
+				if p := s.flow.Port; p != nil || s.flow.Flow.Dport != s.dst {
+					f.Advice = fmt.Sprintf("recreate %s with -p %d:%d, or make the program listen on port %d", s.target.Name, s.flow.Flow.Dport, x.Local.Port(), s.dst)
+				}
+				return f
+			})
+		},
+	}
+}

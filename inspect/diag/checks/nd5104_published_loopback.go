@@ -1,0 +1,76 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5104: the port is published at another address of the host than the one asked for.
+func nd5104() diag.Check {
+	return diag.Check{
+		Code: "ND5104", Name: "published-elsewhere", Severity: diag.Error, Since: "0.1",
+		Title: "The port is published at another host address than the one asked for",
+		Doc: `"-p 127.0.0.1:8080:80" publishes a port for programs on this host only; "-p
+192.0.2.1:8080:80" at that address only. From elsewhere the host itself refuses.
+
+See it by hand:
+    docker port NAME                         127.0.0.1:8080
+    ss -lnt                                  the proxy listens at that address
+
+Sources: docs.docker.com, port publishing; moby portmapper`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
+				c, p := published(in, f)
+				if c == nil || !p.HostIP.IsValid() || p.HostIP.IsUnspecified() || p.HostIP == f.Flow.Dst {
+					return nil
+				}
+				return &diag.Finding{
+					Summary:  fmt.Sprintf("port %d of %s is published on %s:%d only, not on %s", p.ContainerPort, c.Name, p.HostIP, p.HostPort, f.Flow.Dst),
+					Cause:    fmt.Sprintf("%s was started with -p %s:%d:%d", c.Name, p.HostIP, p.HostPort, p.ContainerPort),
+					Evidence: []diag.Evidence{ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref))},
+					Advice:   fmt.Sprintf("recreate %s with -p %d:%d if others are meant to reach it", c.Name, p.HostPort, p.ContainerPort),
+				}
+			})
+		},
+	}
+}
+
+// atHost makes findings of flows to the host itself that it refuses, or drops
+// in a place that a published port would have avoided.
+func atHost(in *diag.Input, found func(*diag.FlowCase) *diag.Finding) []diag.Finding {
+	var out []diag.Finding
+	host := in.Snap.HostNs()
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		w := f.Trace.Where
+		if f.Excused || !f.Broken() || w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CauseNoListener {
+			continue
+		}
+		x := found(f)
+		if x == nil {
+			continue
+		}
+		x.Subject = diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s/host", f.Flow.Dport, f.Flow.Proto), Netns: host.ID}
+		x.Covers.Traces = []int{i}
+		x.Weight = 58
+		out = append(out, *x)
+	}
+	return out
+}
+
+// published is the container that publishes a flow's destination port, and how.
+func published(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Port) {
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		for j := range c.Ports {
+			p := &c.Ports[j]
+			if c.Running() && p.HostPort == f.Flow.Dport && p.Proto == f.Flow.Proto && p.HostPort != 0 {
+				return c, p
+			}
+		}
+	}
+	return nil, nil
+}

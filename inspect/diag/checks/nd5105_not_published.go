@@ -1,0 +1,67 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5105: no container publishes the port.
+func nd5105() diag.Check {
+	return diag.Check{
+		Code: "ND5105", Name: "not-published", Severity: diag.Error, Since: "0.1",
+		Title: "No container publishes that port, and nothing on the host listens on it",
+		Doc: `A port of a container is reachable at the host's address only when it is
+published with -p at start. EXPOSE in an image, or --expose, only writes it down.
+A port can't be published for a container that runs; it must be recreated.
+
+See it by hand:
+    docker ps --format '{{.Names}} {{.Ports}}'   "80/tcp" without "->" is not published
+    ss -lntu                                     nothing on the port
+
+Sources: docs.docker.com, port publishing`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
+				if c, _ := published(in, f); c != nil {
+					return nil
+				}
+				host := in.Snap.HostNs()
+				x := &diag.Finding{
+					Summary:  fmt.Sprintf("port %d/%s of this host is not published by any container, and nothing listens on it", f.Flow.Dport, f.Flow.Proto),
+					Cause:    fmt.Sprintf("no container was started with -p %d:…, and no process of the host listens on the port", f.Flow.Dport),
+					Evidence: []diag.Evidence{ev("ss -lntup", socketList(host, f.Flow.Proto), snap.RefNetns(host.ID))},
+					Advice:   fmt.Sprintf("recreate the container with -p %d:PORT", f.Flow.Dport),
+				}
+				if c, port := exposes(in); c != nil {
+					x.Summary += fmt.Sprintf("; %s only exposes %d/tcp", c.Name, port)
+					x.Advice = fmt.Sprintf("recreate %s with -p %d:%d, if that is the one that is meant", c.Name, f.Flow.Dport, port)
+					x.Evidence = append(x.Evidence, ev(c.Engine+" port "+c.Name, fmt.Sprintf("(nothing published; exposed %d/tcp)", port), snap.RefContainer(c.Ref)))
+				}
+				return x
+			})
+		},
+	}
+}
+
+// exposes is the only running container that exposes a TCP port without
+// publishing it; nil when there is none, or several.
+func exposes(in *diag.Input) (*snap.Container, uint16) {
+	var found *snap.Container
+	var port uint16
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		if !c.Running() || len(c.Ports) > 0 {
+			continue
+		}
+		for _, e := range c.Exposed {
+			if e.Proto == snap.TCP {
+				if found != nil && found != c {
+					return nil, 0
+				}
+				found, port = c, e.Port
+			}
+		}
+	}
+	return found, port
+}

@@ -1,0 +1,93 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5106: a container that others count on is not running.
+func nd5106() diag.Check {
+	return diag.Check{
+		Code: "ND5106", Name: "container-not-running", Severity: diag.Error, Since: "0.1",
+		Title: "The container that should answer is not running",
+		Doc: `A container that has stopped has no address, and the embedded DNS no longer knows
+its name: programs say "bad address" rather than "connection refused". Found when
+its name or address is asked for, and, unasked, when it was killed or crashed (an
+exit code above 125) while others on its network still run.
+
+See it by hand:
+    docker ps -a                             Exited (137)
+    docker logs --tail 20 NAME
+
+False positives: a container that was stopped by will.
+
+Sources: moby libnetwork/agent.go: records of stopped endpoints are removed; docker-run(1), exit status`,
+		Detect: detectND5106,
+		Fix:    fixStart,
+	}
+}
+
+func detectND5106(in *diag.Input) []diag.Finding {
+	byName := nameGroups(in, names.NotRunning)
+	var out []diag.Finding
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		if c.Running() || c.State == "vanished" {
+			continue
+		}
+		f := diag.Finding{
+			Cause:    fmt.Sprintf("the container %s is %s, so it has neither address nor name", c.Name, c.State),
+			Subject:  diag.Subject{Kind: "container", Name: c.Name},
+			Evidence: []diag.Evidence{ev(c.Engine+" ps -a", fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
+			Advice:   fmt.Sprintf("%s start %s; why it stopped: %s logs --tail 20 %s", c.Engine, c.Name, c.Engine, c.Name),
+			Weight:   62,
+		}
+		for _, g := range byName {
+			if g.problem.Container == c.Ref {
+				f.Covers.Names = append(f.Covers.Names, g.names...)
+			}
+		}
+		for k := range in.Flows {
+			if fc := &in.Flows[k]; fc.Asked && fc.Target == c.Ref && !fc.Works() {
+				f.Covers.Traces = append(f.Covers.Traces, k)
+			}
+		}
+		if len(f.Covers.Names)+len(f.Covers.Traces) == 0 && !missed(in, c) {
+			continue
+		}
+		why := fmt.Sprintf("exit code %d", c.ExitCode)
+		switch {
+		case c.Error != "":
+			why = c.Error
+		case c.OOMKilled:
+			why = "killed for want of memory"
+		case c.ExitCode == 137:
+			why = "exit code 137: killed"
+		}
+		f.Summary = fmt.Sprintf("%s is not running (%s, %s): its name and its address on network %s are gone", c.Name, c.State, why, networks(c))
+		out = append(out, f)
+	}
+	return out
+}
+
+// missed says whether a container that nobody asked for was killed or crashed
+// while others on its network go on.
+func missed(in *diag.Input, c *snap.Container) bool {
+	if c.State != "exited" && c.State != "dead" && c.State != "restarting" {
+		return false
+	}
+	if !c.OOMKilled && c.State != "restarting" && (c.ExitCode <= 125 || c.ExitCode == 130 || c.ExitCode == 143) {
+		return false
+	}
+	for _, e := range c.Endpoints {
+		if n := in.Snap.NetworkOf(c.Engine, &e); n == nil || !n.DNS || !inUse(in, n) {
+			continue
+		}
+		return slices.ContainsFunc(in.Snap.Containers, func(o snap.Container) bool { return o.Running() && len(shared(&o, c)) > 0 })
+	}
+	return false
+}

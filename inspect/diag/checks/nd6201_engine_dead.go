@@ -1,0 +1,68 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd6201: the engine's daemon is dead or hangs while its containers run.
+func nd6201() diag.Check {
+	return diag.Check{
+		Code: "ND6201", Name: "engine-dead", Severity: diag.Error, Since: "0.1",
+		Title: "The engine's daemon does not run, and its embedded DNS went with it",
+		Doc: `With live-restore (and with crashes) containers outlive their daemon. Addresses
+still work, but the embedded DNS at 127.0.0.11 is the daemon itself: its sockets
+in the containers' namespaces are gone, and no name resolves. Published ports that
+need docker-proxy, restart policies and health checks stand still, too.
+
+See it by hand:
+    docker version                           Cannot connect to the Docker daemon
+    nsenter -t PID -n ss -lnu                nothing on 127.0.0.11
+    systemctl status docker; journalctl -u docker
+
+Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Snap.Engines {
+				e := &in.Snap.Engines[i]
+				if e.Reachable || e.Remote || !e.Offline {
+					continue
+				}
+				running := 0
+				for k := range in.Snap.Containers {
+					if c := &in.Snap.Containers[k]; c.Engine == e.Name && c.Running() {
+						running++
+					}
+				}
+				if running == 0 {
+					continue
+				}
+				f := diag.Finding{
+					Summary:  fmt.Sprintf("%s does not answer while %s still run: %s; container names do not resolve", daemon(e.Name), count(running, "container"), e.Error),
+					Cause:    fmt.Sprintf("the daemon of %s is dead or hangs; its embedded DNS (127.0.0.11) went with it", e.Name),
+					Subject:  diag.Subject{Kind: "engine", Name: e.Name},
+					Evidence: []diag.Evidence{ev(e.Name+" version", e.Error, snap.RefEngine(e.Name))},
+					Advice:   fmt.Sprintf("start the daemon again (systemctl start %s) and read why it ended (journalctl -u %s); containers keep running with live-restore", e.Name, e.Name),
+					Weight:   96,
+				}
+				f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
+					k := n.Path.Problem.Kind
+					return k == names.SocketGone || k == names.EngineHung || k == names.DNATDeadPort
+				})
+				out = append(out, f)
+			}
+			return out
+		},
+	}
+}
+
+// daemon is the name of an engine's daemon.
+func daemon(engine string) string {
+	if engine == "docker" {
+		return "dockerd"
+	}
+	return engine
+}

@@ -1,0 +1,55 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd9001: model and wire disagree.
+func nd9001() diag.Check {
+	return diag.Check{
+		Code: "ND9001", Name: "contradiction", Severity: diag.Warning, Since: "0.1",
+		Title: "The prediction and the live probe disagree",
+		Doc: `netdoctor predicts each flow from the kernel's state and then tries it. Where the
+two differ, one of them is wrong: the state changed in between, something acts on
+packets that netdoctor does not model (an eBPF program, a hardware offload), or
+netdoctor has a bug. Run it again; if it stays, a snapshot helps to find it.
+
+See it by hand:
+    netdoctor trace FROM TO -v
+    netdoctor snapshot -o state.json.gz
+
+Sources: this program`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Flows {
+				f := &in.Flows[i]
+				says := diag.ProbeSays(f.Probe)
+				if says == "" || f.Flow.Proto == snap.UDP && says == "dropped" || !f.Asked && f.Trace.Verdict != sim.Delivered {
+					continue
+				}
+				model := string(f.Trace.Verdict)
+				switch {
+				case f.Trace.Verdict == sim.Unknown, model == says:
+					continue
+				case f.Trace.LeftHost != "" && says == "dropped", f.Unmasked:
+					continue // what lies beyond this host is not the model's
+				}
+				out = append(out, diag.Finding{
+					Summary:    fmt.Sprintf("%s → %s: predicted %s, but the probe was %s (%s)", f.From, f.To, model, says, f.Probe.Outcome),
+					Cause:      "the state changed meanwhile, something acts on packets that is not modelled, or netdoctor is wrong",
+					Subject:    diag.Subject{Kind: "host", Name: f.From + " → " + f.To, Netns: f.Flow.From},
+					Evidence:   []diag.Evidence{ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s: %s %s", f.Probe.Kind, f.Probe.Dst, f.Probe.Outcome, f.Probe.Detail), snap.RefProbe(f.Probe.ID))},
+					Covers:     diag.Cover{Traces: []int{i}},
+					Confidence: diag.Contradicted,
+					Advice:     fmt.Sprintf("run it again; if it stays: netdoctor trace %s %s -v, and netdoctor snapshot -o state.json.gz", f.From, f.To),
+					Weight:     1,
+				})
+			}
+			return out
+		},
+	}
+}

@@ -1,0 +1,41 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd9002: something could not be read.
+func nd9002() diag.Check {
+	return diag.Check{
+		Code: "ND9002", Name: "gap", Severity: diag.Info, Since: "0.1",
+		Title: "Part of this host's state could not be read",
+		Doc: `What netdoctor can't read it can't judge: it says so instead of taking it for
+absent. Most gaps come from missing privileges (run as root), or from a program or
+kernel module that is not there.
+
+See it by hand:
+    netdoctor capabilities
+
+Sources: capabilities(7), namespaces(7)`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i, g := range in.Snap.Gaps {
+				where := ""
+				if g.Netns != "" {
+					where = " of " + in.Who(g.Netns)
+				}
+				out = append(out, diag.Finding{
+					Summary:  fmt.Sprintf("%s%s could not be read: %s", g.What, where, g.Why),
+					Cause:    g.Why,
+					Subject:  diag.Subject{Kind: "host", Name: g.What, Netns: g.Netns},
+					Evidence: []diag.Evidence{ev("netdoctor capabilities", g.Why, snap.RefGap(i))},
+					Advice:   g.Needs,
+				})
+			}
+			return out
+		},
+	}
+}

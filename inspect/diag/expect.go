@@ -1,0 +1,365 @@
+package diag
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// outsideWorld are addresses that stand for "somewhere in the Internet" in
+// predictions. Nothing is ever sent to them.
+var outsideWorld = [...]string{"1.1.1.1", "9.9.9.9"}
+
+// expecter collects the flows that this host's own configuration says must work.
+type expecter struct {
+	in    *Input
+	host  *snap.Netns
+	flows []FlowCase
+	names []NameCase
+	seen  map[string]bool
+	max   int
+}
+
+// expect derives the cases.
+func expect(in *Input, o Options) ([]FlowCase, []NameCase) {
+	e := &expecter{in: in, host: in.Snap.HostNs(), seen: map[string]bool{}, max: o.MaxFlows}
+	if e.max == 0 {
+		e.max = 4096
+	}
+	if e.host == nil {
+		return nil, nil
+	}
+	e.peers()
+	e.egress()
+	e.published()
+	e.plain()
+	e.resolving()
+	return e.flows, e.names
+}
+
+// add keeps a flow once.
+func (e *expecter) add(f FlowCase) {
+	key := f.Kind + "|" + f.From + "|" + f.To + "|" + f.Flow.Src.String()
+	if e.seen[key] || len(e.flows) >= e.max {
+		return
+	}
+	e.seen[key] = true
+	e.flows = append(e.flows, f)
+}
+
+// members are the running containers of a network with their endpoints there.
+type member struct {
+	c *snap.Container
+	e *snap.Endpoint
+}
+
+func (e *expecter) members(n *snap.Network) []member {
+	var out []member
+	for i := range e.in.Snap.Containers {
+		c := &e.in.Snap.Containers[i]
+		if c.State != "running" || c.Netns == "" || c.Netns == e.host.ID || c.Engine != n.Engine {
+			continue
+		}
+		for j := range c.Endpoints {
+			if ep := &c.Endpoints[j]; e.in.Snap.NetworkOf(c.Engine, ep) == n && ep.IPv4.IsValid() {
+				out = append(out, member{c, ep})
+			}
+		}
+	}
+	return out
+}
+
+// peers: containers of one network reach each other, unless the network says
+// that they must not. Small networks are looked at as a whole, in large ones
+// each member reaches its two neighbours: every link is then crossed.
+func (e *expecter) peers() {
+	for i := range e.in.Snap.Networks {
+		n := &e.in.Snap.Networks[i]
+		if n.Driver != "bridge" && n.Driver != "overlay" && n.Driver != "macvlan" {
+			continue
+		}
+		if !n.ICC && n.Driver == "bridge" {
+			continue
+		}
+		ms := e.members(n)
+		reach := len(ms)
+		if reach > 6 {
+			reach = 3
+		}
+		for a := range ms {
+			for d := 1; d < reach; d++ {
+				b := (a + d) % len(ms)
+				e.peer(n, ms[a], ms[b])
+			}
+		}
+	}
+}
+
+// peer is one flow between two members: to a port where the other listens,
+// else an echo request.
+func (e *expecter) peer(n *snap.Network, a, b member) {
+	if a.c.Netns == b.c.Netns {
+		return
+	}
+	f := FlowCase{
+		Kind: "peer", From: a.c.Name, Network: n.Ref, Target: b.c.Ref,
+		Because: []snap.Ref{snap.RefNetwork(n.Ref), snap.RefContainer(b.c.Ref)},
+		Flow:    sim.Flow{From: a.c.Netns, Dst: b.e.IPv4.Addr(), Proto: snap.ICMP},
+	}
+	f.To = b.c.Name + "/icmp"
+	if s := Listening(e.in.Snap.Ns(b.c.Netns), b.e.IPv4.Addr()); s != nil {
+		f.Flow.Proto, f.Flow.Dport = snap.TCP, s.Local.Port()
+		f.To = b.c.Name + ":" + portText(snap.TCP, s.Local.Port())
+	}
+	e.add(f)
+}
+
+// Listening is a TCP socket of the namespace that would take connections to
+// the address: the one with the lowest port; nil when there is none.
+func Listening(ns *snap.Netns, to netip.Addr) *snap.Socket {
+	if ns == nil {
+		return nil
+	}
+	var best *snap.Socket
+	for i := range ns.Sockets {
+		s := &ns.Sockets[i]
+		if s.Proto != snap.TCP || !TakesAddr(s, to) || s.Remote.IsValid() {
+			continue
+		}
+		if best == nil || s.Local.Port() < best.Local.Port() {
+			best = s
+		}
+	}
+	return best
+}
+
+// TakesAddr says whether a socket's local address accepts packets to an address.
+func TakesAddr(s *snap.Socket, to netip.Addr) bool {
+	l := s.Local.Addr()
+	switch {
+	case l == to:
+		return true
+	case !l.IsUnspecified():
+		return l.Is4In6() && l.Unmap() == to
+	case l.Is4():
+		return to.Is4()
+	}
+	return !to.Is4() || !s.V6Only
+}
+
+// egress: containers of networks that are not internal reach the world. Where
+// the world ends is not known, so the way to the edge of this host counts, and
+// what would become of an answer.
+func (e *expecter) egress() {
+	for i := range e.in.Snap.Networks {
+		n := &e.in.Snap.Networks[i]
+		if n.Internal || n.Driver != "bridge" {
+			continue
+		}
+		for _, m := range e.members(n) {
+			if !e.isGatewayNet(m, n) {
+				continue
+			}
+			for _, w := range outsideWorld {
+				e.add(FlowCase{
+					Kind: "egress", From: m.c.Name, To: "internet", Network: n.Ref,
+					Because: []snap.Ref{snap.RefNetwork(n.Ref)},
+					Flow:    sim.Flow{From: m.c.Netns, Dst: netip.MustParseAddr(w), Proto: snap.TCP, Dport: 443, StopOutside: true},
+				})
+			}
+		}
+	}
+}
+
+// isGatewayNet says whether the network is the one that the container's
+// default route should use: its only one that is not internal, or, of several,
+// the one that its default route names now.
+func (e *expecter) isGatewayNet(m member, n *snap.Network) bool {
+	var outer []*snap.Network
+	for i := range m.c.Endpoints {
+		if x := e.in.Snap.NetworkOf(m.c.Engine, &m.c.Endpoints[i]); x != nil && !x.Internal {
+			outer = append(outer, x)
+		}
+	}
+	if len(outer) < 2 {
+		return true
+	}
+	ns := e.in.Snap.Ns(m.c.Netns)
+	if ns == nil {
+		return false
+	}
+	for _, r := range ns.Routes {
+		if r.Family == snap.IPv4 && r.Table == snap.TableMain && r.Dst.Bits() == 0 {
+			return e.in.Graph.NetworkOfAddr(r.Gateway) == n
+		}
+	}
+	return outer[0] == n // nothing names one: any missing default route is one fault, told once
+}
+
+// Uplinks are the host's devices that lead to the world: those of its default
+// routes; when there is none, devices that carry an address and lead neither
+// to a bridge of its own nor to one of its namespaces.
+func Uplinks(s *snap.Snapshot) []*snap.Link {
+	host := s.HostNs()
+	if host == nil {
+		return nil
+	}
+	var out []*snap.Link
+	take := func(index int) {
+		if l := host.LinkAt(index); l != nil && !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	for _, r := range host.Routes {
+		if r.Type != "unicast" || r.Dst.Bits() != 0 || r.Table != snap.TableMain {
+			continue
+		}
+		take(r.Oif)
+		for _, h := range r.Nexthops {
+			take(h.Oif)
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for i := range host.Links {
+		l := &host.Links[i]
+		if l.Loopback || l.Master != 0 || l.Bridge != nil || len(host.AddrsOf(l.Index)) == 0 && l.Up {
+			continue
+		}
+		if p := s.Ns(l.PeerNetns); l.Kind == "veth" && p != nil && p.Class.Ours() {
+			continue
+		}
+		switch l.Kind {
+		case "", "veth", "vlan", "bond", "macvlan", "ipvlan", "team":
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// sources are senders beyond an uplink, from near to far: the gateway, another
+// neighbour on that link, somebody in the Internet. A published port that is
+// fenced off for some of them may be so by will; for all of them it is broken.
+func sources(host *snap.Netns, up *snap.Link) []netip.Addr {
+	var out []netip.Addr
+	for _, r := range host.Routes {
+		if r.Family == snap.IPv4 && r.Oif == up.Index && r.Dst.Bits() == 0 && r.Gateway.Is4() {
+			out = append(out, r.Gateway)
+		}
+	}
+	for _, a := range host.AddrsOf(up.Index) {
+		if !a.Prefix.Addr().Is4() || a.Prefix.Bits() > 30 {
+			continue
+		}
+		for ip := a.Prefix.Masked().Addr().Next(); a.Prefix.Contains(ip); ip = ip.Next() {
+			if _, mine := host.HasAddr(ip); !mine && !slices.Contains(out, ip) {
+				out = append(out, ip)
+				break
+			}
+		}
+	}
+	return append(out, netip.MustParseAddr(outsideWorld[0]))
+}
+
+// published: who knocks at a published port from outside reaches the container.
+func (e *expecter) published() {
+	ups := Uplinks(e.in.Snap)
+	for i := range e.in.Snap.Containers {
+		c := &e.in.Snap.Containers[i]
+		if c.State != "running" || c.Netns == "" || c.Netns == e.host.ID {
+			continue
+		}
+		for j := range c.Ports {
+			p := &c.Ports[j]
+			if p.HostPort == 0 || !(p.Proto == snap.TCP || p.Proto == snap.UDP) || p.HostIP.Is6() && !p.HostIP.Is4In6() {
+				continue
+			}
+			e.publishedLocal(c, p)
+			if p.HostIP.IsLoopback() {
+				continue
+			}
+			for _, up := range ups {
+				e.publishedFrom(c, p, up)
+			}
+		}
+	}
+}
+
+func (e *expecter) publishedFrom(c *snap.Container, p *snap.Port, up *snap.Link) {
+	for _, a := range e.host.AddrsOf(up.Index) {
+		ip := a.Prefix.Addr()
+		if !ip.Is4() || p.HostIP.IsValid() && !p.HostIP.IsUnspecified() && p.HostIP != ip {
+			continue
+		}
+		for _, src := range sources(e.host, up) {
+			e.add(FlowCase{
+				Kind: "published", From: "outside (" + src.String() + ")", To: netip.AddrPortFrom(ip, p.HostPort).String() + "/" + string(p.Proto),
+				Target: c.Ref, Port: p, Outside: true, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+				Flow: sim.Flow{From: e.host.ID, Iif: up.Name, Src: src, Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true},
+			})
+		}
+		return // one address of the uplink is enough
+	}
+}
+
+func portText(p snap.Proto, port uint16) string {
+	return strconv.Itoa(int(port)) + "/" + string(p)
+}
+
+// publishedLocal: the host itself reaches a published port, at the loopback
+// address where it is published for all addresses.
+func (e *expecter) publishedLocal(c *snap.Container, p *snap.Port) {
+	dst := p.HostIP
+	if !dst.IsValid() || dst.IsUnspecified() {
+		dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if _, ok := e.host.HasAddr(dst); !ok && !dst.IsLoopback() {
+		return
+	}
+	e.add(FlowCase{
+		Kind: "published-local", From: "host", To: netip.AddrPortFrom(dst, p.HostPort).String() + "/" + string(p.Proto),
+		Target: c.Ref, Port: p, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+		Flow: sim.Flow{From: e.host.ID, Dst: dst, Proto: p.Proto, Dport: p.HostPort},
+	})
+}
+
+// plain: a namespace of no engine that has a default route through this host
+// is meant to reach the world.
+func (e *expecter) plain() {
+	for i := range e.in.Snap.Netns {
+		ns := &e.in.Snap.Netns[i]
+		if ns.Class != snap.ClassAttached || len(ns.Containers) > 0 {
+			continue
+		}
+		gw := DefaultGateway(ns)
+		if !gw.IsValid() {
+			continue
+		}
+		if _, here := e.host.HasAddr(gw); !here {
+			continue
+		}
+		for _, w := range outsideWorld {
+			e.add(FlowCase{
+				Kind: "egress", From: ns.ID, To: "internet", Because: []snap.Ref{snap.RefNetns(ns.ID)},
+				Flow: sim.Flow{From: ns.ID, Dst: netip.MustParseAddr(w), Proto: snap.TCP, Dport: 443, StopOutside: true},
+			})
+		}
+	}
+}
+
+// DefaultGateway is the gateway of a namespace's IPv4 default route in the
+// main table, invalid when there is none.
+func DefaultGateway(ns *snap.Netns) netip.Addr {
+	best := netip.Addr{}
+	metric := ^uint32(0)
+	for _, r := range ns.Routes {
+		if r.Family == snap.IPv4 && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0 && r.Gateway.IsValid() && r.Metric < metric {
+			best, metric = r.Gateway, r.Metric
+		}
+	}
+	return best
+}

@@ -1,0 +1,260 @@
+package diag
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Group is a set of broken flows that one and the same place breaks.
+type Group struct {
+	Where *sim.Where // of the first of them
+	Flows []int      // into Input.Flows
+}
+
+// Groups gathers the broken flows whose deciding place has one of the causes,
+// by place: namespace, device, referred line. Flows whose siblings work are
+// left out: who is fenced off by will is not broken.
+func (in *Input) Groups(causes ...sim.Cause) []Group {
+	var out []Group
+	at := map[string]int{}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if !f.Broken() || f.Excused || f.Trace.Where == nil || !slices.Contains(causes, f.Trace.Where.Cause) {
+			continue
+		}
+		w := f.Trace.Where
+		key := strings.Join([]string{string(w.Cause), w.Netns, w.Device, string(w.Ref), fmt.Sprint(w.Reply)}, "|")
+		k, ok := at[key]
+		if !ok {
+			k = len(out)
+			at[key] = k
+			out = append(out, Group{Where: w})
+		}
+		out[k].Flows = append(out[k].Flows, i)
+	}
+	return out
+}
+
+// excuse marks the flows that belong to a bundle of which another works, or of
+// which nothing firm is known: one sender of several, one destination of several.
+func (in *Input) excuse() {
+	type bundle struct{ works, unsure bool }
+	all := map[string]*bundle{}
+	key := func(f *FlowCase) string { return f.Kind + "|" + f.From0() + "|" + f.To }
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if f.Asked {
+			continue
+		}
+		b := all[key(f)]
+		if b == nil {
+			b = &bundle{}
+			all[key(f)] = b
+		}
+		switch {
+		case f.Broken() || f.Unmasked:
+		case f.Works():
+			b.works = true
+		default:
+			b.unsure = true
+		}
+	}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if !f.Asked {
+			b := all[key(f)]
+			f.Excused = b.works || b.unsure
+		}
+	}
+}
+
+// From0 is the sender without what tells siblings apart.
+func (f *FlowCase) From0() string {
+	if f.Kind == "published" {
+		return "outside via " + f.Flow.Iif
+	}
+	return f.From
+}
+
+// unmasked says whether a flow leaves this host by an uplink with a private
+// source that nobody out there can answer: not an address of the host, not of
+// the uplink's own subnet.
+func (in *Input) unmasked(f *FlowCase) bool {
+	t := f.Trace
+	if t.LeftHost == "" || !t.ExitSrc.IsValid() || f.Outside || t.LeftNetns != in.Snap.Host.Netns {
+		return false
+	}
+	src := t.ExitSrc.Addr()
+	host := in.Snap.HostNs()
+	if host == nil || !private(src) {
+		return false
+	}
+	if _, mine := host.HasAddr(src); mine {
+		return false
+	}
+	up := host.Link(t.LeftHost)
+	if up == nil {
+		return false
+	}
+	for _, a := range host.AddrsOf(up.Index) {
+		if a.Prefix.Contains(src) {
+			return false
+		}
+	}
+	if n := in.Graph.NetworkOfAddr(src); n != nil && (!n.Masquerade || n.GatewayMode4 == "routed") {
+		return false // by will
+	}
+	return true
+}
+
+// private says whether an address is one that the Internet does not route:
+// RFC 1918, RFC 6598, RFC 4193, link-local.
+func private(a netip.Addr) bool {
+	cgn := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
+	return a.IsPrivate() || a.IsLinkLocalUnicast() || cgn.Contains(a)
+}
+
+// Netns is the namespace of a place; nil when it is not in the snapshot.
+func (in *Input) Netns(id string) *snap.Netns { return in.Snap.Ns(id) }
+
+// Who names a namespace for people: its container, or "this host".
+func (in *Input) Who(id string) string {
+	if id == in.Snap.Host.Netns {
+		return "host"
+	}
+	if cs := in.Graph.ContainersOf(id); len(cs) > 0 {
+		return cs[0].Name
+	}
+	return id
+}
+
+// IPCommand is how a person runs a command in a namespace.
+func (in *Input) IPCommand(id, command string) string {
+	if id == in.Snap.Host.Netns {
+		return command
+	}
+	ns := in.Snap.Ns(id)
+	switch {
+	case ns == nil:
+		return command
+	case len(ns.Names) > 0:
+		return "ip netns exec " + ns.Names[0] + " " + command
+	case len(ns.Pids) > 0:
+		return fmt.Sprintf("nsenter -t %d -n %s", ns.Pids[0], command)
+	}
+	return command
+}
+
+// RuleLine is the deciding rule or policy of a place as its own tool prints it,
+// and the command that shows it.
+func (in *Input) RuleLine(w *sim.Where) (text, source string) {
+	p := w.Rule
+	ns := in.Snap.Ns(w.Netns)
+	if p == nil || ns == nil {
+		return "", ""
+	}
+	v6 := ""
+	if p.Family == snap.IPv6 {
+		v6 = "6"
+	}
+	switch p.System {
+	case snap.IPTablesNFT, snap.IPTablesLegacy:
+		tool := "ip" + v6 + "tables"
+		if p.System == snap.IPTablesLegacy {
+			tool += "-legacy"
+		}
+		source = fmt.Sprintf("%s -t %s -S %s", tool, p.Table, p.Chain)
+	default:
+		source = fmt.Sprintf("nft list chain %s %s %s", NFTFamily(p.Family), p.Table, p.Chain)
+	}
+	source = in.IPCommand(w.Netns, source)
+	switch {
+	case p.Policy && p.System != snap.NFT:
+		return "-P " + p.Chain + " " + strings.ToUpper(policyOf(p.ChainP)), source
+	case p.Policy:
+		return "policy " + policyOf(p.ChainP), source
+	case p.Rule != nil && p.TableP != nil && p.ChainP != nil:
+		return firewall.RuleText(ns, p.TableP, p.ChainP, p.Rule), source
+	}
+	return "", source
+}
+
+func policyOf(c *snap.Chain) string {
+	if c == nil || c.Policy == "" {
+		return "drop"
+	}
+	return c.Policy
+}
+
+// NFTFamily is nft's word for a family.
+func NFTFamily(f snap.Family) string {
+	switch f {
+	case snap.IPv4:
+		return "ip"
+	case snap.IPv6:
+		return "ip6"
+	}
+	return string(f)
+}
+
+// ChainName is a place in words: "filter FORWARD rule 3", "inet corp_fw forward policy",
+// with "iptables-legacy" before it where that matters.
+func ChainName(w *sim.Where) string {
+	p := w.Rule
+	if p == nil {
+		return "netfilter"
+	}
+	name := p.Table + " " + p.Chain
+	switch p.System {
+	case snap.IPTablesLegacy:
+		name = "iptables-legacy " + name
+	case snap.NFT:
+		name = "nft " + NFTFamily(p.Family) + " " + name
+	}
+	if p.Policy {
+		return name + " policy"
+	}
+	return fmt.Sprintf("%s rule %d", name, p.Num)
+}
+
+// Owner says whose a rule is, in words, from the names that programs give to
+// their chains and tables; "hand-made" when none is known.
+func Owner(w *sim.Where) string {
+	p := w.Rule
+	if p == nil {
+		return ""
+	}
+	for _, o := range []struct{ prefix, owner string }{
+		{"DOCKER-USER", "the user's own rules"},
+		{"DOCKER", "Docker"},
+		{"ufw", "ufw"},
+		{"f2b-", "fail2ban"},
+		{"KUBE-", "kube-proxy"},
+		{"CNI-", "a CNI plugin"},
+		{"NETAVARK", "Podman (netavark)"},
+		{"cali-", "Calico"},
+		{"CILIUM", "Cilium"},
+		{"LIBVIRT", "libvirt"},
+	} {
+		if strings.HasPrefix(p.Chain, o.prefix) {
+			return o.owner
+		}
+	}
+	switch p.Table {
+	case "firewalld":
+		return "firewalld"
+	case "netavark":
+		return "Podman (netavark)"
+	case "docker-bridges":
+		return "Docker"
+	case "lxc", "incus":
+		return p.Table
+	}
+	return "hand-made"
+}

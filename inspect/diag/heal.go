@@ -1,0 +1,59 @@
+package diag
+
+import (
+	"slices"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/walk"
+)
+
+// WhatIf is the input as it would be after the operations: the same flows and
+// names, followed through the changed value. The error says which operation
+// can't be tried, and why.
+func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
+	s := in.Snap.Clone()
+	for _, op := range ops {
+		if err := op.On(s); err != nil {
+			return nil, err
+		}
+	}
+	s.Probes = nil // they speak of the state before
+	out := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: in.Asks, reached: map[reachKey]names.Reach{}}
+	out.Flows = slices.Clone(in.Flows)
+	for i := range out.Flows {
+		f := &out.Flows[i]
+		f.Trace, f.Probe = out.World.Trace(f.Flow), nil
+		f.Unmasked = out.unmasked(f)
+	}
+	out.excuse()
+	out.Names = slices.Clone(in.Names)
+	for i := range out.Names {
+		out.Names[i].Path = out.path(&out.Names[i])
+	}
+	return out, nil
+}
+
+// healed adds to a finding's cover what its fix would mend: the flows and
+// names that are broken now and would work then.
+func (in *Input) healed(f *Finding) {
+	if f.Fix == nil || len(f.Fix.Ops) == 0 {
+		return
+	}
+	then, err := in.WhatIf(f.Fix.Ops)
+	if err != nil {
+		return // it can't be tried on the value; what the check found stands
+	}
+	for i := range in.Flows {
+		was, is := &in.Flows[i], &then.Flows[i]
+		if (was.Broken() || was.Unmasked) && !was.Excused && is.Works() && !is.Unmasked && !slices.Contains(f.Covers.Traces, i) {
+			f.Covers.Traces = append(f.Covers.Traces, i)
+		}
+	}
+	for i := range in.Names {
+		if in.Names[i].Bad() && !then.Names[i].Bad() && !slices.Contains(f.Covers.Names, i) {
+			f.Covers.Names = append(f.Covers.Names, i)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package diag
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// worldName is asked when a prediction needs any name of the Internet; it is
+// never sent as it stands: live questions ask for the root's name servers.
+const worldName = "example.com."
+
+// resolving derives the names that must resolve: on networks with names of
+// their own, each member's by its neighbours and one name of the world; in
+// other containers and on the host one name of the world.
+func (e *expecter) resolving() {
+	for i := range e.in.Snap.Networks {
+		n := &e.in.Snap.Networks[i]
+		if !n.DNS {
+			continue
+		}
+		ms := e.members(n)
+		for a := range ms {
+			e.name(ms[a], ms[(a+1)%len(ms)].c.Name, n)
+			for _, alias := range ms[(a+1)%len(ms)].e.Aliases {
+				e.name(ms[a], alias, n)
+			}
+		}
+	}
+	for i := range e.in.Snap.Containers {
+		c := &e.in.Snap.Containers[i]
+		if c.State != "running" || c.Netns == "" || e.in.Snap.Resolver(c.Ref) == nil || !e.outward(c) {
+			continue
+		}
+		e.names = append(e.names, NameCase{
+			From: c.Name, World: true, Because: []snap.Ref{snap.RefResolver(c.Ref)},
+			Ask: NameAsk{Netns: c.Netns, Container: c.Ref, Name: worldName},
+		})
+	}
+	if r := e.in.Snap.Resolver("host"); r != nil && len(r.ResolvConf.Nameservers) > 0 {
+		e.names = append(e.names, NameCase{
+			From: "host", World: true, Because: []snap.Ref{snap.RefResolver("host")},
+			Ask: NameAsk{Netns: e.host.ID, Name: worldName},
+		})
+	}
+}
+
+// outward says whether a container is meant to reach the world at all.
+func (e *expecter) outward(c *snap.Container) bool {
+	if c.Netns == e.host.ID {
+		return false // the host's own case stands for it
+	}
+	if len(c.Endpoints) == 0 {
+		return false
+	}
+	for i := range c.Endpoints {
+		if n := e.in.Snap.NetworkOf(c.Engine, &c.Endpoints[i]); n != nil && !n.Internal {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *expecter) name(m member, name string, n *snap.Network) {
+	if name == "" || strings.ContainsAny(name, " \x00") {
+		return
+	}
+	e.names = append(e.names, NameCase{
+		From: m.c.Name, Because: []snap.Ref{snap.RefNetwork(n.Ref)},
+		Ask: NameAsk{Netns: m.c.Netns, Container: m.c.Ref, Name: name},
+	})
+}
+
+// path follows one name.
+func (in *Input) path(n *NameCase) *names.Path {
+	p := names.Resolve(names.Input{
+		Snap: in.Snap, Netns: n.Ask.Netns, Container: n.Ask.Container, Name: n.Ask.Name, Type: n.Ask.Type,
+		Reach: in.reach,
+	})
+	return &p
+}
+
+// reach asks the simulator whether a question to a server, and its answer, get
+// through as far as this host goes.
+func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) names.Reach {
+	key := reachKey{netns, server, proto}
+	if r, ok := in.reached[key]; ok {
+		return r
+	}
+	f := FlowCase{Kind: "upstream", From: in.Who(netns), Flow: sim.Flow{From: netns, Dst: server.Addr(), Dport: server.Port(), Proto: proto}}
+	f.Trace = in.World.Trace(f.Flow)
+	r := names.Reach{Known: f.Works() || f.Broken(), OK: f.Works()}
+	if w := f.Trace.Where; w != nil && !r.OK {
+		r.Why = w.Detail
+		r.Because = []snap.Ref{w.Ref}
+	}
+	in.reached[key] = r
+	return r
+}
+
+type reachKey struct {
+	netns  string
+	server netip.AddrPort
+	proto  snap.Proto
+}
+
+// Bad says whether the name does not resolve as it should, as far as is known.
+func (n *NameCase) Bad() bool {
+	if n.Path == nil || n.Path.Problem == nil {
+		return false
+	}
+	switch n.Path.Verdict {
+	case names.Resolved:
+		return n.Path.Problem.Kind == names.HostsOverride || n.Path.Problem.Kind == names.FirstServerDead
+	case names.Unknown:
+		return n.Path.Problem.Kind != ""
+	}
+	return true
+}

@@ -1,0 +1,143 @@
+package diag
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// The most probes that one run sends: what is suspected first, then witnesses
+// of what should work.
+const (
+	maxSuspects  = 48
+	maxWitnesses = 48
+)
+
+// Questions are the probes that would prove what the model says of the flows
+// and names of the input: templates without an outcome, to be sent by whoever
+// may send (Kind, From, Dst, Size, DNS question filled in). Answers go into
+// Snapshot.Probes of a new snapshot value, of which Build is called again.
+func (in *Input) Questions() []snap.Probe {
+	var asked, suspect, witness []snap.Probe
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		q, ok := in.question(f)
+		switch {
+		case !ok:
+		case f.Asked:
+			asked = append(asked, q)
+		case f.Broken() || f.Unmasked:
+			suspect = append(suspect, q)
+		default:
+			witness = append(witness, q)
+		}
+	}
+	for i := range in.Names {
+		n := &in.Names[i]
+		if n.Path == nil {
+			continue
+		}
+		for _, s := range n.Path.Servers {
+			q := snap.Probe{Kind: "dns", From: s.AskedFrom, Dst: s.Addr, DNS: &snap.DNSProbe{Name: n.Ask.Name, Type: n.Ask.Type}}
+			if q.DNS.Type == "" {
+				q.DNS.Type = "A"
+			}
+			if n.World {
+				q.DNS.Name, q.DNS.Type = ".", "NS"
+			}
+			switch {
+			case n.Asked:
+				asked = append(asked, q)
+			case n.Bad():
+				suspect = append(suspect, q)
+			default:
+				witness = append(witness, q)
+			}
+		}
+	}
+	out := unique(nil, asked, len(asked))
+	out = unique(out, suspect, maxSuspects)
+	return unique(out, witness, maxWitnesses)
+}
+
+// unique appends at most n questions that are not there yet.
+func unique(out, more []snap.Probe, n int) []snap.Probe {
+	seen := map[string]bool{}
+	for i := range out {
+		seen[questionKey(&out[i])] = true
+	}
+	for i := range more {
+		if k := questionKey(&more[i]); !seen[k] && n > 0 {
+			seen[k] = true
+			out = append(out, more[i])
+			n--
+		}
+	}
+	return out
+}
+
+func questionKey(p *snap.Probe) string {
+	k := p.Kind + "|" + p.From + "|" + p.Dst.String()
+	if p.DNS != nil {
+		k += "|" + p.DNS.Name + "|" + p.DNS.Type
+	}
+	return k
+}
+
+// question is the probe of a flow; ok is false where none can be sent: from
+// outside, to the world at large, to a protocol that no probe speaks, or to a
+// UDP service that need not answer.
+func (in *Input) question(f *FlowCase) (snap.Probe, bool) {
+	ns := in.Snap.Ns(f.Flow.From)
+	if f.Outside || f.Kind == "egress" || ns == nil || ns.Light {
+		return snap.Probe{}, false
+	}
+	q := snap.Probe{From: f.Flow.From, Dst: netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport), Size: f.Flow.Size, DF: f.Flow.DF}
+	switch f.Flow.Proto {
+	case snap.TCP:
+		q.Kind = "tcp"
+	case snap.UDP:
+		q.Kind = "udp"
+		if f.Flow.Dport == 53 {
+			q.Kind = "dns"
+			q.DNS = &snap.DNSProbe{Name: ".", Type: "NS"}
+		}
+	case snap.ICMP, snap.ICMPv6:
+		q.Kind = "icmp"
+	default:
+		return snap.Probe{}, false
+	}
+	return q, true
+}
+
+// probeOf is the last probe of the very flow; nil when there is none.
+func (in *Input) probeOf(f *FlowCase) *snap.Probe {
+	q, ok := in.question(f)
+	if !ok {
+		return nil
+	}
+	for i := len(in.Snap.Probes) - 1; i >= 0; i-- {
+		p := &in.Snap.Probes[i]
+		if p.Kind == q.Kind && p.From == q.From && p.Dst == q.Dst && p.Size == q.Size {
+			return p
+		}
+	}
+	return nil
+}
+
+// ProbeSays is how a probe's outcome reads as a verdict: "delivered",
+// "refused", "dropped", "" when it proves nothing.
+func ProbeSays(p *snap.Probe) string {
+	if p == nil {
+		return ""
+	}
+	switch p.Outcome {
+	case "answered":
+		return "delivered"
+	case "refused":
+		return "refused"
+	case "rejected", "timeout", "unroutable":
+		return "dropped"
+	}
+	return ""
+}

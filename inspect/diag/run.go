@@ -1,0 +1,263 @@
+package diag
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/inspect/walk"
+)
+
+// Build derives from the snapshot which flows and names must work, adds the
+// asked ones, and follows each through the model.
+func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
+	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}}
+	for _, a := range asks {
+		if a.Flow != nil {
+			in.Flows = append(in.Flows, FlowCase{Kind: "asked", From: a.From, To: a.To, Flow: *a.Flow, Target: a.Container, Asked: true, Outside: a.Outside})
+		}
+		if a.Name != nil {
+			in.Names = append(in.Names, NameCase{From: a.From, Ask: *a.Name, Asked: true})
+		}
+	}
+	if !o.OnlyAsked {
+		flows, asked := expect(in, o)
+		in.Flows = append(in.Flows, in.only(flows, o.Only)...)
+		for _, n := range asked {
+			if len(o.Only) == 0 || slices.Contains(o.Only, n.Ask.Netns) {
+				in.Names = append(in.Names, n)
+			}
+		}
+	}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		f.Trace = in.World.Trace(f.Flow)
+		f.Probe = in.probeOf(f)
+		f.Unmasked = in.unmasked(f)
+	}
+	in.excuse()
+	for i := range in.Names {
+		in.Names[i].Path = in.path(&in.Names[i])
+	}
+	return in
+}
+
+// only keeps the flows that touch one of the namespaces; nil keeps all.
+func (in *Input) only(flows []FlowCase, ids []string) []FlowCase {
+	if len(ids) == 0 {
+		return flows
+	}
+	var out []FlowCase
+	for _, f := range flows {
+		target := in.Snap.Container(f.Target)
+		if slices.Contains(ids, f.Flow.From) || target != nil && slices.Contains(ids, target.Netns) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Works says whether the model lets the flow work as far as this host goes: it
+// is delivered, or it leaves the host and an answer would come back.
+func (f *FlowCase) Works() bool {
+	return f.Trace.Verdict == sim.Delivered || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Delivered
+}
+
+// Broken says whether the model says firmly that the flow does not work.
+func (f *FlowCase) Broken() bool {
+	return f.Trace.Verdict == sim.Dropped || f.Trace.Verdict == sim.Refused || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Dropped
+}
+
+// Run looks with every check, folds consequences under their causes, and puts
+// the root causes first.
+func Run(in *Input, checks []Check) Report {
+	var rep Report
+	after := map[Code][]Code{}
+	for _, c := range checks {
+		if why, needs, ok := blocked(in.Snap, c); ok {
+			rep.Skipped = append(rep.Skipped, Skip{Code: c.Code, Name: c.Name, Reason: why, Needs: needs})
+			continue
+		}
+		rep.Ran = append(rep.Ran, c.Code)
+		after[c.Code] = c.After
+		for _, f := range c.Detect(in) {
+			f.Code, f.Name = c.Code, c.Name
+			f.Severity = cmp.Or(f.Severity, c.Severity)
+			if f.Fix == nil && c.Fix != nil {
+				if ops := c.Fix(in, &f); len(ops) > 0 {
+					f.Fix = &Fix{Ops: ops, Survives: "until reboot"}
+				}
+			}
+			in.healed(&f)
+			in.finish(&f)
+			rep.Findings = append(rep.Findings, f)
+		}
+	}
+	order(rep.Findings)
+	rep.Findings = fold(rep.Findings, after)
+	rep.Checked = in.working()
+	return rep
+}
+
+// blocked says whether a gap keeps a check from running.
+func blocked(s *snap.Snapshot, c Check) (why, needs string, ok bool) {
+	for _, n := range c.Needs {
+		for _, g := range s.Gaps {
+			if g.What == n && (g.Netns == "" || g.Netns == s.Host.Netns) {
+				return g.Why, g.Needs, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// finish fills in what follows from the covered cases: flows and confidence.
+func (in *Input) finish(f *Finding) {
+	proved, contradicted := 0, 0
+	for _, i := range f.Covers.Traces {
+		c := &in.Flows[i]
+		f.Asked = f.Asked || c.Asked
+		f.Flows = append(f.Flows, FlowRef{From: c.From, To: c.To})
+		switch {
+		case c.Probe == nil || c.Probe.Outcome == "error":
+		case c.Probe.Outcome == "answered":
+			contradicted++
+		default:
+			proved++
+		}
+	}
+	for _, i := range f.Covers.Names {
+		n := &in.Names[i]
+		f.Asked = f.Asked || n.Asked
+		f.Flows = append(f.Flows, FlowRef{From: n.From, To: n.Ask.Name})
+	}
+	slices.SortStableFunc(f.Flows, func(a, b FlowRef) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	f.Flows = slices.Compact(f.Flows)
+	if f.Confidence == "" {
+		switch {
+		case proved > 0:
+			f.Confidence = Proved
+		case contradicted > 0:
+			f.Confidence = Contradicted
+		default:
+			f.Confidence = Predicted
+		}
+	}
+}
+
+// order puts what to mend first on top: severity, what was asked for, weight,
+// how much suffers, then code and subject for a stable order.
+func order(fs []Finding) {
+	slices.SortStableFunc(fs, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
+			-compareBool(a.Asked, b.Asked),
+			cmp.Compare(b.Weight, a.Weight),
+			cmp.Compare(len(b.Flows), len(a.Flows)),
+			cmp.Compare(a.Code, b.Code),
+			cmp.Compare(a.Subject.Netns, b.Subject.Netns),
+			cmp.Compare(a.Subject.Name, b.Subject.Name),
+		)
+	})
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// fold hides the findings that are consequences of others: their check names
+// the other's code in After, and all that they explain is explained there,
+// too, or they speak of the same subject.
+func fold(fs []Finding, after map[Code][]Code) []Finding {
+	causeOf := make([]int, len(fs))
+	for i := range fs {
+		causeOf[i] = -1
+		for j := range fs {
+			if i != j && slices.Contains(after[fs[i].Code], fs[j].Code) && related(&fs[i], &fs[j]) {
+				causeOf[i] = j
+				break
+			}
+		}
+	}
+	root := func(i int) int {
+		for n := 0; causeOf[i] >= 0 && n < len(fs); n++ {
+			i = causeOf[i]
+		}
+		return i
+	}
+	var out []Finding
+	at := map[int]int{}
+	for i := range fs {
+		if causeOf[i] < 0 {
+			at[i] = len(out)
+			out = append(out, fs[i])
+		}
+	}
+	for i := range fs {
+		if causeOf[i] < 0 {
+			continue
+		}
+		if k, ok := at[root(i)]; ok {
+			hide(&out[k], &fs[i])
+		} else { // a circle in After: nothing is hidden
+			out = append(out, fs[i])
+		}
+	}
+	return out
+}
+
+func hide(under, f *Finding) {
+	under.Asked = under.Asked || f.Asked
+	for k := range under.Hides {
+		if under.Hides[k].Code == f.Code {
+			under.Hides[k].Count++
+			return
+		}
+	}
+	under.Hides = append(under.Hides, Hidden{Code: f.Code, Count: 1, Summary: f.Summary})
+}
+
+// related says whether f may be a consequence of cause.
+func related(f, cause *Finding) bool {
+	if f.Subject == cause.Subject {
+		return true
+	}
+	if len(f.Covers.Traces)+len(f.Covers.Names) == 0 {
+		return f.Subject.Netns != "" && f.Subject.Netns == cause.Subject.Netns && f.Subject.Kind == cause.Subject.Kind
+	}
+	for _, i := range f.Covers.Traces {
+		if !slices.Contains(cause.Covers.Traces, i) {
+			return false
+		}
+	}
+	for _, i := range f.Covers.Names {
+		if !slices.Contains(cause.Covers.Names, i) {
+			return false
+		}
+	}
+	return true
+}
+
+// working counts the flows and names that were looked at and are right.
+func (in *Input) working() int {
+	n := 0
+	for i := range in.Flows {
+		if in.Flows[i].Works() {
+			n++
+		}
+	}
+	for i := range in.Names {
+		if in.Names[i].Path != nil && in.Names[i].Path.Verdict == "resolved" {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,145 @@
+package intent
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Drift is the difference between what one engine wants and what is there.
+type Drift struct {
+	Set Set
+	// Chains that are missing.
+	Chains []Chain
+	// Missing rules, in the order in which they are to be put back.
+	Missing []Insert
+	// Extra rules stand in chains that belong to the engine alone, and are not
+	// what it wants: stale ones.
+	Extra []Extra
+}
+
+// Insert is a missing rule with its place.
+type Insert struct {
+	Rule
+	// Position from 1, counted when those before it in Drift.Missing are back
+	// and Drift.Extra is gone.
+	Position int
+}
+
+// Extra is a rule that the engine does not want.
+type Extra struct {
+	Table string
+	Chain string
+	Text  string
+	Ref   snap.Ref
+	Num   int
+	// Instead is the missing rule whose place it takes (a DNAT of the same
+	// port to another address); nil when there is none.
+	Instead *Rule
+}
+
+// Broken says whether anything is missing that matters.
+func (d *Drift) Broken() bool {
+	if len(d.Chains) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(d.Missing, func(i Insert) bool { return !i.Optional })
+}
+
+// Diff compares what is wanted with the host's rules.
+func Diff(s *snap.Snapshot, set Set) Drift {
+	d := Drift{Set: set}
+	host := s.HostNs()
+	if host == nil {
+		return d
+	}
+	for _, c := range set.Chains {
+		if t := host.Ruleset.Table(set.System, set.Family, c.Table); t == nil || t.Chain(c.Name) == nil {
+			d.Chains = append(d.Chains, c)
+		}
+	}
+	type key struct{ table, chain string }
+	var order []key
+	want := map[key][]Rule{}
+	for _, r := range set.Rules {
+		k := key{r.Table, r.Chain}
+		if _, ok := want[k]; !ok {
+			order = append(order, k)
+		}
+		want[k] = append(want[k], r)
+	}
+	for _, k := range order {
+		d.chain(host, k.table, k.chain, want[k])
+	}
+	return d
+}
+
+// chain compares one chain.
+func (d *Drift) chain(host *snap.Netns, table, chain string, want []Rule) {
+	t := host.Ruleset.Table(d.Set.System, d.Set.Family, table)
+	var texts []string
+	own := slices.Contains(d.Set.Chains, Chain{table, chain}) && chain != "DOCKER-USER"
+	if t != nil {
+		if c := t.Chain(chain); c != nil {
+			if c.Unread != "" {
+				return // not known: no drift is claimed
+			}
+			for i := range c.Rules {
+				text := firewall.RuleText(host, t, c, &c.Rules[i])
+				if own && !slices.ContainsFunc(want, func(r Rule) bool { return r.Text == text }) {
+					d.Extra = append(d.Extra, Extra{
+						Table: table, Chain: chain, Text: text, Num: c.Rules[i].Num,
+						Ref: snap.RefRule(host.ID, t, chain, c.Rules[i].Num), Instead: replaced(text, want),
+					})
+					continue
+				}
+				texts = append(texts, text)
+			}
+		}
+	}
+	for i, r := range want {
+		if slices.Contains(texts, r.Text) {
+			continue
+		}
+		at := place(texts, want, i)
+		texts = slices.Insert(texts, at, r.Text)
+		d.Missing = append(d.Missing, Insert{Rule: r, Position: at + 1})
+	}
+}
+
+// place is where the i-th wanted rule belongs among the present ones: right
+// before the next wanted one that is there; else right behind the one before;
+// else on top, as engines insert into the kernel's own chains.
+func place(texts []string, want []Rule, i int) int {
+	for _, r := range want[i+1:] {
+		if at := slices.Index(texts, r.Text); at >= 0 {
+			return at
+		}
+	}
+	for j := i - 1; j >= 0; j-- {
+		if at := slices.Index(texts, want[j].Text); at >= 0 {
+			return at + 1
+		}
+	}
+	if strings.HasPrefix(want[i].Chain, "DOCKER") {
+		return len(texts)
+	}
+	return 0
+}
+
+// replaced finds the wanted rule that an unwanted one stands for: the same up
+// to its target address.
+func replaced(text string, want []Rule) *Rule {
+	head, _, found := strings.Cut(text, " --to-destination ")
+	if !found {
+		return nil
+	}
+	for i := range want {
+		if strings.HasPrefix(want[i].Text, head+" --to-destination ") {
+			return &want[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+// Package intent says what an engine, whose networks and containers are known,
+// should have put into the kernel: rules, links, addresses, routes. Comparing
+// that with what is there is how drift is found, and what is missing is what a
+// fix puts back. It is pure.
+package intent
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Rule is one rule that an engine wants, as iptables-save prints it.
+type Rule struct {
+	Table string // "filter", "nat", "raw"
+	Chain string
+	Text  string // "-A FORWARD -o br-app -j DOCKER"
+	// Network and Container say whose it is; "" for the engine's frame.
+	Network   string
+	Container string
+	Port      *snap.Port
+	// For says what it does for people, in words.
+	For string
+	// Optional rules change nothing when they are missing (a RETURN at the end):
+	// they are put back with others, but are no fault alone.
+	Optional bool
+}
+
+// Chain is a chain that an engine wants to exist.
+type Chain struct {
+	Table string
+	Name  string
+}
+
+// Set is everything that one engine wants in the host's IPv4 firewall.
+type Set struct {
+	Engine string
+	// System and Family tell where: the iptables variant that the engine's
+	// chains are in, or would be in.
+	System snap.System
+	Family snap.Family
+	Chains []Chain
+	// Rules in the order in which they must stand, per chain.
+	Rules []Rule
+}
+
+// Of gives the rule sets that the engines of a snapshot want. Engines that
+// were told to write no rules, are remote, or whose generation this version
+// does not know, give none: nothing is then said about their drift.
+func Of(s *snap.Snapshot) []Set {
+	var out []Set
+	for i := range s.Engines {
+		e := &s.Engines[i]
+		if e.Remote || !e.IPTables {
+			continue
+		}
+		if e.Name == "docker" && e.Rules == "docker-20" {
+			out = append(out, docker20(s, e))
+		}
+	}
+	return out
+}
+
+// bridgeNet is a bridge network with its IPv4 subnet and bridge.
+type bridgeNet struct {
+	n      *snap.Network
+	subnet netip.Prefix
+	bridge string
+}
+
+// bridges are an engine's bridge networks with IPv4, newest first, as Docker
+// inserts their rules at the top (the default bridge is the oldest).
+func bridges(s *snap.Snapshot, engine string) []bridgeNet {
+	var out []bridgeNet
+	for i := range s.Networks {
+		n := &s.Networks[i]
+		if n.Engine != engine || n.Driver != "bridge" || n.Bridge == "" {
+			continue
+		}
+		for _, p := range n.Pools {
+			if p.Subnet.IsValid() && p.Subnet.Addr().Is4() {
+				out = append(out, bridgeNet{n, p.Subnet.Masked(), n.Bridge})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// Args are the words of a rule as iptables takes them, without "-A CHAIN".
+func Args(text string) []string {
+	words := strings.Fields(text)
+	if len(words) > 2 && words[0] == "-A" {
+		return words[2:]
+	}
+	return words
+}
