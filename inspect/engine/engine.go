@@ -93,6 +93,7 @@ func Read(ctx context.Context, opts Options) Result {
 		{Podman, readPodman},
 		{Containerd, readContainerd},
 		{CNI, readCNI},
+		{Self, readSelf},
 	}
 	parts := make([]Result, len(readers))
 	var wg sync.WaitGroup
