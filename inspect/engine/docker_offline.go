@@ -135,12 +135,6 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 	if len(roots) > 0 {
 		r.e.DataRoot = roots[0]
 	}
-	for _, c := range all {
-		// <exec-root>/netns/<12 hex>
-		if dir := filepath.Dir(c.SandboxKey); d.proc == nil && filepath.Base(dir) == "netns" {
-			r.e.ExecRoot = filepath.Dir(dir)
-		}
-	}
 	if !d.known {
 		r.gap("docker daemon settings", fmt.Errorf("iptables, ip-forward and userland-proxy are taken to have their defaults: %w", d.err))
 	}
@@ -150,6 +144,10 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 	}
 	slices.SortFunc(list, func(a, b *snap.Container) int { return cmpFields(a.ID, b.ID) })
 	for _, c := range list {
+		// <exec-root>/netns/<12 hex>
+		if dir := filepath.Dir(c.SandboxKey); d.proc == nil && filepath.Base(dir) == "netns" {
+			r.e.ExecRoot = filepath.Dir(dir)
+		}
 		r.settleOffline(c, list)
 		r.checkPaths(c)
 		r.res.Containers = append(r.res.Containers, *c)
