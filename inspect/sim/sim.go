@@ -105,6 +105,10 @@ type Where struct {
 	Ref    snap.Ref     // the deciding line
 	Detail string       // one clause in words, with the names and numbers
 	Reply  bool         // it happened to the answer
+	// Behind is what stopped the question for a neighbour, when Reason is
+	// NEIGH_FAILED and that is known: Netns and Device above are the asker's,
+	// those in here the place's. nil otherwise.
+	Behind *Where
 }
 
 // Hop is one stage of the way.

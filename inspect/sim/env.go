@@ -1,0 +1,86 @@
+package sim
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// A namespace answers what its rules ask: it is their rules.Env.
+var _ rules.Env = (*netns)(nil)
+
+// Link is the device with that ifindex.
+func (n *netns) Link(ifindex int) *snap.Link { return n.links[ifindex] }
+
+// AddrType is inet_addr_type or inet_dev_addr_type.
+func (n *netns) AddrType(a netip.Addr, dev int) string { return n.addrType(a, dev) }
+
+// FIB answers nft's fib expression and xt_rpfilter
+// (net/ipv4/netfilter/nft_fib_ipv4.c, ipt_rpfilter.c): the route for Dst. With
+// Oif it is that device when the route has a nexthop there.
+func (n *netns) FIB(q rules.FIBQuery) (int, string, bool) {
+	l := lookup{dst: q.Dst, src: q.Src, iif: q.Iif, mark: q.Mark, tos: q.TOS, proto: q.Proto, sport: q.Sport, dport: q.Dport, linkdownOK: true}
+	if l.iif == 0 {
+		if lo := n.loopback(); lo != nil {
+			l.iif = lo.Index
+		}
+	}
+	if vrf := n.vrfOf(n.links[q.Iif]); vrf != nil {
+		l.l3mdev = vrf.Index
+	}
+	res := n.fib[snap.FamilyOf(q.Dst)].find(&l)
+	if res.errno != "" {
+		return 0, res.typ, false
+	}
+	for _, w := range res.ways {
+		if q.Oif != 0 && w.oif == q.Oif {
+			return w.oif, res.typ, true
+		}
+	}
+	if len(res.ways) == 0 {
+		return 0, res.typ, true
+	}
+	return res.ways[0].oif, res.typ, true
+}
+
+// IPSet is the ipset of that name.
+func (n *netns) IPSet(name string) *snap.IPSet {
+	for i := range n.n.IPSets {
+		if n.n.IPSets[i].Name == name {
+			return &n.n.IPSets[i]
+		}
+	}
+	return nil
+}
+
+// Sysctl by key with slashes.
+func (n *netns) Sysctl(key string) (string, bool) { return n.n.Sysctl(key) }
+
+// Socket looks for a listening or bound socket that would take the packet;
+// whether it is transparent is not in a snapshot.
+func (n *netns) Socket(p *rules.Packet, transparent bool) (found, known bool) {
+	if n.gap("sockets") != "" {
+		return false, false
+	}
+	k := &skb{Packet: *p}
+	s := n.socketFor(k, n.links[p.Iif])
+	if s == nil {
+		return false, false // an established connection's socket is not in the snapshot
+	}
+	return true, !transparent
+}
+
+// Now is when the snapshot was taken.
+func (n *netns) Now() time.Time { return n.w.now }
+
+// IPSetAt is the ipset with that kernel index.
+func (n *netns) IPSetAt(index int) *snap.IPSet {
+	for i := range n.n.IPSets {
+		if n.n.IPSets[i].Index == index {
+			return &n.n.IPSets[i]
+		}
+	}
+	return nil
+}

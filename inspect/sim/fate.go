@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// fateKind is how the walk of one packet ended.
+type fateKind int
+
+const (
+	fateNone     fateKind = iota // zero value: nothing to tell (an ARP message was taken in)
+	fateDropped                  // where says by what
+	fateUnknown                  // where says why it can't be decided
+	fateOutside                  // left what the snapshot knows, by dev of ns
+	fateArrived                  // was delivered locally in ns, past INPUT
+	fateElsewise                 // another copy of it mattered, this one was for nobody (OTHERHOST)
+)
+
+// fate is how the walk of one packet, or of one copy of it, ended.
+type fate struct {
+	kind  fateKind
+	where Where
+	ns    *netns
+	dev   *snap.Link
+	pkt   skb
+}
+
+// skb is a packet under way: the bytes that rules see, and what the kernel
+// hangs on it.
+type skb struct {
+	rules.Packet
+	conn  *conn
+	dir   int    // of conn: dirOrig or dirReply
+	isNew bool   // ctinfo is NEW or RELATED: nat chains are asked
+	inner *tuple // the packet that an ICMP error quotes
+	// softDF: the sender would rather send fragments than not at all
+	// (IP_PMTUDISC_WANT, what sockets do by default).
+	softDF bool
+
+	route *routed // the decision that it carries along
+	arp   *arpMsg
+	encap *encap
+
+	// Bridging: br_netfilter's notes and the bridge's own.
+	nfBridge bool // br_netfilter's PREROUTING ran
+	origDst  netip.Addr
+	brIn     *snap.Link // port that it came in by; nil: made by the bridge's host
+	isolated bool       // that port is isolated
+	vid      int        // VLAN inside the bridge
+	wire     int        // largest frame payload it makes after fragmentation, bytes; 0: Len
+}
+
+// frameLen is the IP length of the largest frame that the packet makes.
+func (k *skb) frameLen() int {
+	if k.wire != 0 {
+		return min(k.wire, k.Len)
+	}
+	return k.Len
+}
+
+// arpMsg is an ARP or neighbour discovery message.
+type arpMsg struct {
+	reply    bool
+	sip, tip netip.Addr
+	sha      string
+	// Of a reply: who gave it, and by which device.
+	holder *netns
+	dev    *snap.Link
+}
+
+// encap is the frame inside a VXLAN packet.
+type encap struct {
+	vni   uint32
+	inner skb
+}
+
+// srcPort and dstPort give the packet's ends as they are shown.
+func (k *skb) source() netip.AddrPort { return netip.AddrPortFrom(k.Src, k.Sport) }
+func (k *skb) dest() netip.AddrPort   { return netip.AddrPortFrom(k.Dst, k.Dport) }
+
+// protoName is the flow's word for a protocol number.
+func protoName(p uint8) snap.Proto {
+	switch p {
+	case 1:
+		return snap.ICMP
+	case 6:
+		return snap.TCP
+	case 17:
+		return snap.UDP
+	case 58:
+		return snap.ICMPv6
+	case 132:
+		return snap.SCTP
+	}
+	return "ip"
+}
+
+// TCP flags of rules.Packet.TCPFlags.
+const (
+	tcpSYN = 2
+	tcpRST = 4
+	tcpACK = 16
+)
+
+// ICMP types that the walk makes and takes.
+const (
+	icmpEchoReply    = 0
+	icmpUnreachable  = 3
+	icmpEcho         = 8
+	icmp6Unreachable = 1
+	icmp6Echo        = 128
+	icmp6EchoReply   = 129
+)
+
+// isEcho and isEchoReply know both families.
+func (k *skb) isEcho() bool {
+	return k.Proto == 1 && k.ICMPType == icmpEcho || k.Proto == 58 && k.ICMPType == icmp6Echo
+}
+
+func (k *skb) isEchoReply() bool {
+	return k.Proto == 1 && k.ICMPType == icmpEchoReply || k.Proto == 58 && k.ICMPType == icmp6EchoReply
+}

@@ -1,0 +1,399 @@
+package sim
+
+import (
+	"net/netip"
+	"slices"
+	"sort"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// fib is the routing policy database of one family of one namespace.
+type fib struct {
+	n      *netns
+	fam    snap.Family
+	rules  []policyRule // by priority
+	tables map[uint32]*table
+	// custom: there are rules beside the three that every namespace has
+	// (fib4_has_custom_rules); customLocal: somebody wrote into the local table
+	// (fib_has_custom_local_routes); dissect: a rule looks at protocol or ports
+	// (fib4_rules_require_fldissect).
+	custom, customLocal, dissect bool
+}
+
+type policyRule struct {
+	*snap.PolicyRule
+	index int // in Netns.Rules; -1 for one that is always there
+}
+
+// table is one routing table.
+type table struct {
+	routes map[netip.Prefix][]int // indices into Netns.Routes, in the order of preference
+	bits   []int                  // prefix lengths that occur, longest first
+	extra  []snap.Route           // made up from addresses, when the dump had no local table
+}
+
+// lookup is the kernel's struct flowi.
+type lookup struct {
+	dst, src     netip.Addr
+	iif, oif     int // iif is lo's for a local sender
+	mark         uint32
+	tos, proto   uint8
+	sport, dport uint16
+	uid          uint32
+	l3mdev       int // ifindex of the VRF, 0 none
+	linkdownOK   bool
+}
+
+// way is one usable nexthop.
+type way struct {
+	oif    int
+	gw     netip.Addr
+	weight int
+}
+
+// found is the answer of a look-up.
+type found struct {
+	errno  string // "" when a route was found
+	typ    string // route type
+	route  *snap.Route
+	ref    snap.Ref // of the route
+	rule   snap.Ref // of the policy rule that decided, "" for the built-in ones
+	byRule bool     // the rule itself refused
+	text   string   // of the rule or route that decided
+	table  uint32
+	ways   []way
+}
+
+func newFIB(n *netns, fam snap.Family) *fib {
+	f := &fib{n: n, fam: fam, tables: map[uint32]*table{}}
+	for i := range n.n.Rules {
+		r := &n.n.Rules[i]
+		if r.Family != fam {
+			continue
+		}
+		f.rules = append(f.rules, policyRule{r, i})
+		builtin := r.Action == "table" && !r.Src.IsValid() && !r.Dst.IsValid() && r.IIF == "" && r.OIF == "" && r.Mask == 0 && !r.L3mdev &&
+			r.IPProto == 0 && (r.Table == snap.TableLocal && r.Priority == 0 || r.Table == snap.TableMain && r.Priority == 32766 || r.Table == snap.TableDefault && r.Priority == 32767)
+		f.custom = f.custom || !builtin
+		f.dissect = f.dissect || r.IPProto != 0 || r.Sport != [2]uint16{} || r.Dport != [2]uint16{}
+	}
+	if len(f.rules) == 0 {
+		for _, d := range []struct {
+			prio, table uint32
+		}{{0, snap.TableLocal}, {32766, snap.TableMain}, {32767, snap.TableDefault}} {
+			f.rules = append(f.rules, policyRule{&snap.PolicyRule{Family: fam, Priority: d.prio, Action: "table", Table: d.table, SuppressPrefixLen: -1, SuppressIfgroup: -1}, -1})
+		}
+	}
+	sort.SliceStable(f.rules, func(i, j int) bool { return f.rules[i].Priority < f.rules[j].Priority })
+	for i := range n.n.Routes {
+		r := &n.n.Routes[i]
+		if r.Family != fam {
+			continue
+		}
+		t := f.table(r.Table)
+		p := r.Dst.Masked()
+		t.routes[p] = append(t.routes[p], i)
+		if r.Table == snap.TableLocal && r.Protocol != "kernel" {
+			f.customLocal = true
+		}
+	}
+	if f.tables[snap.TableLocal] == nil {
+		f.localFromAddrs()
+	}
+	for _, t := range f.tables {
+		t.finish(n)
+	}
+	return f
+}
+
+func (f *fib) table(id uint32) *table {
+	t := f.tables[id]
+	if t == nil {
+		t = &table{routes: map[netip.Prefix][]int{}}
+		f.tables[id] = t
+	}
+	return t
+}
+
+// localFromAddrs makes the local table that the kernel keeps of addresses
+// (fib_add_ifaddr, net/ipv4/fib_frontend.c), for snapshots without it.
+func (f *fib) localFromAddrs() {
+	var t *table
+	add := func(r snap.Route) {
+		if t == nil {
+			t = f.table(snap.TableLocal)
+		}
+		r.Family, r.Table, r.Protocol = f.fam, snap.TableLocal, "kernel"
+		t.extra = append(t.extra, r)
+		t.routes[r.Dst] = append(t.routes[r.Dst], -len(t.extra))
+	}
+	for _, a := range f.n.n.Addrs {
+		ip := a.Prefix.Addr()
+		l := f.n.links[a.Index]
+		if snap.FamilyOf(ip) != f.fam || l == nil || !l.Up || !addrUsable(&a) {
+			continue
+		}
+		add(snap.Route{Type: "local", Dst: netip.PrefixFrom(ip, ip.BitLen()), Scope: "host", PrefSrc: ip, Oif: a.Index})
+		if ip.Is4() && ip.IsLoopback() {
+			add(snap.Route{Type: "local", Dst: a.Prefix.Masked(), Scope: "host", PrefSrc: ip, Oif: a.Index})
+		}
+		if a.Bcast.IsValid() {
+			add(snap.Route{Type: "broadcast", Dst: netip.PrefixFrom(a.Bcast, 32), Scope: "link", PrefSrc: ip, Oif: a.Index})
+		}
+	}
+}
+
+// finish sorts the routes of a prefix as the kernel keeps them: by TOS, then
+// by metric (fib_insert_alias, net/ipv4/fib_trie.c).
+func (t *table) finish(n *netns) {
+	seen := map[int]bool{}
+	for p, list := range t.routes {
+		sort.SliceStable(list, func(i, j int) bool {
+			a, b := t.at(n, list[i]), t.at(n, list[j])
+			if a.TOS != b.TOS {
+				return a.TOS > b.TOS
+			}
+			return a.Metric < b.Metric
+		})
+		if !seen[p.Bits()] {
+			seen[p.Bits()] = true
+			t.bits = append(t.bits, p.Bits())
+		}
+	}
+	sort.Sort(sort.Reverse(sort.IntSlice(t.bits)))
+}
+
+func (t *table) at(n *netns, i int) *snap.Route {
+	if i < 0 {
+		return &t.extra[-i-1]
+	}
+	return &n.n.Routes[i]
+}
+
+// errnos of routes that refuse (fib_props, net/ipv4/fib_semantics.c).
+func typeErrno(typ string) string {
+	switch typ {
+	case "blackhole":
+		return "EINVAL"
+	case "unreachable":
+		return "EHOSTUNREACH"
+	case "prohibit":
+		return "EACCES"
+	}
+	return ""
+}
+
+// search looks in one table; ok is false when the next rule goes on.
+func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
+	for _, bits := range t.bits {
+		p, err := q.dst.Prefix(bits)
+		if err != nil {
+			continue
+		}
+		list := t.routes[p]
+		for k, i := range list {
+			r := t.at(f.n, i)
+			if r.TOS != 0 && r.TOS&0x1c != q.tos&0x1c {
+				continue
+			}
+			if r.Src.IsValid() && r.Src.Bits() > 0 && (!q.src.IsValid() || !r.Src.Contains(q.src)) {
+				continue
+			}
+			var ref snap.Ref
+			if i >= 0 {
+				ref = snap.RefItem(f.n.n.ID, "route", i)
+			}
+			if r.Type == "throw" {
+				return found{}, 0, false
+			}
+			if e := typeErrno(r.Type); e != "" {
+				return found{errno: e, typ: r.Type, route: r, ref: ref, table: r.Table, text: f.n.routeText(r)}, bits, true
+			}
+			ways := f.ways(r, q)
+			if len(ways) == 0 {
+				continue
+			}
+			if f.fam == snap.IPv6 {
+				ways = append(ways, f.siblings(t, r, list[k+1:], q)...)
+			}
+			return found{typ: r.Type, route: r, ref: ref, table: r.Table, ways: ways, text: f.n.routeText(r)}, bits, true
+		}
+	}
+	return found{}, 0, false
+}
+
+// siblings are the other ways of an IPv6 route that was dumped one way a
+// message: same prefix, same metric, with a gateway (rt6_qualify_for_ecmp).
+func (f *fib) siblings(t *table, r *snap.Route, rest []int, q *lookup) []way {
+	var out []way
+	if !r.Gateway.IsValid() || len(r.Nexthops) > 0 {
+		return nil
+	}
+	for _, i := range rest {
+		o := t.at(f.n, i)
+		if o.Metric == r.Metric && o.Gateway.IsValid() && o.Type == r.Type && o.Protocol != "ra" && r.Protocol != "ra" {
+			out = append(out, f.ways(o, q)...)
+		}
+	}
+	return out
+}
+
+// ways are the nexthops of a route that can be used (fib_lookup_good_nhc).
+func (f *fib) ways(r *snap.Route, q *lookup) []way {
+	type hop struct {
+		way
+		flags []string
+	}
+	var all []hop
+	gw := r.Gateway
+	if !gw.IsValid() {
+		gw = r.Via
+	}
+	switch {
+	case len(r.Nexthops) > 0:
+		for _, h := range r.Nexthops {
+			all = append(all, hop{way{h.Oif, h.Gateway, max(h.Weight, 1)}, h.Flags})
+		}
+	case r.Oif == 0 && r.NHID != 0:
+		for _, h := range f.nexthopObject(r.NHID, 1, 0) {
+			all = append(all, hop{h, nil})
+		}
+	default:
+		all = append(all, hop{way{r.Oif, gw, 1}, r.Flags})
+	}
+	var out []way
+	for _, h := range all {
+		dev := f.n.links[h.oif]
+		if slices.Contains(h.flags, "dead") || r.Type != "local" && dev != nil && !dev.Up {
+			continue
+		}
+		if !q.linkdownOK && slices.Contains(h.flags, "linkdown") && dev != nil && f.ignoreLinkdown(dev) {
+			continue
+		}
+		if q.oif != 0 && h.oif != q.oif && !(q.l3mdev == q.oif && r.Type != "local") {
+			continue
+		}
+		out = append(out, h.way)
+	}
+	return out
+}
+
+func (f *fib) ignoreLinkdown(dev *snap.Link) bool {
+	return f.n.confAll(f.fam, "ignore_routes_with_linkdown") != 0 || f.n.conf(f.fam, dev, "ignore_routes_with_linkdown") != 0
+}
+
+// nexthopObject resolves `ip nexthop` objects, groups one level deep as the
+// kernel allows.
+func (f *fib) nexthopObject(id uint32, weight, depth int) []way {
+	for i := range f.n.n.Nexthops {
+		o := &f.n.n.Nexthops[i]
+		switch {
+		case o.ID != id:
+			continue
+		case len(o.Group) == 0 && !o.Blackhole:
+			return []way{{o.Oif, o.Gateway, weight}}
+		case depth > 1:
+			return nil
+		}
+		var out []way
+		for k, g := range o.Group {
+			w := 1
+			if k < len(o.Weights) {
+				w = max(o.Weights[k], 1)
+			}
+			out = append(out, f.nexthopObject(g, w, depth+1)...)
+		}
+		return out
+	}
+	return nil
+}
+
+// find walks the rules and their tables (fib_rules_lookup, net/core/fib_rules.c).
+func (f *fib) find(q *lookup) found {
+	for i := 0; i < len(f.rules); i++ {
+		r := f.rules[i]
+		if f.ruleMatches(r.PolicyRule, q) == r.Invert {
+			continue
+		}
+		var ref snap.Ref
+		if r.index >= 0 {
+			ref = snap.RefItem(f.n.n.ID, "iprule", r.index)
+		}
+		switch r.Action {
+		case "goto":
+			j := slices.IndexFunc(f.rules, func(o policyRule) bool { return o.Priority >= r.Goto })
+			if j < 0 || f.rules[j].Priority != r.Goto || j <= i {
+				continue // unresolved: FR_ACT_NOP
+			}
+			i = j - 1
+		case "blackhole":
+			return found{errno: "EINVAL", rule: ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
+		case "prohibit":
+			return found{errno: "EACCES", rule: ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
+		case "unreachable":
+			return found{errno: "ENETUNREACH", rule: ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
+		case "table", "":
+			id := r.Table
+			if r.L3mdev {
+				vrf := f.n.links[q.l3mdev]
+				if vrf == nil || vrf.VRF == nil {
+					continue
+				}
+				id = vrf.VRF.Table
+			}
+			t := f.tables[id]
+			if t == nil {
+				continue
+			}
+			res, plen, ok := t.search(f, q)
+			if !ok || res.errno == "" && f.suppressed(r.PolicyRule, &res, plen) {
+				continue
+			}
+			res.rule = ref
+			return res
+		}
+	}
+	return found{errno: "ENETUNREACH"}
+}
+
+func (f *fib) suppressed(r *snap.PolicyRule, res *found, plen int) bool {
+	if r.SuppressPrefixLen >= 0 && plen <= r.SuppressPrefixLen {
+		return true
+	}
+	if r.SuppressIfgroup >= 0 && len(res.ways) > 0 {
+		l := f.n.links[res.ways[0].oif]
+		return l != nil && l.Group == uint32(r.SuppressIfgroup)
+	}
+	return false
+}
+
+// ruleMatches is fib_rule_match and fib4_rule_match or fib6_rule_match.
+func (f *fib) ruleMatches(r *snap.PolicyRule, q *lookup) bool {
+	if r.IIF != "" {
+		l := f.n.byName[r.IIF]
+		if l == nil || l.Index != q.iif && !(l.VRF != nil && l.Index == q.l3mdev) {
+			return false
+		}
+	}
+	if r.OIF != "" {
+		l := f.n.byName[r.OIF]
+		if l == nil || l.Index != q.oif && !(l.VRF != nil && l.Index == q.l3mdev) {
+			return false
+		}
+	}
+	switch {
+	case (r.Mark^q.mark)&r.Mask != 0,
+		r.TunID != 0,
+		r.L3mdev && q.l3mdev == 0,
+		r.UID != nil && (q.uid < r.UID[0] || q.uid > r.UID[1]),
+		r.Src.IsValid() && r.Src.Bits() > 0 && !(q.src.IsValid() && r.Src.Contains(q.src)),
+		r.Dst.IsValid() && r.Dst.Bits() > 0 && !r.Dst.Contains(q.dst),
+		r.TOS != 0 && r.TOS != q.tos&0xfc,
+		r.IPProto != 0 && r.IPProto != q.proto,
+		r.Sport != [2]uint16{} && (q.sport < r.Sport[0] || q.sport > r.Sport[1]),
+		r.Dport != [2]uint16{} && (q.dport < r.Dport[0] || q.dport > r.Dport[1]):
+		return false
+	}
+	return true
+}

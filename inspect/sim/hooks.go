@@ -1,0 +1,191 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Priorities of the kernel's own hooks (include/uapi/linux/netfilter_ipv4.h).
+const (
+	prioConntrack = -200
+	prioNATDst    = -100
+	prioNATSrc    = 100
+	prioBRNF      = 0 // NF_BR_PRI_BRNF
+)
+
+// hookState is the kernel's nf_hook_state, with the hook's IP family.
+type hookState struct {
+	hook    string
+	in, out int
+	// outDev is what later chains of OUTPUT still see after a reroute.
+}
+
+// nf runs all users of one IP hook in order of priority: conntrack, every base
+// chain of every table and system, and the NAT core; nil lets the packet on.
+func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
+	if why := n.gap("ruleset"); why != "" && len(n.n.Ruleset.Tables) == 0 {
+		return r.unknown(n, n.links[max(in, out)], k, Where{Layer: "netfilter", Cause: CauseUnread, Detail: why})
+	}
+	h := &hookState{hook: hook, in: in, out: out}
+	k.Iif, k.Oif = in, out
+	all := n.program().BaseChains(k.Family, hook, "")
+	var chains, nats []*rules.BaseChain
+	for _, b := range all {
+		if b.Type == "nat" {
+			nats = append(nats, b)
+		} else {
+			chains = append(chains, b)
+		}
+	}
+	ct := hook != "prerouting" && hook != "output"
+	natPrio, natDone := int32(prioNATDst), hook == "forward"
+	if hook == "postrouting" || hook == "input" {
+		natPrio = prioNATSrc
+	}
+	core := func(prio int32) *fate {
+		if !ct && prio > prioConntrack {
+			ct = true
+			if f := r.ctIn(n, k); f != nil {
+				return f
+			}
+		}
+		if !natDone && (prio > natPrio || prio == natPrio && len(nats) > 0 && r.either(n, hook, prio)) {
+			natDone = true
+			dst, dport := k.Dst, k.Dport
+			if f := r.nat(n, h, nats, k); f != nil {
+				return f
+			}
+			if hook == "output" && (k.Dst != dst || k.Dport != dport) || hook == "output" && k.conn != nil && r.mappedDst(k) {
+				return r.reroute(n, k)
+			}
+		}
+		return nil
+	}
+	for _, b := range chains {
+		if f := core(b.Priority); f != nil {
+			return f
+		}
+		k.Iif, k.Oif = in, out
+		mark, tos, src, dst := k.Mark, k.TOS, k.Src, k.Dst
+		if _, f := r.chain(n, h, b, k); f != nil {
+			return f
+		}
+		if hook == "output" && reroutes(b) && (k.Mark != mark || k.TOS != tos || k.Src != src || k.Dst != dst) {
+			if f := r.reroute(n, k); f != nil {
+				return f
+			}
+		}
+	}
+	if f := core(1 << 30); f != nil {
+		return f
+	}
+	k.Iif, k.Oif = in, out
+	if hook == "input" || hook == "postrouting" {
+		r.confirm(n, k)
+	}
+	return nil
+}
+
+// mappedDst says whether the entry changes the destination of packets in this
+// direction, which makes OUTPUT route anew (nf_nat_ipv4_local_fn).
+func (r *run) mappedDst(k *skb) bool {
+	c := k.conn
+	if k.inner != nil {
+		return false
+	}
+	if k.dir == dirReply {
+		return c.orig.src != c.reply.dst
+	}
+	return c.orig.dst != c.reply.src
+}
+
+// reroutes says whether a chain routes anew what it changes: nft's type route,
+// and mangle OUTPUT of iptables.
+func reroutes(b *rules.BaseChain) bool {
+	return b.Type == "route" || b.Table.Name == "mangle" && (b.System == snap.IPTablesLegacy || b.System == snap.IPTablesNFT)
+}
+
+// either forks over an order that is not known: whether NAT comes before the
+// chains of the same priority.
+func (r *run) either(n *netns, hook string, prio int32) bool {
+	first := r.choose(2) == 1
+	r.assume(n.n.ID, rules.Assumption{
+		Key: fmt.Sprintf("order %s %d", hook, prio), Value: first,
+		What: fmt.Sprintf("NAT runs before the other chains of priority %d in %s", prio, hook),
+	})
+	return first
+}
+
+// chain runs one base chain and follows one of the ways out of it. A fate ends
+// the packet.
+func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.Branch, *fate) {
+	k.Assumed = r.assumed[n.n.ID]
+	list := b.Run(k.Packet, n)
+	br := list[r.choose(len(list))]
+	if len(list) > 1 || len(br.Packet.Assumed) > len(k.Assumed) {
+		r.setAssumed(n.n.ID, br.Packet.Assumed)
+	}
+	dev := n.links[h.in]
+	if dev == nil {
+		dev = n.links[h.out]
+	}
+	k.Packet = br.Packet
+	k.keepCT()
+	if br.Notrack {
+		k.CT.State = "untracked"
+	}
+	place := fill(n, br.Place)
+	w := Where{Layer: "netfilter", Rule: place, Ref: place.Ref, Reason: "NETFILTER_DROP", Cause: CauseRule}
+	if place.Policy {
+		w.Cause = CausePolicy
+	}
+	switch br.Verdict {
+	case "accept":
+		if br.Tproxy.IsValid() {
+			w.Cause, w.Detail, w.Reason = CauseModel, placeName(place)+" hands it to a transparent proxy", ""
+			return br, r.unknown(n, dev, k, w)
+		}
+		r.passed(n, dev, b, &br, k)
+		return br, nil
+	case "drop":
+		w.Detail = placeName(place) + " drops it"
+	case "reject":
+		w.Detail = placeName(place) + " rejects it with " + br.RejectWith
+	case "unknown":
+		w.Cause, w.Reason, w.Detail = CauseModel, "", br.Unknown
+		if b.Chain.Unread != "" {
+			w.Cause = CauseUnread
+		}
+		return br, r.unknown(n, dev, k, w)
+	default:
+		w.Cause, w.Reason, w.Detail = CauseModel, "", placeName(place)+" hands it to "+br.Verdict
+		return br, r.unknown(n, dev, k, w)
+	}
+	f := r.drop(n, dev, k, w)
+	if br.Verdict == "reject" && r.quiet == 0 {
+		r.hops[len(r.hops)-1].Verdict = "reject"
+	}
+	return br, f
+}
+
+// passed records a chain that let the packet on, when a rule of it had a say.
+func (r *run) passed(n *netns, dev *snap.Link, b *rules.BaseChain, br *rules.Branch, k *skb) {
+	if r.quiet > 0 || br.NAT != nil || b.Type == "nat" {
+		return
+	}
+	did := "accepted by the policy"
+	if !br.Place.Policy && br.Place.Rule != nil {
+		did = "accepted by " + placeName(&br.Place)
+	} else if len(br.Path) == 0 {
+		return
+	}
+	refs := make([]snap.Ref, 0, len(br.Path)+1)
+	for _, p := range br.Path {
+		refs = append(refs, fill(n, p).Ref)
+	}
+	r.hop(n, dev, b.Table.Name+" "+strings.ToUpper(b.Chain.Hook), did, "ok", k, refs...)
+	r.hops[len(r.hops)-1].Rule = ruleLine(n, fill(n, br.Place))
+}

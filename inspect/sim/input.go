@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// rcv is ip_rcv and ip_rcv_finish (net/ipv4/ip_input.c), or their IPv6 twins:
+// PREROUTING, the routing decision, then local delivery or forwarding.
+func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
+	if f := r.step(n, dev, k); f != nil {
+		return f
+	}
+	if n.n.Light {
+		return r.outside(n, dev, k)
+	}
+	if k.PktType == "otherhost" {
+		f := r.drop(n, dev, k, Where{
+			Layer: "link", Cause: CauseWrongMAC, Reason: "OTHERHOST", Ref: snap.RefLink(n.n.ID, dev.Name),
+			Detail: fmt.Sprintf("%s of %s has the MAC %s, the frame is for %s", dev.Name, n.n.ID, dev.MAC, k.DstMAC),
+		})
+		f.kind = fateElsewise
+		return f
+	}
+	if k.Family == snap.IPv6 && n.conf(snap.IPv6, dev, "disable_ipv6") != 0 {
+		return r.drop(n, dev, k, Where{
+			Layer: "link", Cause: CauseIPv6Off, Reason: "IPV6DISABLED", Ref: snap.RefSysctl(n.n.ID, "net/ipv6/conf/"+dev.Name+"/disable_ipv6"),
+			Detail: "disable_ipv6=1 on " + dev.Name,
+		})
+	}
+	vrf := n.vrfOf(dev)
+	// br_netfilter ran PREROUTING already (ip_sabotage_in, net/bridge/br_netfilter_hooks.c).
+	if !k.nfBridge || vrf != nil {
+		dst := k.Dst
+		if f := r.nf(n, "prerouting", dev.Index, 0, k); f != nil {
+			return f
+		}
+		if vrf != nil && vrf != dev {
+			if f := r.nf(n, "prerouting", vrf.Index, 0, k); f != nil {
+				return f
+			}
+		}
+		if k.Dst != dst {
+			k.route = nil // nf_nat_ipv4_pre_routing: skb_dst_drop
+		}
+	}
+	if k.route == nil {
+		q := k.lookup()
+		k.route = n.routeIn(q, dev, r.pickWay(n))
+	}
+	rt := k.route
+	if rt.errno != "" || rt.cause != CauseNone {
+		return r.routeFate(n, dev, k, rt)
+	}
+	in := dev
+	if vrf != nil {
+		in = vrf
+	}
+	switch rt.kind {
+	case "unicast":
+		return r.forward(n, dev, k)
+	case "multicast":
+		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseModel, Detail: "multicast is not followed"})
+	}
+	return r.deliver(n, in, k)
+}
+
+// forward is ip_forward (net/ipv4/ip_forward.c) or ip6_forward.
+func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
+	rt := k.route
+	if k.Family == snap.IPv6 {
+		if n.confAll(snap.IPv6, "forwarding") == 0 && n.conf(snap.IPv6, dev, "force_forwarding") == 0 {
+			return r.drop(n, dev, k, Where{
+				Layer: "route", Cause: CauseForwardingOff, Reason: "IP_INADDRERRORS", Ref: snap.RefSysctl(n.n.ID, "net/ipv6/conf/all/forwarding"),
+				Detail: "net.ipv6.conf.all.forwarding=0 in " + n.n.ID,
+			})
+		}
+		if k.Src.IsLinkLocalUnicast() {
+			return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseMartian, Detail: "a packet from the link-local " + k.Src.String() + " is not forwarded"})
+		}
+	}
+	if k.PktType != "host" {
+		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseWrongMAC, Reason: "NOT_SPECIFIED", Detail: "a " + k.PktType + " frame is not forwarded"})
+	}
+	if k.TTL <= 1 {
+		w := Where{Layer: "route", Cause: CauseTTL, Reason: "IP_INHDR", Detail: "the TTL is used up"}
+		if r.visits[devKey{n.n.ID, rt.dev.Index}] > 2 {
+			w.Cause, w.Detail, w.Ref = CauseLoop, "the packet goes round in circles until its TTL is used up", rt.ref
+		}
+		return r.drop(n, dev, k, w)
+	}
+	if mtu := rt.mtuOf(); k.Len > mtu && (k.DF || k.Family == snap.IPv6) {
+		return r.drop(n, dev, k, Where{
+			Layer: "route", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(n.n.ID, rt.dev.Name),
+			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
+		})
+	}
+	key := devKey{n.n.ID, rt.dev.Index}
+	r.visits[key]++
+	if r.visits[key] < 4 {
+		r.hop(n, dev, "route", rt.text, "ok", k, rt.ref, rt.rule)
+	}
+	k.TTL--
+	if f := r.nf(n, "forward", dev.Index, rt.dev.Index, k); f != nil {
+		return f
+	}
+	return r.output(n, k, dev.Index)
+}
+
+// deliver is ip_local_deliver: INPUT, then whoever takes it.
+func (r *run) deliver(n *netns, dev *snap.Link, k *skb) *fate {
+	k.wire = 0
+	if f := r.nf(n, "input", dev.Index, 0, k); f != nil {
+		return f
+	}
+	if k.encap != nil {
+		return r.decap(n, dev, k)
+	}
+	return &fate{kind: fateArrived, ns: n, dev: dev, pkt: *k}
+}
+
+// outside ends the walk where the snapshot ends.
+func (r *run) outside(n *netns, dev *snap.Link, k *skb) *fate {
+	if r.quiet == 0 {
+		r.hop(n, dev, "send", "leaves by "+dev.Name, "ok", k)
+	}
+	return &fate{kind: fateOutside, ns: n, dev: dev, pkt: *k, where: Where{
+		Netns: n.n.ID, Device: dev.Name, Layer: "link", Cause: CauseOutside, Reply: r.reply, Ref: snap.RefLink(n.n.ID, dev.Name),
+		Detail: "it leaves what is known by " + dev.Name + " of " + n.n.ID,
+	}}
+}

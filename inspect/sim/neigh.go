@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+const macBroadcast = "ff:ff:ff:ff:ff:ff"
+
+// macElsewhere stands for the address of a machine outside the snapshot.
+const macElsewhere = "outside"
+
+// multicastMAC is the Ethernet group of an IP group (RFC 1112, RFC 2464).
+func multicastMAC(ip netip.Addr) string {
+	b := ip.AsSlice()
+	if ip.Is4() {
+		return fmt.Sprintf("01:00:5e:%02x:%02x:%02x", b[1]&0x7f, b[2], b[3])
+	}
+	return fmt.Sprintf("33:33:%02x:%02x:%02x:%02x", b[12], b[13], b[14], b[15])
+}
+
+// group says whether a MAC is a multicast or the broadcast one.
+func group(mac string) bool {
+	return len(mac) > 1 && strings.ContainsRune("13579bdf", rune(mac[1])) && mac != macElsewhere
+}
+
+// noL2 says whether a device carries bare IP packets.
+func noL2(dev *snap.Link) bool {
+	switch dev.Kind {
+	case "tun", "wireguard", "ipip", "sit", "gre", "ip6tnl", "ip6gre", "vti", "vti6", "xfrm", "ppp":
+		return dev.MAC == ""
+	}
+	return dev.MAC == "" && (dev.PointToPt || dev.NoARP)
+}
+
+// resolve is the neighbour subsystem (net/core/neighbour.c): the MAC for ip on
+// dev. A question is really put to everybody whom it would reach, so that what
+// stops it is found, and two holders of one address are.
+func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, *fate) {
+	if dev.NoARP || dev.Loopback {
+		return dev.MAC, nil // arp_constructor: NUD_NOARP with the device's own address
+	}
+	if dev.PointToPt {
+		return macBroadcast, nil
+	}
+	cached, state, ref := "", "", snap.Ref("")
+	if i, ok := n.neighs[neighKey{dev.Index, ip}]; ok {
+		e := &n.n.Neighs[i]
+		state, ref = e.State, snap.RefItem(n.n.ID, "neigh", i)
+		switch e.State {
+		case "permanent", "noarp":
+			r.hop(n, dev, "neigh", ip.String()+" is at "+e.MAC+" ("+e.State+")", "ok", k, ref)
+			return e.MAC, nil
+		case "reachable", "stale", "delay", "probe":
+			cached = e.MAC
+		}
+	}
+	if m, ok := r.neighs[runNeigh{n.n.ID, dev.Index, ip}]; ok {
+		cached = m
+	}
+	got, lost, out := r.ask(n, dev, ip, k)
+	slices.SortStableFunc(got, func(a, b arpAnswer) int { return strings.Compare(a.mac, b.mac) })
+	got = slices.CompactFunc(got, func(a, b arpAnswer) bool { return a.mac == b.mac })
+	switch {
+	case len(got) > 1:
+		var who []string
+		for _, a := range got {
+			who = append(who, a.dev.Name+" of "+a.holder.n.ID)
+		}
+		return "", r.unknown(n, dev, k, Where{Layer: "neigh", Cause: CauseDuplicate, Ref: ref, Detail: "duplicate address " + ip.String() + ": " + strings.Join(who, " and ") + " answer for it, which is first is a race"})
+	case cached != "" && len(got) == 1 && got[0].mac != cached:
+		return "", r.unknown(n, dev, k, Where{Layer: "neigh", Cause: CauseDuplicate, Ref: ref, Detail: fmt.Sprintf("%s is remembered at %s, but %s of %s answers for it", ip, cached, got[0].dev.Name, got[0].holder.n.ID)})
+	case cached != "":
+		return cached, nil
+	case len(got) == 1:
+		r.neighs[runNeigh{n.n.ID, dev.Index, ip}] = got[0].mac
+		return got[0].mac, nil
+	case len(out) > 0:
+		return macElsewhere, nil
+	}
+	return "", r.nobody(n, dev, ip, k, lost, state, ref)
+}
+
+// nobody is the end of a packet for whose nexthop no MAC is to be had. What
+// kept the holder of the address from answering is named, if there is one.
+func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []fate, state string, ref snap.Ref) *fate {
+	what := "ARP"
+	if ip.Is6() {
+		what = "neighbour discovery"
+	}
+	w := Where{Layer: "neigh", Cause: CauseNeighFailed, Reason: "NEIGH_FAILED", Ref: ref, Detail: ip.String() + " answers no " + what + " on " + dev.Name}
+	if w.Ref == "" {
+		w.Ref = snap.RefLink(n.n.ID, dev.Name)
+	}
+	for i := range lost {
+		f := &lost[i]
+		if f.kind == fateUnknown {
+			u := f.where
+			u.Detail = ip.String() + " may answer no " + what + ": " + u.Detail
+			return r.unknown(n, dev, k, u)
+		}
+	}
+	best := -1
+	for i := range lost {
+		if lost[i].kind != fateDropped {
+			continue
+		}
+		if best < 0 || r.towards(&lost[i], ip) > r.towards(&lost[best], ip) {
+			best = i
+		}
+	}
+	if best >= 0 && (r.towards(&lost[best], ip) > 0 || len(lost) == 1) {
+		b := lost[best].where
+		w.Cause, w.Rule, w.Behind = b.Cause, b.Rule, &b
+		if b.Ref != "" {
+			w.Ref = b.Ref
+		}
+		w.Detail += ": " + b.Detail
+	}
+	return r.drop(n, dev, k, w)
+}
+
+// towards is 1 when a lost copy of a question was on its way to a holder of
+// the address, or was the answer.
+func (r *run) towards(f *fate, ip netip.Addr) int {
+	if f.ns.holds(ip) && f.pkt.arp != nil && (f.pkt.arp.reply || f.where.Layer == "neigh") {
+		return 3
+	}
+	if f.pkt.arp != nil && f.pkt.arp.reply {
+		return 3
+	}
+	if f.dev != nil && f.dev.PeerNetns != "" && f.dev.Kind == "veth" {
+		if p := r.w.ns[f.dev.PeerNetns]; p != nil && p.holds(ip) {
+			return 2
+		}
+	}
+	if f.ns.holds(ip) {
+		return 2
+	}
+	if f.pkt.brIn != nil {
+		return 1
+	}
+	return 0
+}

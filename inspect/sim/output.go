@@ -1,0 +1,192 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// lookup is the flow key of a packet; uid and oif are the sender's.
+func (k *skb) lookup() lookup {
+	q := lookup{dst: k.Dst, src: k.Src, mark: k.Mark, tos: k.TOS, proto: k.Proto}
+	if k.Proto != 1 && k.Proto != 58 {
+		q.sport, q.dport = k.Sport, k.Dport
+	}
+	return q
+}
+
+// routeFate turns a route that refused into the end of the packet.
+func (r *run) routeFate(n *netns, dev *snap.Link, k *skb, rt *routed) *fate {
+	ref := rt.ref
+	if rt.byRule || ref == "" {
+		ref = rt.rule
+	}
+	if ref == "" {
+		ref = n.causeRef(dev, rt.cause)
+	}
+	w := Where{Layer: "route", Cause: rt.cause, Reason: rt.reason, Ref: ref, Detail: rt.detail}
+	if why := n.gap("routes", "rules", "addrs", "links"); why != "" && rt.cause == CauseNoRoute {
+		w.Cause, w.Detail, w.Reason = CauseUnread, why, ""
+		return r.unknown(n, dev, k, w)
+	}
+	if rt.cause == CauseUnread {
+		return r.unknown(n, dev, k, w)
+	}
+	return r.drop(n, dev, k, w)
+}
+
+// causeRef is the sysctl behind a refusal of the routing decision.
+func (n *netns) causeRef(dev *snap.Link, c Cause) snap.Ref {
+	if dev == nil {
+		return ""
+	}
+	var keys []string
+	switch c {
+	case CauseForwardingOff:
+		keys = []string{"net/ipv4/ip_forward", "net/ipv4/conf/" + dev.Name + "/forwarding"}
+		if n.sysctl(keys[0], 1) != 0 {
+			keys = keys[1:]
+		}
+	case CauseRPFilter:
+		keys = []string{"net/ipv4/conf/" + dev.Name + "/rp_filter", "net/ipv4/conf/all/rp_filter"}
+		if n.confAll(snap.IPv4, "rp_filter") > n.conf(snap.IPv4, dev, "rp_filter") {
+			keys = keys[1:]
+		}
+	}
+	for _, k := range keys {
+		if _, ok := n.n.Sysctls[k]; ok {
+			return snap.RefSysctl(n.n.ID, k)
+		}
+	}
+	return ""
+}
+
+// send is what a local socket does with a packet: connect (two look-ups, the
+// second with the source that the first gave, ip_route_connect) and output. q
+// is the flow key, whose source may be zero.
+func (r *run) send(n *netns, k *skb, q lookup) *fate {
+	if why := n.gap("netns"); why != "" || n.n.Light {
+		return r.unknown(n, nil, k, Where{Layer: "route", Cause: CauseUnread, Detail: "the namespace " + n.n.ID + " was not read in full"})
+	}
+	rt := n.routeOut(q, false, r.pickWay(n))
+	if rt.errno == "" && !q.src.IsValid() && rt.src.IsValid() {
+		q.src = rt.src
+		rt = n.routeOut(q, false, r.pickWay(n))
+	}
+	if rt.errno != "" || rt.cause != CauseNone {
+		return r.routeFate(n, rt.dev, k, rt)
+	}
+	if k.Src = rt.src; !k.Src.IsValid() {
+		return r.drop(n, rt.dev, k, Where{Layer: "route", Cause: CauseSelfSource, Detail: n.n.ID + " has no address to send from by " + rt.dev.Name})
+	}
+	if !r.reply {
+		r.sent = k.tuple()
+	}
+	if k.softDF && k.Len > rt.mtuOf() {
+		k.DF = false
+	}
+	if mtu := rt.mtuOf(); k.DF && k.Len > mtu && rt.kind == "unicast" {
+		return r.drop(n, rt.dev, k, Where{
+			Layer: "route", Cause: CauseMTU, Reason: "EMSGSIZE", Ref: snap.RefLink(n.n.ID, rt.dev.Name),
+			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
+		})
+	}
+	k.route = rt
+	r.hop(n, rt.dev, "route", rt.text, "ok", k, rt.ref, rt.rule)
+	return r.localOut(n, k)
+}
+
+// mtuOf is what fits, bytes of IP.
+func (rt *routed) mtuOf() int {
+	if rt.mtu > 0 {
+		return rt.mtu
+	}
+	if rt.dev == nil || rt.dev.MTU == 0 {
+		return 65535
+	}
+	return rt.dev.MTU
+}
+
+// localOut is __ip_local_out and ip_output: OUTPUT, then on to POSTROUTING.
+func (r *run) localOut(n *netns, k *skb) *fate {
+	if k.Local == nil {
+		k.Local = &rules.Sender{}
+	}
+	k.PktType = ""
+	if f := r.nf(n, "output", 0, k.route.dev.Index, k); f != nil {
+		return f
+	}
+	return r.output(n, k, 0)
+}
+
+// reroute is ip_route_me_harder (net/ipv4/netfilter.c): OUTPUT changed what the
+// route depends on. Ports and protocol are not part of this look-up.
+func (r *run) reroute(n *netns, k *skb) *fate {
+	q := lookup{dst: k.Dst, src: k.Src, mark: k.Mark, tos: k.TOS}
+	if k.Local != nil {
+		q.uid = k.Local.UID
+	}
+	if k.Family == snap.IPv6 {
+		q.proto, q.sport, q.dport = k.Proto, k.Sport, k.Dport
+	}
+	rt := n.routeOut(q, true, r.pickWay(n))
+	if rt.errno != "" {
+		w := Where{Layer: "netfilter", Cause: CauseNATReroute, Reason: "NETFILTER_DROP", Ref: rt.ref, Detail: "after OUTPUT changed the packet there is no way: " + rt.detail}
+		return r.drop(n, k.route.dev, k, w)
+	}
+	if rt.dev != k.route.dev || rt.gw != k.route.gw {
+		r.hop(n, rt.dev, "reroute", rt.text, "ok", k, rt.ref, rt.rule)
+	}
+	k.route = rt
+	return nil
+}
+
+// output is ip_output and ip_finish_output2. in is the device that a forwarded
+// packet came in by, 0 for a local one.
+func (r *run) output(n *netns, k *skb, in int) *fate {
+	rt := k.route
+	if f := r.nf(n, "postrouting", in, rt.dev.Index, k); f != nil {
+		return f
+	}
+	k.Local = nil
+	if rt.kind == "local" {
+		k.PktType = "host"
+		return r.receive(n, rt.dev, k)
+	}
+	if mtu := rt.mtuOf(); k.Len > mtu {
+		if k.DF || k.Family == snap.IPv6 && in != 0 {
+			return r.drop(n, rt.dev, k, Where{
+				Layer: "route", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(n.n.ID, rt.dev.Name),
+				Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
+			})
+		}
+		k.wire = mtu
+	}
+	return r.neighOut(n, rt.dev, k, rt)
+}
+
+// neighOut finds the MAC of the nexthop and hands the frame to the device.
+func (r *run) neighOut(n *netns, dev *snap.Link, k *skb, rt *routed) *fate {
+	k.SrcMAC = dev.MAC
+	k.EtherType = 0x0800
+	if k.Family == snap.IPv6 {
+		k.EtherType = 0x86dd
+	}
+	switch {
+	case rt.kind == "broadcast":
+		k.DstMAC = macBroadcast
+	case rt.kind == "multicast":
+		k.DstMAC = multicastMAC(k.Dst)
+	case noL2(dev):
+		k.DstMAC = ""
+	default:
+		nh := rt.nexthop(k.Dst)
+		mac, f := r.resolve(n, dev, nh, k)
+		if f != nil {
+			return f
+		}
+		k.DstMAC = mac
+	}
+	return r.xmit(n, dev, k)
+}

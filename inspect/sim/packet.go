@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// What a packet has when the flow does not say: a port out of the middle of
+// ip_local_port_range, an echo id, and the payload of a small question.
+const (
+	ephemeral  = 45678
+	echoID     = 4321
+	smallBytes = 13
+)
+
+// newPacket is the first packet of a flow.
+func newPacket(n *netns, f Flow) *skb {
+	k := &skb{}
+	k.Family, k.Src, k.Dst = snap.FamilyOf(f.Dst), f.Src, f.Dst
+	k.Sport, k.Dport, k.Mark, k.TTL = f.Sport, f.Dport, f.Mark, f.TTL
+	ip := 20
+	if k.Family == snap.IPv6 {
+		ip = 40
+	}
+	if k.TTL == 0 {
+		k.TTL = n.defaultTTL(k.Family)
+	}
+	if k.Sport == 0 {
+		k.Sport = ephemeral
+	}
+	size := f.Size
+	if size == 0 {
+		size = smallBytes
+	}
+	k.DF = true
+	switch f.Proto {
+	case snap.ICMP, snap.ICMPv6:
+		k.Proto, k.ICMPType = 1, icmpEcho
+		if k.Family == snap.IPv6 {
+			k.Proto, k.ICMPType = 58, icmp6Echo
+		}
+		if f.Sport == 0 {
+			k.Sport = echoID
+		}
+		k.Dport, k.Len, k.softDF = 0, ip+8+size, !f.DF
+	case snap.UDP:
+		k.Proto, k.Len, k.softDF = 17, ip+8+size, !f.DF
+	case snap.TCP:
+		k.Proto, k.TCPFlags, k.TCPMSS, k.Len = 6, tcpSYN, 1460, ip+40
+	default:
+		k.Proto, k.Len = f.Proto.Number(), ip+12+size
+	}
+	k.Local = &rules.Sender{KnownID: true}
+	if f.UID != nil {
+		k.Local.UID = *f.UID
+	}
+	return k
+}
+
+func (n *netns) defaultTTL(fam snap.Family) uint8 {
+	if fam == snap.IPv6 {
+		return uint8(min(max(n.sysctl("net/ipv6/conf/default/hop_limit", 64), 1), 255))
+	}
+	return uint8(min(max(n.sysctl("net/ipv4/ip_default_ttl", 64), 1), 255))
+}
+
+// answerTo is the packet that answers k: a SYN-ACK, an echo reply, or what a
+// service sends back over UDP.
+func answerTo(n *netns, k *skb) *skb {
+	a := &skb{}
+	a.Family, a.Proto, a.Src, a.Dst = k.Family, k.Proto, k.Dst, k.Src
+	a.Sport, a.Dport, a.TTL, a.DF = k.Dport, k.Sport, n.defaultTTL(k.Family), true
+	head := 20
+	if k.Family == snap.IPv6 {
+		head = 40
+	}
+	a.Local = &rules.Sender{}
+	switch k.Proto {
+	case 6:
+		a.TCPFlags, a.TCPMSS, a.Len = tcpSYN|tcpACK, 1460, head+40
+	case 1, 58:
+		a.ICMPType = icmpEchoReply
+		if k.Proto == 58 {
+			a.ICMPType = icmp6EchoReply
+		}
+		a.Sport, a.Dport, a.Len, a.softDF = k.Sport, 0, k.Len, true
+		a.Local = nil
+	default:
+		a.Len, a.softDF = head+8+smallBytes+4, true
+	}
+	return a
+}
+
+// refusal is what the stack sends where nobody listens: a RST, or port
+// unreachable with the head of the packet.
+func refusal(n *netns, k *skb) *skb {
+	a := answerTo(n, k)
+	a.Local = nil
+	if k.Proto == 6 {
+		a.TCPFlags, a.TCPMSS, a.Len = tcpRST|tcpACK, 0, a.Len-20
+		return a
+	}
+	if k.Proto == 132 {
+		return a // an ABORT chunk
+	}
+	t := k.tuple()
+	a.inner = &t
+	a.Proto, a.ICMPType, a.ICMPCode, a.Sport, a.Dport = 1, icmpUnreachable, 3, 0, 0
+	a.Len = min(20+8+k.Len, 576)
+	if k.Family == snap.IPv6 {
+		a.Proto, a.ICMPType, a.ICMPCode = 58, icmp6Unreachable, 4
+		a.Len = min(40+8+k.Len, 1280)
+	}
+	a.TOS = 0xc0 // IPTOS_PREC_INTERNETCONTROL
+	return a
+}
+
+// firstUnicast is for a sender whose address is not given: the first that a
+// device has.
+func (n *netns) firstUnicast(dev *snap.Link, fam snap.Family) netip.Addr {
+	for _, i := range n.addrOf[dev.Index] {
+		if a := n.n.Addrs[i].Prefix.Addr(); snap.FamilyOf(a) == fam {
+			return a
+		}
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// respond is the transport layer of the destination: the packet that it
+// answers with and the verdict if that gets back; a nil packet when there is
+// no answer. Where tells why, for all but Delivered.
+func (r *run) respond(t *Trace, end *fate) (Verdict, *skb, *Where) {
+	n, k := end.ns, &end.pkt
+	if k.route != nil && k.route.kind == "broadcast" || k.PktType == "broadcast" || k.PktType == "multicast" {
+		return r.respondGroup(t, n, k)
+	}
+	if k.isEcho() {
+		return r.respondEcho(n, end.dev, k)
+	}
+	if k.Dport == 0 {
+		return Unknown, nil, &Where{Cause: CauseModel, Detail: "how " + n.n.ID + " answers this protocol is not followed"}
+	}
+	if why := n.gap("sockets"); why != "" && len(n.n.Sockets) == 0 {
+		return Unknown, nil, &Where{Cause: CauseUnread, Detail: why}
+	}
+	s := n.socketFor(k, end.dev)
+	if s == nil {
+		w := &Where{Cause: CauseNoListener, Reason: "NO_SOCKET", Detail: fmt.Sprintf("nothing in %s listens on %s/%s", n.n.ID, k.dest(), protoName(k.Proto))}
+		r.hop(n, end.dev, "socket", w.Detail, "refused", k)
+		return Refused, refusal(n, k), w
+	}
+	t.Socket = s
+	ref := n.socketRef(s)
+	who := ""
+	if s.Process != nil {
+		who = fmt.Sprintf(" (%s, pid %d)", s.Process.Name, s.Process.PID)
+	}
+	switch {
+	case k.Proto == 6 && s.Backlog > 0 && s.Queue > s.Backlog:
+		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: fmt.Sprintf("the listener on %s%s has its queue full: %d of %d", s.Local, who, s.Queue, s.Backlog)}
+	case k.Proto == 17 && s.Process != nil && (s.Process.State == "T" || s.Process.State == "t"):
+		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: "the process of " + s.Local.String() + who + " is stopped"}
+	}
+	r.hop(n, end.dev, "socket", fmt.Sprintf("%s/%s%s", s.Local, s.Proto, who), "delivered", k, ref)
+	a := answerTo(n, k)
+	if k.Proto == 6 && n.sysctl("net/ipv4/tcp_fwmark_accept", 0) != 0 {
+		a.Mark = k.Mark
+	}
+	return Delivered, a, nil
+}
+
+// respondEcho is icmp_echo (net/ipv4/icmp.c).
+func (r *run) respondEcho(n *netns, dev *snap.Link, k *skb) (Verdict, *skb, *Where) {
+	key := "net/ipv4/icmp_echo_ignore_all"
+	if k.Family == snap.IPv6 {
+		key = "net/ipv6/icmp/echo_ignore_all"
+	}
+	if n.sysctl(key, 0) != 0 {
+		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: snap.RefSysctl(n.n.ID, key), Detail: "icmp_echo_ignore_all=1 in " + n.n.ID}
+	}
+	r.hop(n, dev, "icmp", n.n.ID+" answers the echo", "delivered", k)
+	a := answerTo(n, k)
+	if n.sysctl("net/ipv4/fwmark_reflect", 0) != 0 {
+		a.Mark = k.Mark
+	}
+	return Delivered, a, nil
+}
+
+// respondGroup is for packets to broadcast and multicast addresses: only a
+// bound UDP socket takes them, and nobody refuses them.
+func (r *run) respondGroup(t *Trace, n *netns, k *skb) (Verdict, *skb, *Where) {
+	if k.Proto == 17 {
+		if s := n.socketFor(k, nil); s != nil {
+			t.Socket = s
+			a := answerTo(n, k)
+			a.Src = netip.Addr{}
+			return Delivered, a, nil
+		}
+	}
+	if k.isEcho() && n.sysctl("net/ipv4/icmp_echo_ignore_broadcasts", 1) == 0 {
+		a := answerTo(n, k)
+		a.Src = netip.Addr{}
+		return Delivered, a, nil
+	}
+	return Dropped, nil, &Where{Cause: CauseNoAnswer, Detail: "nothing in " + n.n.ID + " answers packets to " + k.Dst.String()}
+}
+
+// socketRef points at a socket of the namespace.
+func (n *netns) socketRef(s *snap.Socket) snap.Ref {
+	for i := range n.n.Sockets {
+		if &n.n.Sockets[i] == s {
+			return snap.RefItem(n.n.ID, "socket", i)
+		}
+	}
+	return ""
+}
+
+// proxyLeg follows the second half of a connection that ends at docker-proxy:
+// the one that the proxy makes to the container. The verdict is then that one's.
+func (w *World) proxyLeg(t *Trace, depth int) {
+	if t.Socket == nil || t.Socket.Process == nil {
+		return
+	}
+	dst, ok := proxyTarget(t.Socket.Process)
+	if !ok {
+		return
+	}
+	leg := Flow{From: t.Arrived, Dst: dst.Addr(), Dport: dst.Port(), Proto: t.Flow.Proto, StopOutside: t.Flow.StopOutside}
+	t.Proxy = w.traceDepth(leg, depth+1)
+	t.Verdict = t.Proxy.Verdict
+	t.Where = t.Proxy.Where
+	t.Unknown = append(t.Unknown, t.Proxy.Unknown...)
+	t.IfAnswered = t.Proxy.IfAnswered
+}
+
+// proxyTarget reads docker-proxy's command line
+// (moby cmd/docker-proxy/main_linux.go).
+func proxyTarget(p *snap.Process) (netip.AddrPort, bool) {
+	if p.Name != "docker-proxy" && (len(p.Args) == 0 || path.Base(p.Args[0]) != "docker-proxy") {
+		return netip.AddrPort{}, false
+	}
+	var ip netip.Addr
+	var port uint64
+	for i, a := range p.Args {
+		name, val, has := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		if !has && i+1 < len(p.Args) {
+			val = p.Args[i+1]
+		}
+		switch name {
+		case "container-ip":
+			ip, _ = netip.ParseAddr(val)
+		case "container-port":
+			port, _ = strconv.ParseUint(val, 10, 16)
+		}
+	}
+	return netip.AddrPortFrom(ip, uint16(port)), ip.IsValid() && port != 0
+}

@@ -1,0 +1,240 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// routeIn is the routing decision for a packet that came in by dev:
+// ip_route_input_slow (net/ipv4/route.c). A martian has errno set and kind "";
+// what ip_error will answer has kind "error".
+func (n *netns) routeIn(q lookup, dev *snap.Link, pick func([]way, string) way) *routed {
+	if q.dst.Is6() {
+		return n.routeIn6(q, dev, pick)
+	}
+	rt := &routed{}
+	lo := n.loopback()
+	q.iif, q.oif = dev.Index, 0
+	if vrf := n.vrfOf(dev); vrf != nil {
+		q.l3mdev, q.iif = vrf.Index, vrf.Index
+	}
+	zero := func(a netip.Addr) bool { return a.As4()[0] == 0 }
+	from := q.src.String() + " on " + dev.Name
+	switch {
+	case q.src.IsMulticast() || q.src == bcast4:
+		return rt.fail("EINVAL", "IP_INVALID_SOURCE", CauseMartian, "no packet may come from "+from)
+	case q.dst == bcast4 || q.src == netip.IPv4Unspecified() && q.dst == netip.IPv4Unspecified():
+		return n.broadcastIn(rt, q, dev, lo)
+	case zero(q.src):
+		return rt.fail("EINVAL", "IP_INVALID_SOURCE", CauseMartian, "no packet may come from "+from)
+	case zero(q.dst):
+		return rt.fail("EINVAL", "IP_INVALID_DEST", CauseMartian, q.dst.String()+" is no destination")
+	case q.dst.IsLoopback() && !n.confOr(dev, "route_localnet"):
+		return rt.fail("EINVAL", "IP_LOCALNET", CauseMartian, q.dst.String()+" must not come in by "+dev.Name+" (route_localnet=0)")
+	case !q.dst.IsLoopback() && q.src.IsLoopback() && !n.confOr(dev, "route_localnet"):
+		return rt.fail("EINVAL", "IP_LOCALNET", CauseMartian, "a packet from "+q.src.String()+" must not come in by "+dev.Name+" (route_localnet=0)")
+	}
+	fwd, known := n.forwarding(dev)
+	if !known {
+		return rt.fail("", "", CauseUnread, "whether "+dev.Name+" of "+n.n.ID+" forwards was not read")
+	}
+	rt.found = n.fib[snap.IPv4].find(&q)
+	switch {
+	case rt.errno != "" && !fwd:
+		return n.inError(rt.fail("EHOSTUNREACH", "IP_INADDRERRORS", CauseForwardingOff, n.forwardingText(dev)))
+	case rt.errno != "":
+		rt = n.noRoute(rt, q.dst)
+		if rt.reason = "NOT_SPECIFIED"; rt.errno == "ENETUNREACH" {
+			rt.reason = "IP_INNOROUTES"
+		}
+		return n.inError(rt)
+	case rt.typ == "broadcast":
+		return n.broadcastIn(rt, q, dev, lo)
+	case rt.typ == "local":
+		if bad := n.validSource(q, dev, 0); bad != nil {
+			return bad
+		}
+		rt.kind, rt.dev = "local", lo
+		return rt
+	case !fwd:
+		return n.inError(rt.fail("EHOSTUNREACH", "IP_INADDRERRORS", CauseForwardingOff, n.forwardingText(dev)))
+	case rt.typ != "unicast":
+		return rt.fail("EINVAL", "IP_INVALID_DEST", CauseMartian, q.dst.String()+" is "+rt.typ)
+	}
+	w := pick(rt.ways, rt.text)
+	rt.dev, rt.gw, rt.mtu = n.links[w.oif], w.gw, rt.route.MTU
+	if rt.dev == nil {
+		return rt.fail("EINVAL", "NOT_SPECIFIED", CauseNoRoute, "the route's device is not there: "+rt.text)
+	}
+	if bad := n.validSource(q, dev, rt.dev.Index); bad != nil {
+		return bad
+	}
+	rt.kind = "unicast"
+	return rt
+}
+
+// inError makes the route whose use sends an ICMP error (ip_error).
+func (n *netns) inError(rt *routed) *routed {
+	rt.kind, rt.dev = "error", n.loopback()
+	return rt
+}
+
+func (n *netns) broadcastIn(rt *routed, q lookup, dev, lo *snap.Link) *routed {
+	if !zero4(q.src) {
+		if bad := n.validSource(lookup{dst: netip.IPv4Unspecified(), src: q.src, mark: q.mark, tos: q.tos}, dev, 0); bad != nil {
+			return bad
+		}
+	}
+	rt.kind, rt.dev = "broadcast", lo
+	return rt
+}
+
+func zero4(a netip.Addr) bool { return a.Is4() && a.As4()[0] == 0 }
+
+// forwarding is IN_DEV_FORWARD: the device's own switch; known is false when
+// neither it nor ip_forward was read.
+func (n *netns) forwarding(dev *snap.Link) (on, known bool) {
+	for _, k := range []string{"net/ipv4/conf/" + dev.Name + "/forwarding", "net/ipv4/conf/default/forwarding", "net/ipv4/ip_forward"} {
+		if _, ok := n.n.Sysctls[k]; ok {
+			return n.sysctl(k, 0) != 0, true
+		}
+	}
+	return false, n.gap("sysctl", "sysctls") == "" && len(n.n.Sysctls) > 0
+}
+
+func (n *netns) forwardingText(dev *snap.Link) string {
+	if n.sysctl("net/ipv4/ip_forward", 1) == 0 {
+		return "ip_forward=0 in " + n.n.ID
+	}
+	return "forwarding=0 on " + dev.Name
+}
+
+// validSource is fib_validate_source (net/ipv4/fib_frontend.c): nil when the
+// source may come in by dev. oif is the output device, 0 for local delivery.
+func (n *netns) validSource(q lookup, dev *snap.Link, oif int) *routed {
+	f := n.fib[snap.IPv4]
+	rpf := n.confMax(dev, "rp_filter")
+	acceptLocal := n.confOr(dev, "accept_local")
+	if rpf == 0 && (dev.Index != oif || !n.confOr(dev, "send_redirects")) {
+		if acceptLocal {
+			return nil
+		}
+		if !f.customLocal && !f.custom {
+			if n.holds(q.src) {
+				return n.localSource(q.src, dev)
+			}
+			return nil
+		}
+	}
+	b := lookup{dst: q.src, src: q.dst, tos: q.tos, iif: oif}
+	if b.iif == 0 {
+		if lo := n.loopback(); lo != nil {
+			b.iif = lo.Index
+		}
+	}
+	if vrf := n.vrfOf(dev); vrf != nil {
+		b.l3mdev, b.iif = vrf.Index, vrf.Index
+	}
+	if n.confOr(dev, "src_valid_mark") {
+		b.mark = q.mark
+	}
+	if f.dissect {
+		b.proto, b.sport, b.dport = q.proto, q.dport, q.sport
+	}
+	rpFail := func(back string) *routed {
+		return (&routed{}).fail("EINVAL", "IP_RPFILTER", CauseRPFilter, fmt.Sprintf("rp_filter=%d on %s: %s", rpf, dev.Name, back))
+	}
+	res := f.find(&b)
+	if res.errno != "" {
+		if rpf != 0 {
+			return rpFail("there is no way back to " + q.src.String())
+		}
+		return nil
+	}
+	if res.typ != "unicast" {
+		if res.typ != "local" {
+			return (&routed{}).fail("EINVAL", "IP_INVALID_SOURCE", CauseMartian, q.src.String()+" is "+res.typ)
+		}
+		if !acceptLocal {
+			return n.localSource(q.src, dev)
+		}
+	}
+	vrf := n.vrfOf(dev)
+	for _, w := range res.ways {
+		if w.oif == dev.Index || vrf != nil && vrf == n.vrfOf(n.links[w.oif]) || res.typ == "local" && dev.Loopback {
+			return nil
+		}
+	}
+	back := "the way back to " + q.src.String() + " is " + n.devName(res.ways[0].oif)
+	if len(n.addr4(dev)) == 0 {
+		if rpf != 0 {
+			return rpFail(back)
+		}
+		return nil
+	}
+	if rpf == 1 {
+		return rpFail(back)
+	}
+	b.oif, b.linkdownOK = dev.Index, true
+	return nil // the second look-up, by the device, never refuses
+}
+
+func (n *netns) localSource(src netip.Addr, dev *snap.Link) *routed {
+	return (&routed{}).fail("EINVAL", "IP_LOCAL_SOURCE", CauseMartian, src.String()+" is an address of "+n.n.ID+" itself, and comes in by "+dev.Name+" (accept_local=0)")
+}
+
+// addr4 are the indices of a device's IPv4 addresses.
+func (n *netns) addr4(dev *snap.Link) []int {
+	var out []int
+	for _, i := range n.addrOf[dev.Index] {
+		if n.n.Addrs[i].Prefix.Addr().Is4() {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (n *netns) devName(i int) string {
+	if l := n.links[i]; l != nil {
+		return l.Name
+	}
+	return fmt.Sprintf("device %d", i)
+}
+
+// routeIn6 is ip6_route_input (net/ipv6/route.c).
+func (n *netns) routeIn6(q lookup, dev *snap.Link, pick func([]way, string) way) *routed {
+	rt := &routed{}
+	q.iif, q.oif = dev.Index, 0
+	if vrf := n.vrfOf(dev); vrf != nil {
+		q.l3mdev, q.iif = vrf.Index, vrf.Index
+	}
+	if q.dst.IsMulticast() {
+		rt.kind, rt.dev = "multicast", dev
+		return rt
+	}
+	rt.found = n.fib[snap.IPv6].find(&q)
+	if rt.errno != "" {
+		rt = n.noRoute(rt, q.dst)
+		if rt.reason = "NOT_SPECIFIED"; rt.errno == "ENETUNREACH" {
+			rt.reason = "IP_INNOROUTES"
+		}
+		return n.inError(rt)
+	}
+	if rt.typ == "local" || rt.typ == "anycast" {
+		// A link-local address counts on its own device only.
+		if q.dst.IsLinkLocalUnicast() && rt.ways[0].oif != dev.Index && !dev.Loopback {
+			return n.inError(rt.fail("ENETUNREACH", "IP_INNOROUTES", CauseNoRoute, q.dst.String()+" is not an address of "+dev.Name))
+		}
+		rt.kind, rt.dev = "local", n.loopback()
+		return rt
+	}
+	w := pick(rt.ways, rt.text)
+	rt.dev, rt.gw, rt.mtu = n.links[w.oif], w.gw, rt.route.MTU
+	if rt.dev == nil {
+		return rt.fail("EINVAL", "NOT_SPECIFIED", CauseNoRoute, "the route's device is not there: "+rt.text)
+	}
+	rt.kind = "unicast"
+	return rt
+}

@@ -1,0 +1,138 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// tc runs the traffic-control filters of a device's hook, by priority
+// (tcf_classify, net/sched/cls_api.c).
+func (r *run) tc(n *netns, dev *snap.Link, hook string, k *skb) *fate {
+	for i := range dev.Filters {
+		t := &dev.Filters[i]
+		if t.Hook != hook || t.Protocol != 3 && t.Protocol != 0 && t.Protocol != k.EtherType {
+			continue
+		}
+		w := Where{Layer: "tc", Cause: CauseTC, Ref: snap.RefLink(n.n.ID, dev.Name)}
+		name := strings.TrimSpace("tc " + t.Kind + " " + t.Name)
+		hit, known := t.Kind == "matchall", true
+		if t.Kind == "u32" && !t.Opaque {
+			hit, known = u32(t.U32, k)
+		} else if t.Opaque || t.Kind != "matchall" {
+			known = false
+		}
+		if known && !hit {
+			continue
+		}
+		for _, a := range t.Actions {
+			if !known && (a == "ok" || a == "pass" || a == "pipe") && len(t.Actions) == 1 {
+				break // whether it matched does not matter
+			}
+			switch {
+			case !known || a == "?" || strings.HasPrefix(a, "bpf") || strings.HasPrefix(a, "redirect") || strings.HasPrefix(a, "police"):
+				w.Detail = fmt.Sprintf("%s on %s %s may do anything with it (%s)", name, dev.Name, hook, a)
+				return r.unknown(n, dev, k, w)
+			case a == "drop" || a == "shot" || a == "trap" || a == "stolen":
+				w.Reason, w.Detail = "TC_INGRESS", fmt.Sprintf("%s on %s %s drops it", name, dev.Name, hook)
+				if hook == "egress" {
+					w.Reason = "TC_EGRESS"
+				}
+				return r.drop(n, dev, k, w)
+			case a == "ok" || a == "pass":
+				return nil
+			}
+		}
+		if !known && len(t.Actions) == 0 {
+			w.Detail = fmt.Sprintf("%s on %s %s may do anything with it", name, dev.Name, hook)
+			return r.unknown(n, dev, k, w)
+		}
+	}
+	return nil
+}
+
+// u32 compares the packet's head; known is false when a byte that is looked at
+// is not part of the model.
+func u32(keys []snap.U32Key, k *skb) (hit, known bool) {
+	b, have := k.head()
+	known = true
+	for _, key := range keys {
+		var val, mask uint32
+		for i := range 4 {
+			o := key.Off + i
+			val <<= 8
+			mask <<= 8
+			if o >= 0 && o < len(b) && have[o] {
+				val |= uint32(b[o])
+				mask |= 0xff
+			}
+		}
+		if key.Mask&^mask != 0 {
+			known = false
+		}
+		if (val^key.Val)&key.Mask&mask != 0 {
+			return false, true
+		}
+	}
+	return known, known
+}
+
+// head is the beginning of the network header, and which bytes of it are known.
+func (k *skb) head() (b [64]byte, have [64]bool) {
+	put := func(off int, x ...byte) {
+		for i, c := range x {
+			b[off+i], have[off+i] = c, true
+		}
+	}
+	th := 20
+	switch k.Family {
+	case snap.IPv4:
+		put(0, 0x45, k.TOS, byte(k.Len>>8), byte(k.Len))
+		put(8, k.TTL, k.Proto)
+		put(12, k.Src.AsSlice()...)
+		put(16, k.Dst.AsSlice()...)
+	case snap.IPv6:
+		put(6, k.Proto, k.TTL)
+		put(8, k.Src.AsSlice()...)
+		put(24, k.Dst.AsSlice()...)
+		th = 40
+	default:
+		return b, have
+	}
+	switch k.Proto {
+	case 1, 58:
+		put(th, k.ICMPType, k.ICMPCode)
+	case 6:
+		put(th, byte(k.Sport>>8), byte(k.Sport), byte(k.Dport>>8), byte(k.Dport))
+		put(th+13, k.TCPFlags)
+	default:
+		put(th, byte(k.Sport>>8), byte(k.Sport), byte(k.Dport>>8), byte(k.Dport))
+	}
+	return b, have
+}
+
+// qdisc is what a queue does that loses packets on purpose.
+func (r *run) qdisc(n *netns, dev *snap.Link, k *skb) *fate {
+	for i := range dev.Qdiscs {
+		q := &dev.Qdiscs[i]
+		if q.Kind != "netem" || q.LossPct <= 0 {
+			continue
+		}
+		w := Where{Layer: "tc", Cause: CauseTC, Reason: "QDISC_DROP", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: fmt.Sprintf("netem on %s loses %g %% of all packets", dev.Name, q.LossPct)}
+		if q.LossPct >= 100 {
+			return r.drop(n, dev, k, w)
+		}
+		lost := r.choose(2) == 1
+		a := rules.Assumption{Key: fmt.Sprintf("netem %s %d", dev.Name, r.at), Value: lost, What: w.Detail, StateDependent: true, Chance: 1 - q.LossPct/100}
+		if lost {
+			a.Chance = q.LossPct / 100
+		}
+		r.assume(n.n.ID, a)
+		if lost {
+			return r.drop(n, dev, k, w)
+		}
+	}
+	return nil
+}

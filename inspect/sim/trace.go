@@ -1,0 +1,286 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Trace follows the first packet of a flow and the answer to it. It never
+// fails: what it can't tell is a verdict of Unknown with its reasons.
+func (w *World) Trace(f Flow) *Trace { return w.traceDepth(f, 0) }
+
+func (w *World) traceDepth(f Flow, depth int) *Trace {
+	t, used := w.walk(f, true)
+	if used && t.Verdict != Delivered && t.Where != nil {
+		if fresh, _ := w.walk(f, false); fresh.Verdict == Delivered {
+			t.Where.Behind = &Where{Cause: t.Where.Cause, Detail: t.Where.Detail, Netns: t.Where.Netns, Device: t.Where.Device, Layer: t.Where.Layer, Reason: t.Where.Reason, Rule: t.Where.Rule, Ref: t.Where.Ref, Reply: t.Where.Reply}
+			t.Where.Cause, t.Where.Layer = CauseStaleConn, "conntrack"
+			t.Where.Detail = "an existing connection entry sends it another way than the rules now would: " + t.Where.Detail
+		}
+	}
+	if t.Verdict == Delivered && depth < 2 {
+		w.proxyLeg(t, depth)
+	}
+	return t
+}
+
+// walk follows all paths of a flow; used says that an entry of the snapshot's
+// conntrack took part.
+func (w *World) walk(f Flow, conns bool) (t *Trace, used bool) {
+	var all []*Trace
+	var with [][]rules.Assumption
+	var picks []int
+	for {
+		r := newRun(w, picks)
+		r.useSnapConns = conns && f.Sport != 0
+		all = append(all, r.trace(f))
+		with = append(with, r.allAssumed())
+		used = used || r.usedConn
+		if picks = r.next(); picks == nil || len(all) == maxPaths {
+			break
+		}
+	}
+	t = merge(all, with)
+	if picks != nil {
+		t.Verdict = Unknown
+		t.Unknown = append(t.Unknown, fmt.Sprintf("more than %d ways to go", maxPaths))
+	}
+	return t, used
+}
+
+// merge folds the outcomes of all paths: one verdict if they agree.
+func merge(all []*Trace, with [][]rules.Assumption) *Trace {
+	t := all[0]
+	if len(all) == 1 {
+		return t
+	}
+	same, sure := true, true
+	for _, o := range all[1:] {
+		same = same && o.Verdict == t.Verdict && o.IfAnswered == t.IfAnswered
+		sure = sure && o.Verdict != Unknown
+	}
+	t.StateDependent = sure && t.Verdict != Unknown
+	seen := map[string]bool{}
+	for i, list := range with {
+		for _, a := range list {
+			if !seen[a.What] {
+				seen[a.What] = true
+				t.Unknown = append(t.Unknown, a.What)
+			}
+			t.StateDependent = t.StateDependent && a.StateDependent
+		}
+		if why := all[i].Where; all[i].Verdict == Unknown && why != nil && !seen[why.Detail] {
+			seen[why.Detail] = true
+			t.Unknown = append(t.Unknown, why.Detail)
+		}
+	}
+	if same {
+		t.StateDependent = false
+		return t
+	}
+	for i, o := range all {
+		b := BranchOutcome{Assumed: with[i], Verdict: o.Verdict, Where: o.Where, Chance: 1}
+		for _, a := range with[i] {
+			b.Chance *= a.Chance
+		}
+		t.Branches = append(t.Branches, b)
+	}
+	if t.Where == nil {
+		i := slices.IndexFunc(all, func(o *Trace) bool { return o.Where != nil })
+		if i >= 0 {
+			t.Where = all[i].Where
+		}
+	}
+	t.Verdict, t.IfAnswered = Unknown, ""
+	return t
+}
+
+// trace walks one path.
+func (r *run) trace(f Flow) *Trace {
+	t := &Trace{Flow: f}
+	n := r.w.ns[f.From]
+	if n == nil {
+		return t.unknown(Where{Netns: f.From, Cause: CauseUnread, Detail: "there is no namespace " + f.From + " in this snapshot"})
+	}
+	if !f.Dst.IsValid() || f.Src.IsValid() && snap.FamilyOf(f.Src) != snap.FamilyOf(f.Dst) {
+		return t.unknown(Where{Netns: f.From, Cause: CauseModel, Detail: "the flow has no destination of its source's family"})
+	}
+	f.Dst, r.stopOutside = f.Dst.Unmap(), f.StopOutside
+	k := newPacket(n, f)
+	var end *fate
+	if f.Iif != "" {
+		end = r.arrive(n, f, k)
+	} else {
+		r.hop(n, nil, "send", fmt.Sprintf("%s to %s", f.Proto, k.dest()), "ok", k)
+		q := k.lookup()
+		q.uid = k.Local.UID
+		end = r.send(n, k, q)
+		if len(r.hops) > 0 && !r.hops[0].Src.Addr().IsValid() {
+			r.hops[0].Src = netip.AddrPortFrom(r.sent.src, r.sent.sport)
+		}
+	}
+	r.conclude(t, f, end)
+	t.LeftHost, t.LeftNetns, t.NATed = r.leftHost, r.leftNetns, r.nats
+	return t
+}
+
+// arrive lets the packet come in from outside.
+func (r *run) arrive(n *netns, f Flow, k *skb) *fate {
+	dev := n.byName[f.Iif]
+	if dev == nil {
+		return r.unknown(n, nil, k, Where{Layer: "link", Cause: CauseUnread, Detail: n.n.ID + " has no device " + f.Iif})
+	}
+	if !f.Src.IsValid() {
+		return r.unknown(n, dev, k, Where{Layer: "link", Cause: CauseModel, Detail: "a flow from outside needs a source"})
+	}
+	k.Local = nil
+	k.SrcMAC, k.DstMAC, k.EtherType = macElsewhere, dev.MAC, 0x0800
+	if k.Family == snap.IPv6 {
+		k.EtherType = 0x86dd
+	}
+	if br := n.bridgeOf(dev); br != nil {
+		k.DstMAC = br.MAC
+	}
+	r.sent = k.tuple()
+	r.hop(n, dev, "receive", "comes in by "+dev.Name, "ok", k)
+	return r.receive(n, dev, k)
+}
+
+func (t *Trace) unknown(w Where) *Trace {
+	t.Verdict, t.Where, t.Unknown = Unknown, &w, append(t.Unknown, w.Detail)
+	return t
+}
+
+// conclude is what becomes of the request and then of its answer.
+func (r *run) conclude(t *Trace, f Flow, end *fate) {
+	t.Forward = r.hops
+	switch {
+	case end == nil:
+		t.unknown(Where{Netns: f.From, Cause: CauseModel, Detail: "the packet got lost in this program"})
+	case end.kind == fateUnknown:
+		t.unknown(end.where)
+	case end.kind == fateOutside:
+		r.outsideAnswer(t, f, end)
+	case end.kind == fateArrived:
+		t.Arrived, t.ArrivedAs = end.ns.n.ID, end.pkt.dest()
+		r.answer(t, f, end)
+	default:
+		t.Verdict, t.Where = Dropped, &end.where
+	}
+}
+
+// outsideAnswer is for a request that left what is known: it tells what would
+// become of an answer.
+func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
+	t.unknown(end.where)
+	if r.leftHost == "" {
+		r.leftHost, r.leftNetns = end.dev.Name, end.ns.n.ID
+	}
+	k := &end.pkt
+	a := answerTo(end.ns, k)
+	a.Local = nil
+	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
+	r.hops, r.reply = nil, true
+	back := r.receive(end.ns, end.dev, a)
+	v, w := r.accepted(f, back, Delivered)
+	t.Reply, t.IfAnswered = r.hops, v
+	if v == Dropped {
+		t.Verdict, t.Where, t.Unknown = Dropped, w, nil
+	}
+}
+
+// answer is for a request that arrived: who takes it, and whether the answer
+// comes back.
+func (r *run) answer(t *Trace, f Flow, end *fate) {
+	n, k := end.ns, &end.pkt
+	v, a, w := r.respond(t, end)
+	if w != nil {
+		w.Netns, w.Layer = n.n.ID, "socket"
+		if w.Device == "" && end.dev != nil {
+			w.Device = end.dev.Name
+		}
+	}
+	if a == nil {
+		verdict := "drop"
+		if v == Unknown {
+			verdict = "unknown"
+			t.unknown(*w)
+		}
+		t.Verdict, t.Where = v, w
+		r.hop(n, end.dev, "socket", w.Detail, verdict, k, w.Ref)
+		t.Forward = r.hops
+		return
+	}
+	t.Forward = r.hops
+	r.hops, r.reply = nil, true
+	q := a.lookup()
+	if l := end.dev; l != nil {
+		if vrf := n.vrfOf(l); vrf != nil {
+			q.oif = vrf.Index
+		}
+	}
+	back := r.send(n, a, q)
+	got, why := r.accepted(f, back, v)
+	t.Reply, t.Verdict = r.hops, got
+	switch got {
+	case Delivered:
+	case Refused:
+		t.Where = w
+	default:
+		t.Where = why
+		if got == Unknown {
+			t.Unknown = append(t.Unknown, why.Detail)
+		}
+	}
+}
+
+// accepted says what the answer's end means for the sender: v if it reached the
+// very socket that asked.
+func (r *run) accepted(f Flow, end *fate, v Verdict) (Verdict, *Where) {
+	if end == nil {
+		return Unknown, &Where{Netns: f.From, Cause: CauseModel, Reply: true, Detail: "the answer got lost in this program"}
+	}
+	k := &end.pkt
+	got := k.tuple().invert()
+	if k.inner != nil {
+		got = *k.inner
+	}
+	w := end.where
+	switch end.kind {
+	case fateUnknown:
+		return Unknown, &w
+	case fateOutside:
+		if f.Iif != "" && got == r.sent {
+			if end.ns.n.ID == f.From && end.dev.Name == f.Iif {
+				return v, nil
+			}
+			w.Detail = "the answer leaves by " + end.dev.Name + " of " + end.ns.n.ID + ", the question came in by " + f.Iif
+		}
+		return Unknown, &w
+	case fateArrived:
+		// Outside the snapshot's senders, whoever holds the source is the sender.
+		if got == r.sent && (end.ns.n.ID == f.From || f.Iif != "") {
+			return v, nil
+		}
+		w = Where{Netns: end.ns.n.ID, Layer: "socket", Cause: CauseNoListener, Reason: "NO_SOCKET", Reply: true}
+		if end.dev != nil {
+			w.Device = end.dev.Name
+		}
+		switch {
+		case end.ns.n.ID != f.From && f.Iif == "":
+			w.Detail = "the answer goes to " + end.ns.n.ID + ", which did not ask"
+		default:
+			w.Detail = fmt.Sprintf("the answer comes from %s to %s, but %s asked %s from %s", addrPort(got.dst, got.dport), addrPort(got.src, got.sport),
+				f.From, addrPort(r.sent.dst, r.sent.dport), addrPort(r.sent.src, r.sent.sport))
+		}
+		r.hop(end.ns, end.dev, "socket", w.Detail, "drop", k)
+		return Dropped, &w
+	}
+	return Dropped, &w
+}
+
+func addrPort(a netip.Addr, p uint16) string { return netip.AddrPortFrom(a, p).String() }

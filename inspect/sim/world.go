@@ -1,0 +1,265 @@
+package sim
+
+import (
+	"net/netip"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// World is a snapshot made ready to be walked: everything is found by key. It
+// is immutable and safe for concurrent use; it points into the snapshot.
+type World struct {
+	snap  *snap.Snapshot
+	ns    map[string]*netns
+	order []*netns
+	// stacked are the devices that ride on another one (vlan, macvlan, ipvlan,
+	// vxlan), by the namespace and ifindex of the lower device.
+	stacked map[devKey][]end
+	now     time.Time
+}
+
+// devKey names a device in the whole snapshot.
+type devKey struct {
+	ns    string
+	index int
+}
+
+// end is a device in its namespace.
+type end struct {
+	ns  *netns
+	dev *snap.Link
+}
+
+// netns is one namespace with its look-up tables. It is a rules.Env.
+type netns struct {
+	w *World
+	n *snap.Netns
+
+	links  map[int]*snap.Link
+	byName map[string]*snap.Link
+	ports  map[int][]*snap.Link    // by ifindex of the master
+	addrs  map[netip.Addr][]int    // indices into n.Addrs
+	addrOf map[int][]int           // by ifindex
+	fib    map[snap.Family]*fib    //
+	neighs map[neighKey]int        // index into n.Neighs
+	fdb    map[fdbKey]int          // index into n.FDB
+	vlans  map[int]map[int]vlanOpt // by ifindex, by vid
+	gaps   map[string]*snap.Gap    // by noun
+
+	once sync.Once
+	prog *rules.Program
+}
+
+type neighKey struct {
+	index int
+	ip    netip.Addr
+}
+
+type fdbKey struct {
+	bridge int
+	mac    string
+	vlan   int
+}
+
+type vlanOpt struct{ pvid, untagged bool }
+
+// New indexes a snapshot. The snapshot must not be changed afterwards.
+func New(s *snap.Snapshot) *World {
+	w := &World{snap: s, ns: map[string]*netns{}, stacked: map[devKey][]end{}, now: s.Taken.End}
+	for i := range s.Netns {
+		n := newNetns(w, &s.Netns[i])
+		w.ns[n.n.ID] = n
+		w.order = append(w.order, n)
+	}
+	for i := range s.Gaps {
+		g := &s.Gaps[i]
+		if n := w.ns[g.Netns]; n != nil {
+			n.gaps[g.What] = g
+		}
+	}
+	for _, n := range w.order {
+		for i := range n.n.Links {
+			l := &n.n.Links[i]
+			if l.Peer == 0 || l.Kind == "veth" || l.PeerNetns == "" {
+				continue
+			}
+			k := devKey{l.PeerNetns, l.Peer}
+			w.stacked[k] = append(w.stacked[k], end{n, l})
+		}
+	}
+	return w
+}
+
+func newNetns(w *World, s *snap.Netns) *netns {
+	n := &netns{
+		w: w, n: s,
+		links: map[int]*snap.Link{}, byName: map[string]*snap.Link{}, ports: map[int][]*snap.Link{},
+		addrs: map[netip.Addr][]int{}, addrOf: map[int][]int{}, fib: map[snap.Family]*fib{},
+		neighs: map[neighKey]int{}, fdb: map[fdbKey]int{}, vlans: map[int]map[int]vlanOpt{}, gaps: map[string]*snap.Gap{},
+	}
+	for i := range s.Links {
+		l := &s.Links[i]
+		n.links[l.Index] = l
+		n.byName[l.Name] = l
+		if l.Master != 0 {
+			n.ports[l.Master] = append(n.ports[l.Master], l)
+		}
+	}
+	for i := range s.Addrs {
+		a := s.Addrs[i].Prefix.Addr()
+		n.addrs[a] = append(n.addrs[a], i)
+		n.addrOf[s.Addrs[i].Index] = append(n.addrOf[s.Addrs[i].Index], i)
+	}
+	for _, fam := range []snap.Family{snap.IPv4, snap.IPv6} {
+		n.fib[fam] = newFIB(n, fam)
+	}
+	for i := range s.Neighs {
+		if e := &s.Neighs[i]; !e.Proxy {
+			n.neighs[neighKey{e.Index, e.IP}] = i
+		}
+	}
+	for i := range s.FDB {
+		e := &s.FDB[i]
+		if e.Master == 0 {
+			continue
+		}
+		n.fdb[fdbKey{e.Master, e.MAC, e.Vlan}] = i
+	}
+	for _, v := range s.Vlans {
+		m := n.vlans[v.Index]
+		if m == nil {
+			m = map[int]vlanOpt{}
+			n.vlans[v.Index] = m
+		}
+		m[v.VID] = vlanOpt{v.PVID, v.Untagged}
+	}
+	for _, p := range n.ports {
+		sort.Slice(p, func(i, j int) bool { return p[i].Index < p[j].Index })
+	}
+	return n
+}
+
+// program is the compiled rule set of the namespace.
+func (n *netns) program() *rules.Program {
+	n.once.Do(func() { n.prog = rules.Compile(&n.n.Ruleset) })
+	return n.prog
+}
+
+// gap is the reason why one of the nouns could not be read, "" when it was.
+func (n *netns) gap(nouns ...string) string {
+	for _, what := range nouns {
+		if g := n.gaps[what]; g != nil {
+			return what + " of " + n.n.ID + " could not be read: " + g.Why
+		}
+	}
+	return ""
+}
+
+// sysctl is a number; def when the key is not there.
+func (n *netns) sysctl(key string, def int) int {
+	v, ok := n.n.Sysctls[key]
+	if !ok {
+		return def
+	}
+	i, err := strconv.Atoi(strings.TrimSpace(v))
+	if err != nil {
+		return def
+	}
+	return i
+}
+
+func proto(fam snap.Family) string {
+	if fam == snap.IPv6 {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
+// conf is net/FAMILY/conf/DEV/KEY; 0 when it is not there.
+func (n *netns) conf(fam snap.Family, dev *snap.Link, key string) int {
+	return n.sysctl("net/"+proto(fam)+"/conf/"+dev.Name+"/"+key, 0)
+}
+
+// confAll is the "all" value of a key.
+func (n *netns) confAll(fam snap.Family, key string) int {
+	return n.sysctl("net/"+proto(fam)+"/conf/all/"+key, 0)
+}
+
+// confMax is IN_DEV_MAXCONF of include/linux/inetdevice.h, confOr IN_DEV_ORCONF.
+func (n *netns) confMax(dev *snap.Link, key string) int {
+	return max(n.confAll(snap.IPv4, key), n.conf(snap.IPv4, dev, key))
+}
+
+func (n *netns) confOr(dev *snap.Link, key string) bool {
+	return n.confAll(snap.IPv4, key) != 0 || n.conf(snap.IPv4, dev, key) != 0
+}
+
+// loopback is lo; nil only in a snapshot that has none.
+func (n *netns) loopback() *snap.Link {
+	for i := range n.n.Links {
+		if l := &n.n.Links[i]; l.Loopback || l.Kind == "loopback" || l.Name == "lo" {
+			return l
+		}
+	}
+	return nil
+}
+
+// vrfOf is the VRF that the device belongs to or is; nil when none.
+func (n *netns) vrfOf(dev *snap.Link) *snap.Link {
+	if dev == nil {
+		return nil
+	}
+	if dev.VRF != nil {
+		return dev
+	}
+	if m := n.links[dev.Master]; m != nil && m.VRF != nil {
+		return m
+	}
+	return nil
+}
+
+// bridgeOf is the bridge that the device is a port of; nil when none.
+func (n *netns) bridgeOf(dev *snap.Link) *snap.Link {
+	if m := n.links[dev.Master]; m != nil && (m.Kind == "bridge" || m.Bridge != nil) {
+		return m
+	}
+	return nil
+}
+
+// addrUsable says whether an address takes part: not a tentative IPv6 one.
+func addrUsable(a *snap.Addr) bool { return !a.Has("tentative") && !a.Has("dadfailed") }
+
+// holds says whether the namespace has the address on one of its devices
+// (inet_lookup_ifaddr_rcu, net/ipv4/devinet.c).
+func (n *netns) holds(ip netip.Addr) bool {
+	for _, i := range n.addrs[ip] {
+		if addrUsable(&n.n.Addrs[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// scopeNo is the kernel's number of an address or route scope (rtnetlink.h).
+func scopeNo(s string) int {
+	switch s {
+	case "site":
+		return 200
+	case "link":
+		return 253
+	case "host":
+		return 254
+	case "nowhere":
+		return 255
+	}
+	if i, err := strconv.Atoi(s); err == nil {
+		return i
+	}
+	return 0
+}
