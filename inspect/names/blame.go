@@ -69,18 +69,16 @@ func rank(kind string) int {
 	switch kind {
 	case LoDown, DNATMissing, DNATDeadPort, SocketGone, EngineHung, AardvarkDead, Port53Taken, NoNameserver, NoDNSSource:
 		return 0
-	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded:
-		return 1
+	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded, NoSuchName:
+		return 1 // NoSuchName comes with none of the others
 	case GoogleFallback, LoopbackStub, InternalNetwork, UpstreamMissing:
 		return 2
 	case Unreachable, UpstreamDead, UpstreamRefuses:
 		return 3
 	case FirstServerDead:
 		return 4
-	case NoSuchName:
-		return 5
 	}
-	return 6
+	return 5
 }
 
 func appendProblem(list []Problem, p Problem) []Problem {
@@ -113,7 +111,7 @@ func (w *walker) about(p *Path, res outcome) *Problem {
 	if best == nil {
 		best = w.aliasMissing(nets)
 	}
-	if best == nil && res.nobody && p.Verdict == Unknown && !strings.Contains(fold(w.in.Name), ".") {
+	if best == nil && res.nobody && !strings.Contains(fold(w.in.Name), ".") {
 		x := w.noSuchName(p, res)
 		best = &x
 	}
@@ -224,10 +222,14 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 		if s.Probe == nil || fold(s.Probe.DNS.Name) != fold(last(p.Candidates)) || s.Role == "embedded" && len(parts) > 0 {
 			continue
 		}
-		if v, _ := verdictOf(s.Probe, w.typ); v == NXDomain || v == NoData {
+		if !silent(s.Probe) {
 			x.Server = s.Addr
 			x.Because = append(x.Because, w.refProbe(s.Probe))
-			parts = append(parts, fmt.Sprintf("%s says %s", s.Addr.Addr(), v))
+			say := s.Probe.DNS.RCode
+			if say == "NOERROR" {
+				say = "there is none of type " + w.typ
+			}
+			parts = append(parts, fmt.Sprintf("%s says %s", s.Addr.Addr(), say))
 			break
 		}
 	}

@@ -87,7 +87,7 @@ func returns(rest []string, st string) bool {
 // "files dns" since 2.35 (before: "dns [!UNAVAIL=return] files"), and so does
 // Go (net/conf.go).
 func (w *walker) sources(libc string) []string {
-	if libc == "musl" || w.r.NSSwitch == nil {
+	if libc == "musl" || len(w.r.NSSwitch) == 0 {
 		return []string{"files", "dns"}
 	}
 	return w.r.NSSwitch

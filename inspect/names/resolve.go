@@ -12,15 +12,12 @@ import (
 func Resolve(in Input) Path {
 	w := newWalker(in)
 	p := Path{Name: in.Name, Type: w.typ, From: w.netns(), Verdict: Unknown, Libc: map[string]Verdict{}}
-	if w.typ != "PTR" {
-		if a, err := netip.ParseAddr(strings.Trim(in.Name, "[]")); err == nil {
-			// An address needs no look-up (getaddrinfo(3), AI_NUMERICHOST).
-			p.Verdict, p.Answers = Resolved, []string{a.String()}
-			for _, l := range libcs() {
-				p.Libc[l] = Resolved
-			}
-			return p
+	if a, ok := literal(in.Name, w.typ); ok {
+		p.Verdict, p.Answers = Resolved, []string{a}
+		for _, l := range libcs() {
+			p.Libc[l] = Resolved
 		}
+		return p
 	}
 	if w.ns == nil || w.r == nil {
 		why := "the namespace is not in the snapshot"
@@ -46,3 +43,13 @@ func Resolve(in Input) Path {
 
 // libcs are the resolvers told apart: the C libraries, and Go's own.
 func libcs() []string { return []string{"glibc", "musl", "go"} }
+
+// literal is an address in the place of a name: it needs no look-up
+// (getaddrinfo(3)).
+func literal(name, typ string) (string, bool) {
+	a, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	if err != nil || typ == "PTR" {
+		return "", false
+	}
+	return a.String(), true
+}

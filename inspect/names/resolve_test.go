@@ -125,8 +125,11 @@ func TestResolve(t *testing.T) {
 		{name: "stopped", from: "client", ask: "gone", want: Unknown, kind: NotRunning, detail: "gone is exited"},
 		{name: "alias of a stopped one", from: "client", ask: "left", want: Unknown, kind: NotRunning, detail: "gone is exited"},
 		{name: "alias that nobody has", from: "client", ask: "cache", want: Unknown, kind: NoSuchName, detail: "no container on network app has the name or alias cache (there: db, web)"},
-		{name: "alias that nobody has, upstream says so, too", from: "client", ask: "cache", want: NXDomain, kind: NoSuchName, detail: "alias cache (there: db, web), and 198.51.100.53 says nxdomain", change: func(s *snap.Snapshot) {
+		{name: "alias that nobody has, upstream says so, too", from: "client", ask: "cache", want: NXDomain, kind: NoSuchName, detail: "alias cache (there: db, web), and 198.51.100.53 says NXDOMAIN", change: func(s *snap.Snapshot) {
 			asked(s, "client", "198.51.100.53", "cache", "NXDOMAIN")
+		}},
+		{name: "alias that nobody has, upstream refuses", from: "client", ask: "cache", want: Refused, kind: NoSuchName, detail: "and 198.51.100.53 says REFUSED", others: []string{UpstreamRefuses}, change: func(s *snap.Snapshot) {
+			asked(s, "client", "198.51.100.53", "cache", "REFUSED")
 		}},
 		{name: "service without its alias", from: "client", ask: "cache", want: Unknown, kind: AliasMissing, detail: "db is the container of service cache", change: func(s *snap.Snapshot) {
 			s.Container("docker:db").Service = "cache"
@@ -198,6 +201,12 @@ func TestResolve(t *testing.T) {
 		}},
 
 		{name: "upstream cut by a rule", from: "client", ask: "www.example.org", cut: "198.51.100.53", want: Timeout, kind: Unreachable, detail: "questions from client to 198.51.100.53 do not get through: a rule drops it"},
+		{name: "upstream cut by a rule, and seen to be silent", from: "client", ask: "www.example.org", cut: "198.51.100.53", want: Timeout, kind: Unreachable, detail: "a rule drops it", change: func(s *snap.Snapshot) {
+			asked(s, "client", "198.51.100.53", "www.example.org", "timeout")
+		}},
+		{name: "a live answer beats the model", from: "client", ask: "www.example.org", cut: "198.51.100.53", want: Resolved, answers: []string{"192.0.2.80"}, change: func(s *snap.Snapshot) {
+			asked(s, "client", "198.51.100.53", "www.example.org", "192.0.2.80")
+		}},
 		{name: "upstream dead", from: "client", ask: "www.example.org", want: Timeout, kind: UpstreamDead, detail: "198.51.100.53 does not answer, asked from client", change: func(s *snap.Snapshot) {
 			asked(s, "client", "198.51.100.53", "www.example.org", "timeout")
 		}},

@@ -3,6 +3,7 @@ package names
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -125,7 +126,9 @@ func (w *walker) stubDetail(ns *snap.Netns, to netip.AddrPort) string {
 func (w *walker) plain(srv Server, name string) outcome {
 	var o outcome
 	st := Step{Where: where(srv.Role, srv.Addr), Asked: name, LeavesFrom: srv.AskedFrom}
-	if p := w.exactProbe(srv.AskedFrom, srv.Addr, name); p != nil {
+	// A live answer beats the model; a live silence is explained by it.
+	p := w.exactProbe(srv.AskedFrom, srv.Addr, name)
+	if p != nil && !silent(p) {
 		return w.seen(p, name, srv.Role)
 	}
 	r := srv.Reach
@@ -135,7 +138,7 @@ func (w *walker) plain(srv Server, name string) outcome {
 			why = "the way there is cut"
 		}
 		o.fail(Timeout, st, Problem{
-			Kind: Unreachable, Server: srv.Addr, Ref: first(r.Because), Because: r.Because,
+			Kind: Unreachable, Server: srv.Addr, Ref: first(r.Because), Because: slices.Clone(r.Because),
 			Detail: fmt.Sprintf("questions from %s to %s do not get through: %s", w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
 		})
 		if owner := w.owner(srv.Addr.Addr()); owner != nil {
@@ -143,6 +146,9 @@ func (w *walker) plain(srv Server, name string) outcome {
 				o.verdict = Refused
 				o.problems[0].Detail = "nothing listens on " + srv.Addr.String() + " in " + w.nsName(owner)
 			}
+		}
+		if p != nil {
+			o.problems[0].Because = append(o.problems[0].Because, w.refProbe(p))
 		}
 		return o
 	}
