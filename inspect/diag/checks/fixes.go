@@ -145,7 +145,7 @@ func fixStart(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		if c.Name == f.Subject.Name && !c.Running() && c.Engine == "docker" && c.State != "restarting" {
-			return []fixups.Op{&fixups.ContainerStart{Engine: c.Engine, Container: c.Name, ID: c.ID}}
+			return []fixups.Op{&fixups.ContainerStart{Ctr: fixups.CtrOf(c)}}
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "give it servers: docker run --dns, or \"dns\" in daemon.json, and recreate it"
 		return nil
 	}
-	return []fixups.Op{&fixups.FileWrite{Where: at(in, c.Netns), Container: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", Old: r.ResolvConf.Raw, Content: text}}
+	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
 }
 
 // engineResolvConf is the file that Docker would write for the container
