@@ -25,14 +25,14 @@ type App struct {
 
 	// Read reads this machine. nil: it can't be read with this binary.
 	Read func(context.Context, ReadOptions) (*snap.Snapshot, error)
-	// Open opens a file to read; Create makes one that must not be there yet
-	// (unless force), for its owner alone.
-	Open   func(path string) (io.ReadCloser, error)
-	Create func(path string, force bool) (io.WriteCloser, error)
-	// Load and Save are the snapshot format; Redact makes the copy that may be
-	// given away.
+	// Open opens a file to read.
+	Open func(path string) (io.ReadCloser, error)
+	// Load and Save are the snapshot format. Write saves in a file for its owner
+	// alone, which must not be there yet unless force, and gives its size in
+	// bytes. Redact makes the copy that may be given away.
 	Load   func(io.Reader) (*snap.Snapshot, error)
 	Save   func(io.Writer, *snap.Snapshot) error
+	Write  func(path string, s *snap.Snapshot, force bool) (int64, error)
 	Redact func(*snap.Snapshot) *snap.Snapshot
 	// Probe puts live questions; answers come in the order of the questions.
 	// nil: nothing is ever sent.
@@ -51,9 +51,9 @@ type App struct {
 
 // ReadOptions say how to read the machine.
 type ReadOptions struct {
-	HostNS     string   // path or pid of the namespace that is "the host"; "" our own
-	Runtime    []string // engines to ask; nil all
-	DockerHost string   // "" the environment's
+	HostNS     string // path or pid of the namespace that is "the host"; "" our own
+	Runtime    string // the only engine to ask; "" all
+	DockerHost string // "" the environment's
 }
 
 // Common are the options of every reading command. The zero value reads this

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -39,13 +38,14 @@ func (a *App) Snapshot(ctx context.Context, o SnapshotOptions) (*v1.SnapshotResu
 	if !o.Full && a.Redact != nil {
 		s = a.Redact(s)
 	}
-	var b bytes.Buffer
-	if err := a.Save(&b, s); err != nil {
-		return nil, fmt.Errorf("writing snapshot: %w", err)
+	var size int64
+	if o.File == "-" {
+		err = a.Save(o.Out, s)
+	} else {
+		size, err = a.Write(o.File, s, o.Force)
 	}
-	size := int64(b.Len())
-	if err := a.write(o, &b); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("writing snapshot: %w", err)
 	}
 	res := &v1.SnapshotResult{File: o.File, Bytes: size, Redacted: s.Redacted}
 	rules, conns := 0, 0
@@ -69,25 +69,4 @@ func (a *App) Snapshot(ctx context.Context, o SnapshotOptions) (*v1.SnapshotResu
 	res.Coverage.Skipped = gaps(s)
 	res.Head = a.head(v1.KindSnapshot, start)
 	return res, nil
-}
-
-func (a *App) write(o SnapshotOptions, b *bytes.Buffer) error {
-	if o.File == "-" {
-		if _, err := b.WriteTo(o.Out); err != nil {
-			return fmt.Errorf("writing snapshot to stdout: %w", err)
-		}
-		return nil
-	}
-	f, err := a.Create(o.File, o.Force)
-	if err != nil {
-		return err
-	}
-	_, err = b.WriteTo(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", o.File, err)
-	}
-	return nil
 }

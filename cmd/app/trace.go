@@ -47,7 +47,7 @@ type tracer struct {
 	a     *App
 	c     Common
 	s     *snap.Snapshot
-	batch bool // walk through what is in the snapshot, also beyond this host
+	batch bool // many flows over one snapshot: predicted only, without findings
 	world *sim.World
 }
 
@@ -161,9 +161,6 @@ func (t *tracer) flow(q *ask, o TraceOptions) {
 		q.to.Netns = owner(g, addr)
 	}
 	q.to.Outside = q.to.Netns == "" && !addr.IsLoopback()
-	if ns := t.s.Ns(fl.From); ns != nil && ns.Class.Ours() && q.to.Outside && !t.batch {
-		fl.StopOutside = true
-	}
 	if q.diag.Container == "" {
 		if c := g.ContainerOfAddr(addr); c != nil && q.to.Netns == c.Netns {
 			q.diag.Container, q.to.Container = c.Ref, c.Ref

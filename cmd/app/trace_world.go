@@ -21,8 +21,15 @@ func (t *tracer) back(a netip.Addr) string {
 		return ""
 	}
 	r := t.world.Route(host.ID, sim.RouteQuery{Dst: a})
-	if l := host.LinkAt(r.Oif); l != nil {
-		return l.Name
+	dev := ""
+	for i, w := range r.Ways {
+		if i > 0 && w.Dev != dev {
+			return "" // several ways, and a hash decides
+		}
+		dev = w.Dev
 	}
-	return ""
+	if r.Errno != "" || r.Unknown != "" {
+		return ""
+	}
+	return dev
 }

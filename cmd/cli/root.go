@@ -81,7 +81,7 @@ func (s *session) flags(f *pflag.FlagSet) {
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "also what was checked and passed, and all steps")
 	f.BoolVar(&g.debug, "debug", false, "log to stderr what is done")
 	f.DurationVar(&g.timeout, "timeout", deadline, "end within this time, whatever happens")
-	f.StringSliceVar(&g.runtime, "runtime", nil, "ask only these engines: docker, podman, containerd, cni (default all)")
+	f.StringVar(&g.runtime, "runtime", "", "ask only this engine: docker, podman, containerd, cni (default all)")
 	f.StringVar(&g.dockerHost, "docker-host", "", "Docker's endpoint (default DOCKER_HOST, DOCKER_CONTEXT)")
 	f.StringVar(&g.hostNS, "host-ns", "", "`PATH|PID` of the namespace that is the host (default our own)")
 	f.StringVar(&g.snapshot, "snapshot", "", "think about the state in this `FILE` of netdoctor snapshot; - is stdin")

@@ -23,7 +23,7 @@ type globals struct {
 	verbose    bool
 	debug      bool
 	timeout    time.Duration
-	runtime    []string
+	runtime    string
 	dockerHost string
 	hostNS     string
 	snapshot   string

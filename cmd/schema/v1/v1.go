@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+//go:generate go test -run TestSchemaIsCurrent -update .
+
 // APIVersion is the value of every result's apiVersion.
 const APIVersion = "netdoctor/v1"
 

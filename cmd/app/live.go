@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect"
+	"github.com/netdoctor/netdoctor/inspect/diag/checks"
+	"github.com/netdoctor/netdoctor/inspect/engine"
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/probe"
+)
+
+// New is the App that works on this machine. It touches nothing yet.
+func New() *App {
+	b := build()
+	return &App{
+		Build:  b,
+		Checks: checks.All(),
+		Read:   reader("netdoctor " + b.Version),
+		Open:   func(path string) (io.ReadCloser, error) { return os.Open(path) }, //nolint:gosec // the file that the user names
+		Load:   inspect.Load,
+		Save:   inspect.Save,
+		Write:  write,
+		Redact: inspect.Redact,
+		Probe:  sender,
+		Can:    can,
+	}
+}
+
+// reader reads the machine; this program itself is the child that reads the
+// files of containers.
+func reader(tool string) func(context.Context, ReadOptions) (*snap.Snapshot, error) {
+	return func(ctx context.Context, o ReadOptions) (*snap.Snapshot, error) {
+		eo := engine.Options{DockerHost: o.DockerHost, Runtime: o.Runtime}
+		if self, err := os.Executable(); err == nil {
+			eo.Child = []string{self, engine.ChildArg}
+		}
+		return inspect.Read(ctx, inspect.Options{HostNS: o.HostNS, Engine: eo, Tool: tool})
+	}
+}
+
+// sender puts questions to the network, each from its namespace.
+func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe) []snap.Probe {
+	p := &probe.Prober{}
+	out := make([]snap.Probe, len(qs))
+	var ask []probe.Question
+	var at []int
+	for i := range qs {
+		q := &qs[i]
+		from := s.Ns(q.From)
+		if from == nil {
+			out[i] = *q
+			out[i].Outcome, out[i].Detail = probe.Failed, fmt.Sprintf("namespace %s is not known", q.From)
+			continue
+		}
+		o := probe.Options{Size: q.Size, DF: q.DF, Src: q.Src.Addr(), Sport: q.Src.Port()}
+		if q.DNS != nil {
+			o.Name, o.Type, o.TCP = q.DNS.Name, q.DNS.Type, q.DNS.TCP
+		}
+		ask, at = append(ask, probe.Question{Kind: q.Kind, From: from, Dst: q.Dst, Options: o}), append(at, i)
+	}
+	for i, a := range p.Run(ctx, ask) {
+		out[at[i]] = a
+	}
+	return out
+}
+
+// can tries what this process may do.
+func can(context.Context) []v1.Ability {
+	var out []v1.Ability
+	for _, c := range ns.Capabilities() {
+		a := v1.Ability{Name: c.Name, For: c.For, Have: "yes"}
+		if !c.OK {
+			a.Have, a.Why, a.Needs = "no", c.Why, c.Needs
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// write saves a snapshot in a file of its own.
+func write(path string, s *snap.Snapshot, force bool) (int64, error) {
+	if err := inspect.WriteFile(path, s, force); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return 0, snap.Hint(Usagef("%s is there already", path), "another name, or --force to replace it")
+		}
+		return 0, err
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0, fmt.Errorf("looking at what was written: %w", err)
+	}
+	return st.Size(), nil
+}
