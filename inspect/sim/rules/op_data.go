@@ -205,18 +205,23 @@ func (o byteorderOp) exec(m *machine) ctl {
 	if !ok || o.Dreg < 0 || o.Dreg*4+o.Len > len(m.regs) || o.Size != 2 && o.Size != 4 && o.Size != 8 {
 		return m.unknown("byteorder")
 	}
-	why := m.whyReg(o.Sreg, o.Len)
+	// Whole units only: what is left over stays as it is in the destination.
+	n := o.Len / o.Size * o.Size
+	d, why := m.draw, m.whyReg(o.Sreg, o.Len)
 	var dv, dk [64]byte
-	for i := 0; i+o.Size <= o.Len; i += o.Size {
+	for i := 0; i < n; i += o.Size {
 		for j := range o.Size {
 			dv[i+j], dk[i+j] = v[i+o.Size-1-j], k[i+o.Size-1-j]
 		}
 	}
-	d := m.draw
-	if allKnown(dk[:o.Len]) {
-		why = ""
+	copy(m.regs[o.Dreg*4:], dv[:n])
+	copy(m.known[o.Dreg*4:], dk[:n])
+	for i := o.Dreg; i*4 < o.Dreg*4+n; i++ {
+		m.why[i] = why
+		if d.on && d.reg == i {
+			m.draw.on = false
+		}
 	}
-	m.storeMasked(o.Dreg, dv[:o.Len], dk[:o.Len], why)
 	if d.on && d.reg == o.Sreg && o.Len == 4 && o.Size == 4 {
 		d.reg, d.swap = o.Dreg, !d.swap
 		m.draw = d

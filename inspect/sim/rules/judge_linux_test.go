@@ -1,0 +1,383 @@
+package rules
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/kernel"
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// The kernel is the judge: these tests load rules that only count into a
+// network namespace of their own, send packets through them, and compare which
+// counters grew with which rules the evaluator says have matched.
+
+// inOwnNetns runs the calling test again in a process with a network namespace
+// of its own and returns false; in that process it returns true. Where that is
+// not allowed, or a tool is missing, it skips, or fails with ND_LAB=require.
+func inOwnNetns(t *testing.T, tools ...string) bool {
+	t.Helper()
+	const env = "ND_OWN_NETNS"
+	if os.Getenv(env) == t.Name() {
+		return true
+	}
+	skip := t.Skipf
+	if os.Getenv("ND_LAB") == "require" {
+		skip = t.Fatalf
+	}
+	if os.Getuid() != 0 {
+		skip("needs root for a network namespace of its own")
+	}
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			skip("needs %s: %v", tool, err)
+		}
+	}
+	c := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	c.Env = append(os.Environ(), env+"="+t.Name())
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("in its own namespace: %v\n%s", err, out)
+	}
+	if testing.Verbose() {
+		t.Logf("%s", out)
+	}
+	return false
+}
+
+func sh(t *testing.T, script string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput(); err != nil {
+		t.Fatalf("%s\n%v\n%s", script, err, out)
+	}
+}
+
+// bench is a namespace with a veth pair whose end va is this host's, at
+// 192.0.2.1/24 and 2001:db8::1/64, and d0 with 203.0.113.1/24 and
+// 2001:db8:1::1/64 to forward to. Frames are put in at the end vb; nothing is
+// answered.
+type bench struct {
+	env  *fakeEnv
+	sock int
+	h    *ns.Handle
+}
+
+const (
+	macA = "02:00:00:00:00:0a"
+	macB = "02:00:00:00:00:0b"
+)
+
+func newJudge(t *testing.T) *bench {
+	t.Helper()
+	sh(t, `
+		ip link set lo up
+		ip link add va index 10 address `+macA+` type veth peer name vb index 11 address `+macB+`
+		ip link add d0 index 12 address 02:00:00:00:00:0d type veth peer name d1 index 13
+		for i in va vb d0 d1; do ip link set $i addrgenmode none; done
+		ip addr add 192.0.2.1/24 brd 192.0.2.255 dev va
+		ip addr add 203.0.113.1/24 dev d0
+		ip link set va up group 3; ip link set vb up; ip link set d0 up group 5; ip link set d1 up
+		ip -6 addr add 2001:db8::1/64 dev va nodad
+		ip -6 addr add 2001:db8:1::1/64 dev d0 nodad
+		ip neigh add 203.0.113.5 lladdr 02:00:00:00:00:55 dev d0
+		ip -6 neigh add 2001:db8:1::5 lladdr 02:00:00:00:00:55 dev d0
+		echo 1 > /proc/sys/net/ipv4/ip_forward
+		echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+		echo 0 > /proc/sys/net/ipv4/conf/va/rp_filter
+		echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter
+		nft 'add table inet mute; add chain inet mute o { type filter hook output priority 300; policy drop; }'`)
+	h, err := ns.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(s); _ = h.Close() })
+	j := &bench{h: h, sock: s, env: &fakeEnv{
+		links: []snap.Link{
+			{Index: 1, Name: "lo", Kind: "loopback", Loopback: true, MTU: 65536},
+			{Index: 10, Name: "va", Kind: "veth", MAC: macA, MTU: 1500, Group: 3},
+			{Index: 11, Name: "vb", Kind: "veth", MAC: macB, MTU: 1500},
+			{Index: 12, Name: "d0", Kind: "veth", MAC: "02:00:00:00:00:0d", MTU: 1500, Group: 5},
+		},
+		types: map[string]string{
+			"192.0.2.1": "local", "203.0.113.1": "local", "203.0.113.1%va": "unicast", "192.0.2.1%d0": "unicast",
+			"2001:db8::1": "local", "2001:db8:1::1": "local", "2001:db8:1::1%va": "unicast",
+			"192.0.2.255": "broadcast", "192.0.2.0": "unicast", "224.0.0.251": "multicast", "255.255.255.255": "broadcast",
+		},
+		fib: func(q FIBQuery) (int, string, bool) {
+			for p, r := range map[string]string{
+				"192.0.2.1/32": "1 local", "203.0.113.1/32": "1 local", "192.0.2.0/24": "10 unicast", "203.0.113.0/24": "12 unicast",
+				"2001:db8::1/128": "1 local", "2001:db8::/64": "10 unicast", "2001:db8:1::/64": "12 unicast",
+			} {
+				var oif int
+				var typ string
+				if _, err := fmt.Sscan(r, &oif, &typ); err == nil && netip.MustParsePrefix(p).Contains(q.Dst) &&
+					(typ == "local" || q.Dst != netip.MustParseAddr("192.0.2.1")) {
+					if q.Oif != 0 && q.Oif != oif {
+						continue
+					}
+					return oif, typ, true
+				}
+			}
+			return 0, "", false
+		},
+		socket: func(*Packet, bool) (bool, bool) { return false, true },
+	}}
+	return j
+}
+
+// sample is a packet as it is put in, and as the evaluator is told.
+type sample struct {
+	name string
+	pkt  Packet
+	opts []byte // TCP options
+	data []byte
+}
+
+// bytes builds the frame with right checksums.
+func (f *sample) bytes() []byte {
+	p := &f.pkt
+	var l4 []byte
+	switch p.Proto {
+	case protoTCP:
+		l4 = make([]byte, 20, 64)
+		l4 = append(l4, f.opts...)
+		l4[12], l4[13] = byte(len(l4)/4)<<4, p.TCPFlags
+		binary.BigEndian.PutUint32(l4[4:], 0x01020304)
+		binary.BigEndian.PutUint16(l4[14:], 1024)
+	case protoUDP:
+		l4 = make([]byte, 8)
+		binary.BigEndian.PutUint16(l4[4:], uint16(8+len(f.data)))
+	case protoICMP, protoICMPv6:
+		l4 = []byte{p.ICMPType, p.ICMPCode, 0, 0, byte(p.Sport >> 8), byte(p.Sport), 0, 1}
+	default:
+		l4 = make([]byte, 12)
+	}
+	if p.hasPorts() {
+		binary.BigEndian.PutUint16(l4, p.Sport)
+		binary.BigEndian.PutUint16(l4[2:], p.Dport)
+	}
+	l4 = append(l4, f.data...)
+	p.Len = len(l4) + 20
+	if p.Family == snap.IPv6 {
+		p.Len = len(l4) + 40
+	}
+	sum := func(b []byte) uint16 {
+		var s uint32
+		for i := 0; i < len(b); i += 2 {
+			s += uint32(b[i]) << 8
+			if i+1 < len(b) {
+				s += uint32(b[i+1])
+			}
+		}
+		for s>>16 != 0 {
+			s = s&0xffff + s>>16
+		}
+		return ^uint16(s)
+	}
+	pseudo := append(append(p.Src.AsSlice(), p.Dst.AsSlice()...), 0, p.Proto, byte(len(l4)>>8), byte(len(l4)))
+	switch p.Proto {
+	case protoTCP:
+		binary.BigEndian.PutUint16(l4[16:], sum(append(pseudo, l4...)))
+	case protoUDP:
+		binary.BigEndian.PutUint16(l4[6:], sum(append(pseudo, l4...)))
+	case protoICMP:
+		binary.BigEndian.PutUint16(l4[2:], sum(l4))
+	case protoICMPv6:
+		binary.BigEndian.PutUint16(l4[2:], sum(append(pseudo, l4...)))
+	}
+	var out []byte
+	for _, m := range []string{p.DstMAC, p.SrcMAC} {
+		b, _ := parseMAC(m)
+		out = append(out, b[:]...)
+	}
+	if p.Family == snap.IPv6 {
+		out = append(out, 0x86, 0xdd, 0x60|p.TOS>>4, p.TOS<<4|1, 2, 3, byte(len(l4)>>8), byte(len(l4)), p.Proto, p.TTL)
+		out = append(append(out, p.Src.AsSlice()...), p.Dst.AsSlice()...)
+		return append(out, l4...)
+	}
+	ip := []byte{0x45, p.TOS, byte(p.Len >> 8), byte(p.Len), 0x12, 0x34, byte(flag(p.DF, 0x4000) >> 8), 0, p.TTL, p.Proto, 0, 0}
+	ip = append(append(ip, p.Src.AsSlice()...), p.Dst.AsSlice()...)
+	binary.BigEndian.PutUint16(ip[10:], sum(ip))
+	return append(append(append(out, 8, 0), ip...), l4...)
+}
+
+// send puts the frame in at b, so that it comes in by a.
+func (j *bench) send(t *testing.T, f *sample) {
+	t.Helper()
+	if err := unix.Sendto(j.sock, f.bytes(), 0, &unix.SockaddrLinklayer{Ifindex: 11, Halen: 6}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// counted are the packets that each rule of the chain has counted.
+func (j *bench) counted(t *testing.T, table, chain string) (*snap.Ruleset, []int64) {
+	t.Helper()
+	rs, gaps := kernel.ReadRuleset(context.Background(), j.h)
+	if len(gaps) > 0 {
+		t.Fatal(gaps)
+	}
+	for i := range rs.Tables {
+		if rs.Tables[i].Name != table {
+			continue
+		}
+		if c := rs.Tables[i].Chain(chain); c != nil {
+			var n []int64
+			for k := range c.Rules {
+				n = append(n, c.Rules[k].Packets)
+			}
+			return &rs, n
+		}
+	}
+	t.Fatalf("no chain %s in table %s", chain, table)
+	return nil, nil
+}
+
+// count tells what the evaluator says of each rule: 0 no, 1 matched, 2 unknown.
+func count(branches []Branch, n int) []int64 {
+	seen := make([]int, n)
+	vague := make([]bool, n)
+	for _, b := range branches {
+		for _, p := range b.Path {
+			if p.Num == 0 {
+				continue
+			}
+			seen[p.Num-1]++
+			vague[p.Num-1] = vague[p.Num-1] || p.Maybe
+		}
+	}
+	out := make([]int64, n)
+	for i := range out {
+		switch {
+		case vague[i] || seen[i] > 0 && seen[i] < len(branches):
+			out[i] = 2
+		case seen[i] > 0:
+			out[i] = 1
+		}
+	}
+	return out
+}
+
+// verdictOf runs one table of rules against all frames.
+func (j *bench) compare(t *testing.T, fam snap.Family, table, chain string, texts []string, frames []sample, adjust func(*Packet)) {
+	t.Helper()
+	unknown, total := 0, 0
+	for fi := range frames {
+		f := frames[fi]
+		if f.pkt.Family != fam {
+			continue
+		}
+		_, before := j.counted(t, table, chain)
+		if len(before) != len(texts) {
+			t.Fatalf("%d rules in the kernel, want %d", len(before), len(texts))
+		}
+		j.send(t, &f)
+		var rs *snap.Ruleset
+		var after []int64
+		for deadline := time.Now().Add(2 * time.Second); ; {
+			rs, after = j.counted(t, table, chain)
+			if after[0] > before[0] { // the first rule counts everything
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s did not arrive", f.name)
+			}
+		}
+		j.env.now = time.Now()
+		pkt := f.pkt
+		if adjust != nil {
+			adjust(&pkt)
+		}
+		var base *BaseChain
+		for _, b := range Compile(rs).bases {
+			if b.Table.Name == table && b.Chain.Name == chain {
+				base = b
+			}
+		}
+		got := count(base.Run(pkt, j.env), len(texts))
+		for i, text := range texts {
+			total++
+			want := after[i] - before[i]
+			switch {
+			case got[i] == 2:
+				unknown++
+				t.Logf("unknown: %s: %s", f.name, text)
+			case got[i] != want:
+				t.Errorf("%s: %s: kernel counted %d, evaluator says %d", f.name, text, want, got[i])
+			}
+		}
+	}
+	t.Logf("%s %s: %d of %d unknown", fam, table, unknown, total)
+}
+
+func frames() []sample {
+	addr := netip.MustParseAddr
+	mss := []byte{2, 4, 5, 180, 4, 2, 1, 1}
+	base := Packet{
+		Family: snap.IPv4, Proto: protoTCP, Src: addr("192.0.2.10"), Dst: addr("192.0.2.1"), Sport: 40000, Dport: 80, TTL: 64, DF: true,
+		SrcMAC: macB, DstMAC: macA, PktType: "host", Iif: 10, TCPFlags: 2, TCPMSS: 1460,
+	}
+	with := func(name string, change func(*Packet), opts, data []byte) sample {
+		p := base
+		change(&p)
+		if p.Proto != protoTCP {
+			p.TCPFlags, p.TCPMSS = 0, 0
+		}
+		if data != nil {
+			p.Payload = data
+		}
+		f := sample{name: name, pkt: p, opts: opts, data: data}
+		f.bytes() // sets the length
+		p.Len = f.pkt.Len
+		p.CT.State = "new"
+		p.CT.Orig = snap.Tuple{Src: netip.AddrPortFrom(p.Src, p.Sport), Dst: netip.AddrPortFrom(p.Dst, p.Dport)}
+		if echo(&p) {
+			p.CT.Orig.Dst = netip.AddrPortFrom(p.Dst, uint16(p.ICMPType)<<8)
+		}
+		p.CT.ReplyTuple = snap.Tuple{Src: p.CT.Orig.Dst, Dst: p.CT.Orig.Src}
+		f.pkt = p
+		return f
+	}
+	six := func(p *Packet) {
+		p.Family, p.Src, p.Dst = snap.IPv6, addr("2001:db8::10"), addr("2001:db8::1")
+	}
+	return []sample{
+		with("SYN", func(*Packet) {}, mss, nil),
+		with("SYN with TOS, forwarded", func(p *Packet) {
+			p.Dst, p.TOS, p.TTL, p.Sport, p.Dport, p.DF = addr("203.0.113.5"), 0x2a, 17, 1000, 8080, false
+		}, mss, nil),
+		with("SYN without options", func(p *Packet) { p.Sport, p.Dport, p.TCPMSS = 40001, 443, 0 }, nil, nil),
+		with("DNS question", func(p *Packet) { p.Proto, p.Sport, p.Dport = protoUDP, 5353, 53 }, nil, []byte("some question here")),
+		with("forwarded UDP", func(p *Packet) {
+			p.Proto, p.Sport, p.Dport, p.Dst = protoUDP, 53, 40000, addr("203.0.113.5")
+		}, nil, []byte{1, 2, 3}),
+		with("broadcast", func(p *Packet) {
+			p.Proto, p.Sport, p.Dport, p.Dst, p.PktType, p.DstMAC = protoUDP, 137, 137, addr("192.0.2.255"), "broadcast", "ff:ff:ff:ff:ff:ff"
+		}, nil, []byte("x")),
+		with("multicast", func(p *Packet) {
+			p.Proto, p.Sport, p.Dport, p.Dst, p.PktType, p.DstMAC = protoUDP, 5353, 5353, addr("224.0.0.251"), "multicast", "01:00:5e:00:00:fb"
+		}, nil, []byte("mdns")),
+		with("ping", func(p *Packet) { p.Proto, p.ICMPType, p.Sport, p.Dport = protoICMP, 8, 77, 0 }, nil, []byte("abcdefgh")),
+		with("GRE", func(p *Packet) { p.Proto, p.Sport, p.Dport, p.Src = 99, 0, 0, addr("192.0.2.77") }, nil, []byte("payload!")),
+		with("IPv6 SYN", func(p *Packet) { six(p); p.TOS = 0x28 }, mss, nil),
+		with("IPv6 DNS question", func(p *Packet) { six(p); p.Proto, p.Sport, p.Dport = protoUDP, 5353, 53 }, nil, []byte("six")),
+		with("IPv6 ping, forwarded", func(p *Packet) {
+			six(p)
+			p.Proto, p.ICMPType, p.Sport, p.Dport, p.Dst = protoICMPv6, 128, 78, 0, addr("2001:db8:1::5")
+		}, nil, []byte("ping")),
+	}
+}
