@@ -1,0 +1,63 @@
+package fixups
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// LinkMTU sets the MTU of a device.
+type LinkMTU struct {
+	Where `json:"where"`
+	Name  string `json:"name"`
+	MTU   int    `json:"mtu"` // bytes
+}
+
+func (*LinkMTU) Kind() string { return "link-mtu" }
+
+func (o *LinkMTU) Describe() string {
+	return fmt.Sprintf("set the MTU of %s to %d%s", o.Name, o.MTU, o.in())
+}
+
+func (o *LinkMTU) Shell() []string {
+	return []string{o.line("ip", "link", "set", "dev", o.Name, "mtu", strconv.Itoa(o.MTU))}
+}
+
+func (o *LinkMTU) On(s *snap.Snapshot) error {
+	ns, l, err := o.link(s, o.Name)
+	if err != nil {
+		return err
+	}
+	if o.MTU < 68 || o.MTU > 65535 {
+		return fmt.Errorf("MTU %d of %s: %w", o.MTU, o.Name, snap.ErrLimit)
+	}
+	if below, p := peerOf(s, ns, l); below != nil && p != nil && l.Kind == "vlan" && o.MTU > p.MTU {
+		return fmt.Errorf("MTU %d of %s is above that of %s: %w", o.MTU, o.Name, p.Name, snap.ErrLimit)
+	}
+	l.MTU = o.MTU
+	return nil
+}
+
+func (o *LinkMTU) Inverse(s *snap.Snapshot) (Op, error) {
+	_, l, err := o.link(s, o.Name)
+	if err != nil || l.MTU == o.MTU {
+		return nil, err
+	}
+	return &LinkMTU{Where: o.Where, Name: o.Name, MTU: l.MTU}, nil
+}
+
+func (o *LinkMTU) Risk() Risk { return RiskMedium }
+
+func (o *LinkMTU) Object(s *snap.Snapshot) any {
+	_, l, err := o.link(s, o.Name)
+	if err != nil {
+		return nil
+	}
+	return []any{l.Index, l.Kind, l.MTU}
+}
+
+func (o *LinkMTU) Holds(s *snap.Snapshot) bool {
+	_, l, err := o.link(s, o.Name)
+	return err == nil && l.MTU == o.MTU
+}
