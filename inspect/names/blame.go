@@ -50,6 +50,9 @@ func (w *walker) blame(p *Path, res outcome) {
 			p.Problem = &x
 			continue
 		}
+		if x.Kind == BadSearch && best >= 0 && rank(list[best].Kind) <= 3 {
+			continue // no server answered: the search list is not to blame
+		}
 		p.Others = appendProblem(p.Others, x)
 	}
 }
@@ -155,6 +158,10 @@ func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
 			w.who(), w.r.ResolvConf.Nameservers[0], c.Name)
 	case shared:
 		return nil
+	case len(w.box.Endpoints) == 0 && w.box.NetworkMode != "host" && w.box.NetworkMode != "none":
+		p.Kind = NotShared
+		p.Detail = fmt.Sprintf("%s is not connected to any network; %s is on %s", w.who(), c.Name, where)
+		p.Because = append(p.Because, snap.RefContainer(w.box.Ref))
 	case len(nets) == 0:
 		p.Kind = DefaultBridge
 		mine := "is on no network with names"

@@ -161,10 +161,9 @@ func (w *walker) records(ns *snap.Netns, server netip.AddrPort, name string) out
 	var o outcome
 	nets := w.networks()
 	st := Step{Where: "network " + strings.Join(nets.names(), ", "), Asked: name}
-	if w.box == nil || len(nets) == 0 {
+	if w.box == nil {
 		st.Where = "embedded resolver"
-		o = unknownStep(st, "the networks of "+w.who()+" are not known")
-		return w.orSeen(o, ns.ID, server, name)
+		return w.orSeen(unknownStep(st, "whose networks "+ns.ID+" has is not known"), ns.ID, server, name)
 	}
 	if e := w.engine(); e != nil && e.Offline {
 		return w.orSeen(unknownStep(st, e.Name+" did not answer, so its records are not known", snap.RefEngine(e.Name)), ns.ID, server, name)
@@ -183,11 +182,15 @@ func (w *walker) records(ns *snap.Netns, server netip.AddrPort, name string) out
 		return w.orSeen(unknownStep(st, "a swarm service; its addresses are not in the snapshot", snap.Ref(svc)), ns.ID, server, name)
 	}
 	st.Answer, st.Verdict = "no container there answers to it", stepSkip
+	if len(nets) == 0 {
+		st.Where, st.Answer = "embedded resolver", w.who()+" is on no network with names"
+		st.Because = []snap.Ref{snap.RefContainer(w.box.Ref)}
+	}
 	for _, n := range nets {
 		st.Because = append(st.Because, snap.RefNetwork(n.net.Ref))
 	}
 	o.step(st)
-	o.nobody = true
+	o.nobody = len(nets) > 0
 	if w.noForward(name) {
 		// moby daemon/libnetwork/resolver.go: with ndots set, single words stay here.
 		o.verdict = NoData

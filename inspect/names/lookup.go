@@ -64,12 +64,7 @@ func (w *walker) inTurn(libc string, list []netip.AddrPort, name string) outcome
 		out.steps = append(out.steps, o.steps...)
 		out.nobody = out.nobody || o.nobody
 		if o.definite() || o.verdict == Unknown {
-			if len(out.problems) > 0 && out.wait > 0 {
-				p := out.problems[0]
-				p.Kind = FirstServerDead
-				p.Detail = fmt.Sprintf("each look-up first waits %s for %s: %s", out.wait, p.Server.Addr(), p.Detail)
-				out.problems[0] = p
-			}
+			out.problems = waited(out.problems, out.wait)
 			out.problems = append(out.problems, o.problems...)
 			out.verdict, out.answers, out.wait = o.verdict, o.answers, out.wait+o.wait
 			return out
@@ -165,4 +160,22 @@ func worse(a, b Verdict) Verdict {
 func same(a, b []string) bool {
 	x, y := slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	return slices.Equal(x, y)
+}
+
+// waited makes the first of the problems the one of servers that each look-up
+// waits for in vain, before a later one answers.
+func waited(problems []Problem, wait time.Duration) []Problem {
+	if len(problems) == 0 || wait == 0 {
+		return problems
+	}
+	out := slices.Clone(problems)
+	var dead []string
+	for _, p := range out {
+		if a := p.Server.Addr().String(); p.Server.IsValid() && !slices.Contains(dead, a) {
+			dead = append(dead, a)
+		}
+	}
+	out[0].Kind = FirstServerDead
+	out[0].Detail = fmt.Sprintf("each look-up first waits %s for %s: %s", wait, strings.Join(dead, " and "), out[0].Detail)
+	return out
 }

@@ -40,7 +40,7 @@ func Reconcile(in Input) Proof {
 	}
 	w.run(w.libc) // the prediction for every server on the way
 	seen := newWalker(in)
-	seen.seenOnly = true
+	seen.seenOnly, seen.predicted = true, w.memo
 	res := seen.run(seen.libc)
 	p := Proof{Verdict: res.verdict, Answers: res.answers}
 	for q, o := range seen.memo {
@@ -69,6 +69,12 @@ func compare(a, b snap.Ref) int {
 		return 1
 	}
 	return 0
+}
+
+// impatient says whether a probe may just not have waited long enough for a
+// server that itself waits for a dead one before it answers.
+func impatient(pre outcome, p *snap.Probe) bool {
+	return p.Outcome == "timeout" && pre.wait > 0 && pre.verdict != Timeout
 }
 
 // agree compares a prediction with a live answer. How a failure shows (silence,

@@ -80,3 +80,22 @@ func TestReconcile(t *testing.T) {
 		})
 	}
 }
+
+// Docker's resolver needs 4 s for a dead server; a probe that gave up before
+// says nothing against it.
+func TestAnImpatientProbeContradictsNothing(t *testing.T) {
+	t.Parallel()
+	s := lab()
+	s.Container("docker:client").DNS = []string{"192.0.2.1", "198.51.100.53"}
+	asked(s, "client", "192.0.2.1", "www.example.org", "timeout")
+	asked(s, "client", "198.51.100.53", "www.example.org", "192.0.2.80")
+	asked(s, "client", "127.0.0.11", "www.example.org", "timeout")
+	in := ask(s, "client", "www.example.org")
+	if p := Resolve(in); p.Verdict != Resolved || kind(p.Problem) != FirstServerDead {
+		t.Errorf("%s, problem %+v", p.Verdict, p.Problem)
+	}
+	got := Reconcile(in)
+	if got.Verdict != Unknown || len(got.Contradictions) != 0 {
+		t.Errorf("%+v", got)
+	}
+}

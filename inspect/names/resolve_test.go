@@ -260,6 +260,12 @@ func TestResolve(t *testing.T) {
 			s.Engines[0].Version = "29.0.1"
 			s.Networks[0].Internal = true
 		}},
+		{name: "internal network of an old engine", from: "client", ask: "www.example.org", cut: "198.51.100.53", want: Timeout, kind: InternalNetwork, detail: "a rule drops it", change: func(s *snap.Snapshot) {
+			s.Networks[0].Internal = true
+		}},
+		{name: "disconnected from its network", from: "client", ask: "web", want: Unknown, kind: NotShared, detail: "client is not connected to any network; web is on network app", change: func(s *snap.Snapshot) {
+			s.Container("docker:client").Endpoints = nil
+		}},
 		{name: "internal network, own name", from: "client", ask: "db", want: Resolved, answers: []string{"172.30.1.13"}, change: func(s *snap.Snapshot) {
 			s.Networks[0].Internal = true
 		}},

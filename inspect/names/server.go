@@ -26,7 +26,8 @@ func (w *walker) answer(from string, server netip.AddrPort, role, name string) o
 	srv := w.onTheWay(from, server, role, name)
 	if w.seenOnly {
 		o := outcome{verdict: Unknown}
-		if p := w.exactProbe(from, server, name); p != nil {
+		pre := w.predicted[question{from, fold(name), w.typ, server}]
+		if p := w.exactProbe(from, server, name); p != nil && !impatient(pre, p) {
 			o = w.seen(p, name, srv.Role)
 		}
 		return o

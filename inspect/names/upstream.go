@@ -98,38 +98,34 @@ func (w *walker) forward(ns *snap.Netns, name string) outcome {
 	internal := w.allInternal()
 	list = list[:min(len(list), maxExt)]
 	for _, x := range list {
-		if !internal {
+		if !internal || !x.host {
 			w.onTheWay(x.from, netip.AddrPortFrom(x.addr, 53), "upstream", name)
 		}
 	}
 	for _, x := range list {
-		if internal && (x.host || !modern) {
+		if internal && x.host && modern {
 			// moby 25.0.5 on refuses to leave by the host's namespace (CVE-2024-29018).
-			p := Problem{
+			out.fail(ServFail, Step{Where: "upstream " + x.addr.String(), Asked: name, LeavesFrom: x.from}, Problem{
 				Kind: InternalNetwork, Server: netip.AddrPortFrom(x.addr, 53), Ref: w.refResolver(), Because: w.because(),
 				Detail: w.who() + " is on internal networks only, so its questions do not leave",
-			}
-			v := ServFail
-			if !modern {
-				v, out.wait = Timeout, out.wait+extTimeout
-			}
-			out.fail(v, Step{Where: "upstream " + x.addr.String(), Asked: name, LeavesFrom: x.from}, p)
+			})
 			continue
 		}
 		o := w.ask(x.from, netip.AddrPortFrom(x.addr, 53), "upstream", name)
 		out.steps = append(out.steps, o.steps...)
 		if o.definite() || o.verdict == Unknown {
-			if out.wait > 0 && len(out.problems) > 0 {
-				p := out.problems[0]
-				p.Kind = FirstServerDead
-				p.Detail = fmt.Sprintf("each look-up first waits %s for %s: %s", out.wait, p.Server.Addr(), p.Detail)
-				out.problems[0] = p
-			}
+			out.problems = waited(out.problems, out.wait)
 			out.problems = append(out.problems, o.problems...)
 			out.verdict, out.answers, out.wait = o.verdict, o.answers, out.wait+o.wait
 			return out
 		}
-		out.problems = append(out.problems, o.problems...)
+		for _, p := range o.problems {
+			if internal && !x.host && (p.Kind == Unreachable || p.Kind == UpstreamDead) {
+				p.Kind = InternalNetwork // no way out is what such a network is for
+				p.Detail = w.who() + " is on internal networks only: " + p.Detail
+			}
+			out.problems = append(out.problems, p)
+		}
 		out.verdict = worse(out.verdict, o.verdict)
 		if o.verdict == Timeout {
 			out.wait += extTimeout

@@ -65,6 +65,8 @@ type walker struct {
 	libc string
 	// seenOnly takes every server's answer from probes and predicts none.
 	seenOnly bool
+	// predicted is what was predicted before, with seenOnly.
+	predicted map[question]outcome
 
 	servers []Server
 	memo    map[question]outcome
