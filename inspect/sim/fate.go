@@ -40,9 +40,12 @@ type skb struct {
 	// (IP_PMTUDISC_WANT, what sockets do by default).
 	softDF bool
 
-	route *routed // the decision that it carries along
-	arp   *arpMsg
-	encap *encap
+	// neighRef and neighText are the remembered neighbour whose MAC it carries.
+	neighRef  snap.Ref
+	neighText string
+	route     *routed // the decision that it carries along
+	arp       *arpMsg
+	encap     *encap
 
 	// Bridging: br_netfilter's notes and the bridge's own.
 	nfBridge bool // br_netfilter's PREROUTING ran

@@ -16,10 +16,14 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 		return r.outside(n, dev, k)
 	}
 	if k.PktType == "otherhost" {
-		f := r.drop(n, dev, k, Where{
+		w := Where{
 			Layer: "link", Cause: CauseWrongMAC, Reason: "OTHERHOST", Ref: snap.RefLink(n.n.ID, dev.Name),
 			Detail: fmt.Sprintf("%s of %s has the MAC %s, the frame is for %s", dev.Name, n.n.ID, dev.MAC, k.DstMAC),
-		})
+		}
+		if k.neighRef != "" {
+			w.Ref, w.Detail = k.neighRef, k.neighText+", but "+w.Detail
+		}
+		f := r.drop(n, dev, k, w)
 		f.kind = fateElsewise
 		return f
 	}

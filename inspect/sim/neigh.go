@@ -44,6 +44,7 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 	if dev.NoARP || dev.Loopback {
 		return dev.MAC, nil // arp_constructor: NUD_NOARP with the device's own address
 	}
+	k.neighRef, k.neighText = "", ""
 	if dev.PointToPt {
 		return macBroadcast, nil
 	}
@@ -53,6 +54,7 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 		state, ref = e.State, snap.RefItem(n.n.ID, "neigh", i)
 		switch e.State {
 		case "permanent", "noarp":
+			k.neighRef, k.neighText = ref, fmt.Sprintf("%s has %s at %s (%s)", n.n.ID, ip, e.MAC, e.State)
 			r.hop(n, dev, "neigh", ip.String()+" is at "+e.MAC+" ("+e.State+")", "ok", k, ref)
 			return e.MAC, nil
 		case "reachable", "stale", "delay", "probe":

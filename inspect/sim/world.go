@@ -140,7 +140,14 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		m[v.VID] = vlanOpt{v.PVID, v.Untagged}
 	}
 	for _, p := range n.ports {
-		sort.Slice(p, func(i, j int) bool { return p[i].Index < p[j].Index })
+		// The kernel keeps the newest port first (new_nbp, net/bridge/br_if.c),
+		// which is the order of floods.
+		sort.Slice(p, func(i, j int) bool {
+			if x, y := p[i].Port, p[j].Port; x != nil && y != nil && x.No != y.No {
+				return x.No > y.No
+			}
+			return p[i].Index > p[j].Index
+		})
 	}
 	return n
 }
