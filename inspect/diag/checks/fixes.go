@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/intent"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -162,7 +163,7 @@ func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
 		w := at(in, host.ID)
 		var ops []fixups.Op
 		for _, c := range d.Chains {
-			ops = append(ops, &fixups.ChainAdd{Where: w, System: set.System, Family: set.Family, Table: c.Table, Chain: c.Name})
+			ops = append(ops, &fixups.ChainAdd{ChainRef: fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: c.Table, Chain: c.Name}})
 		}
 		stale := staleTargets(&d)
 		slices.SortStableFunc(stale, func(a, b intent.Extra) int { return b.Num - a.Num }) // from the end, so that numbers stay right
@@ -173,8 +174,8 @@ func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		for _, m := range d.Missing {
 			ops = append(ops, &fixups.RuleInsert{
-				Where: w, System: set.System, Family: set.Family, Table: m.Table, Chain: m.Chain, Position: m.Position,
-				Args: intent.Args(m.Text),
+				ChainRef: fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: m.Table, Chain: m.Chain},
+				Position: m.Position, Args: intent.Args(m.Text),
 			})
 		}
 		return ops
@@ -196,7 +197,14 @@ func deleteRule(in *diag.Input, netns string, sys snap.System, fam snap.Family, 
 	if c == nil || num < 1 || num > len(c.Rules) {
 		return nil
 	}
-	return &fixups.RuleDelete{Where: at(in, netns), System: sys, Family: fam, Table: table, Chain: chain, Position: num, Rule: c.Rules[num-1]}
+	op := &fixups.RuleDelete{ChainRef: fixups.ChainAt(in.Snap, netns, t, chain), Rule: c.Rules[num-1]}
+	text := firewall.RuleText(ns, t, c, &c.Rules[num-1])
+	if op.IPTables() {
+		op.Args = intent.Args(text)
+	} else {
+		op.Text = text
+	}
+	return op
 }
 
 // fixND3204 masquerades the subnet behind its bridge.
@@ -216,7 +224,7 @@ func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return nil
 		}
 		args := []string{"-s", a.Prefix.Masked().String(), "!", "-o", l.Name, "-j", "MASQUERADE"}
-		return []fixups.Op{&fixups.RuleInsert{Where: at(in, host.ID), System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Args: args}}
+		return []fixups.Op{&fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, host.ID, t, c.Name), Args: args}}
 	}
 	return nil
 }

@@ -130,13 +130,13 @@ func fixEmbeddedNAT(in *diag.Input, f *diag.Finding) []fixups.Op {
 	var ops []fixups.Op
 	for _, chain := range []string{"DOCKER_OUTPUT", "DOCKER_POSTROUTING"} {
 		if t == nil || t.Chain(chain) == nil {
-			ops = append(ops, &fixups.ChainAdd{Where: w, System: sys, Family: snap.IPv4, Table: "nat", Chain: chain})
+			ops = append(ops, &fixups.ChainAdd{ChainRef: fixups.ChainRef{Where: w, System: sys, Family: snap.IPv4, Table: "nat", Chain: chain}})
 		} else if len(t.Chain(chain).Rules) > 0 {
 			return nil // it is not empty: what is wrong with it is not known
 		}
 	}
 	rule := func(chain, args string) {
-		ops = append(ops, &fixups.RuleInsert{Where: w, System: sys, Family: snap.IPv4, Table: "nat", Chain: chain, Args: strings.Fields(args)})
+		ops = append(ops, &fixups.RuleInsert{ChainRef: fixups.ChainRef{Where: w, System: sys, Family: snap.IPv4, Table: "nat", Chain: chain}, Args: strings.Fields(args)})
 	}
 	if t == nil || t.Chain("OUTPUT") == nil || len(t.Chain("OUTPUT").Rules) == 0 {
 		rule("OUTPUT", "-d 127.0.0.11/32 -j DOCKER_OUTPUT")

@@ -67,7 +67,7 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 
 // established inserts an exception for the answers of open connections.
 func established(in *diag.Input, netns string, p *rules.Place, position int) []fixups.Op {
-	op := &fixups.RuleInsert{Where: at(in, netns), System: p.System, Family: p.Family, Table: p.Table, Chain: p.Chain, Position: position}
+	op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain), Position: position}
 	switch {
 	case p.System == snap.NFT:
 		op.Text = "ct state established,related accept"
@@ -89,7 +89,7 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	if p.System == snap.IPTablesLegacy && abandoned(in.Netns(w.Netns), p) {
-		return []fixups.Op{&fixups.ChainPolicy{Where: at(in, w.Netns), System: p.System, Family: p.Family, Table: p.Table, Chain: p.Chain, Policy: "accept"}}
+		return []fixups.Op{&fixups.ChainPolicy{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Policy: "accept"}}
 	}
 	if o := diag.Owner(w); o == "firewalld" || o == "ufw" {
 		f.Advice = ownerAdvice(o)
@@ -149,7 +149,7 @@ func bridgesOf(in *diag.Input, flows []int) []string {
 // that is DOCKER-USER's job, which Docker never flushes.
 func accept(in *diag.Input, f *diag.Finding, netns string, p *rules.Place, bridge string) []fixups.Op {
 	op := func(chain string, position int, words ...string) fixups.Op {
-		x := &fixups.RuleInsert{Where: at(in, netns), System: p.System, Family: p.Family, Table: p.Table, Chain: chain, Position: position}
+		x := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, chain), Position: position}
 		if p.System == snap.NFT {
 			x.Text = strings.Join(words, " ")
 		} else {
