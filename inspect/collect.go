@@ -99,7 +99,7 @@ func (c *collector) wave(which []int, want level) {
 		p.level = want
 		g.Go(func() error {
 			p.n, p.gaps = kernel.ReadNetns(c.ctx, p.h, kernel.Options{
-				Light: want == light, Peers: c.peers, Procs: c.procs,
+				Light: want == light, Host: p.found.Host, Peers: c.peers, Procs: c.procs,
 				MaxConntrack: c.o.MaxConntrack, Torn: c.torn,
 			})
 			return nil

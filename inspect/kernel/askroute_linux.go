@@ -28,7 +28,7 @@ func AskRoute(ctx context.Context, h *ns.Handle, q RouteQuery) (snap.RouteAnswer
 func AskRoutes(ctx context.Context, h *ns.Handle, qs []RouteQuery) ([]snap.RouteAnswer, error) {
 	out := make([]snap.RouteAnswer, 0, len(qs))
 	err := h.Do(func() error {
-		r, err := dial(unix.NETLINK_ROUTE)
+		r, err := dial(unix.NETLINK_ROUTE, nil)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func readIPVS(ctx context.Context) ([]snap.IPVSService, error) {
 	if _, err := os.Stat("/proc/thread-self/net/ip_vs"); err != nil {
 		return nil, nil
 	}
-	r, err := dial(unix.NETLINK_GENERIC)
+	r, err := dial(unix.NETLINK_GENERIC, nil)
 	if err != nil {
 		return nil, err
 	}

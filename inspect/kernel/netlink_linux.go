@@ -24,14 +24,13 @@ const (
 	nlmsgHdrLen   = 16
 )
 
-// request is one netlink socket and its buffer. It belongs to the namespace
+// requester is one netlink socket and its buffer. It belongs to the namespace
 // that it was opened in, whatever thread uses it.
 type requester struct {
-	fd    int
-	seq   uint32
-	buf   []byte
-	torn  int // dumps that were begun anew
-	proto int
+	fd   int
+	seq  uint32
+	buf  []byte
+	torn int // dumps that were begun anew
 }
 
 // message is one netlink message, valid until the next read.
@@ -41,8 +40,13 @@ type message struct {
 	data  []byte
 }
 
-// dial opens a netlink socket in the namespace of the calling thread.
-func dial(proto int) (*requester, error) {
+// dial opens a netlink socket in the namespace of the calling thread. buf is
+// what it reads into, nil for one of its own; requesters that are not used at
+// the same time may share one.
+func dial(proto int, buf []byte) (*requester, error) {
+	if buf == nil {
+		buf = make([]byte, dumpBuffer)
+	}
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, proto)
 	if err != nil {
 		return nil, netlinkError("opening a netlink socket", err)
@@ -52,7 +56,7 @@ func dial(proto int) (*requester, error) {
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: answerSeconds})
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
-	return &requester{fd: fd, buf: make([]byte, dumpBuffer), proto: proto}, nil
+	return &requester{fd: fd, buf: buf}, nil
 }
 
 func (r *requester) close() { _ = unix.Close(r.fd) }

@@ -24,7 +24,7 @@ func ReadNetns(ctx context.Context, h *ns.Handle, o Options) (snap.Netns, []snap
 		Neighs: []snap.Neigh{}, FDB: []snap.FDBEntry{}, Sysctls: map[string]string{}, Sockets: []snap.Socket{},
 		Ruleset: snap.Ruleset{Tables: []snap.Table{}}, Light: o.Light,
 	}
-	rd := reader{ctx: ctx, o: o, n: &n}
+	rd := reader{ctx: ctx, o: o, n: &n, buf: make([]byte, dumpBuffer)}
 	if err := h.Do(rd.inside); err != nil {
 		rd.gap("namespace", err)
 		return n, rd.gaps
@@ -53,6 +53,7 @@ type reader struct {
 	o    Options
 	n    *snap.Netns
 	gaps []snap.Gap
+	buf  []byte // of all its sockets, one after the other
 }
 
 // gap notes an error; nil is none, and what the kernel does not have at all is
@@ -67,7 +68,7 @@ func (rd *reader) gap(what string, err error) {
 // inside does everything that must happen on a thread in the namespace, and
 // everything that one route socket can tell.
 func (rd *reader) inside() error {
-	r, err := dial(unix.NETLINK_ROUTE)
+	r, err := dial(unix.NETLINK_ROUTE, rd.buf)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (rd *reader) inside() error {
 	rd.trafficControl(r)
 	rd.bpf()
 	rd.gap("offload features", rd.offloads())
-	rd.gap("sysctls", readSysctls(ctx, n.Sysctls))
+	rd.gap("sysctls", readSysctls(ctx, n.Sysctls, rd.o.Host))
 	rd.sockets()
 	rd.conntrack()
 	ipvs, err := readIPVS(ctx)
@@ -145,7 +146,7 @@ func (rd *reader) offloads() error {
 }
 
 func (rd *reader) sockets() {
-	r, err := dial(unix.NETLINK_SOCK_DIAG)
+	r, err := dial(unix.NETLINK_SOCK_DIAG, rd.buf)
 	if err != nil {
 		rd.gap("sockets", err)
 		return
@@ -170,7 +171,7 @@ func (rd *reader) conntrack() {
 	if limit == 0 {
 		limit = maxConntrack
 	}
-	r, err := dial(unix.NETLINK_NETFILTER)
+	r, err := dial(unix.NETLINK_NETFILTER, rd.buf)
 	if err != nil {
 		rd.gap("conntrack", err)
 		return

@@ -27,6 +27,9 @@ type RouteQuery struct {
 type Options struct {
 	// Light reads links, addresses and netns ids only.
 	Light bool
+	// Host reads the sysctls that matter on a host only, and those of devices
+	// that are yet to come.
+	Host bool
 	// Peers are the namespaces that netns ids may stand for, the host's first.
 	Peers []*ns.Handle
 	// Procs finds the processes of sockets; nil: none are found.

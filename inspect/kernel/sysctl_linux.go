@@ -11,63 +11,158 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// plainSysctls are the keys below net/ that are the same for all devices and
-// that decide about packets, names or ports, or explain what was decided. What
-// a kernel or a namespace does not have is left out.
-func plainSysctls() []string {
-	return []string{
-		"core/somaxconn", "core/default_qdisc", "core/netdev_max_backlog",
-		"ipv4/ip_forward", "ipv4/ip_default_ttl", "ipv4/ip_nonlocal_bind", "ipv4/ip_no_pmtu_disc",
-		"ipv4/ip_local_port_range", "ipv4/ip_local_reserved_ports", "ipv4/ip_unprivileged_port_start",
-		"ipv4/ip_early_demux", "ipv4/ip_forward_use_pmtu", "ipv4/ip_forward_update_priority", "ipv4/fwmark_reflect",
-		"ipv4/ping_group_range", "ipv4/fib_multipath_hash_policy", "ipv4/fib_multipath_use_neigh",
-		"ipv4/nexthop_compat_mode",
-		"ipv4/icmp_echo_ignore_all", "ipv4/icmp_echo_ignore_broadcasts", "ipv4/icmp_ratelimit",
-		"ipv4/icmp_ratemask", "ipv4/icmp_errors_use_inbound_ifaddr", "ipv4/icmp_msgs_per_sec", "ipv4/icmp_msgs_burst",
-		"ipv4/tcp_syncookies", "ipv4/tcp_l3mdev_accept", "ipv4/udp_l3mdev_accept", "ipv4/raw_l3mdev_accept",
-		"ipv4/tcp_fwmark_accept", "ipv4/tcp_mtu_probing", "ipv4/tcp_base_mss", "ipv4/tcp_ecn", "ipv4/tcp_tw_reuse",
-		"ipv4/tcp_max_syn_backlog", "ipv4/tcp_timestamps", "ipv4/tcp_abort_on_overflow", "ipv4/tcp_max_tw_buckets",
-		"ipv4/neigh/default/gc_thresh1", "ipv4/neigh/default/gc_thresh2", "ipv4/neigh/default/gc_thresh3",
-		"ipv4/route/mtu_expires", "ipv4/route/min_pmtu",
-		"ipv4/vs/conntrack", "ipv4/vs/conn_reuse_mode", "ipv4/vs/expire_nodest_conn",
-		"ipv4/vs/expire_quiescent_template", "ipv4/vs/snat_reroute", "ipv4/vs/run_estimation",
-		"ipv6/bindv6only", "ipv6/ip_nonlocal_bind", "ipv6/fwmark_reflect", "ipv6/fib_multipath_hash_policy",
-		"ipv6/icmp/echo_ignore_all", "ipv6/icmp/ratelimit", "ipv6/auto_flowlabels",
-		"ipv6/neigh/default/gc_thresh1", "ipv6/neigh/default/gc_thresh2", "ipv6/neigh/default/gc_thresh3",
-		"ipv6/route/max_size", "ipv6/flowlabel_consistency",
-		"bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables", "bridge/bridge-nf-call-arptables",
-		"bridge/bridge-nf-filter-vlan-tagged", "bridge/bridge-nf-pass-vlan-input-dev", "bridge/bridge-nf-filter-pppoe-tagged",
-		"netfilter/nf_conntrack_max", "netfilter/nf_conntrack_count", "netfilter/nf_conntrack_buckets",
-		"netfilter/nf_conntrack_tcp_be_liberal", "netfilter/nf_conntrack_tcp_loose", "netfilter/nf_conntrack_helper",
-		"netfilter/nf_conntrack_acct", "netfilter/nf_conntrack_checksum",
-		"netfilter/nf_conntrack_tcp_timeout_established", "netfilter/nf_conntrack_udp_timeout",
-		"netfilter/nf_conntrack_udp_timeout_stream", "netfilter/nf_log_all_netns",
+// sysctlDir is one directory with the keys wanted of it, and what is wanted of
+// the directories below.
+type sysctlDir struct {
+	dir  string
+	keys []string
+	subs []sysctlDir
+}
+
+// plainSysctls are the keys that are the same for all devices and that decide
+// about packets or ports in every namespace. What a kernel or a namespace does
+// not have is left out.
+func plainSysctls() []sysctlDir {
+	return []sysctlDir{
+		{dir: "ipv4", keys: []string{
+			"ip_forward", "ip_default_ttl", "ip_nonlocal_bind", "ip_no_pmtu_disc", "ip_local_port_range",
+			"ip_local_reserved_ports", "ip_unprivileged_port_start", "ip_forward_use_pmtu", "fwmark_reflect",
+			"ping_group_range", "fib_multipath_hash_policy", "icmp_echo_ignore_all", "icmp_ratelimit", "icmp_ratemask",
+			"tcp_syncookies", "tcp_l3mdev_accept", "udp_l3mdev_accept", "tcp_mtu_probing",
+		}, subs: []sysctlDir{
+			{dir: "conf", subs: []sysctlDir{{dir: "all", keys: confKeys(devconf4())}}},
+			{dir: "vs", keys: []string{
+				"conntrack", "conn_reuse_mode", "expire_nodest_conn", "expire_quiescent_template", "snat_reroute",
+			}},
+		}},
+		{dir: "ipv6", keys: []string{"bindv6only", "ip_nonlocal_bind", "fib_multipath_hash_policy"}, subs: []sysctlDir{
+			{dir: "conf", subs: []sysctlDir{{dir: "all", keys: confKeys(devconf6())}}},
+			{dir: "icmp", keys: []string{"echo_ignore_all", "ratelimit"}},
+		}},
+		{dir: "bridge", keys: []string{
+			"bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables",
+			"bridge-nf-filter-vlan-tagged", "bridge-nf-pass-vlan-input-dev",
+		}},
+		{dir: "netfilter", keys: []string{
+			"nf_conntrack_max", "nf_conntrack_count", "nf_conntrack_tcp_be_liberal", "nf_conntrack_tcp_loose",
+		}},
 	}
+}
+
+// hostSysctls are those that only explain, or hold for the whole machine: they
+// are read in the host's namespace. The first look at a key costs the kernel
+// 10 µs, which a thousand containers would multiply.
+func hostSysctls() []sysctlDir {
+	thresholds := sysctlDir{dir: "neigh", subs: []sysctlDir{
+		{dir: "default", keys: []string{"gc_thresh1", "gc_thresh2", "gc_thresh3"}},
+	}}
+	return []sysctlDir{
+		{dir: "core", keys: []string{"somaxconn", "default_qdisc", "netdev_max_backlog"}},
+		{dir: "ipv4", keys: []string{
+			"ip_early_demux", "ip_forward_update_priority", "fib_multipath_use_neigh", "nexthop_compat_mode",
+			"icmp_echo_ignore_broadcasts", "icmp_errors_use_inbound_ifaddr", "icmp_msgs_per_sec", "icmp_msgs_burst",
+			"raw_l3mdev_accept", "tcp_fwmark_accept", "tcp_base_mss", "tcp_ecn", "tcp_tw_reuse", "tcp_max_syn_backlog",
+			"tcp_timestamps", "tcp_abort_on_overflow", "tcp_max_tw_buckets",
+		}, subs: []sysctlDir{
+			thresholds,
+			{dir: "route", keys: []string{"mtu_expires", "min_pmtu"}},
+			{dir: "conf", subs: []sysctlDir{{dir: "default", keys: confKeys(devconf4())}}},
+		}},
+		{dir: "ipv6", keys: []string{"fwmark_reflect", "auto_flowlabels", "flowlabel_consistency"}, subs: []sysctlDir{
+			thresholds,
+			{dir: "route", keys: []string{"max_size"}},
+			{dir: "conf", subs: []sysctlDir{{dir: "default", keys: confKeys(devconf6())}}},
+		}},
+		{dir: "bridge", keys: []string{"bridge-nf-filter-pppoe-tagged"}},
+		{dir: "netfilter", keys: []string{
+			"nf_conntrack_buckets", "nf_conntrack_helper", "nf_conntrack_acct", "nf_conntrack_checksum",
+			"nf_conntrack_tcp_timeout_established", "nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream",
+			"nf_log_all_netns",
+		}},
+	}
+}
+
+func confKeys(list []devconf) []string {
+	out := make([]string, len(list))
+	for i, c := range list {
+		out[i] = c.key
+	}
+	return out
 }
 
 // sysctlReader reads files below /proc/sys/net, which shows the namespace of
 // the thread that looks (net/sysctl_net.c:is_seen).
+//
+// Directories are opened once and files below them: the kernel keeps the
+// "ipv4" of all namespaces under one name, and every walk through it compares
+// them one by one (fs/proc/proc_sysctl.c:proc_sys_compare). With whole paths
+// 200 namespaces took twice as long, and 1,000 ten times.
 type sysctlReader struct {
-	dir int
-	buf []byte
+	buf     []byte
+	out     map[string]string
+	refused error
 }
 
-// newSysctlReader opens /proc/sys/net in the namespace of the calling thread.
-// The proof that it shows that namespace is Linux's; a /proc that is mounted
-// from elsewhere may show none.
-func newSysctlReader() (*sysctlReader, error) {
-	fd, err := unix.Open("/proc/sys/net", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// readSysctls fills in the keys of the namespace and of the device "all"; those
+// of real devices are in out already, see decodeDevconf. With host those of
+// hostSysctls and of the device "default" come along. It must run on a thread
+// inside.
+func readSysctls(ctx context.Context, out map[string]string, host bool) error {
+	fd, err := openDir(unix.AT_FDCWD, "/proc/sys/net")
 	if err != nil {
-		return nil, netlinkError("opening /proc/sys/net", err)
+		return netlinkError("opening /proc/sys/net", err)
 	}
-	return &sysctlReader{dir: fd, buf: make([]byte, 4096)}, nil
+	defer unix.Close(fd)
+	s := &sysctlReader{buf: make([]byte, 4096), out: out}
+	dirs := plainSysctls()
+	if host {
+		dirs = append(dirs, hostSysctls()...)
+	}
+	for _, d := range dirs {
+		if ctx.Err() != nil {
+			return fmt.Errorf("reading sysctls: %w", snap.ErrTimeout)
+		}
+		s.dir(fd, "net/", d)
+	}
+	return s.refused
 }
 
-func (s *sysctlReader) close() { _ = unix.Close(s.dir) }
+func openDir(at int, path string) (int, error) {
+	return unix.Openat(at, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// dir reads what is wanted of one directory; one that is not there has nothing.
+func (s *sysctlReader) dir(at int, prefix string, d sysctlDir) {
+	fd, err := openDir(at, d.dir)
+	if err != nil {
+		s.note(prefix+d.dir, err)
+		return
+	}
+	defer unix.Close(fd)
+	prefix += d.dir + "/"
+	for _, k := range d.keys {
+		v, err := s.read(fd, k)
+		if err != nil {
+			s.note(prefix+k, err)
+			continue
+		}
+		s.out[prefix+k] = v
+	}
+	for _, sub := range d.subs {
+		s.dir(fd, prefix, sub)
+	}
+}
+
+// note keeps the refusals; what is not there is no error.
+func (s *sysctlReader) note(key string, err error) {
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		s.refused = netlinkError("reading sysctl "+key, err)
+	}
+}
 
 // read gives the value of one key without its newline.
-func (s *sysctlReader) read(key string) (string, error) {
-	fd, err := unix.Openat(s.dir, key, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+func (s *sysctlReader) read(at int, key string) (string, error) {
+	fd, err := unix.Openat(at, key, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", err
 	}
@@ -77,37 +172,4 @@ func (s *sysctlReader) read(key string) (string, error) {
 		return "", err
 	}
 	return string(bytes.TrimSpace(s.buf[:n])), nil
-}
-
-// readSysctls fills in the keys of the namespace and of the devices "all" and
-// "default"; those of real devices are in out already, see decodeDevconf.
-func readSysctls(ctx context.Context, out map[string]string) error {
-	s, err := newSysctlReader()
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	keys := plainSysctls()
-	for _, dev := range []string{"all", "default"} {
-		for _, c := range devconf4() {
-			keys = append(keys, "ipv4/conf/"+dev+"/"+c.key)
-		}
-		for _, c := range devconf6() {
-			keys = append(keys, "ipv6/conf/"+dev+"/"+c.key)
-		}
-	}
-	var refused error
-	for i, key := range keys {
-		if i%32 == 0 && ctx.Err() != nil {
-			return fmt.Errorf("reading sysctls: %w", snap.ErrTimeout)
-		}
-		v, err := s.read(key)
-		switch {
-		case err == nil:
-			out["net/"+key] = v
-		case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-			refused = netlinkError("reading sysctl net/"+key, err)
-		}
-	}
-	return refused
 }
