@@ -3,7 +3,6 @@ package rules
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -78,7 +77,7 @@ const (
 	macB = "02:00:00:00:00:0b"
 )
 
-func newJudge(t *testing.T) *bench {
+func newBench(t *testing.T) *bench {
 	t.Helper()
 	sh(t, `
 		ip link set lo up
@@ -118,26 +117,27 @@ func newJudge(t *testing.T) *bench {
 			"2001:db8::1": "local", "2001:db8:1::1": "local", "2001:db8:1::1%va": "unicast",
 			"192.0.2.255": "broadcast", "192.0.2.0": "unicast", "224.0.0.251": "multicast", "255.255.255.255": "broadcast",
 		},
-		fib: func(q FIBQuery) (int, string, bool) {
-			for p, r := range map[string]string{
-				"192.0.2.1/32": "1 local", "203.0.113.1/32": "1 local", "192.0.2.0/24": "10 unicast", "203.0.113.0/24": "12 unicast",
-				"2001:db8::1/128": "1 local", "2001:db8::/64": "10 unicast", "2001:db8:1::/64": "12 unicast",
-			} {
-				var oif int
-				var typ string
-				if _, err := fmt.Sscan(r, &oif, &typ); err == nil && netip.MustParsePrefix(p).Contains(q.Dst) &&
-					(typ == "local" || q.Dst != netip.MustParseAddr("192.0.2.1")) {
-					if q.Oif != 0 && q.Oif != oif {
-						continue
-					}
-					return oif, typ, true
-				}
-			}
-			return 0, "", false
-		},
+		fib:    benchFIB,
 		socket: func(*Packet, bool) (bool, bool) { return false, true },
 	}}
 	return j
+}
+
+// benchFIB has the longest prefixes first.
+func benchFIB(q FIBQuery) (int, string, bool) {
+	for _, r := range []struct {
+		prefix string
+		oif    int
+		typ    string
+	}{
+		{"192.0.2.1/32", 1, "local"}, {"203.0.113.1/32", 1, "local"}, {"2001:db8::1/128", 1, "local"}, {"2001:db8:1::1/128", 1, "local"},
+		{"192.0.2.0/24", 10, "unicast"}, {"203.0.113.0/24", 12, "unicast"}, {"2001:db8::/64", 10, "unicast"}, {"2001:db8:1::/64", 12, "unicast"},
+	} {
+		if netip.MustParsePrefix(r.prefix).Contains(q.Dst) && (q.Oif == 0 || q.Oif == r.oif) {
+			return r.oif, r.typ, true
+		}
+	}
+	return 0, "", false
 }
 
 // sample is a packet as it is put in, and as the evaluator is told.
@@ -272,56 +272,83 @@ func count(branches []Branch, n int) []int64 {
 	return out
 }
 
-// verdictOf runs one table of rules against all frames.
-func (j *bench) compare(t *testing.T, fam snap.Family, table, chain string, texts []string, frames []sample, adjust func(*Packet)) {
+// tally is what each rule counted of one sample.
+type tally struct {
+	Sample  string
+	Pkt     Packet
+	Counted []int64
+}
+
+// record is a comparison, kept so that it can be repeated without a kernel.
+type record struct {
+	Table, Chain string
+	Now          time.Time
+	Texts        []string
+	Rules        snap.Ruleset
+	Tallies      []tally
+}
+
+// compare runs one chain of counting rules against all frames of a family, of
+// which the first rule counts every packet. adjust says how the packet looks
+// at that hook; false leaves it out.
+func (j *bench) compare(t *testing.T, rec *record, fam snap.Family, frames []sample, send func(*testing.T, *sample), adjust func(*Packet) bool) {
 	t.Helper()
-	unknown, total := 0, 0
 	for fi := range frames {
 		f := frames[fi]
-		if f.pkt.Family != fam {
+		pkt := f.pkt
+		if f.pkt.Family != fam || adjust != nil && !adjust(&pkt) {
 			continue
 		}
-		_, before := j.counted(t, table, chain)
-		if len(before) != len(texts) {
-			t.Fatalf("%d rules in the kernel, want %d", len(before), len(texts))
+		_, before := j.counted(t, rec.Table, rec.Chain)
+		if len(before) != len(rec.Texts) {
+			t.Fatalf("%d rules in the kernel, want %d", len(before), len(rec.Texts))
 		}
-		j.send(t, &f)
+		send(t, &f)
 		var rs *snap.Ruleset
 		var after []int64
 		for deadline := time.Now().Add(2 * time.Second); ; {
-			rs, after = j.counted(t, table, chain)
-			if after[0] > before[0] { // the first rule counts everything
+			rs, after = j.counted(t, rec.Table, rec.Chain)
+			if after[0] > before[0] {
 				break
 			}
 			if time.Now().After(deadline) {
 				t.Fatalf("%s did not arrive", f.name)
 			}
 		}
-		j.env.now = time.Now()
-		pkt := f.pkt
-		if adjust != nil {
-			adjust(&pkt)
+		rec.Rules, rec.Now = *rs, time.Now()
+		for i := range after {
+			after[i] -= before[i]
 		}
-		var base *BaseChain
-		for _, b := range Compile(rs).bases {
-			if b.Table.Name == table && b.Chain.Name == chain {
-				base = b
-			}
+		rec.Tallies = append(rec.Tallies, tally{f.name, pkt, after})
+	}
+	rec.check(t, j.env)
+}
+
+// check compares what was counted with what the evaluator says.
+func (rec *record) check(t *testing.T, env *fakeEnv) {
+	t.Helper()
+	env.now = rec.Now
+	var base *BaseChain
+	for _, b := range Compile(&rec.Rules).bases {
+		if b.Table.Name == rec.Table && b.Chain.Name == rec.Chain {
+			base = b
 		}
-		got := count(base.Run(pkt, j.env), len(texts))
-		for i, text := range texts {
+	}
+	unknown, total := 0, 0
+	for _, y := range rec.Tallies {
+		got := count(base.Run(y.Pkt, env), len(rec.Texts))
+		for i, text := range rec.Texts {
 			total++
-			want := after[i] - before[i]
 			switch {
 			case got[i] == 2:
 				unknown++
-				t.Logf("unknown: %s: %s", f.name, text)
-			case got[i] != want:
-				t.Errorf("%s: %s: kernel counted %d, evaluator says %d", f.name, text, want, got[i])
+				t.Logf("unknown: %s: %s", y.Sample, text)
+			case got[i] != y.Counted[i]:
+				t.Errorf("%s: %s: the kernel counted %d, the evaluator says %d", y.Sample, text, y.Counted[i], got[i])
 			}
 		}
 	}
-	t.Logf("%s %s: %d of %d unknown", fam, table, unknown, total)
+	t.Logf("%s %s: %d of %d unknown", rec.Table, rec.Chain, unknown, total)
 }
 
 func frames() []sample {

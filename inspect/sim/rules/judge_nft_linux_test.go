@@ -51,7 +51,7 @@ func TestKernelAgreesNFT(t *testing.T) {
 	if !inOwnNetns(t, "nft", "ip") {
 		return
 	}
-	j := newJudge(t)
+	j := newBench(t)
 	sh(t, `nft -f - <<'END'
 table inet t {
 	set ips { type ipv4_addr; flags interval; elements = { 192.0.2.8/29, 198.51.100.7, 203.0.113.0-203.0.113.9 }; }
@@ -61,7 +61,7 @@ table inet t {
 	chain c { type filter hook prerouting priority -140; policy accept; }
 }
 END`)
-	var texts []string
+	rec := &record{Table: "t", Chain: "c"}
 	for _, m := range matchesNFT() {
 		c := exec.CommandContext(t.Context(), "nft", "-f", "-")
 		c.Stdin = strings.NewReader("add rule inet t c " + m + " counter\n")
@@ -69,9 +69,9 @@ END`)
 			t.Logf("nft refuses %s: %s", m, out)
 			continue
 		}
-		texts = append(texts, m)
+		rec.Texts = append(rec.Texts, m)
 	}
-	for _, fam := range []snap.Family{snap.IPv4, snap.IPv6} {
-		j.compare(t, fam, "t", "c", texts, frames(), nil)
-	}
+	j.compare(t, rec, snap.IPv4, frames(), j.send, nil)
+	j.compare(t, rec, snap.IPv6, frames(), j.send, nil)
+	rec.save(t)
 }

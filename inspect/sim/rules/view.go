@@ -108,8 +108,11 @@ func (v *view) transport(p *Packet) {
 		v.put16(o+2, p.Dport)
 		v.put(o+13, p.TCPFlags)
 		v.n = o + 20
-		if p.Len > 0 && p.Payload != nil {
-			v.pay = p.Len - len(p.Payload)
+		if p.Payload == nil && p.TCPFlags&2 != 0 {
+			v.payload = []byte{} // a SYN carries no data
+		}
+		if p.Len > 0 && v.payload != nil {
+			v.pay = p.Len - len(v.payload)
 			if d := v.pay - o; d >= 20 && d <= 60 && d%4 == 0 {
 				v.b[o+12], v.k[o+12] = byte(d/4)<<4, 0xf0
 			} else {

@@ -39,12 +39,7 @@ func connMatch(v any) matchFunc {
 	case *fw.HelperMatch:
 		return func(m *machine) truth { return helper(&m.pkt, v) }
 	case *fw.ClusterMatch:
-		return func(m *machine) truth {
-			if !m.pkt.CT.tracked() {
-				return is(false)
-			}
-			return unsure("this node's share of the cluster").xor(v.Invert)
-		}
+		return func(m *machine) truth { return cluster(&m.pkt, v) }
 	}
 	return nil
 }
@@ -159,6 +154,23 @@ func ctStatus(c *CT, names []string) truth {
 		}
 	}
 	return t
+}
+
+// cluster is net/netfilter/xt_cluster.c: the hash of the source that the
+// connection had first says which node it belongs to.
+func cluster(p *Packet, v *fw.ClusterMatch) truth {
+	if p.Dst.IsMulticast() && p.PktType == "multicast" {
+		p.PktType = "host"
+	}
+	src := p.CT.Orig.Src.Addr()
+	switch {
+	case !p.CT.tracked():
+		return is(false)
+	case !src.IsValid() || p.CT.State == "related":
+		return unsure("this node's share of the cluster")
+	}
+	node := uint64(jhash(src.AsSlice(), v.Seed)) * uint64(v.Total) >> 32
+	return is(v.NodeMask&(1<<node) != 0).xor(v.Invert)
 }
 
 // connlabel is net/netfilter/xt_connlabel.c:connlabel_mt.

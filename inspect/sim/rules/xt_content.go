@@ -24,15 +24,14 @@ func contentMatch(v any) matchFunc {
 }
 
 // search looks for a pattern (net/netfilter/xt_string.c). It must begin
-// between From and To. A longer pattern is only looked for in the payload:
-// that ids, sequence numbers and checksums spell it out by chance is left out.
+// between From and To, and since Linux 6.7 also end by then. A longer pattern
+// is only looked for in the payload: that ids, sequence numbers and checksums
+// spell it out by chance is left out.
 func search(v *view, s *fw.StringMatch) truth {
 	const byChance = 6
-	if len(s.Pattern) == 0 {
-		return unsure("an empty string")
-	}
-	if v.total == 0 && (v.pay == 0 || v.payload == nil) {
-		return unsure("a string in the packet")
+	vague := unsure("a string in the packet")
+	if len(s.Pattern) == 0 || v.total == 0 && (v.pay == 0 || v.payload == nil) {
+		return vague
 	}
 	end := v.total
 	if end == 0 {
@@ -41,29 +40,38 @@ func search(v *view, s *fw.StringMatch) truth {
 	t := is(false)
 	b, k := make([]byte, len(s.Pattern)), make([]byte, len(s.Pattern))
 	for at := int(s.From); at+len(b) <= end && at <= int(s.To); at++ {
-		if at+len(b) <= v.n && len(b) >= byChance {
+		if at+len(b) <= max(v.n, v.pay) && len(b) >= byChance {
 			continue
 		}
 		if in, _ := v.get(at, b, k); !in {
 			break
 		}
-		hit, known := true, true
-		for i, c := range s.Pattern {
-			if s.IgnoreCase && k[i] == 0xff {
-				hit = hit && bytes.EqualFold(b[i:i+1], []byte{c})
-				continue
-			}
-			hit = hit && (b[i]^c)&k[i] == 0
-			known = known && k[i] == 0xff
-		}
-		if hit && known {
+		switch hit := found3(b, k, s.Pattern, s.IgnoreCase); {
+		case hit == yes && at+len(b) <= int(s.To):
 			return is(true)
-		}
-		if hit {
-			t = unsure("a string in the packet")
+		case hit != no:
+			t = vague
 		}
 	}
 	return t
+}
+
+// found3 compares bytes with a pattern.
+func found3(b, k, pattern []byte, ignoreCase bool) is3 {
+	hit := yes
+	for i, c := range pattern {
+		switch {
+		case ignoreCase && k[i] == 0xff:
+			if !bytes.EqualFold(b[i:i+1], []byte{c}) {
+				return no
+			}
+		case (b[i]^c)&k[i] != 0 && !ignoreCase:
+			return no
+		case k[i] != 0xff:
+			hit = maybe
+		}
+	}
+	return hit
 }
 
 // word reads 4 bytes in network order with the bits that are known; in is

@@ -1,0 +1,7 @@
+package rules
+
+import (
+	"testing"
+)
+
+func (rec *record) save(t *testing.T) {}
