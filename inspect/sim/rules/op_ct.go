@@ -71,7 +71,7 @@ func (o ctOp) exec(m *machine) ctl {
 	}
 	switch o.Key {
 	case "direction":
-		m.store8(o.Dreg, byte(flag(c.Reply, 1)))
+		m.store8(o.Dreg, byte(bit16(c.Reply, 1)))
 	case "status":
 		v, unknown := c.status()
 		m.store32masked(o.Dreg, v, unknown, "ct status")

@@ -71,7 +71,7 @@ func (o fibOp) exec(m *machine) ctl {
 func (o fibOp) result(m *machine, oif int) ctl {
 	switch {
 	case o.present:
-		m.store32(o.Dreg, uint32(flag(oif != 0, 1)))
+		m.store32(o.Dreg, uint32(bit16(oif != 0, 1)))
 	case o.Result == "oif":
 		m.store32(o.Dreg, uint32(oif))
 	default:
@@ -135,7 +135,7 @@ func (o rtOp) exec(m *machine) ctl {
 	case o.Key == "nexthop4" && m.nfproto() != 2, o.Key == "nexthop6" && m.nfproto() != 10:
 		return leave
 	case o.Key == "xfrm":
-		m.store8(o.Dreg, byte(flag(m.pkt.IPsec, 1)))
+		m.store8(o.Dreg, byte(bit16(m.pkt.IPsec, 1)))
 		return goOn
 	case o.Key == "tcpmss":
 		// The route's own limit is not known, the device's is an upper bound.
@@ -170,7 +170,7 @@ func (o socketOp) exec(m *machine) ctl {
 		return m.ask(unsure("whether a local socket takes the packet"))
 	case o.Key == "transparent":
 		if t, ok := m.env.Socket(&m.pkt, true); ok {
-			m.store8(o.Dreg, byte(flag(t, 1)))
+			m.store8(o.Dreg, byte(bit16(t, 1)))
 			return goOn
 		}
 	}

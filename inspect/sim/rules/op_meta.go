@@ -58,7 +58,7 @@ func (o metaOp) exec(m *machine) ctl {
 	case "time", "day", "hour":
 		return o.clock(m)
 	case "secpath":
-		m.store8(o.Dreg, byte(flag(p.IPsec, 1)))
+		m.store8(o.Dreg, byte(bit16(p.IPsec, 1)))
 	case "random":
 		m.forget(o.Dreg, 4, "a random number")
 	case "cpu", "rtclassid", "secmark", "nftrace", "broute":

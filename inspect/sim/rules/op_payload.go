@@ -142,7 +142,7 @@ func (o payloadOp) write(m *machine) ctl {
 			p.TTL, p.Proto = b[0], b[1]
 		}
 		if touches(6, 1) {
-			if b, known := field(6, byte(flag(p.DF, 0x4000)>>8)); known {
+			if b, known := field(6, byte(bit16(p.DF, 0x4000)>>8)); known {
 				p.DF = b[0]&0x40 != 0
 			}
 		}

@@ -71,10 +71,10 @@ func change(v any) func(m *machine) {
 				m.pkt.TOS = m.pkt.TOS&^3 | v.ECT&3
 			}
 			if m.pkt.Proto == protoTCP && v.ECE {
-				m.pkt.TCPFlags = m.pkt.TCPFlags&^0x40 | uint8(flag(v.ECEValue, 0x40))
+				m.pkt.TCPFlags = m.pkt.TCPFlags&^0x40 | uint8(bit16(v.ECEValue, 0x40))
 			}
 			if m.pkt.Proto == protoTCP && v.CWR {
-				m.pkt.TCPFlags = m.pkt.TCPFlags&^0x80 | uint8(flag(v.CWRValue, 0x80))
+				m.pkt.TCPFlags = m.pkt.TCPFlags&^0x80 | uint8(bit16(v.CWRValue, 0x80))
 			}
 			m.changed()
 		}

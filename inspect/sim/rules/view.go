@@ -57,9 +57,9 @@ func (v *view) ipv4(p *Packet) {
 	switch {
 	case !p.Frag:
 		// Neither the first of several fragments nor a later one.
-		v.put16(6, flag(p.DF, 0x4000))
+		v.put16(6, bit16(p.DF, 0x4000))
 	default:
-		v.b[6], v.k[6] = byte(flag(p.DF, 0x4000)>>8), 0xc0
+		v.b[6], v.k[6] = byte(bit16(p.DF, 0x4000)>>8), 0xc0
 	}
 	v.put(8, p.TTL, p.Proto)
 	if p.Src.Is4() && p.Dst.Is4() {
@@ -255,7 +255,7 @@ func parseMAC(s string) (mac [6]byte, ok bool) {
 	return mac, true
 }
 
-func flag(on bool, bit uint16) uint16 {
+func bit16(on bool, bit uint16) uint16 {
 	if on {
 		return bit
 	}
