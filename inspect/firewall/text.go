@@ -17,5 +17,5 @@ func RuleText(ns *snap.Netns, t *snap.Table, c *snap.Chain, r *snap.Rule) string
 			return w.String()
 		}
 	}
-	return ""
+	return nftText(ns, t, r)
 }

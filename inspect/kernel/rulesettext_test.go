@@ -146,3 +146,78 @@ func TestIptablesTextIsWhatIptablesSavePrints(t *testing.T) {
 		})
 	}
 }
+
+// listed is what nft lists of the rules, by family, table and chain; a rule
+// that nft breaks into lines is one line.
+func listed(out string) map[string][]string {
+	m := map[string][]string{}
+	family, table, chain, depth, rule := "", "", "", 0, ""
+	for _, l := range strings.Split(out, "\n") {
+		f := strings.Fields(l)
+		if len(f) == 0 {
+			continue
+		}
+		switch {
+		case depth == 0 && f[0] == "table":
+			family, table = f[1], f[2]
+		case depth == 1 && f[0] == "chain":
+			chain = family + " " + table + " " + f[1]
+		case depth == 1:
+			chain = ""
+		case depth == 2 && chain != "" && rule == "" && (f[0] == "type" || f[0] == "policy" || f[0] == "}"):
+		case depth >= 2 && chain != "":
+			rule += " " + strings.Join(f, " ")
+			if depth+strings.Count(l, "{")-strings.Count(l, "}") == 2 {
+				m[chain] = append(m[chain], strings.TrimSpace(rule))
+				rule = ""
+			}
+		}
+		depth += strings.Count(l, "{") - strings.Count(l, "}")
+	}
+	return m
+}
+
+func TestNftTextIsWhatNftLists(t *testing.T) {
+	if !inOwnNetns(t, "nft") {
+		return
+	}
+	output(t, "", "nft", "-f", "testdata/rules.nft")
+	want := listed(output(t, "", "nft", "-s", "list", "ruleset"))
+	rs := readHere(t)
+	h, err := ns.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	host := &snap.Netns{Links: []snap.Link{{Index: 1, Name: "lo"}}}
+	got := map[string][]string{}
+	for i := range rs.Tables {
+		tb := &rs.Tables[i]
+		for j := range tb.Chains {
+			c := &tb.Chains[j]
+			family := map[snap.Family]string{snap.IPv4: "ip", snap.IPv6: "ip6"}[tb.Family]
+			if family == "" {
+				family = string(tb.Family)
+			}
+			for k := range c.Rules {
+				if !strings.HasPrefix(c.Name, "__chain") {
+					key := family + " " + tb.Name + " " + c.Name
+					got[key] = append(got[key], strings.Join(strings.Fields(firewall.RuleText(host, tb, c, &c.Rules[k])), " "))
+				}
+			}
+		}
+	}
+	for key := range want {
+		for i, w := range want[key] {
+			if i >= len(got[key]) {
+				t.Fatalf("%s: rule %d is missing: %s", key, i+1, w)
+			}
+			if g := got[key][i]; g != w {
+				t.Errorf("%s: rule %d\n got %s\nwant %s", key, i+1, g, w)
+			}
+		}
+		if len(got[key]) != len(want[key]) {
+			t.Errorf("%s: %d rules, want %d", key, len(got[key]), len(want[key]))
+		}
+	}
+}
