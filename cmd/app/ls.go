@@ -19,7 +19,8 @@ func Lists() []string {
 // ListOptions are those of ls.
 type ListOptions struct {
 	Common
-	Of string // one of Lists; "" the first
+	Of  string // one of Lists; "" the first
+	All bool   // also namespaces that have nothing to do with this host
 }
 
 // List lists what there is.
@@ -54,7 +55,11 @@ func (a *App) List(ctx context.Context, o ListOptions) (*v1.ListResult, error) {
 	case "networks":
 		res.Items = networks(s)
 	case "netns":
-		res.Items = namespaces(s)
+		items, left := namespaces(s, o.All)
+		res.Items = items
+		if left > 0 {
+			a.note("%d more have no link to this host: --all", left)
+		}
 	case "ports":
 		res.Items = ports(s)
 	case "engines":
@@ -77,10 +82,17 @@ func (a *App) List(ctx context.Context, o ListOptions) (*v1.ListResult, error) {
 }
 
 func containers(s *snap.Snapshot) []v1.Item {
+	count := map[string]int{}
+	for i := range s.Containers {
+		count[s.Containers[i].Name]++
+	}
 	var out []v1.Item
 	for i := range s.Containers {
 		c := &s.Containers[i]
 		it := v1.Item{Kind: "container", Name: c.Name, Target: c.Ref, ID: short(c.ID), State: c.State, Netns: c.Netns, Detail: c.Image}
+		if count[c.Name] > 1 {
+			it.Name = c.Ref
+		}
 		for j := range c.Endpoints {
 			e := &c.Endpoints[j]
 			it.Networks = append(it.Networks, e.Network)
@@ -130,10 +142,14 @@ func networks(s *snap.Snapshot) []v1.Item {
 	return out
 }
 
-func namespaces(s *snap.Snapshot) []v1.Item {
-	var out []v1.Item
+// namespaces lists them, foreign ones only with all; left counts those left out.
+func namespaces(s *snap.Snapshot, all bool) (out []v1.Item, left int) {
 	for i := range s.Netns {
 		ns := &s.Netns[i]
+		if ns.Class == snap.ClassForeign && !all {
+			left++
+			continue
+		}
 		it := v1.Item{Kind: "netns", Name: ns.ID, Target: "netns:" + ns.ID, ID: fmt.Sprint(ns.Inode), State: string(ns.Class), Netns: ns.ID, Detail: ns.Path}
 		for _, a := range ns.Addrs {
 			if l := ns.LinkAt(a.Index); l != nil && !l.Loopback && !a.Prefix.Addr().IsLinkLocalUnicast() {
@@ -142,7 +158,7 @@ func namespaces(s *snap.Snapshot) []v1.Item {
 		}
 		out = append(out, it)
 	}
-	return out
+	return out, left
 }
 
 // ports lists published ports, and who listens in the host's namespace.

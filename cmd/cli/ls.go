@@ -11,7 +11,8 @@ import (
 )
 
 func (s *session) ls() *cobra.Command {
-	return &cobra.Command{
+	var all bool
+	cmd := &cobra.Command{
 		Use:       "ls [" + strings.Join(app.Lists(), "|") + "]",
 		GroupID:   groupState,
 		Short:     "List what there is",
@@ -27,7 +28,7 @@ func (s *session) ls() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := app.ListOptions{Common: c}
+			o := app.ListOptions{Common: c, All: all}
 			if len(got) > 0 {
 				o.Of = got[0]
 			}
@@ -35,4 +36,6 @@ func (s *session) ls() *cobra.Command {
 			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) { return result(a.List(ctx, o)) }))
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "also namespaces that have no link to this host")
+	return cmd
 }

@@ -29,7 +29,7 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 		p.line()
 	}
 	if n := len(r.Reply); n > 0 && len(hops) == 1 && r.Verdict == "delivered" {
-		p.labelled("", "back", s(fmt.Sprintf("the answer came back over %s (-v shows them)", plural(n, "stage"))))
+		p.labelled("", "back", s(fmt.Sprintf("the answer comes back over %s (-v shows them)", plural(n, "stage"))))
 	}
 	p.said(r, wide)
 	p.findings(r.Findings, wide)
@@ -44,15 +44,11 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 	if r.Where != nil && r.Where.Detail != "" {
 		p.labelled("", "why", s(r.Where.Detail))
 	}
-	if r.Where != nil && r.Where.Rule != "" {
+	if r.Where != nil && r.Where.Rule != "" && !told(r) {
 		p.labelled("", "rule", s(placeOf(r.Where)+": "+r.Where.Rule))
 	}
 	if r.Name != nil {
-		t := r.Name.Name + " is " + r.Name.Verdict
-		if len(r.Name.Answers) > 0 {
-			t += ": " + strings.Join(r.Name.Answers, ", ")
-		}
-		p.labelled("", "name", s(t))
+		p.labelled("", "name", s(strings.TrimSuffix(fmt.Sprintf("%s: %s, %s", r.Name.Name, r.Name.Verdict, strings.Join(r.Name.Answers, ", ")), ", ")))
 	}
 	switch {
 	case r.Proved != nil:
@@ -77,6 +73,18 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 			p.labelled("", "if", s(strings.Join(b.Assumed, " and ")+": "+b.Verdict))
 		}
 	}
+}
+
+// told says whether the deciding rule stands in one of the hops.
+func told(r *v1.TraceResult) bool {
+	for _, list := range [][]v1.Hop{r.Forward, r.Reply} {
+		for i := range list {
+			if list[i].Rule == r.Where.Rule || strings.Contains(list[i].Did, r.Where.Rule) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // placeOf is where a rule stands.
