@@ -22,8 +22,8 @@ func with(x []snap.Expr, more ...snap.Expr) snap.Exprs {
 
 func limit() snap.Expr { return &snap.Limit{Rate: 5, Unit: 1} }
 
-// outcome is a verdict with the mark that the packet has then.
-func outcome(list []Branch) []string {
+// outcomes are verdicts with the mark that the packet has then.
+func outcomes(list []Branch) []string {
 	var out []string
 	for _, b := range list {
 		s := b.Verdict
@@ -73,7 +73,7 @@ func TestChains(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if d := cmp.Diff(c.want, outcome(run(t, c.rs, syn(), world()))); d != "" {
+			if d := cmp.Diff(c.want, outcomes(run(t, c.rs, syn(), world()))); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})

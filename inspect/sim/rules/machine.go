@@ -17,7 +17,7 @@ const (
 	goOn  ctl = iota // NFT_CONTINUE: the next expression
 	leave            // NFT_BREAK: the next rule
 	judge            // a verdict is in machine.verdict
-	end              // the machine has finished: machine.out is set
+	end              // the machine has ended: machine.out says how
 	split            // the ways on are in machine.alts
 )
 
@@ -43,6 +43,20 @@ type frame struct {
 	byGoto bool // entered by a goto
 }
 
+// step is a rule that matched on the way.
+type step struct {
+	place *Place
+	maybe bool // on one side of a fork whose sides met again
+}
+
+// ending is how a machine leaves the chain; the fields are Branch's.
+type ending struct {
+	Verdict, RejectWith, Unknown string
+	NAT                          *NAT
+	FwdTo                        int
+	place                        *Place
+}
+
 // machine is one packet on one way through a base chain: nf_tables' registers
 // (net/netfilter/nf_tables_core.c:nft_do_chain) and the packet as changed so far.
 type machine struct {
@@ -61,10 +75,9 @@ type machine struct {
 
 	verdict snap.Verdict
 	alts    []alt
-	out     *Branch
+	out     ending // set when it has ended
 
-	path    []Place
-	nat     *NAT
+	path    []step
 	notrack bool
 	tproxy  tproxyTo
 	view    *view // header bytes, made when first needed; nil after a change
@@ -166,15 +179,18 @@ func (m *machine) fresh(key string) string {
 
 // unknown ends the machine without a verdict.
 func (m *machine) unknown(why string) ctl {
-	m.out = &Branch{Verdict: "unknown", Unknown: why + " in " + m.where(), Place: m.rule().place}
+	m.out = ending{Verdict: "unknown", Unknown: why + " in " + m.where(), place: &m.rule().place}
 	return end
 }
 
+// passed notes a rule that matched.
+func (m *machine) passed(p *Place) { m.path = append(m.path, step{place: p}) }
+
 // finish ends the machine at the running rule.
-func (m *machine) finish(b Branch) ctl {
-	b.Place = m.rule().place
-	m.path = append(m.path, b.Place)
-	m.out = &b
+func (m *machine) finish(e ending) ctl {
+	e.place = &m.rule().place
+	m.passed(e.place)
+	m.out = e
 	return end
 }
 

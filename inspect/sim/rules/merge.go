@@ -46,7 +46,7 @@ func (r *runner) merge(i int) bool {
 	}
 	for j, o := range r.live {
 		if j == i || o.expr != 0 || !slices.Equal(m.frames, o.frames) || !m.pkt.same(&o.pkt) ||
-			!m.nat.same(o.nat) || m.notrack != o.notrack || m.tproxy != o.tproxy {
+			m.notrack != o.notrack || m.tproxy != o.tproxy {
 			continue
 		}
 		m.pkt.Assumed = common(m.pkt.Assumed, o.pkt.Assumed)
@@ -57,7 +57,8 @@ func (r *runner) merge(i int) bool {
 	return false
 }
 
-// join merges a branch that ends like this one; false when it does not.
+// join merges a branch that ends like this one, but for the path; false when
+// it does not.
 func (b *Branch) join(o *Branch) bool {
 	if b.Verdict != o.Verdict || b.RejectWith != o.RejectWith || b.Notrack != o.Notrack || b.Tproxy != o.Tproxy ||
 		b.FwdTo != o.FwdTo || b.Unknown != o.Unknown || !b.NAT.same(o.NAT) || !b.Packet.same(&o.Packet) {
@@ -69,7 +70,6 @@ func (b *Branch) join(o *Branch) bool {
 			b.Also = append(b.Also, p)
 		}
 	}
-	b.Path = weave(b.Path, o.Path)
 	return true
 }
 
@@ -84,8 +84,8 @@ func common(a, b []Assumption) []Assumption {
 	return out
 }
 
-// weave puts two paths together: what only one of them has is marked Maybe.
-func weave(a, b []Place) []Place {
+// weave puts two paths together: what only one of them has is marked as such.
+func weave(a, b []step) []step {
 	head := 0
 	for head < len(a) && head < len(b) && a[head] == b[head] {
 		head++
@@ -95,13 +95,23 @@ func weave(a, b []Place) []Place {
 		tail++
 	}
 	out := slices.Clone(a[:head])
-	for _, part := range [][]Place{a[head : len(a)-tail], b[head : len(b)-tail]} {
+	for _, part := range [][]step{a[head : len(a)-tail], b[head : len(b)-tail]} {
 		for _, p := range part {
-			p.Maybe = true
+			p.maybe = true
 			if !slices.Contains(out[head:], p) {
 				out = append(out, p)
 			}
 		}
 	}
 	return append(out, a[len(a)-tail:]...)
+}
+
+// places spells a path out.
+func places(path []step) []Place {
+	out := make([]Place, len(path))
+	for i, s := range path {
+		out[i] = *s.place
+		out[i].Maybe = s.maybe
+	}
+	return out
 }

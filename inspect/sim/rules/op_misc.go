@@ -41,9 +41,9 @@ func (m *machine) rejectICMP(code int) ctl {
 		typ = 1
 	}
 	if !p.isIP() || p.Frag || icmpError(p) || p.PktType == "broadcast" || p.PktType == "multicast" {
-		return m.finish(Branch{Verdict: "drop"})
+		return m.finish(ending{Verdict: "drop"})
 	}
-	return m.finish(Branch{Verdict: "reject", RejectWith: fmt.Sprintf("icmp:%d/%d", typ, code)})
+	return m.finish(ending{Verdict: "reject", RejectWith: fmt.Sprintf("icmp:%d/%d", typ, code)})
 }
 
 func icmpError(p *Packet) bool {
@@ -63,9 +63,9 @@ func icmpError(p *Packet) bool {
 // (net/ipv4/netfilter/nf_reject_ipv4.c:nf_send_reset).
 func (m *machine) rejectReset() ctl {
 	if m.pkt.Proto != protoTCP || m.pkt.Frag || m.pkt.TCPFlags&4 != 0 || !m.pkt.isIP() {
-		return m.finish(Branch{Verdict: "drop"})
+		return m.finish(ending{Verdict: "drop"})
 	}
-	return m.finish(Branch{Verdict: "reject", RejectWith: "tcp-reset"})
+	return m.finish(ending{Verdict: "reject", RejectWith: "tcp-reset"})
 }
 
 // queueOp hands the packet to user space (net/netfilter/nft_queue.c).
@@ -84,14 +84,14 @@ func (m *machine) queue(num, total uint16, bypass bool) ctl {
 	} else {
 		s += ", and without one the packet is dropped"
 	}
-	return m.finish(Branch{Verdict: "queue", Unknown: s})
+	return m.finish(ending{Verdict: "queue", Unknown: s})
 }
 
 // fwdOp sends the packet out of another device (net/netfilter/nft_fwd_netdev.c).
 type fwdOp struct{ *snap.Fwd }
 
 func (o fwdOp) exec(m *machine) ctl {
-	b := Branch{Verdict: "stolen"}
+	b := ending{Verdict: "stolen"}
 	if v, unknown, ok := m.load32(o.Dev); ok && unknown == 0 {
 		b.FwdTo = int(v)
 	}

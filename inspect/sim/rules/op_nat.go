@@ -11,7 +11,7 @@ import (
 // (net/netfilter/nf_nat_core.c:nf_nat_setup_info).
 func (m *machine) mapped(n NAT) ctl {
 	n.Place = m.rule().place
-	return m.finish(Branch{Verdict: "accept", NAT: &n})
+	return m.finish(ending{Verdict: "accept", NAT: &n})
 }
 
 // port reads a port from a register; ok is false when it is not known.

@@ -26,7 +26,8 @@ type BaseChain struct {
 	// hook, so that their order is only as good as Chain.Seq.
 	Tied bool
 
-	code *chain
+	code   *chain
+	policy Place // of the policy
 }
 
 // Compile makes a rule set ready to run. A nil rule set is an empty one.
@@ -51,6 +52,9 @@ func Compile(rs *snap.Ruleset) *Program {
 			}
 			p.bases = append(p.bases, &BaseChain{
 				Table: t.src, Chain: c.src, Priority: c.src.Priority, Type: typ, System: t.src.System, code: c,
+				policy: Place{
+					System: t.src.System, Family: t.src.Family, Table: t.src.Name, Chain: c.src.Name, Policy: true, ChainP: c.src, TableP: t.src,
+				},
 			})
 		}
 	}

@@ -20,7 +20,8 @@ type runner struct {
 	base  *BaseChain
 	live  []*machine
 	done  []Branch
-	rules int // evaluated so far
+	paths [][]step // of done
+	rules int      // evaluated so far
 	over  string
 }
 
@@ -31,12 +32,13 @@ type runner struct {
 func (b *BaseChain) Run(pkt Packet, env Env) []Branch {
 	m := &machine{pkt: pkt, env: env, base: b}
 	if !m.seen() {
-		return []Branch{{Verdict: "accept", Packet: pkt, Place: b.policyPlace()}}
+		return []Branch{{Verdict: "accept", Packet: pkt, Place: b.policy}}
 	}
 	m.frames = append(make([]frame, 0, 4), frame{c: b.code})
+	m.path = make([]step, 0, 8)
 	r := &runner{base: b, live: []*machine{m}}
 	if b.code.src.Unread != "" {
-		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: b.code.unread(), Place: b.policyPlace()}}
+		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: b.code.unread(), Place: b.policy}}
 	}
 	for len(r.live) > 0 && r.over == "" {
 		i := r.earliest()
@@ -46,7 +48,10 @@ func (b *BaseChain) Run(pkt Packet, env Env) []Branch {
 		r.step(i)
 	}
 	if r.over != "" {
-		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: r.over, Place: b.policyPlace()}}
+		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: r.over, Place: b.policy}}
+	}
+	for i := range r.done {
+		r.done[i].Path = places(r.paths[i])
 	}
 	return r.done
 }
@@ -60,13 +65,6 @@ func (m *machine) seen() bool {
 
 func (c *chain) unread() string {
 	return "chain " + c.src.Name + " of table " + string(c.table.src.Family) + " " + c.table.src.Name + " could not be read: " + c.src.Unread
-}
-
-func (b *BaseChain) policyPlace() Place {
-	return Place{
-		System: b.System, Family: b.Table.Family, Table: b.Table.Name, Chain: b.Chain.Name,
-		Policy: true, ChainP: b.Chain, TableP: b.Table,
-	}
 }
 
 // earliest is the machine that is least far in the program. Running that one
@@ -144,7 +142,7 @@ func (r *runner) rule(m *machine) ctl {
 		}
 		m.expr++
 	}
-	m.path = append(m.path, ru.place)
+	m.passed(&ru.place)
 	m.nextRule()
 	return goOn
 }
@@ -178,13 +176,13 @@ func (r *runner) judge(m *machine) ctl {
 		m.nextRule()
 		return goOn
 	case "accept", "drop", "stolen":
-		return m.finish(Branch{Verdict: v.Code})
+		return m.finish(ending{Verdict: v.Code})
 	case "queue":
-		return m.finish(Branch{Verdict: "queue", Unknown: "a program in user space decides"})
+		return m.finish(ending{Verdict: "queue", Unknown: "a program in user space decides"})
 	case "jump", "goto":
 		return r.jump(m, v)
 	case "return":
-		m.path = append(m.path, m.rule().place)
+		m.passed(&m.rule().place)
 		if r.back(m) {
 			return end
 		}
@@ -213,7 +211,7 @@ func (r *runner) jump(m *machine, v snap.Verdict) ctl {
 	if m.jumps > limit || len(m.frames) > maxLegacy {
 		return m.unknown("jumps nested deeper than the kernel allows")
 	}
-	m.path = append(m.path, m.rule().place)
+	m.passed(&m.rule().place)
 	m.frames = append(m.frames, frame{c: c, byGoto: v.Code == "goto"})
 	m.expr = 0
 	return goOn
@@ -235,12 +233,11 @@ func (r *runner) back(m *machine) bool {
 			return false
 		}
 	}
-	b := Branch{Verdict: m.base.Chain.Policy, Place: m.base.policyPlace()}
-	if b.Verdict == "" {
-		b.Verdict = "accept"
+	m.out = ending{Verdict: m.base.Chain.Policy, place: &m.base.policy}
+	if m.out.Verdict == "" {
+		m.out.Verdict = "accept"
 	}
-	m.path = append(m.path, b.Place)
-	m.out = &b
+	m.passed(&m.base.policy)
 	return true
 }
 
@@ -280,18 +277,16 @@ func (r *runner) split(i int) {
 func (r *runner) finished(i int) {
 	m := r.live[i]
 	r.live = append(r.live[:i], r.live[i+1:]...)
-	b := *m.out
-	b.Packet = m.pkt
-	b.Path = m.path
-	if b.NAT == nil {
-		b.NAT = m.nat
+	b := Branch{
+		Verdict: m.out.Verdict, RejectWith: m.out.RejectWith, Unknown: m.out.Unknown, NAT: m.out.NAT, FwdTo: m.out.FwdTo,
+		Place: *m.out.place, Packet: m.pkt, Notrack: m.notrack, Tproxy: m.tproxy.addr,
 	}
-	b.Notrack = m.notrack
-	b.Tproxy = m.tproxy.addr
 	for n := range r.done {
 		if r.done[n].join(&b) {
+			r.paths[n] = weave(r.paths[n], m.path)
 			return
 		}
 	}
 	r.done = append(r.done, b)
+	r.paths = append(r.paths, m.path)
 }

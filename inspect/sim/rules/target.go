@@ -187,7 +187,7 @@ func (m *machine) xtReject(with string) ctl {
 	if code, ok := codes[with]; ok {
 		return m.rejectICMP(code)
 	}
-	return m.finish(Branch{Verdict: "drop"}) // "echo-reply" answers nothing any more
+	return m.finish(ending{Verdict: "drop"}) // "echo-reply" answers nothing any more
 }
 
 // xtNAT is net/netfilter/xt_nat.c and xt_MASQUERADE.c, xt_REDIRECT.c, xt_NETMAP.c.
@@ -227,7 +227,7 @@ func (m *machine) xtNAT(v *fw.NATTarget) ctl {
 // xtTproxy is net/netfilter/xt_TPROXY.c: without a socket the packet is dropped.
 func (m *machine) xtTproxy(v *fw.TProxyTarget) ctl {
 	if m.pkt.Proto != protoTCP && m.pkt.Proto != protoUDP {
-		return m.finish(Branch{Verdict: "drop"})
+		return m.finish(ending{Verdict: "drop"})
 	}
 	addr, port := v.Addr, v.Port
 	t := m.tproxyTo(addr, port)
@@ -238,7 +238,7 @@ func (m *machine) xtTproxy(v *fw.TProxyTarget) ctl {
 	}
 	switch c := m.askThen(t, judge, leave, accepted); c {
 	case leave:
-		return m.finish(Branch{Verdict: "drop"})
+		return m.finish(ending{Verdict: "drop"})
 	case split:
 		m.alts[1].ctl = judge
 		m.alts[1].set = func(m *machine) { m.verdict = snap.Verdict{Code: "drop"} }
@@ -295,7 +295,7 @@ func ebTarget(v any) op {
 		return opFunc(func(m *machine) ctl {
 			switch {
 			case m.pkt.Family != snap.ARP:
-				return m.finish(Branch{Verdict: "drop"})
+				return m.finish(ending{Verdict: "drop"})
 			case m.pkt.ARPOp == 2:
 				return goOn
 			case m.pkt.ARPOp == 0:
