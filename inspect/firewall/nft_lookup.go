@@ -75,20 +75,43 @@ func (x *nftRule) elements(s *snap.Set, kinds []kind, shift int) string {
 	return "{ " + strings.Join(list, ", ") + " }"
 }
 
-// sortedElements orders members as nft lists them: by value.
+// sortedElements orders members as nft lists them (nftables: mergesort.c):
+// intervals by key, which Join did; concatenated intervals as the kernel gives
+// them; others by value, bit masks by their lowest bit, concatenations as one
+// little-endian number. Of equals the later one comes first.
 func sortedElements(s *snap.Set, kinds []kind) []snap.Element {
+	if s.Interval {
+		return s.Elements
+	}
 	list := slices.Clone(s.Elements)
-	flip := len(kinds) == 1 && kinds[0].host && kinds[0].typ != typeIfname && !s.Interval
+	slices.Reverse(list)
 	slices.SortStableFunc(list, func(a, b snap.Element) int {
 		switch {
 		case a.CatchAll != b.CatchAll:
 			return order(a.CatchAll)
-		case flip:
-			return number(a.Key, true).Cmp(number(b.Key, true))
+		case len(kinds) > 1:
+			return concatNumber(a.Key, kinds).Cmp(concatNumber(b.Key, kinds))
+		case len(kinds) == 1 && bitNames(kinds[0].typ) != nil:
+			return lowestBit(a.Key, kinds[0]) - lowestBit(b.Key, kinds[0])
+		case len(kinds) == 1:
+			return number(a.Key, kinds[0].host).Cmp(number(b.Key, kinds[0].host))
 		}
 		return bytes.Compare(a.Key, b.Key)
 	})
 	return list
+}
+
+func lowestBit(b []byte, k kind) int { return int(number(b, k.host).TrailingZeroBits()) }
+
+// concatNumber is the fields without their padding, last byte first.
+func concatNumber(key []byte, kinds []kind) *big.Int {
+	var b []byte
+	for off, i := 0, 0; i < len(kinds) && off < len(key); i++ {
+		b = append(b, key[off:min(off+kinds[i].size, len(key))]...)
+		off += (kinds[i].size + 3) &^ 3
+	}
+	slices.Reverse(b)
+	return new(big.Int).SetBytes(b)
 }
 
 // elementText writes one member.
@@ -133,7 +156,7 @@ func keyText(ns *snap.Netns, key, end []byte, kinds []kind, shift int, interval 
 		if shift > 0 {
 			key, end = shifted(key, shift), shifted(end, shift)
 		}
-		return k.span(ns, key, end)
+		return k.member(ns, key, end)
 	}
 	var list []string
 	off := 0
@@ -153,10 +176,18 @@ func keyText(ns *snap.Netns, key, end []byte, kinds []kind, shift int, interval 
 		if interval {
 			k.host = false
 		}
-		list = append(list, k.span(ns, from, to))
+		list = append(list, k.member(ns, from, to))
 		off += (k.size + 3) &^ 3
 	}
 	return strings.Join(list, " . ")
+}
+
+// member is span, with " | " between the bits of a mask.
+func (k kind) member(ns *snap.Netns, from, to []byte) string {
+	if bitNames(k.typ) != nil && (to == nil || bytes.Equal(from, to)) {
+		return k.bitValue(number(from, k.host), " | ")
+	}
+	return k.span(ns, from, to)
 }
 
 // shifted moves a value right by that many bits.

@@ -2,6 +2,8 @@ package firewall
 
 import (
 	"math/big"
+	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +17,7 @@ func (x *nftRule) match(e snap.Expr) bool {
 		x.compare(x.get(e.Sreg), e.Op, e.Data)
 	case *snap.Range:
 		name, k := x.name(x.get(e.Sreg))
-		x.relate(relation{name: name, op: e.Op, value: k.span(x.ns, e.From, e.To)})
+		x.relate(relation{name: name, op: e.Op, value: k.between(x.ns, e.From, e.To)})
 	case *snap.Lookup:
 		x.lookup(e)
 	default:
@@ -52,8 +54,18 @@ func (x *nftRule) compare(t *term, op string, data []byte) {
 	case t.mask != nil && t.ops == "" && t.xor == nil && equality && bitNames(t.kind.typ) != nil:
 		x.bits(t.text, t.kind, op, t.mask, data)
 		return
+	case t.mask != nil && t.ops == "" && t.xor == nil && equality && (t.kind.typ == typeIPAddr || t.kind.typ == typeIP6Addr):
+		if n, ok := ones(t.mask); ok {
+			x.relate(relation{name: t.text, op: op, value: t.kind.value(x.ns, data) + "/" + strconv.Itoa(n)})
+			return
+		}
 	}
 	name, k := x.name(t)
+	if n := len(data); (k.typ == typeIPAddr || k.typ == typeIP6Addr) && n < k.size && !t.masked() && equality {
+		whole := append(slices.Clone(data), make([]byte, k.size-n)...) // a network of whole bytes
+		x.relate(relation{name: name, op: op, value: k.value(x.ns, whole) + "/" + strconv.Itoa(n*8)})
+		return
+	}
 	if t.masked() {
 		value := k.value(x.ns, data)
 		if t.pay == nil || k.typ == typeInteger || k.typ == typeBitmask {
@@ -68,16 +80,17 @@ func (x *nftRule) compare(t *term, op string, data []byte) {
 		if op == ">" {
 			joined = "!="
 		}
-		x.relate(relation{name: name, op: joined, value: k.value(x.ns, prev.rel.data) + "-" + k.value(x.ns, data)})
-		return
-	}
-	if equality && op == "==" && bitNames(k.typ) != nil {
-		x.explicit(name, op, x.bitValue(k, data))
+		x.relate(relation{name: name, op: joined, value: k.between(x.ns, prev.rel.data, data)})
 		return
 	}
 	value := k.value(x.ns, data)
-	if equality && bitNames(k.typ) != nil {
-		value = x.bitValue(k, data)
+	if bitNames(k.typ) != nil {
+		n := number(data, k.host)
+		value = k.bitValue(n, " | ")
+		if op == "==" && bits.OnesCount64(n.Uint64()) < 2 {
+			x.explicit(name, op, value)
+			return
+		}
 	}
 	s := x.relate(relation{left: t, name: name, op: op, value: value, kind: k, data: data})
 	if op == "==" && t.upper != "" {
@@ -95,10 +108,11 @@ func (k kind) hexOr(ns *snap.Netns, data []byte) string {
 	return k.value(ns, data)
 }
 
-// bitValue writes a whole value of a bit mask: "syn | ack".
-func (x *nftRule) bitValue(k kind, data []byte) string {
-	n := number(data, k.host)
-	if s, ok := bitsText(n.Uint64(), bitNames(k.typ), " | "); ok && s != "" {
+// bitValue writes a whole value of a bit mask: "established | new", or the
+// number where no separator is given and there are several bits.
+func (k kind) bitValue(n *big.Int, sep string) string {
+	v := n.Uint64()
+	if s, ok := bitsText(v, bitNames(k.typ), sep); ok && s != "" && (sep != "" || bits.OnesCount64(v) == 1) {
 		return s
 	}
 	return "0x" + n.Text(16)
@@ -179,7 +193,7 @@ func (x *nftRule) field(h *header, f *field, op string, v []byte) {
 	n := new(big.Int).SetBytes(v)
 	if bitNames(f.typ) != nil {
 		x.use(h, f)
-		x.explicit(h.name+" "+f.name, op, x.bitValue(k, v))
+		x.explicit(h.name+" "+f.name, op, k.bitValue(n, ""))
 		return
 	}
 	if f.upper && op == "==" && h.base == baseTH && x.icmp == 0 {
@@ -283,7 +297,7 @@ func (x *nftRule) maskedField(t *term, op string, data []byte) {
 			}
 		}
 		x.use(h, f)
-		x.explicit(h.name+" "+f.name+" & "+k.operand(x.ns, t.mask), op, k.operand(x.ns, data))
+		x.explicit(h.name+" "+f.name+" & "+k.value(x.ns, t.mask), op, k.value(x.ns, data))
 		return
 	}
 	if f, shift := x.subfield(t); f != nil {
@@ -295,9 +309,6 @@ func (x *nftRule) maskedField(t *term, op string, data []byte) {
 	name, k := x.name(t)
 	x.explicit(name, op, k.hex(data))
 }
-
-// operand writes a value beside an operator.
-func (k kind) operand(ns *snap.Netns, b []byte) string { return k.value(ns, b) }
 
 // bits compares a bit mask under a mask (nftables: relational_binop_postprocess).
 func (x *nftRule) bits(name string, k kind, op string, mask, data []byte) {
@@ -315,11 +326,10 @@ func (x *nftRule) bits(name string, k kind, op string, mask, data []byte) {
 	case v == 0:
 		x.relate(relation{name: name, op: "!", value: list})
 	case v == m:
-		one := strings.ReplaceAll(list, ",", " | ")
 		if strings.Contains(list, ",") {
-			x.explicit(name+" & ("+one+")", op, one)
+			x.relate(relation{name: name, op: op, value: vals + " / " + list})
 		} else {
-			x.explicit(name+" & "+one, op, one)
+			x.explicit(name+" & "+list, op, list)
 		}
 	default:
 		x.relate(relation{name: name, op: op, value: vals + " / " + list})

@@ -149,7 +149,7 @@ func (x *nftRule) load(e snap.Expr) bool {
 	case *snap.Fib:
 		t, reg = fibTerm(e), e.Dreg
 	case *snap.Rt:
-		t, reg = rtTerm(e, x.table.Family), e.Dreg
+		t, reg = rtTerm(e), e.Dreg
 	case *snap.SocketExpr:
 		t, reg = socketTerm(e), e.Dreg
 	case *snap.Numgen:

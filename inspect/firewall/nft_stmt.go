@@ -100,9 +100,6 @@ func (x *nftRule) act(e snap.Expr) bool {
 func (x *nftRule) source(reg int, k kind) string {
 	t := x.get(reg)
 	if t.data != nil {
-		if bitNames(k.typ) != nil {
-			return k.value(x.ns, t.data)
-		}
 		return k.value(x.ns, t.data)
 	}
 	name, _ := x.name(t)

@@ -77,6 +77,8 @@ func metaTerm(key string) *term {
 		t.kind = kind{typeTimeDay, 1, false}
 	case "hour":
 		t.kind = kind{typeTimeHour, 4, true}
+	case "random":
+		t.kind = kind{typeInteger, 4, false}
 	default:
 		t.kind = kind{typeInteger, 4, true}
 	}
@@ -153,7 +155,7 @@ func fibTerm(e *snap.Fib) *term {
 	k := kind{typeIfindex, 4, true}
 	switch {
 	case present:
-		k = kind{typeBoolean, 1, false}
+		k = kind{typeBoolean, 4, true}
 	case e.Result == "oifname":
 		k = kind{typeIfname, 16, true}
 	case e.Result == "type":
@@ -163,19 +165,13 @@ func fibTerm(e *snap.Fib) *term {
 }
 
 // rtTerm names an rt key.
-func rtTerm(e *snap.Rt, f snap.Family) *term {
+func rtTerm(e *snap.Rt) *term {
 	switch e.Key {
 	case "classid":
 		return &term{text: "rt classid", kind: kind{typeRealm, 4, true}}
 	case "nexthop4":
-		if f == snap.IPv4 {
-			return &term{text: "rt nexthop", kind: kind{typeIPAddr, 4, false}}
-		}
 		return &term{text: "rt ip nexthop", kind: kind{typeIPAddr, 4, false}}
 	case "nexthop6":
-		if f == snap.IPv6 {
-			return &term{text: "rt nexthop", kind: kind{typeIP6Addr, 16, false}}
-		}
 		return &term{text: "rt ip6 nexthop", kind: kind{typeIP6Addr, 16, false}}
 	case "tcpmss":
 		return &term{text: "rt mtu", kind: kind{typeInteger, 2, true}}
@@ -240,6 +236,9 @@ func exthdrTerm(e *snap.Exthdr) *term {
 	}
 	if part == "" {
 		part = fmt.Sprintf("@%d,%d", e.Offset*8, e.Len*8)
+	}
+	if part == "nexthdr" {
+		t.kind.typ = typeInetProto
 	}
 	t.text = name + " " + part
 	return t

@@ -51,8 +51,8 @@ func (k kind) value(ns *snap.Netns, b []byte) string {
 	}
 	n := number(b, k.host)
 	if names := bitNames(k.typ); names != nil {
-		if n.Sign() == 0 {
-			return "0x0"
+		if n.Sign() == 0 || !n.IsUint64() {
+			return fmt.Sprintf("0x%x", n)
 		}
 		if s, ok := bitsText(n.Uint64(), names, ","); ok {
 			return s
@@ -96,6 +96,9 @@ func (k kind) plain(ns *snap.Netns, n *big.Int) string {
 		return durationText(time.Duration(v) * time.Millisecond)
 	case typeTimeHour:
 		// Seconds since midnight UTC; nft shows them in the zone of whoever looks.
+		if v%60 == 0 {
+			return fmt.Sprintf(`"%02d:%02d"`, v/3600, v/60%60)
+		}
 		return fmt.Sprintf(`"%02d:%02d:%02d"`, v/3600, v/60%60, v%60)
 	case typeTimeDate:
 		return `"` + time.Unix(0, int64(min(v, 1<<62))).UTC().Format("2006-01-02 15:04:05") + `"`
@@ -111,11 +114,11 @@ func classText(v uint64) string {
 	case v == 0:
 		return "none"
 	case v>>16 == 0:
-		return fmt.Sprintf(":%04x", v)
+		return fmt.Sprintf(":%x", v)
 	case v&0xffff == 0:
-		return fmt.Sprintf("%04x:", v>>16)
+		return fmt.Sprintf("%x:", v>>16)
 	}
-	return fmt.Sprintf("%04x:%04x", v>>16, v&0xffff)
+	return fmt.Sprintf("%x:%x", v>>16, v&0xffff)
 }
 
 // labels are connection labels by number: their names are in a file of the
@@ -195,7 +198,26 @@ func (k kind) span(ns *snap.Netns, from, to []byte) string {
 			return `"` + name + `*"`
 		}
 	}
-	return k.value(ns, from) + "-" + k.value(ns, to)
+	return k.between(ns, from, to)
+}
+
+// between writes a range; nft writes its ends as numbers, without words
+// (nftables: expression.c, range_expr_print).
+func (k kind) between(ns *snap.Netns, from, to []byte) string {
+	return k.end(ns, from) + "-" + k.end(ns, to)
+}
+
+func (k kind) end(ns *snap.Netns, b []byte) string {
+	switch {
+	case k.typ == typeInetProto:
+		k.typ = typeInteger
+	case k.typ == typeTime:
+		return itoa(number(b, k.host).Uint64()/1000) + "s"
+	case k.typ == typeTimeDay, k.typ == typeIfindex:
+	case symbols(k.typ) != nil:
+		return k.plain(ns, number(b, k.host))
+	}
+	return k.value(ns, b)
 }
 
 // prefixOf says whether from to to is a network, and its prefix length.
