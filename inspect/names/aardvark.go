@@ -67,8 +67,15 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 	o.step(st)
 
 	nets := w.networks()
-	const local = "dns.podman"
-	bare, suffixed := strings.CutSuffix(fold(name), "."+local)
+	const local = ".dns.podman"
+	bare, suffixed := strings.CutSuffix(fold(name), local)
+	if suffixed && strings.ToLower(name) != name {
+		// 1.4.0 cuts its search domain off as it is written, and then knows no
+		// upper case; without the domain it does.
+		st := Step{Where: "network " + strings.Join(nets.names(), ", "), Asked: name}
+		why := "whether aardvark-dns takes upper case before its search domain depends on its version"
+		return w.orSeen(join(o, unknownStep(st, why, snap.RefNetwork(n.Ref))), srv.AskedFrom, srv.Addr, name)
+	}
 	if h, ok := w.record(nets, bare); ok && w.typ != "MX" {
 		o.verdict, o.answers = Resolved, h.answers
 		ans := strings.Join(h.answers, ", ")
@@ -79,25 +86,31 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 		return o
 	}
 	o.nobody = true
-	o.step(Step{Where: "network " + strings.Join(nets.names(), ", "), Asked: name, Answer: "no container there answers to it", Verdict: stepSkip, Because: []snap.Ref{snap.RefNetwork(n.Ref)}})
-	if suffixed || n.Internal {
-		o.verdict = NXDomain
+	st = Step{Where: "network " + strings.Join(nets.names(), ", "), Asked: name, Verdict: stepSkip, Because: []snap.Ref{snap.RefNetwork(n.Ref)}}
+	st.Answer = "no container there answers to it"
+	// src/dns/coredns.rs: names of the search domain, single words and whatever
+	// an internal network asks are denied at once.
+	if suffixed || n.Internal || !strings.Contains(fold(name), ".") {
+		o.verdict, st.Verdict = NXDomain, stepFail
+		st.Answer += ", and it is not forwarded"
+		o.step(st)
 		return o
 	}
+	o.step(st)
 	return w.orSeen(join(o, w.aardvarkForward(n, owner, name)), srv.AskedFrom, srv.Addr, name)
 }
 
 // aardvarkForward asks the network's own servers, else those of the host's
 // file, from the namespace that aardvark-dns lives in.
 func (w *walker) aardvarkForward(n *snap.Network, owner *snap.Netns, name string) outcome {
-	list := n.DNSServers
-	if len(w.box.DNS) > 0 {
-		list = nil
-		for _, s := range w.box.DNS {
-			if a, err := netip.ParseAddr(s); err == nil {
-				list = append(list, a)
-			}
+	var list []netip.Addr
+	for _, s := range w.box.DNS {
+		if a, err := netip.ParseAddr(s); err == nil {
+			list = append(list, a)
 		}
+	}
+	if len(list) == 0 {
+		list = slices.DeleteFunc(slices.Clone(n.DNSServers), func(a netip.Addr) bool { return w.podman(a, w.ns.ID) != nil })
 	}
 	if len(list) == 0 {
 		h := w.s.Resolver("host")

@@ -17,7 +17,7 @@ func podlab() *snap.Snapshot {
 	s.Engines = []snap.Engine{{Name: "podman", Version: "5.4.2", Reachable: true}}
 	gw := addr("10.89.7.1")
 	s.Networks = []snap.Network{
-		{Ref: "podman:podnet", Engine: "podman", ID: "podnet-id", Name: "podnet", DNS: true, Pools: []snap.Pool{{Subnet: netip.MustParsePrefix("10.89.7.0/24"), Gateway: gw}}},
+		{Ref: "podman:podnet", Engine: "podman", ID: "podnet-id", Name: "podnet", DNS: true, DNSServers: []netip.Addr{gw}, Pools: []snap.Pool{{Subnet: netip.MustParsePrefix("10.89.7.0/24"), Gateway: gw}}},
 		{Ref: "podman:podman", Engine: "podman", ID: "podman-id", Name: "podman", Default: true},
 	}
 	s.Netns[0].Addrs = append(s.Netns[0].Addrs, snap.Addr{Index: 5, Prefix: netip.MustParsePrefix("10.89.7.1/24")})
@@ -53,6 +53,12 @@ func TestPodman(t *testing.T) {
 		{name: "with the search domain", from: "pcli", ask: "pweb.dns.podman", want: Resolved, answers: []string{"10.89.7.2"}},
 		{name: "name of the world", from: "pcli", ask: "www.example.org", want: Unknown},
 		{name: "nobody's name in the search domain is not forwarded", from: "pcli", ask: "nobody.dns.podman.", want: NXDomain, kind: NoSuchName},
+		{name: "name of the world, seen upstream", from: "pcli", ask: "www.example.org", want: Resolved, answers: []string{"192.0.2.80"}, change: func(s *snap.Snapshot) {
+			asked(s, "host", "198.51.100.53", "www.example.org", "192.0.2.80")
+		}},
+		{name: "upper case", from: "pcli", ask: "PWEB.", want: Resolved, answers: []string{"10.89.7.2"}},
+		{name: "upper case with the search domain", from: "pcli", ask: "PWEB.dns.podman.", want: Unknown},
+		{name: "a single word is not forwarded", from: "pcli", ask: "nobody.", want: NXDomain, kind: NoSuchName, detail: "no container on network podnet has the name or alias nobody. (there: pweb)"},
 		{name: "aardvark-dns dead", from: "pcli", ask: "pweb", want: Refused, kind: AardvarkDead, detail: "nothing listens on 10.89.7.1:53/udp in the host", change: func(s *snap.Snapshot) {
 			s.Netns[0].Sockets = nil
 		}},
