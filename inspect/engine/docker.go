@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -131,6 +132,7 @@ func (r *dockerRead) online(ctx context.Context) error {
 		r.res.Networks = append(r.res.Networks, nets[i].network())
 	}
 	r.containers(ctx, api, list)
+	fillGateways(r.res.Networks, r.res.Containers)
 	return nil
 }
 
@@ -175,6 +177,10 @@ func (r *dockerRead) engine(api *dockerAPI, info *dockerInfo, version *dockerVer
 	e.Rootless = slices.ContainsFunc(info.SecurityOptions, func(s string) bool { return strings.Contains(s, "name=rootless") })
 }
 
+// perContainer is what a busy dockerd needs to tell about one more container:
+// about 1 ms on an idle machine.
+const perContainer = 5 * time.Millisecond
+
 // containers inspects the listed ones, the running first, a few at a time.
 // Those that could not be inspected in time are as the list tells.
 func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dockerSummary) {
@@ -190,7 +196,7 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dock
 		list = list[:maxContainers]
 	}
 	slices.SortStableFunc(list, func(a, b dockerSummary) int { return boolInt(b.State == "running") - boolInt(a.State == "running") })
-	ctx, cancel := context.WithTimeout(ctx, r.m.deadline())
+	ctx, cancel := context.WithTimeout(ctx, r.m.deadline()+min(time.Duration(len(list))*perContainer, 3*r.m.deadline()))
 	defer cancel()
 	out := make([]*snap.Container, len(list))
 	errs := make([]error, len(list))

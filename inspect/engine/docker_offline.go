@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -122,8 +123,14 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 	for _, root := range roots {
 		r.stored(ctx, root, all)
 	}
+	unread := 0
 	for i := range shims {
-		r.alive(&shims[i], all)
+		if !r.alive(&shims[i], all) {
+			unread++
+		}
+	}
+	if unread > 0 {
+		r.gap("docker containers", noFiles(unread))
 	}
 	if len(roots) == 0 && len(all) == 0 && r.daemon == nil {
 		return false
@@ -154,6 +161,16 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 	}
 	r.offlineNetworks(roots)
 	return true
+}
+
+// noFiles says that containers are known by their processes only. An ordinary
+// user may not read dockerd's files; for root they are elsewhere, or gone.
+func noFiles(n int) error {
+	const words = "names, networks and ports of %d running containers are in files that can't be read: %w"
+	if os.Geteuid() == 0 {
+		return fmt.Errorf(words, n, snap.ErrNotFound)
+	}
+	return snap.Hint(fmt.Errorf(words, n, snap.ErrPermission), "run as root")
 }
 
 // dataRoots finds where the daemon keeps its files: told by a running daemon,
@@ -251,22 +268,23 @@ func storedContainer(dir, id string) (*snap.Container, error) {
 	return &c, nil
 }
 
-// alive notes that a shim's container has a process, whatever the files say.
-func (r *dockerRead) alive(s *shim, into map[string]*snap.Container) {
+// alive notes that a shim's container has a process, whatever the files say;
+// false when there are no files that say anything.
+func (r *dockerRead) alive(s *shim, into map[string]*snap.Container) bool {
 	p := r.m.init(s)
 	if p == nil {
-		return
+		return true
 	}
-	c := into[s.id]
-	if c == nil {
+	c, known := into[s.id]
+	if !known {
 		c = &snap.Container{Engine: Docker, ID: s.id, Name: short(s.id), State: "running"}
 		into[s.id] = c
-		r.gap("container "+c.Name, snap.Hint(fmt.Errorf("the files of a running container: %w", snap.ErrPermission), "run as root"))
 	}
 	if !c.Running() {
 		c.State = "running"
 	}
 	c.PID = p.pid
+	return known
 }
 
 // settleOffline checks the pid of a container that the files call running. A

@@ -50,8 +50,9 @@ type Options struct {
 	Env func(key string) string
 	// Runtime is the only engine wanted ("docker"); "" or "auto" means all.
 	Runtime string
-	// Deadline is how long one engine may take to answer, and again to list
-	// its containers; 0 means DefaultDeadline.
+	// Deadline is how long one engine may take to answer, and again, with a
+	// little more for each of them, to tell about its containers; 0 means
+	// DefaultDeadline.
 	Deadline time.Duration
 	// Root is put before every absolute path; "" means the machine's own root.
 	// Tests give a directory with a proc, etc, run and var of their own.
@@ -81,8 +82,9 @@ type Result struct {
 	Gaps       []snap.Gap
 }
 
-// Read asks every engine at once. It takes at most twice the deadline, and
-// never fails: what could not be read is a Gap.
+// Read asks every engine at once. One that says nothing costs one deadline, one
+// that falls silent while it tells about many containers up to five. Read never
+// fails: what could not be read is a Gap.
 func Read(ctx context.Context, opts Options) Result {
 	m := newMachine(opts)
 	readers := []struct {

@@ -10,13 +10,20 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// TestMain lets the test binary be the child that reads containers' files.
+// TestMain lets the test binary be the child that reads containers' files, and
+// a container that hangs.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == ChildArg {
 		if err := Serve(os.Stdin, os.Stdout); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if len(os.Args) == 3 && os.Args[1] == hangArg {
+		if err := hang(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

@@ -122,7 +122,10 @@ func podRecords(root, runroot string) ([]podRecord, error) {
 	if read == 0 && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("no database in %s: %w", root, snap.ErrNotFound))
 	}
-	return out, errors.Join(errs...)
+	if len(errs) > 0 {
+		return out, errs[0] // the others say the same of the other files
+	}
+	return out, nil
 }
 
 // boltRecords reads bolt_state.db (libpod/boltdb_state.go): ctr/ID holds

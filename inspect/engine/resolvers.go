@@ -39,6 +39,9 @@ func Resolvers(ctx context.Context, containers []snap.Container, opts Options) (
 			r.container(ctx, &containers[i])
 		}
 	}
+	if r.denied > 1 {
+		r.gaps[r.deniedAt].Why += fmt.Sprintf("; and so with %d other containers", r.denied-1)
+	}
 	for _, n := range opts.Named {
 		r.named(n, host, ok)
 	}
@@ -50,6 +53,10 @@ type resolverRead struct {
 	files reader
 	out   []snap.Resolver
 	gaps  []snap.Gap
+
+	// What one container's root refuses an ordinary user, all others' do: one
+	// gap, at deniedAt, stands for all of them.
+	denied, deniedAt int
 }
 
 func (r *resolverRead) gap(what, owner, netns string, err error) {
@@ -135,7 +142,7 @@ func (r *resolverRead) container(ctx context.Context, c *snap.Container) {
 		a, err = r.files.read(ctx, rootRequest{Proc: r.m.path(fmt.Sprintf("/proc/%d", c.PID)), ID: c.ID})
 	}
 	if err != nil {
-		r.gap("resolv.conf", c.Ref, c.Netns, fmt.Errorf("name service files of container %s: %w", c.Name, err))
+		r.unread(c, err)
 		a = rootAnswer{}
 	}
 	v := snap.Resolver{Owner: c.Ref, Netns: c.Netns, Libc: a.Libc, Hosts: []snap.HostsLine{}}
@@ -149,6 +156,17 @@ func (r *resolverRead) container(ctx context.Context, c *snap.Container) {
 	}
 	v.NSSwitch = resolv.ParseNSSwitch(f.Data)
 	r.out = append(r.out, v)
+}
+
+// unread notes that nothing inside a container could be read.
+func (r *resolverRead) unread(c *snap.Container, err error) {
+	if errors.Is(err, snap.ErrPermission) {
+		if r.denied++; r.denied > 1 {
+			return
+		}
+		r.deniedAt = len(r.gaps)
+	}
+	r.gap("resolv.conf", c.Ref, c.Netns, fmt.Errorf("name service files of container %s: %w", c.Name, err))
 }
 
 // conf takes resolv.conf from inside the container, else the engine's copy;

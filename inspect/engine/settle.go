@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -44,4 +45,26 @@ func hostMode(c *snap.Container, all []*snap.Container) bool {
 		c = next
 	}
 	return false
+}
+
+// fillGateways completes pools by what the endpoints on them were given.
+// Docker's API leaves the gateway out where the user gave a subnet without one
+// (moby daemon/network.go: buildIPAMResources).
+func fillGateways(nets []snap.Network, list []snap.Container) {
+	gateways := map[string][]netip.Addr{}
+	for _, c := range list {
+		for _, e := range c.Endpoints {
+			gateways[e.NetworkID] = append(gateways[e.NetworkID], e.Gateway4, e.Gateway6)
+		}
+	}
+	for i := range nets {
+		for j := range nets[i].Pools {
+			p := &nets[i].Pools[j]
+			for _, gw := range gateways[nets[i].ID] {
+				if !p.Gateway.IsValid() && gw.IsValid() && p.Subnet.Contains(gw) {
+					p.Gateway = gw
+				}
+			}
+		}
+	}
 }
