@@ -36,7 +36,8 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 }
 
 // healed adds to a finding's cover what its fix would mend: the flows and
-// names that are broken now and would work then.
+// names that are broken now and would work then. What keeps traffic from
+// working is an error, whatever its check takes it for when nothing suffers.
 func (in *Input) healed(f *Finding) {
 	if f.Fix == nil || len(f.Fix.Ops) == 0 {
 		return
@@ -55,5 +56,8 @@ func (in *Input) healed(f *Finding) {
 		if in.Names[i].Bad() && !then.Names[i].Bad() && !slices.Contains(f.Covers.Names, i) {
 			f.Covers.Names = append(f.Covers.Names, i)
 		}
+	}
+	if len(f.Covers.Traces)+len(f.Covers.Names) > 0 && f.Severity == Warning {
+		f.Severity = Error
 	}
 }

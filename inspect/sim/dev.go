@@ -81,7 +81,7 @@ func (r *run) veth(n *netns, dev *snap.Link, k *skb) *fate {
 			return r.leave(n, dev, far, k)
 		}
 		if !r.reply && r.quiet == 0 && r.leftHost == "" {
-			r.leftHost, r.leftNetns = dev.Name, n.n.ID
+			r.leftHost, r.leftNetns, r.exit = dev.Name, n.n.ID, k.tuple()
 		}
 	}
 	// skb_scrub_packet: what another namespace must not see.
@@ -103,7 +103,7 @@ func (k *skb) unbridge() {
 // leave ends the walk at a device whose other end is not known, or not ours.
 func (r *run) leave(n *netns, dev *snap.Link, far *netns, k *skb) *fate {
 	if !r.reply && r.quiet == 0 && r.leftHost == "" {
-		r.leftHost, r.leftNetns = dev.Name, n.n.ID
+		r.leftHost, r.leftNetns, r.exit = dev.Name, n.n.ID, k.tuple()
 	}
 	f := r.outside(n, dev, k)
 	if far != nil && far.n.Light {

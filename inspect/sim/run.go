@@ -45,6 +45,7 @@ type run struct {
 	stopOutside         bool
 	sent                tuple // the request as its sender's socket knows it
 	leftHost, leftNetns string
+	exit                tuple // the packet as it left there
 }
 
 type runNeigh struct {

@@ -125,6 +125,9 @@ func (r *run) trace(f Flow) *Trace {
 	}
 	r.conclude(t, f, end)
 	t.LeftHost, t.LeftNetns, t.NATed = r.leftHost, r.leftNetns, r.nats
+	if r.leftHost != "" {
+		t.ExitSrc, t.ExitDst = netip.AddrPortFrom(r.exit.src, r.exit.sport), netip.AddrPortFrom(r.exit.dst, r.exit.dport)
+	}
 	return t
 }
 
@@ -178,7 +181,7 @@ func (r *run) conclude(t *Trace, f Flow, end *fate) {
 func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 	t.unknown(end.where)
 	if r.leftHost == "" {
-		r.leftHost, r.leftNetns = end.dev.Name, end.ns.n.ID
+		r.leftHost, r.leftNetns, r.exit = end.dev.Name, end.ns.n.ID, end.pkt.tuple()
 	}
 	k := &end.pkt
 	a := answerTo(end.ns, k)
