@@ -224,7 +224,7 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dock
 		}
 		if c.PID > 0 {
 			claims++
-			if err := r.m.settle(c, out); err != nil {
+			if err := r.settle(ctx, api, c, out); err != nil {
 				r.gap("container "+c.Name, err)
 			} else {
 				held++
@@ -237,6 +237,25 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dock
 		r.gap("docker containers", fmt.Errorf("%d containers could not be inspected, only what the list tells is known of them: %w", late, snap.ErrTimeout))
 	}
 	r.notHere(claims, held)
+}
+
+// settle checks a pid. A process that is gone may have ended since: the engine
+// is asked once more, and what it says then replaces the container.
+func (r *dockerRead) settle(ctx context.Context, api *dockerAPI, c *snap.Container, all []*snap.Container) error {
+	pid := c.PID
+	err := r.m.settle(c, all)
+	if !errors.Is(err, snap.ErrNotFound) && !errors.Is(err, snap.ErrVanished) {
+		return err
+	}
+	again, askErr := r.inspect(ctx, api, &dockerSummary{ID: c.ID})
+	if askErr != nil || again.PID == pid {
+		return err
+	}
+	*c = *again
+	if c.PID == 0 {
+		return nil
+	}
+	return r.m.settle(c, all)
 }
 
 // notHere recognises an engine whose socket is here and whose containers are

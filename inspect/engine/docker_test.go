@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -341,5 +342,42 @@ func TestCancelledReadingEnds(t *testing.T) {
 	start := time.Now()
 	if got := Read(ctx, o); len(got.Gaps) == 0 || time.Since(start) > 10*time.Second {
 		t.Errorf("took %v, gaps %v", time.Since(start), got.Gaps)
+	}
+}
+
+// An engine on TCP at an address of this machine is here when its containers are.
+func TestLoopbackTCPIsHere(t *testing.T) {
+	t.Parallel()
+	h := dockerHost(t)
+	s := httptest.NewServer(docker2010(t))
+	t.Cleanup(s.Close)
+	o := h.options()
+	o.DockerHost = strings.Replace(s.URL, "http://", "tcp://", 1)
+	got := Read(t.Context(), o)
+	if e := got.Engines[0]; !e.Reachable || e.Remote || len(got.Containers) != 2 || got.Containers[1].PID != webPID {
+		t.Errorf("engine = %+v, containers %v, gaps %v", e, states(got.Containers), got.Gaps)
+	}
+}
+
+// A container that ended between the answer and the look at its process.
+func TestAContainerThatEndedMeanwhileIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	h := dockerHost(t)
+	if err := os.RemoveAll(h.path(fmt.Sprint("/proc/", webPID))); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	web := string(readTestdata(t, "docker-20.10/web.json"))
+	h.serve(with(t, "/v1.41/containers/"+webID+"/json", func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 1 {
+			web := strings.Replace(web, `"Status": "running"`, `"Status": "exited"`, 1)
+			fmt.Fprint(w, strings.Replace(web, fmt.Sprint(`"Pid": `, webPID), `"Pid": 0`, 1))
+			return
+		}
+		fmt.Fprint(w, web)
+	}))
+	got := Read(t.Context(), h.options())
+	if c := got.Containers[1]; c.State != "exited" || c.PID != 0 || len(got.Gaps) != 0 {
+		t.Errorf("web is %s with pid %d, gaps %v", c.State, c.PID, got.Gaps)
 	}
 }

@@ -135,7 +135,7 @@ func gapKinds(gaps []snap.Gap) []string {
 	return out
 }
 
-func readTestdata(t *testing.T, name string) []byte {
+func readTestdata(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
