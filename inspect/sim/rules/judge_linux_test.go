@@ -70,7 +70,9 @@ func sh(t *testing.T, script string) {
 type bench struct {
 	env  *fakeEnv
 	sock int
-	h    *ns.Handle
+	// inject is the device that frames are put in at.
+	inject int
+	h      *ns.Handle
 }
 
 func newBench(t *testing.T) *bench {
@@ -101,7 +103,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Close(s); _ = h.Close() })
-	return &bench{h: h, sock: s, env: benchEnv()}
+	return &bench{h: h, sock: s, inject: 11, env: benchEnv()}
 }
 
 // sample is a packet as it is put in, and as the evaluator is told.
@@ -169,6 +171,15 @@ func (f *sample) bytes() []byte {
 		b, _ := parseMAC(m)
 		out = append(out, b[:]...)
 	}
+	if p.VLAN != 0 {
+		out = append(out, 0x81, 0, byte(p.VLAN>>8), byte(p.VLAN))
+	}
+	if p.Family == snap.ARP {
+		p.Len = 28
+		out = append(out, 8, 6, 0, 1, 8, 0, 6, 4, 0, byte(p.ARPOp))
+		sha, _ := parseMAC(p.SrcMAC)
+		return cat(out, sha[:], p.Src.AsSlice(), make([]byte, 6), p.Dst.AsSlice())
+	}
 	if p.Family == snap.IPv6 {
 		out = append(out, 0x86, 0xdd, 0x60|p.TOS>>4, p.TOS<<4|1, 2, 3, byte(len(l4)>>8), byte(len(l4)), p.Proto, p.TTL)
 		out = append(append(out, p.Src.AsSlice()...), p.Dst.AsSlice()...)
@@ -183,7 +194,7 @@ func (f *sample) bytes() []byte {
 // send puts the frame in at b, so that it comes in by a.
 func (j *bench) send(t *testing.T, f *sample) {
 	t.Helper()
-	if err := unix.Sendto(j.sock, f.bytes(), 0, &unix.SockaddrLinklayer{Ifindex: 11, Halen: 6}); err != nil {
+	if err := unix.Sendto(j.sock, f.bytes(), 0, &unix.SockaddrLinklayer{Ifindex: j.inject, Halen: 6}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -219,7 +230,7 @@ func (j *bench) compare(t *testing.T, rec *record, fam snap.Family, frames []sam
 	for fi := range frames {
 		f := frames[fi]
 		pkt := f.pkt
-		if f.pkt.Family != fam || adjust != nil && !adjust(&pkt) {
+		if fam != snap.Inet && f.pkt.Family != fam || adjust != nil && !adjust(&pkt) {
 			continue
 		}
 		_, before := j.counted(t, rec.Table, rec.Chain)

@@ -164,6 +164,9 @@ func benchEnv() *fakeEnv {
 			{Index: 1, Name: "lo", Kind: "loopback", Loopback: true, MTU: 65536},
 			{Index: 10, Name: "va", Kind: "veth", MAC: macA, MTU: 1500, Group: 3},
 			{Index: 11, Name: "vb", Kind: "veth", MAC: macB, MTU: 1500},
+			{Index: 20, Name: "br0", Kind: "bridge", MAC: "02:00:00:00:00:20", MTU: 1500, Bridge: &snap.Bridge{}},
+			{Index: 21, Name: "p1", Kind: "veth", MAC: "02:00:00:00:00:21", MTU: 1500, Master: 20, Port: &snap.BridgePort{State: 3}},
+			{Index: 22, Name: "p2", Kind: "veth", MAC: "02:00:00:00:00:22", MTU: 1500, Master: 20, Port: &snap.BridgePort{State: 3}},
 			{Index: 12, Name: "d0", Kind: "veth", MAC: "02:00:00:00:00:0d", MTU: 1500, Group: 5},
 		},
 		types: map[string]string{
