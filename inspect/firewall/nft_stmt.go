@@ -169,7 +169,8 @@ func flagsText(flags []string) string {
 
 func (x *nftRule) nat(e *snap.Nat) {
 	text := e.Type
-	if x.manyFamilies() && e.Family != "" && e.AddrMin != snap.NoReg {
+	joined := e.AddrMin != snap.NoReg && x.get(e.AddrMin).joined && e.ProtoMin == e.AddrMin+1
+	if (x.manyFamilies() || joined) && e.Family != "" && e.AddrMin != snap.NoReg {
 		text += " " + familyWord(e.Family)
 	}
 	netmap := slices.Contains(e.Flags, "netmap")
@@ -179,10 +180,8 @@ func (x *nftRule) nat(e *snap.Nat) {
 	if e.AddrMin != snap.NoReg || e.ProtoMin != snap.NoReg {
 		text += " to "
 	}
-	joined := false
 	if e.AddrMin != snap.NoReg {
 		t := x.get(e.AddrMin)
-		joined = t.joined && e.ProtoMin == e.AddrMin+1
 		text += x.addrs(e, t, netmap)
 	}
 	if !joined {
