@@ -48,7 +48,7 @@ func (o fibOp) exec(m *machine) ctl {
 	if hook == "prerouting" && m.loopsBack() || special(p) {
 		return o.result(m, p.Iif)
 	}
-	q := FIBQuery{Dst: addr, Src: lookupSource(other), Proto: p.Proto, TOS: p.TOS, Want: dev}
+	q := FIBQuery{Dst: addr, Src: lookupSource(other), Proto: p.Proto, TOS: p.TOS, Oif: dev}
 	if o.mark {
 		if p.MarkUnknown != 0 {
 			m.forget(o.Dreg, 16, "fib with a mark that is not known")

@@ -99,6 +99,9 @@ func (o lookupOp) fan(m *machine, all []found, what string, d *draw) ctl {
 	if len(all) == 1 {
 		return o.answer(m, all[0].e)
 	}
+	if t, ok := o.member(all, what, d); ok {
+		return m.ask(t.xor(o.Invert))
+	}
 	if len(all) > maxBranches {
 		return m.unknown(what + " leads to too many elements of set " + o.Lookup.Set)
 	}
@@ -122,6 +125,32 @@ func (o lookupOp) fan(m *machine, all []found, what string, d *draw) ctl {
 		m.alts = append(m.alts, o.way(a, f.e))
 	}
 	return split
+}
+
+// member makes a look-up in a plain set a condition; ok is false for maps, and
+// for sets whose elements do more than be there.
+func (o lookupOp) member(all []found, what string, d *draw) (t truth, ok bool) {
+	if o.Dreg != snap.NoReg || o.set.catch != nil {
+		return t, false
+	}
+	t = unsure(what + " in set " + o.Lookup.Set)
+	hits := uint32(0)
+	for _, f := range all {
+		if f.e == nil {
+			continue
+		}
+		if len(f.e.ops) > 0 {
+			return t, false
+		}
+		hits += f.weight
+	}
+	if d != nil {
+		t.state, t.draw = true, d.even
+		if d.even {
+			t.chance = float64(hits) / float64(d.mod)
+		}
+	}
+	return t, true
 }
 
 func describe(e *element) string {

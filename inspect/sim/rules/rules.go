@@ -171,8 +171,8 @@ type Env interface {
 	// "prohibit"; with dev != 0 only addresses of that device count as local.
 	AddrType(a netip.Addr, dev int) string
 	// FIB does a look-up as nft's fib expression and xt_rpfilter do: the output
-	// device for dst, with src, iif, oif and mark as given (zero: not given);
-	// ok false: no route.
+	// device for dst, with src, iif and mark as given (zero: not given); ok
+	// false: no route.
 	FIB(q FIBQuery) (oif int, typ string, ok bool)
 	// IPSet is nil when there is none of that name.
 	IPSet(name string) *snap.IPSet
@@ -190,14 +190,14 @@ type Env interface {
 // FIBQuery is one look-up.
 type FIBQuery struct {
 	Dst, Src netip.Addr
-	Iif, Oif int
-	Mark     uint32
-	TOS      uint8
-	Proto    uint8
-	Sport    uint16
-	Dport    uint16
-	// Want is the device that the rule asks about: where the route has several
-	// nexthops and one of them uses it, the answer is this one
-	// (net/ipv4/fib_semantics.c:fib_info_nh_uses_dev). 0: none.
-	Want int
+	Iif      int
+	// Oif is the device that the rule asks about: where the route has several
+	// nexthops and one of them uses it, the answer is that one
+	// (net/ipv4/fib_semantics.c:fib_info_nh_uses_dev), else the first. 0: none.
+	Oif   int
+	Mark  uint32
+	TOS   uint8
+	Proto uint8
+	Sport uint16
+	Dport uint16
 }

@@ -272,15 +272,12 @@ func rpfilter(m *machine, v *fw.RPFilterMatch) truth {
 	if m.loopsBack() || !six && special(p) || six && p.Src.IsUnspecified() {
 		return is(!v.Invert)
 	}
-	q := FIBQuery{Dst: p.Src, Src: lookupSource(p.Dst), TOS: p.TOS, Proto: p.Proto, Want: p.Iif}
+	q := FIBQuery{Dst: p.Src, Src: lookupSource(p.Dst), TOS: p.TOS, Proto: p.Proto, Oif: p.Iif}
 	if v.ValidMark {
 		if p.MarkUnknown != 0 {
 			return unsure("the route back with an unknown mark").xor(v.Invert)
 		}
 		q.Mark = p.Mark
-	}
-	if six && !v.Loose {
-		q.Oif = p.Iif
 	}
 	oif, typ, ok := m.env.FIB(q)
 	switch {
