@@ -289,15 +289,19 @@ func (r *podRecord) mode() string {
 	if c.NetNsCtr != "" {
 		return "container:" + c.NetNsCtr
 	}
-	own := slices.ContainsFunc(c.Spec.Linux.Namespaces, func(n struct {
-		Type string `json:"type"`
-		Path string `json:"path"`
-	}) bool {
-		return n.Type == "network"
-	})
+	own, path := false, ""
+	for _, n := range c.Spec.Linux.Namespaces {
+		if n.Type == "network" {
+			own, path = true, n.Path
+		}
+	}
 	switch {
 	case !own && !c.CreateNetNS:
 		return "host"
+	case !c.CreateNetNS && path != "":
+		return "ns:" + path
+	case !c.CreateNetNS:
+		return "none" // a namespace that Podman sets nothing up in
 	case c.NetworkMode == "" || c.NetworkMode == "bridge":
 		if len(c.Networks) == 1 {
 			for name := range c.Networks {

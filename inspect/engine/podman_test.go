@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -154,6 +155,30 @@ func TestThePodmansDefaultNetworkHasNoFile(t *testing.T) {
 	}
 	if n := r.res.Networks[0]; n.Bridge != "podman0" || fmt.Sprint(n.Pools[0].Subnet) != "10.88.0.0/16" || n.DNS || !n.Default {
 		t.Errorf("network = %+v", n)
+	}
+}
+
+func TestPodmanNetworkModes(t *testing.T) {
+	t.Parallel()
+	const own, joined = `"spec":{"linux":{"namespaces":[{"type":"network"}]}}`, `"spec":{"linux":{"namespaces":[{"type":"network","path":"/run/netns/blue"}]}}`
+	for in, want := range map[string]string{
+		`{"createNetNS":true,` + own + `,"networkMode":"bridge"}`:                               "bridge",
+		`{"createNetNS":true,` + own + `,"networkMode":"bridge","newNetworks":{"podman":{}}}`:   "bridge",
+		`{"createNetNS":true,` + own + `,"networkMode":"bridge","newNetworks":{"a":{}}}`:        "a",
+		`{"createNetNS":true,` + own + `,"networkMode":"bridge","newNetworks":{"a":{},"b":{}}}`: "bridge",
+		`{"createNetNS":true,` + own + `,"networkMode":"slirp4netns"}`:                          "slirp4netns",
+		`{` + own + `,"networkMode":""}`:                                                        "none",
+		`{` + joined + `}`:                                                                      "ns:/run/netns/blue",
+		`{"spec":{"linux":{"namespaces":[{"type":"pid"}]}}}`:                                    "host",
+		`{` + joined + `,"netNsCtr":"` + pwebID + `"}`:                                          "container:" + pwebID,
+	} {
+		var r podRecord
+		if err := json.Unmarshal([]byte(in), &r.config); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.mode(); got != want {
+			t.Errorf("mode of %s = %q, want %q", in, got, want)
+		}
 	}
 }
 
