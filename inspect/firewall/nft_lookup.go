@@ -62,16 +62,7 @@ func (x *nftRule) noteICMP(e *snap.Lookup, s *snap.Set) {
 
 // elements writes the members of an anonymous set.
 func (x *nftRule) elements(s *snap.Set, kinds []kind, shift int) string {
-	var list []string
-	for _, e := range sortedElements(s, kinds) {
-		list = append(list, elementText(x.ns, s, &e, kinds, shift))
-	}
-	if s.Truncated {
-		list = append(list, "[more]")
-	}
-	if s.Unread != "" {
-		list = append(list, "[unread]")
-	}
+	list := elementTexts(x.ns, s, kinds, shift)
 	return "{ " + strings.Join(list, ", ") + " }"
 }
 
@@ -122,9 +113,6 @@ func elementText(ns *snap.Netns, s *snap.Set, e *snap.Element, kinds []kind, shi
 	}
 	if e.TimeoutMs != 0 {
 		text += " timeout " + durationText(ms(e.TimeoutMs))
-	}
-	if e.ExpiresMs != 0 {
-		text += " expires " + durationText(ms(e.ExpiresMs))
 	}
 	for _, x := range e.Exprs {
 		text += " " + statefulText(x)

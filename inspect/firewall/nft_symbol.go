@@ -109,7 +109,7 @@ func nftTypeName(typ uint32) string {
 func hostOrder(typ uint32) bool {
 	switch typ {
 	case typeInteger, typeMark, typeIfindex, typeARPHRD, typeRealm, typeClassID, typeUID, typeGID, typeCTState, typeCTStatus, typeCTLabel,
-		typeDevGroup, typeFibAddr, typeCTEvent, typeTime, typeTimeDate, typeTimeHour, typeCgroupV2, typeBitmask:
+		typeDevGroup, typeFibAddr, typeCTEvent, typeIfname, typeString, typeTime, typeTimeDate, typeTimeHour, typeCgroupV2, typeBitmask:
 		return true
 	}
 	return false

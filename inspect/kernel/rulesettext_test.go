@@ -245,3 +245,48 @@ func TestEbtablesTextIsWhatEbtablesSavePrints(t *testing.T) {
 		t.Errorf("text differs from ebtables-nft-save (-want +got):\n%s", diff)
 	}
 }
+
+// listedSets is what nft lists of the elements of named sets, by table and set.
+func listedSets(out string) map[string]string {
+	m := map[string]string{}
+	table, set, text := "", "", ""
+	for _, l := range strings.Split(out, "\n") {
+		f := strings.Fields(l)
+		switch {
+		case len(f) == 0:
+		case f[0] == "table":
+			table = f[2]
+		case f[0] == "set" || f[0] == "map":
+			set, text = f[1], ""
+			m[table+" "+set] = ""
+		case f[0] == "elements" || text != "":
+			text += " " + strings.Join(f, " ")
+			if strings.HasSuffix(text, " }") {
+				m[table+" "+set] = strings.TrimPrefix(text, " elements = ")
+				text = ""
+			}
+		}
+	}
+	return m
+}
+
+func TestSetTextHasTheElementsThatNftLists(t *testing.T) {
+	if !inOwnNetns(t, "nft") {
+		return
+	}
+	output(t, "", "nft", "-f", "testdata/rules.nft")
+	want := listedSets(output(t, "", "nft", "-s", "list", "sets") + output(t, "", "nft", "-s", "list", "maps"))
+	got := map[string]string{}
+	for _, tb := range readHere(t).Tables {
+		for i := range tb.Sets {
+			if s := &tb.Sets[i]; !s.Anonymous {
+				_, elements, _ := strings.Cut(firewall.SetText(nil, s), "elements = ")
+				elements, _, _ = strings.Cut(elements, "\n")
+				got[tb.Name+" "+s.Name] = elements
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("elements differ from nft's (-want +got):\n%s", diff)
+	}
+}
