@@ -34,7 +34,10 @@ func run() int {
 		<-ctx.Done()
 		stop() // a second Ctrl-C ends the program at once
 	}()
+	if code, done := insideLab(ctx); done {
+		return code
+	}
 	return cli.Run(ctx, &cli.Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, App: app.New(),
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, App: app.New(), Lab: labs(),
 	})
 }

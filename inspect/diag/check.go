@@ -97,7 +97,8 @@ type Input struct {
 	Names []NameCase
 	Asks  []Ask
 
-	reached map[reachKey]names.Reach // answers of reach, kept
+	reached   map[reachKey]names.Reach // answers of reach, kept
+	onlyAsked bool
 }
 
 // Skip is a check that could not run.

@@ -62,6 +62,7 @@ type Finding struct {
 	Covers Cover
 	// Weight breaks ties between findings of one severity: larger comes first.
 	Weight int
+	heals  bool // its fix, tried on the value, mends broken flows or names
 }
 
 // Cover is the set of symptoms that a finding explains.

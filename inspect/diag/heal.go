@@ -48,16 +48,22 @@ func (in *Input) healed(f *Finding) {
 	}
 	for i := range in.Flows {
 		was, is := &in.Flows[i], &then.Flows[i]
-		if (was.Broken() || was.Unmasked) && !was.Excused && is.Works() && !is.Unmasked && !slices.Contains(f.Covers.Traces, i) {
+		if (was.Broken() || was.Unmasked) && !was.Excused && is.Works() && !is.Unmasked && f.mends(&f.Covers.Traces, i) {
 			f.Covers.Traces = append(f.Covers.Traces, i)
 		}
 	}
 	for i := range in.Names {
-		if in.Names[i].Bad() && !then.Names[i].Bad() && !slices.Contains(f.Covers.Names, i) {
+		if in.Names[i].Bad() && !then.Names[i].Bad() && f.mends(&f.Covers.Names, i) {
 			f.Covers.Names = append(f.Covers.Names, i)
 		}
 	}
 	if len(f.Covers.Traces)+len(f.Covers.Names) > 0 && f.Severity == Warning {
 		f.Severity = Error
 	}
+}
+
+// mends notes that a fix heals case i, and says whether the list lacks it.
+func (f *Finding) mends(list *[]int, i int) bool {
+	f.heals = true
+	return !slices.Contains(*list, i)
 }

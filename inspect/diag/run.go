@@ -13,7 +13,7 @@ import (
 // Build derives from the snapshot which flows and names must work, adds the
 // asked ones, and follows each through the model.
 func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
-	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}}
+	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}, onlyAsked: o.OnlyAsked}
 	for _, a := range asks {
 		if a.Flow != nil {
 			in.Flows = append(in.Flows, FlowCase{Kind: "asked", From: a.From, To: a.To, Flow: *a.Flow, Target: a.Container, Asked: true, Outside: a.Outside})
@@ -96,9 +96,30 @@ func Run(in *Input, checks []Check) Report {
 		}
 	}
 	order(rep.Findings)
-	rep.Findings = fold(rep.Findings, after)
+	rep.Findings = in.about(fold(rep.Findings, after))
 	rep.Checked = in.working()
 	return rep
+}
+
+// about keeps, when only certain flows and names were asked for, the findings
+// that speak of them. When none does although one of them fails, all are kept:
+// one may be the cause that the model did not see.
+func (in *Input) about(fs []Finding) []Finding {
+	if !in.onlyAsked {
+		return fs
+	}
+	var out []Finding
+	for _, f := range fs {
+		if f.Asked || f.Severity == Info {
+			out = append(out, f)
+		}
+	}
+	fails := slices.ContainsFunc(in.Flows, func(f FlowCase) bool { return !f.Works() || ProbeSays(f.Probe) == "dropped" }) ||
+		slices.ContainsFunc(in.Names, func(n NameCase) bool { return n.Bad() || n.Path.Verdict != names.Resolved })
+	if fails && !slices.ContainsFunc(out, func(f Finding) bool { return f.Asked }) {
+		return fs
+	}
+	return out
 }
 
 // blocked says whether a gap keeps a check from running.
@@ -181,7 +202,8 @@ func fold(fs []Finding, after map[Code][]Code) []Finding {
 	for i := range fs {
 		causeOf[i] = -1
 		for j := range fs {
-			if i != j && slices.Contains(after[fs[i].Code], fs[j].Code) && related(&fs[i], &fs[j]) {
+			named := slices.Contains(after[fs[i].Code], fs[j].Code) && related(&fs[i], &fs[j])
+			if i != j && (named || explained(&fs[i], &fs[j])) {
 				causeOf[i] = j
 				break
 			}
@@ -223,6 +245,13 @@ func hide(under, f *Finding) {
 		}
 	}
 	under.Hides = append(under.Hides, Hidden{Code: f.Code, Count: 1, Summary: f.Summary})
+}
+
+// explained says whether mending the cause, a state that is wrong in itself,
+// heals all that f tells of: f is then a symptom, whatever its check knows.
+func explained(f, cause *Finding) bool {
+	return cause.heals && f.Weight < cause.Weight && f.Severity.Rank() <= cause.Severity.Rank() &&
+		len(f.Covers.Traces)+len(f.Covers.Names) > 0 && related(f, cause)
 }
 
 // related says whether f may be a consequence of cause.

@@ -30,7 +30,7 @@ func (l *Lab) record() error {
 	for _, c := range l.Spec.Containers {
 		n := l.Spec.network(c.Network)
 		p := l.procs[c.Name]
-		dir := filepath.Join(RunDir, "containers", c.Name)
+		dir := filepath.Join(RunDir, "containers", "ctr-"+c.Name)
 		st.Containers = append(st.Containers, snap.Container{
 			Ref: Engine + ":" + c.Name, Engine: Engine, ID: "ctr-" + c.Name, Name: c.Name, State: "running", PID: p.pid, NetworkMode: c.Network,
 			Endpoints: []snap.Endpoint{{

@@ -52,7 +52,7 @@ func Default() Spec {
 			{Name: "client", Network: "app", Addr: netip.MustParseAddr("172.20.0.11")},
 			{
 				Name: "web", Network: "app", Addr: netip.MustParseAddr("172.20.0.12"), Listen: []string{"tcp:80"},
-				Publish: []snap.Port{{Proto: snap.TCP, HostIP: netip.IPv4Unspecified(), HostPort: 8080, ContainerPort: 80}},
+				Publish: []snap.Port{{Proto: snap.TCP, HostIP: hostAddr.Addr(), HostPort: 8080, ContainerPort: 80}},
 			},
 			{Name: "db", Network: "app", Addr: netip.MustParseAddr("172.20.0.13"), Listen: []string{"tcp:5432"}},
 			{Name: "report", Network: "data", Addr: netip.MustParseAddr("172.21.0.11"), Listen: []string{"tcp:80"}},

@@ -161,7 +161,7 @@ func (l *Lab) attach(h *netlink.Handle, c *Container) error {
 	if n == nil {
 		return fmt.Errorf("container %s: no network %s: %w", c.Name, c.Network, snap.ErrNotFound)
 	}
-	dir := filepath.Join(RunDir, "containers", c.Name)
+	dir := filepath.Join(RunDir, "containers", "ctr-"+c.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- a practice container's files
 		return fmt.Errorf("container %s: %w", c.Name, err)
 	}
