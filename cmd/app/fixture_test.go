@@ -72,14 +72,15 @@ func (b *builder) link(n int, l snap.Link) int {
 	return l.Index
 }
 
-// bridge makes a network with its bridge on the host.
-func (b *builder) bridge(name, dev, gw string, dns bool) {
+// bridge makes a network with its bridge on the host: routed as it is, and
+// without names.
+func (b *builder) bridge(name, dev, gw string) {
 	i := b.link(0, snap.Link{Name: dev, Kind: "bridge", Bridge: &snap.Bridge{AgeingMs: 300000, ForwardDelayMs: 15000, DefaultPVID: 1}})
 	b.address(0, i, gw)
 	p := pfx(gw)
 	b.s.Networks = append(b.s.Networks, snap.Network{
 		Ref: "docker:" + name, Engine: "docker", ID: fmt.Sprintf("%s%060x", "ab", len(b.s.Networks)), Name: name, Driver: "bridge", Scope: "local",
-		Pools: []snap.Pool{{Subnet: p.Masked(), Gateway: p.Addr()}}, Bridge: dev, ICC: true, Masquerade: true, DNS: dns, Default: name == "bridge",
+		Pools: []snap.Pool{{Subnet: p.Masked(), Gateway: p.Addr()}}, Bridge: dev, ICC: true, Default: true,
 	})
 }
 
@@ -143,8 +144,8 @@ func fixture() *snap.Snapshot {
 	eth0 := b.link(0, snap.Link{Name: "eth0"})
 	b.address(0, eth0, "192.0.2.10/24")
 	b.s.Netns[0].Routes = append(b.s.Netns[0].Routes, snap.Route{Family: snap.IPv4, Table: snap.TableMain, Type: "unicast", Dst: pfx("0.0.0.0/0"), Scope: "global", Protocol: "static", Gateway: netip.MustParseAddr("192.0.2.1"), Oif: eth0})
-	b.bridge("app", "br-app", "172.30.1.1/24", true)
-	b.bridge("other", "br-other", "172.30.2.1/24", true)
+	b.bridge("app", "br-app", "172.30.1.1/24")
+	b.bridge("other", "br-other", "172.30.2.1/24")
 	b.container("docker", "client", "app", "172.30.1.11")
 	b.container("docker", "web", "app", "172.30.1.12", snap.Port{Proto: snap.TCP, ContainerPort: 80})
 	b.container("docker", "db", "app", "172.30.1.13", snap.Port{Proto: snap.TCP, ContainerPort: 5432})

@@ -68,13 +68,11 @@ func total(r *v1.CheckResult) string {
 			bad = append(bad, plural(c.n, c.what))
 		}
 	}
-	switch {
-	case len(bad) > 0:
+	if r.Verdict != "problems" || len(bad) == 0 {
+		parts = append(parts, strings.Replace(r.Verdict, "unknown", "unknown: not everything could be read", 1))
+	}
+	if len(bad) > 0 {
 		parts = append(parts, strings.Join(bad, ", "))
-	case r.Verdict == "unknown":
-		parts = append(parts, "unknown: not everything could be read")
-	default:
-		parts = append(parts, r.Verdict)
 	}
 	parts = append(parts, fmt.Sprintf("%d passed", r.Summary.Passed))
 	if r.Summary.Skipped > 0 {

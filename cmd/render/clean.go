@@ -27,7 +27,7 @@ func Clean(s string) string {
 			b.WriteString(`\r`)
 		case r == '\t':
 			b.WriteString(`\t`)
-		case hostile(r) && r < 0x100:
+		case hostile(r) && r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
 		case hostile(r):
 			fmt.Fprintf(&b, `\u%04x`, r)

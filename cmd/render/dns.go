@@ -11,6 +11,9 @@ func (p *printer) dns(r *v1.DNSResult, wide bool) {
 	if !p.st.Quiet {
 		p.way(r, wide)
 	}
+	if len(r.Findings) > 0 && !p.st.Quiet {
+		p.line()
+	}
 	p.findings(r.Findings, wide)
 	if !p.st.Quiet {
 		p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)

@@ -29,7 +29,7 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 	if !full {
 		return
 	}
-	if f.Cause != "" && f.Cause != f.Summary {
+	if f.Cause != "" && !strings.Contains(f.Summary, f.Cause) {
 		p.labelled("    ", "cause", s(f.Cause))
 	}
 	shown := 0
@@ -43,7 +43,7 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 		if strings.HasPrefix(e.Source, "probe") {
 			label = "proved"
 		}
-		t := e.Text
+		t := strings.TrimRight(e.Text, "\n")
 		if e.Source != "" && !strings.Contains(e.Text, e.Source) {
 			t += "   (" + e.Source + ")"
 		}

@@ -32,6 +32,9 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 		p.labelled("", "back", s(fmt.Sprintf("the answer comes back over %s (-v shows them)", plural(n, "stage"))))
 	}
 	p.said(r, wide)
+	if len(r.Findings) > 0 {
+		p.line()
+	}
 	p.findings(r.Findings, wide)
 	p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)
 	if wide || p.st.Verbose {
