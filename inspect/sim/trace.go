@@ -64,18 +64,10 @@ func merge(all []*Trace, with [][]rules.Assumption) *Trace {
 		sure = sure && o.Verdict != Unknown
 	}
 	t.StateDependent = sure && t.Verdict != Unknown
-	seen := map[string]bool{}
-	for i, list := range with {
+	t.Unknown = reasons(all, with)
+	for _, list := range with {
 		for _, a := range list {
-			if !seen[a.What] {
-				seen[a.What] = true
-				t.Unknown = append(t.Unknown, a.What)
-			}
 			t.StateDependent = t.StateDependent && a.StateDependent
-		}
-		if why := all[i].Where; all[i].Verdict == Unknown && why != nil && !seen[why.Detail] {
-			seen[why.Detail] = true
-			t.Unknown = append(t.Unknown, why.Detail)
 		}
 	}
 	if same {
@@ -99,6 +91,52 @@ func merge(all []*Trace, with [][]rules.Assumption) *Trace {
 	return t
 }
 
+// reasons are the conditions that decide between the outcomes: those that are
+// found with some of the verdicts only. When the outcomes agree, they are all
+// conditions that were met.
+func reasons(all []*Trace, with [][]rules.Assumption) []string {
+	type cond struct {
+		what  string
+		value bool
+	}
+	verdicts := map[Verdict]bool{}
+	seen := map[cond]map[Verdict]bool{}
+	var order []cond
+	for i, o := range all {
+		verdicts[o.Verdict] = true
+		for _, a := range with[i] {
+			c := cond{a.What, a.Value}
+			if seen[c] == nil {
+				seen[c] = map[Verdict]bool{}
+				order = append(order, c)
+			}
+			seen[c][o.Verdict] = true
+		}
+	}
+	var out []string
+	add := func(s string) {
+		if s != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	for _, o := range all {
+		if o.Verdict == Unknown && o.Where != nil {
+			add(o.Where.Detail)
+		}
+	}
+	for _, c := range order {
+		if len(seen[c]) < len(verdicts) {
+			add(c.what)
+		}
+	}
+	if len(out) == 0 {
+		for _, c := range order {
+			add(c.what)
+		}
+	}
+	return out
+}
+
 // trace walks one path.
 func (r *run) trace(f Flow) *Trace {
 	t := &Trace{Flow: f}
@@ -110,6 +148,12 @@ func (r *run) trace(f Flow) *Trace {
 		return t.unknown(Where{Netns: f.From, Cause: CauseModel, Detail: "the flow has no destination of its source's family"})
 	}
 	f.Dst, r.stopOutside = f.Dst.Unmap(), f.StopOutside
+	if f.Dst.IsUnspecified() && f.Iif == "" {
+		// ip_route_output_key_hash_rcu: no destination is this host.
+		if f.Dst = netip.IPv6Loopback(); f.Src.Is4() || t.Flow.Dst.Is4() {
+			f.Dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+	}
 	k := newPacket(n, f)
 	var end *fate
 	if f.Iif != "" {
