@@ -12,17 +12,27 @@ var errMalformed = errors.New("malformed message")
 // attribute heads); the values of nf_tables' attributes are big-endian.
 var native = binary.NativeEndian
 
-// maxAttrs is more than any nf_tables object has kinds of attributes.
-const maxAttrs = 32
-
 // attrs are the attributes of one object by type, nil when absent; an empty
 // one is not nil.
 type attrs struct {
-	v [maxAttrs][]byte
+	v [][]byte
 	// extra says that there were attributes beyond those asked for: a kernel
 	// newer than this program.
 	extra bool
 }
+
+// maxAttrs and fewAttrs are more than any object, and any expression, has kinds
+// of attributes.
+const (
+	maxAttrs = 32
+	fewAttrs = 12
+)
+
+// newAttrs and littleAttrs have room for that many. They are inlined, so that
+// the room is on the caller's stack: a rule set of 50,000 rules has a million
+// of them.
+func newAttrs() attrs    { return attrs{v: make([][]byte, maxAttrs)} }
+func littleAttrs() attrs { return attrs{v: make([][]byte, fewAttrs)} }
 
 // parse splits b into attributes up to type last; ok is false when b is not
 // well formed (include/uapi/linux/netlink.h: heads of 4 bytes, padded to 4).
@@ -35,7 +45,7 @@ func (a *attrs) parse(b []byte, last int) (ok bool) {
 		if !more {
 			return true
 		}
-		if typ <= last && typ < maxAttrs {
+		if typ <= last && typ < len(a.v) {
 			a.v[typ] = v
 		} else {
 			a.extra = true

@@ -44,101 +44,193 @@ const maxDepth = 4
 
 // decodeExpr decodes NFTA_EXPR_NAME and NFTA_EXPR_DATA.
 func decodeExpr(b []byte, depth int) (snap.Expr, error) {
-	var head, a attrs
-	if !head.parse(b, 2) || !head.has(1) {
+	var name, raw []byte
+	for {
+		typ, v, rest, more, ok := nextAttr(b)
+		if !ok {
+			return nil, errMalformed
+		}
+		if !more {
+			break
+		}
+		switch typ {
+		case 1:
+			name = v
+		case 2:
+			raw = v
+		}
+		b = rest
+	}
+	if name == nil {
 		return nil, errMalformed
 	}
-	name := head.v[1]
 	if i := bytes.IndexByte(name, 0); i >= 0 {
 		name = name[:i]
 	}
-	raw := head.v[2]
 	if depth < maxDepth {
-		if last, decode := decoder(name); decode != nil && a.parse(raw, last) && !a.extra {
-			r := values{attrs: &a}
-			if e := decode(&r, depth); !r.bad && e != nil {
-				return e, nil
-			}
+		a := littleAttrs()
+		r := values{attrs: &a}
+		if e := r.expr(name, raw, depth); e != nil && !r.bad && !a.extra {
+			return e, nil
 		}
 	}
 	return &snap.Unknown{Name: string(name), Raw: raw}, nil
 }
 
-// decoder is the last attribute type that an expression has, and how to decode
-// it; nil for one that is not known.
-func decoder(name []byte) (last int, decode func(r *values, depth int) snap.Expr) {
+// expr decodes the data of an expression by its name; nil for one that is not
+// known or whose attributes are broken. The number is the last attribute type
+// that this version knows: with a higher one the expression is not understood.
+func (r *values) expr(name, raw []byte, depth int) snap.Expr {
 	switch string(name) {
 	case "immediate":
-		return 2, decodeImmediate
-	case "payload":
-		return 8, decodePayload
-	case "meta":
-		return 3, decodeMeta
-	case "cmp":
-		return 3, decodeCmp
-	case "range":
-		return 4, decodeRange
-	case "bitwise":
-		return 8, decodeBitwise
-	case "byteorder":
-		return 5, decodeByteorder
-	case "lookup":
-		return 5, decodeLookup
-	case "dynset":
-		return 10, decodeDynset
-	case "ct":
-		return 4, decodeCt
-	case "fib":
-		return 3, decodeFib
-	case "exthdr":
-		return 7, decodeExthdr
-	case "rt":
-		return 2, decodeRt
-	case "nat":
-		return 7, decodeNat
-	case "masq":
-		return 3, decodeMasq
-	case "redir":
-		return 3, decodeRedir
-	case "tproxy":
-		return 3, decodeTproxy
-	case "reject":
-		return 2, decodeReject
-	case "counter":
-		return 3, decodeCounter
-	case "log":
-		return 6, decodeLog
-	case "limit":
-		return 6, decodeLimit
-	case "quota":
-		return 4, decodeQuota
-	case "connlimit":
-		return 2, decodeConnlimit
-	case "numgen":
-		return 4, decodeNumgen
-	case "hash":
-		return 7, decodeHash
-	case "objref":
-		return 5, decodeObjref
-	case "queue":
-		return 4, decodeQueue
-	case "dup":
-		return 2, decodeDup
-	case "fwd":
-		return 3, decodeFwd
-	case "notrack":
-		return 0, decodeNotrack
-	case "flow_offload":
-		return 1, decodeFlowOffload
-	case "synproxy":
-		return 3, decodeSynproxy
-	case "socket":
-		return 3, decodeSocket
-	case "match", "target":
-		if name[0] == 't' {
-			return 3, decodeTarget
+		if r.parse(raw, 2) {
+			return decodeImmediate(r)
 		}
-		return 3, decodeMatch
+	case "payload":
+		if r.parse(raw, 8) {
+			return decodePayload(r)
+		}
+	case "meta":
+		if r.parse(raw, 3) {
+			return decodeMeta(r)
+		}
+	case "cmp":
+		if r.parse(raw, 3) {
+			return decodeCmp(r)
+		}
+	case "range":
+		if r.parse(raw, 4) {
+			return decodeRange(r)
+		}
+	case "bitwise":
+		if r.parse(raw, 8) {
+			return decodeBitwise(r)
+		}
+	case "byteorder":
+		if r.parse(raw, 5) {
+			return decodeByteorder(r)
+		}
+	case "lookup":
+		if r.parse(raw, 5) {
+			return decodeLookup(r)
+		}
+	case "dynset":
+		if r.parse(raw, 10) {
+			return decodeDynset(r, depth)
+		}
+	case "ct":
+		if r.parse(raw, 4) {
+			return decodeCt(r)
+		}
+	case "fib":
+		if r.parse(raw, 3) {
+			return decodeFib(r)
+		}
+	case "exthdr":
+		if r.parse(raw, 7) {
+			return decodeExthdr(r)
+		}
+	case "rt":
+		if r.parse(raw, 2) {
+			return decodeRt(r)
+		}
+	case "socket":
+		if r.parse(raw, 3) {
+			return decodeSocket(r)
+		}
+	case "numgen":
+		if r.parse(raw, 4) {
+			return decodeNumgen(r)
+		}
+	case "hash":
+		if r.parse(raw, 7) {
+			return decodeHash(r)
+		}
+	default:
+		return r.action(name, raw)
 	}
-	return 0, nil
+	return nil
+}
+
+// action is expr for the expressions that act, keep state or report.
+func (r *values) action(name, raw []byte) snap.Expr {
+	switch string(name) {
+	case "nat":
+		if r.parse(raw, 7) {
+			return decodeNat(r)
+		}
+	case "masq":
+		if r.parse(raw, 3) {
+			return decodeMasq(r)
+		}
+	case "redir":
+		if r.parse(raw, 3) {
+			return decodeRedir(r)
+		}
+	case "tproxy":
+		if r.parse(raw, 3) {
+			return decodeTproxy(r)
+		}
+	case "reject":
+		if r.parse(raw, 2) {
+			return decodeReject(r)
+		}
+	case "counter":
+		if r.parse(raw, 3) {
+			return decodeCounter(r)
+		}
+	case "log":
+		if r.parse(raw, 6) {
+			return decodeLog(r)
+		}
+	case "limit":
+		if r.parse(raw, 6) {
+			return decodeLimit(r)
+		}
+	case "quota":
+		if r.parse(raw, 4) {
+			return decodeQuota(r)
+		}
+	case "connlimit":
+		if r.parse(raw, 2) {
+			return decodeConnlimit(r)
+		}
+	case "objref":
+		if r.parse(raw, 5) {
+			return decodeObjref(r)
+		}
+	case "queue":
+		if r.parse(raw, 4) {
+			return decodeQueue(r)
+		}
+	case "dup":
+		if r.parse(raw, 2) {
+			return decodeDup(r)
+		}
+	case "fwd":
+		if r.parse(raw, 3) {
+			return decodeFwd(r)
+		}
+	case "notrack":
+		if r.parse(raw, 0) {
+			return decodeNotrack(r)
+		}
+	case "flow_offload":
+		if r.parse(raw, 1) {
+			return decodeFlowOffload(r)
+		}
+	case "synproxy":
+		if r.parse(raw, 3) {
+			return decodeSynproxy(r)
+		}
+	case "match":
+		if r.parse(raw, 3) {
+			return decodeMatch(r)
+		}
+	case "target":
+		if r.parse(raw, 3) {
+			return decodeTarget(r)
+		}
+	}
+	return nil
 }

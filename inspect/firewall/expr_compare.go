@@ -4,19 +4,19 @@ import "github.com/netdoctor/netdoctor/inspect/snap"
 
 // Expressions that compare and compute.
 
-func decodeCmp(r *values, _ int) snap.Expr {
+func decodeCmp(r *values) snap.Expr {
 	r.need(1, 2, 3)
 	return &snap.Cmp{Sreg: r.reg(1), Op: r.oneOf(2, cmpOps), Data: r.bytes(3)}
 }
 
-func decodeRange(r *values, _ int) snap.Expr {
+func decodeRange(r *values) snap.Expr {
 	r.need(1, 2, 3, 4)
 	return &snap.Range{Sreg: r.reg(1), Op: r.oneOf(2, cmpOps[:2]), From: r.bytes(3), To: r.bytes(4)}
 }
 
 // decodeBitwise: NFTA_BITWISE_OP is there since Linux 5.6, the operations on
 // two registers (NFTA_BITWISE_SREG2, "&", "|", "^") since 6.13.
-func decodeBitwise(r *values, _ int) snap.Expr {
+func decodeBitwise(r *values) snap.Expr {
 	r.need(1, 2, 3)
 	e := &snap.Bitwise{
 		Sreg: r.reg(1), Dreg: r.reg(2), Len: r.length(3), Mask: r.bytes(4), Xor: r.bytes(5),
@@ -38,7 +38,7 @@ func decodeBitwise(r *values, _ int) snap.Expr {
 	return e
 }
 
-func decodeByteorder(r *values, _ int) snap.Expr {
+func decodeByteorder(r *values) snap.Expr {
 	r.need(1, 2, 3, 4, 5)
 	e := &snap.Byteorder{Sreg: r.reg(1), Dreg: r.reg(2), Op: r.oneOf(3, byteorderOps), Len: r.length(4), Size: r.length(5)}
 	if e.Size != 2 && e.Size != 4 && e.Size != 8 {
@@ -47,7 +47,7 @@ func decodeByteorder(r *values, _ int) snap.Expr {
 	return e
 }
 
-func decodeLookup(r *values, _ int) snap.Expr {
+func decodeLookup(r *values) snap.Expr {
 	r.need(1, 2)
 	f := r.u32(5)
 	if f > 1 { // NFT_LOOKUP_F_INV

@@ -5,7 +5,7 @@ import "github.com/netdoctor/netdoctor/inspect/snap"
 // Expressions that fill registers: the attribute numbers are those of
 // include/uapi/linux/netfilter/nf_tables.h, in the order of the enums.
 
-func decodeImmediate(r *values, _ int) snap.Expr {
+func decodeImmediate(r *values) snap.Expr {
 	r.need(1, 2)
 	e := &snap.Immediate{Dreg: r.reg(1)}
 	e.Data, e.Verdict = r.data(2)
@@ -15,7 +15,7 @@ func decodeImmediate(r *values, _ int) snap.Expr {
 	return e
 }
 
-func decodePayload(r *values, _ int) snap.Expr {
+func decodePayload(r *values) snap.Expr {
 	r.need(2, 3, 4)
 	e := &snap.Payload{
 		Dreg: r.reg(1), Base: r.oneOf(2, payloadBases), Offset: r.length(3), Len: r.length(4), Sreg: r.reg(5),
@@ -27,12 +27,12 @@ func decodePayload(r *values, _ int) snap.Expr {
 	return e
 }
 
-func decodeMeta(r *values, _ int) snap.Expr {
+func decodeMeta(r *values) snap.Expr {
 	r.need(2)
 	return &snap.Meta{Dreg: r.reg(1), Key: nameOf(metaKeys, r.u32(2)), Sreg: r.reg(3)}
 }
 
-func decodeCt(r *values, _ int) snap.Expr {
+func decodeCt(r *values) snap.Expr {
 	r.need(2)
 	e := &snap.Ct{Dreg: r.reg(1), Key: nameOf(ctKeys, r.u32(2)), Sreg: r.reg(4)}
 	if r.has(3) {
@@ -48,12 +48,12 @@ func decodeCt(r *values, _ int) snap.Expr {
 	return e
 }
 
-func decodeFib(r *values, _ int) snap.Expr {
+func decodeFib(r *values) snap.Expr {
 	r.need(1, 2)
 	return &snap.Fib{Dreg: r.reg(1), Result: r.oneOf(2, fibResults), Flags: r.flags(3, fibFlags)}
 }
 
-func decodeExthdr(r *values, _ int) snap.Expr {
+func decodeExthdr(r *values) snap.Expr {
 	r.need(2)
 	e := &snap.Exthdr{
 		Dreg: r.reg(1), Type: r.u8(2), Offset: r.length(3), Len: r.length(4), Op: r.oneOf(6, exthdrOps), Sreg: r.reg(7),
@@ -66,22 +66,22 @@ func decodeExthdr(r *values, _ int) snap.Expr {
 	return e
 }
 
-func decodeRt(r *values, _ int) snap.Expr {
+func decodeRt(r *values) snap.Expr {
 	r.need(1, 2)
 	return &snap.Rt{Dreg: r.reg(1), Key: r.oneOf(2, rtKeys)}
 }
 
-func decodeSocket(r *values, _ int) snap.Expr {
+func decodeSocket(r *values) snap.Expr {
 	r.need(1, 2)
 	return &snap.SocketExpr{Key: r.oneOf(1, socketKeys), Dreg: r.reg(2), Level: r.u32(3)}
 }
 
-func decodeNumgen(r *values, _ int) snap.Expr {
+func decodeNumgen(r *values) snap.Expr {
 	r.need(1, 2, 3)
 	return &snap.Numgen{Dreg: r.reg(1), Modulus: r.u32(2), Mode: r.oneOf(3, numgenModes), Offset: r.u32(4)}
 }
 
-func decodeHash(r *values, _ int) snap.Expr {
+func decodeHash(r *values) snap.Expr {
 	r.need(2, 4)
 	return &snap.Hash{
 		Sreg: r.reg(1), Dreg: r.reg(2), Len: r.length(3), Modulus: r.u32(4),

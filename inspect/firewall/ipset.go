@@ -41,7 +41,7 @@ const (
 // set has its type; the others, which only bring more entries, give "" for it.
 // Index is -1: another message has it.
 func DecodeIPSet(b []byte) (snap.IPSet, error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, ipsetADT) {
 		return snap.IPSet{}, fmt.Errorf("ipset: %w", errMalformed)
 	}
@@ -54,7 +54,7 @@ func DecodeIPSet(b []byte) (snap.IPSet, error) {
 		s.Family = snap.IPv6
 	}
 	if a.has(ipsetData) {
-		var n attrs
+		n := newAttrs()
 		if !n.parse(a.v[ipsetData], maxAttrs-1) {
 			r.bad = true
 		} else {
@@ -85,7 +85,7 @@ func DecodeIPSet(b []byte) (snap.IPSet, error) {
 
 // DecodeIPSetIndex decodes the answer to IPSET_CMD_GET_BYNAME.
 func DecodeIPSetIndex(b []byte) (int, error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, ipsetIndex) {
 		return -1, fmt.Errorf("ipset: %w", errMalformed)
 	}
@@ -99,7 +99,7 @@ func DecodeIPSetIndex(b []byte) (int, error) {
 }
 
 func decodeIPSetEntry(b []byte) (snap.IPSetEntry, bool) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, maxAttrs-1) {
 		return snap.IPSetEntry{}, false
 	}
@@ -120,7 +120,7 @@ func (r *values) addr(i int) netip.Addr {
 	if !r.has(i) {
 		return netip.Addr{}
 	}
-	var a attrs
+	a := newAttrs()
 	if !a.parse(r.v[i], 2) || a.has(1) == a.has(2) {
 		r.bad = true
 		return netip.Addr{}

@@ -10,7 +10,7 @@ import (
 // an expression of the same attributes are given as that; others (ct-helper,
 // ct-timeout, ct-expect, secmark, tunnel) as a snap.Unknown with NFTA_OBJ_DATA.
 func DecodeObject(b []byte) (table string, o snap.Object, err error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, 8) {
 		return "", o, fmt.Errorf("nf_tables object: %w", errMalformed)
 	}
@@ -23,13 +23,10 @@ func DecodeObject(b []byte) (table string, o snap.Object, err error) {
 	o.Expr = snap.Exprs{&snap.Unknown{Name: o.Type, Raw: a.v[4]}}
 	switch o.Type {
 	case "counter", "quota", "limit", "connlimit", "synproxy":
-		last, decode := decoder([]byte(o.Type))
-		var n attrs
-		if n.parse(a.v[4], last) && !n.extra {
-			in := values{attrs: &n}
-			if e := decode(&in, 0); !in.bad {
-				o.Expr = snap.Exprs{e}
-			}
+		n := littleAttrs()
+		in := values{attrs: &n}
+		if e := in.action([]byte(o.Type), a.v[4]); e != nil && !in.bad && !n.extra {
+			o.Expr = snap.Exprs{e}
 		}
 	}
 	return table, o, nil
@@ -37,7 +34,7 @@ func DecodeObject(b []byte) (table string, o snap.Object, err error) {
 
 // DecodeFlowtable decodes the attributes of an NFT_MSG_NEWFLOWTABLE.
 func DecodeFlowtable(b []byte) (table string, f snap.Flowtable, err error) {
-	var a, hook attrs
+	a, hook := newAttrs(), littleAttrs()
 	if !a.parse(b, 7) || !hook.parse(a.v[3], 3) {
 		return "", f, fmt.Errorf("nf_tables flowtable: %w", errMalformed)
 	}

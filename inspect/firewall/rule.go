@@ -16,7 +16,7 @@ type RuleMessage struct {
 // used for Table and Chain where they are equal, so that a dump of one chain
 // does not make one string a rule.
 func DecodeRule(table, chain string, b []byte) (RuleMessage, error) {
-	var a attrs
+	a := littleAttrs()
 	if !a.parse(b, 11) {
 		return RuleMessage{}, fmt.Errorf("nf_tables rule: %w", errMalformed)
 	}
@@ -31,7 +31,7 @@ func DecodeRule(table, chain string, b []byte) (RuleMessage, error) {
 		return m, fmt.Errorf("nf_tables rule %d in %s: %w", m.Rule.Handle, m.Chain, err)
 	}
 	if a.has(5) {
-		var n attrs
+		n := littleAttrs()
 		if !n.parse(a.v[5], 2) {
 			return m, fmt.Errorf("nf_tables rule %d in %s: %w", m.Rule.Handle, m.Chain, errMalformed)
 		}

@@ -23,7 +23,7 @@ const udataSetComment = 7
 
 // DecodeSet decodes the attributes of an NFT_MSG_NEWSET, without elements.
 func DecodeSet(b []byte) (table string, s snap.Set, err error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, 19) {
 		return "", s, fmt.Errorf("nf_tables set: %w", errMalformed)
 	}
@@ -56,7 +56,7 @@ func DecodeSet(b []byte) (table string, s snap.Set, err error) {
 // concatFields reads NFTA_SET_DESC_CONCAT: the fields' lengths, in bytes
 // (nf_tables_api.c:nft_set_desc_concat_parse; the header says bits).
 func (r *values) concatFields(i int) []int {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(r.v[i], 2) {
 		r.bad = true
 		return nil
@@ -64,7 +64,7 @@ func (r *values) concatFields(i int) []int {
 	var list []int
 	for b := a.v[2]; len(b) > 0; {
 		_, v, rest, _, ok := nextAttr(b)
-		var n attrs
+		n := newAttrs()
 		if !ok || !n.parse(v, 1) {
 			r.bad = true
 			return nil
@@ -81,7 +81,7 @@ func (r *values) concatFields(i int) []int {
 // ends of intervals are still elements of their own: Join makes ranges of
 // them once all messages are there.
 func DecodeElements(s *snap.Set, b []byte) ([]RawElement, error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, 4) {
 		return nil, fmt.Errorf("elements of set %s: %w", s.Name, errMalformed)
 	}
@@ -113,7 +113,7 @@ type RawElement struct {
 const udataElemComment = 0
 
 func decodeElement(b []byte) (RawElement, error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, 11) {
 		return RawElement{}, errMalformed
 	}

@@ -9,7 +9,7 @@ import (
 // DecodeTable decodes the attributes of an NFT_MSG_NEWTABLE. family is
 // nfgenmsg.nfgen_family. System is snap.NFT until Classify has seen the chains.
 func DecodeTable(family uint8, b []byte) (snap.Table, error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, 7) {
 		return snap.Table{}, fmt.Errorf("nf_tables table: %w", errMalformed)
 	}
@@ -36,7 +36,7 @@ type ChainMessage struct {
 
 // DecodeChain decodes the attributes of an NFT_MSG_NEWCHAIN.
 func DecodeChain(family uint8, b []byte) (ChainMessage, error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, 12) {
 		return ChainMessage{}, fmt.Errorf("nf_tables chain: %w", errMalformed)
 	}
@@ -62,7 +62,7 @@ func DecodeChain(family uint8, b []byte) (ChainMessage, error) {
 		}
 	}
 	if r.has(8) {
-		var n attrs
+		n := newAttrs()
 		if !n.parse(a.v[8], 3) {
 			r.bad = true
 		} else {
@@ -79,7 +79,7 @@ func DecodeChain(family uint8, b []byte) (ChainMessage, error) {
 
 // hook reads NFTA_CHAIN_HOOK.
 func (r *values) hook(i int, f snap.Family) (name string, prio int32, devices []string) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(r.v[i], 4) {
 		r.bad = true
 		return "", 0, nil
@@ -125,7 +125,7 @@ func (r *values) devices(i int) []string {
 
 // DecodeGeneration decodes the attributes of an NFT_MSG_NEWGEN.
 func DecodeGeneration(b []byte) (uint32, error) {
-	var a attrs
+	a := newAttrs()
 	if !a.parse(b, 3) {
 		return 0, fmt.Errorf("nf_tables generation: %w", errMalformed)
 	}

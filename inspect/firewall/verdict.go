@@ -36,7 +36,7 @@ func (r *values) data(i int) ([]byte, *snap.Verdict) {
 	if v == nil {
 		return nil, nil
 	}
-	var a attrs
+	a := littleAttrs()
 	if !a.parse(v, 2) || a.extra || a.has(1) == a.has(2) {
 		r.bad = true
 		return nil, nil
@@ -58,7 +58,7 @@ func (r *values) bytes(i int) []byte {
 
 // verdict reads NFTA_VERDICT_*.
 func (r *values) verdict(b []byte) *snap.Verdict {
-	var a attrs
+	a := littleAttrs()
 	if !a.parse(b, 3) || a.extra {
 		r.bad = true
 		return nil
