@@ -167,7 +167,9 @@ func TestJoin(t *testing.T) {
 		{Index: 4, Name: "veth1", Kind: "veth", Peer: 2, PeerNSID: 0}, {Index: 2, Name: "wrong", Kind: "veth", Peer: 4, PeerNSID: 5},
 		{Index: 5, Name: "docker0", Kind: "bridge", PeerNSID: -1},
 	}
-	web.Links = []snap.Link{{Index: 2, Name: "eth0", Kind: "veth", Peer: 4, PeerNSID: 3}}
+	web.Links = []snap.Link{
+		{Index: 2, Name: "eth0", Kind: "veth", Peer: 4, PeerNSID: 3}, {Index: 3, Name: "eth1", Kind: "veth", Peer: 5, PeerNSID: 3},
+	}
 	web.Addrs = []snap.Addr{{Index: 2, Prefix: netip.MustParsePrefix("192.0.2.2/24")}}
 	join(s, map[int]uint64{0: 3, 1: 1, 2: 2, 3: 2, 4: 6})
 	// docker:host has no namespace here.
@@ -202,8 +204,8 @@ func TestJoin(t *testing.T) {
 	if c.Endpoints[0].Link != "eth0" || c.Endpoints[0].HostLink != "veth1" || c.Endpoints[1].Link != "" {
 		t.Errorf("endpoints %+v", c.Endpoints)
 	}
-	wantGaps := []snap.Gap{
-		{What: "ruleset", Netns: "pid:77"},
+	wantGaps := []snap.Gap{ // none of pid:77, which is foreign
+		{What: "link", Netns: "web", Ref: "netns/web/link/eth1", Kind: "torn", Why: "the other end of eth1 should be device 5 of host, which is another one or gone: it changed while it was read"},
 		{What: "namespace", Netns: "host", Ref: "netns/host/link/wrong", Kind: "not-found", Why: "the other end of wrong is in a namespace (netns id 5) that no process or file leads to"},
 	}
 	if d := cmp.Diff(wantGaps, s.Gaps); d != "" {

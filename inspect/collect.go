@@ -2,6 +2,9 @@ package inspect
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -30,7 +33,7 @@ type collector struct {
 // place is one namespace on its way into the snapshot.
 type place struct {
 	found ns.Found
-	h     *ns.Handle // nil: could not be opened
+	h     *ns.Handle
 	n     snap.Netns
 	gaps  []snap.Gap
 	level level
@@ -47,8 +50,9 @@ const (
 	full
 )
 
-// find discovers the namespaces and opens them.
-func (c *collector) find() error {
+// find discovers the namespaces and opens them. Called again it adds those that
+// are new, and says whether there were any.
+func (c *collector) find() (news bool, err error) {
 	procs, err := ns.ScanProcs(c.ctx)
 	if err != nil {
 		c.gaps = append(c.gaps, snap.GapOf("processes", "", err))
@@ -56,29 +60,71 @@ func (c *collector) find() error {
 	}
 	c.procs = procs
 	found, gaps, err := ns.Discover(c.ctx, ns.Options{HostNS: c.o.HostNS, Procs: procs})
-	c.gaps = append(c.gaps, gaps...)
 	if err != nil {
-		return err
+		return false, err
 	}
-	c.byIno = make(map[uint64]int, len(found))
-	c.places = make([]place, len(found))
-	c.inodes = map[int]uint64{}
-	for i := range found {
-		f := found[i]
-		c.places[i].found = f
-		c.byIno[f.Inode] = i
+	if c.byIno == nil {
+		c.byIno, c.inodes = make(map[uint64]int, len(found)), map[int]uint64{}
+		c.gaps = append(c.gaps, gaps...)
+	}
+	for _, f := range found {
+		if _, known := c.byIno[f.Inode]; known {
+			continue
+		}
 		h, err := f.Open()
 		if err != nil {
 			// One that ended since it was found is none of this snapshot.
-			if snap.Kind(err) != snap.Kind(snap.ErrVanished) && snap.Kind(err) != snap.Kind(snap.ErrNotFound) {
-				c.gaps = append(c.gaps, snap.GapOf("namespace", kernel.InodeID(f.Inode), err))
+			if !errors.Is(err, snap.ErrVanished) && !errors.Is(err, snap.ErrNotFound) {
+				c.gaps = append(c.gaps, snap.GapOf("namespace", "", err))
 			}
 			continue
 		}
-		c.places[i].h = h
+		c.byIno[f.Inode] = len(c.places)
+		c.places = append(c.places, place{found: f, h: h})
 		c.peers = append(c.peers, h)
+		news = true
 	}
-	return nil
+	if len(c.places) == 0 || !c.places[0].found.Host {
+		return false, fmt.Errorf("host namespace: %w", snap.ErrVanished)
+	}
+	return news, nil
+}
+
+// againTries: on a host where namespaces come and go 30 times a second the first
+// search missed one in each reading, a second one in six, a third none.
+const againTries = 2
+
+// again looks once more for namespaces where links lead to one that was not
+// there when they were listed: containers start while we read. Whoever had such
+// a link is read anew.
+func (c *collector) again() {
+	for range againTries {
+		open := c.open()
+		if len(open) == 0 || c.ctx.Err() != nil {
+			return
+		}
+		// A link that is gone by now needs no other end, so the second reading is
+		// worth it in any case; an error of the second search changes nothing.
+		_, _ = c.find()
+		for _, i := range open {
+			c.places[i].level = unread
+		}
+		c.spread(open)
+	}
+}
+
+// open are the linked places with a link that leads nowhere known.
+func (c *collector) open() []int {
+	var out []int
+	for i := range c.places {
+		p := &c.places[i]
+		if p.linked && slices.ContainsFunc(p.n.Links, func(l snap.Link) bool {
+			return l.PeerNSID >= 0 && p.n.NSIDs[l.PeerNSID] == ""
+		}) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 func (c *collector) close() {
@@ -93,7 +139,7 @@ func (c *collector) wave(which []int, want level) {
 	g.SetLimit(c.o.parallel())
 	for _, i := range which {
 		p := &c.places[i]
-		if p.h == nil || p.level >= want {
+		if p.level >= want {
 			continue
 		}
 		p.level = want

@@ -30,8 +30,10 @@ func join(s *snap.Snapshot, inodes map[int]uint64) {
 	}
 	rename(s, nameAll(s, members))
 	for i := range s.Netns {
-		n := &s.Netns[i]
-		peers(s, n)
+		peers(s, &s.Netns[i])
+	}
+	for i := range s.Netns {
+		verifyPeers(s, &s.Netns[i])
 	}
 	for i := range s.Containers {
 		endpoints(s, &s.Containers[i])
@@ -43,6 +45,12 @@ func join(s *snap.Snapshot, inodes map[int]uint64) {
 		}
 		unknownPeers(s, &s.Netns[i])
 	}
+	// What can't be read of somebody else's namespace is no gap in the picture of
+	// this host.
+	s.Gaps = slices.DeleteFunc(s.Gaps, func(g snap.Gap) bool {
+		n := s.Ns(g.Netns)
+		return n != nil && n.Class == snap.ClassForeign
+	})
 }
 
 // guest is 1 for a container that lives in another one's namespace.
@@ -109,12 +117,33 @@ func peers(s *snap.Snapshot, n *snap.Netns) {
 	}
 }
 
+// verifyPeers takes back what the other end contradicts. Netns ids are reused: one
+// that was read with the link may stand for another namespace by the time it is
+// asked for. The two ends of a veth name each other's ifindex, so both must agree.
+func verifyPeers(s *snap.Snapshot, n *snap.Netns) {
+	for i := range n.Links {
+		l := &n.Links[i]
+		if l.Kind != "veth" || l.PeerNetns == "" || l.Peer == 0 {
+			continue
+		}
+		other := s.Ns(l.PeerNetns).LinkAt(l.Peer)
+		if other != nil && other.Kind == l.Kind && other.Peer == l.Index && (other.PeerNetns == n.ID || other.PeerNetns == "") {
+			continue
+		}
+		s.Gaps = append(s.Gaps, snap.Gap{
+			What: "link", Netns: n.ID, Ref: snap.RefLink(n.ID, l.Name), Kind: snap.Kind(snap.ErrTorn),
+			Why: fmt.Sprintf("the other end of %s should be device %d of %s, which is another one or gone: it changed while it was read", l.Name, l.Peer, l.PeerNetns),
+		})
+		l.PeerNetns = ""
+	}
+}
+
 // unknownPeers notes the namespaces that only a netns id tells of: no process,
 // file, mount or descriptor leads there, or none that we may see.
 func unknownPeers(s *snap.Snapshot, n *snap.Netns) {
 	for i := range n.Links {
 		l := &n.Links[i]
-		if l.PeerNetns != "" {
+		if l.PeerNetns != "" || s.Ns(n.NSIDs[l.PeerNSID]) != nil {
 			continue
 		}
 		s.Gaps = append(s.Gaps, snap.Gap{

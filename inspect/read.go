@@ -79,11 +79,12 @@ func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 
 	var torn atomic.Int64
 	c := &collector{ctx: ctx, o: o, torn: &torn}
-	err = c.find()
+	_, err = c.find()
 	var res engine.Result
 	if err == nil {
 		defer c.close()
 		c.connected()
+		c.again()
 		res = <-engines
 		c.containers(res.Containers)
 		c.rest()

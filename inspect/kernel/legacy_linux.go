@@ -110,25 +110,38 @@ func readLegacyTable(v6 bool, name string) (snap.Table, error) {
 // legacyOnce gives EAGAIN when the table was replaced by one of another size
 // (net/ipv4/netfilter/ip_tables.c:get_entries).
 func legacyOnce(fd, level int, v6 bool, name string) (snap.Table, error) {
-	info := make([]byte, firewall.LegacyInfoSize)
-	copy(info, name)
-	if _, err := getsockopt(fd, level, iptGetInfo, info); err != nil {
+	info, entries, err := legacyBytes(fd, level, name)
+	if err != nil {
 		return snap.Table{}, err
 	}
 	in, err := firewall.DecodeLegacyInfo(info)
 	if err != nil {
 		return snap.Table{}, err
 	}
+	return firewall.DecodeLegacy(v6, in, entries)
+}
+
+// legacyBytes asks for a table: struct ipt_getinfo and the entries.
+func legacyBytes(fd, level int, name string) (info, entries []byte, err error) {
+	info = make([]byte, firewall.LegacyInfoSize)
+	copy(info, name)
+	if _, err := getsockopt(fd, level, iptGetInfo, info); err != nil {
+		return nil, nil, err
+	}
+	in, err := firewall.DecodeLegacyInfo(info)
+	if err != nil {
+		return nil, nil, err
+	}
 	if in.Size > iptMaxBytes {
-		return snap.Table{}, fmt.Errorf("%d bytes: %w", in.Size, snap.ErrLimit)
+		return nil, nil, fmt.Errorf("%d bytes: %w", in.Size, snap.ErrLimit)
 	}
 	b := make([]byte, iptEntriesHead+int(in.Size))
 	copy(b, name)
 	binary.NativeEndian.PutUint32(b[32:], in.Size)
 	if _, err := getsockopt(fd, level, iptGetEntries, b); err != nil {
-		return snap.Table{}, err
+		return nil, nil, err
 	}
-	return firewall.DecodeLegacy(v6, in, b[iptEntriesHead:])
+	return info, b[iptEntriesHead:], nil
 }
 
 // getsockopt fills b, whose contents are the question, and gives the length of

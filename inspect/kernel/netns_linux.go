@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -97,7 +98,8 @@ func (rd *reader) inside() error {
 	rd.trafficControl(r)
 	rd.bpf()
 	rd.gap("offload features", rd.offloads())
-	rd.gap("sysctls", readSysctls(ctx, n.Sysctls, rd.o.Host))
+	bridges := slices.ContainsFunc(n.Links, func(l snap.Link) bool { return l.Bridge != nil })
+	rd.gap("sysctls", readSysctls(ctx, n.Sysctls, rd.o.Host, bridges))
 	rd.sockets()
 	rd.conntrack()
 	ipvs, err := readIPVS(ctx)

@@ -1,15 +1,11 @@
 package kernel
 
 import (
-	"context"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/netdoctor/netdoctor/inspect/ns"
 )
 
 // inOwnNetns runs the calling test again in a process with a network namespace
@@ -44,26 +40,4 @@ func inOwnNetns(t *testing.T, tools ...string) bool {
 		t.Logf("%s", out)
 	}
 	return false
-}
-
-func TestScratch(t *testing.T) {
-	if !inOwnNetns(t) {
-		return
-	}
-	out, err := exec.Command("bash", "-c", os.Getenv("SCRATCH")).CombinedOutput()
-	t.Logf("%s %v", out, err)
-	h, err := ns.Self()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rs, gaps := ReadRuleset(context.Background(), h)
-	for i := range rs.Tables {
-		for j := range rs.Tables[i].Chains {
-			for k := range rs.Tables[i].Chains[j].Rules {
-				rs.Tables[i].Chains[j].Rules[k].Raw = nil
-			}
-		}
-	}
-	b, _ := json.MarshalIndent(rs, "", " ")
-	t.Logf("%s\n%v", b, gaps)
 }

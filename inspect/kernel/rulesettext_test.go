@@ -139,7 +139,13 @@ func TestIptablesTextIsWhatIptablesSavePrints(t *testing.T) {
 			}
 			output(t, restoreInput(rules), tt.prefix+"-restore")
 			want := saved(output(t, "", tt.prefix+"-save"))
-			got := texts(readHere(t), tt.system, tt.family)
+			rs := readHere(t)
+			got := texts(rs, tt.system, tt.family)
+			if tt.system == snap.IPTablesLegacy {
+				recordLegacy(t, tt.prefix, rs, tt.family)
+			} else {
+				recordTables(t, tt.prefix, nil, rs, tt.system, tt.family)
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("text differs from %s-save (-want +got):\n%s", tt.prefix, diff)
 			}
@@ -190,6 +196,7 @@ func TestNftTextIsWhatNftLists(t *testing.T) {
 	}
 	defer h.Close()
 	host := &snap.Netns{Links: []snap.Link{{Index: 1, Name: "lo"}}}
+	recordTables(t, "nft", host, rs, snap.NFT, "")
 	got := map[string][]string{}
 	for i := range rs.Tables {
 		tb := &rs.Tables[i]
@@ -230,7 +237,9 @@ func TestEbtablesTextIsWhatEbtablesSavePrints(t *testing.T) {
 		output(t, "", "ebtables-nft", strings.Fields(l)...)
 	}
 	want := saved(output(t, "", "ebtables-nft-save"))
-	got := texts(readHere(t), snap.EBTablesNFT, snap.BridgeFamily)
+	rs := readHere(t)
+	got := texts(rs, snap.EBTablesNFT, snap.BridgeFamily)
+	recordTables(t, "ebtables-nft", nil, rs, snap.EBTablesNFT, snap.BridgeFamily)
 	for k, list := range want {
 		for i := range list {
 			want[k][i] = strings.TrimSpace(list[i])

@@ -105,9 +105,9 @@ type sysctlReader struct {
 
 // readSysctls fills in the keys of the namespace and of the device "all"; those
 // of real devices are in out already, see decodeDevconf. With host those of
-// hostSysctls and of the device "default" come along. It must run on a thread
-// inside.
-func readSysctls(ctx context.Context, out map[string]string, host bool) error {
+// hostSysctls and of the device "default" come along. Without bridges those of
+// br_netfilter say nothing and are left out. It must run on a thread inside.
+func readSysctls(ctx context.Context, out map[string]string, host, bridges bool) error {
 	fd, err := openDir(unix.AT_FDCWD, "/proc/sys/net")
 	if err != nil {
 		return netlinkError("opening /proc/sys/net", err)
@@ -122,7 +122,9 @@ func readSysctls(ctx context.Context, out map[string]string, host bool) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("reading sysctls: %w", snap.ErrTimeout)
 		}
-		s.dir(fd, "net/", d)
+		if d.dir != "bridge" || host || bridges {
+			s.dir(fd, "net/", d)
+		}
 	}
 	return s.refused
 }

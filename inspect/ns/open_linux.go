@@ -68,6 +68,9 @@ func (w way) open(want uint64) (*Handle, error) {
 	default:
 		h, err = Open(w.path)
 	}
+	if errors.Is(err, unix.ENOTTY) {
+		return nil, fmt.Errorf("namespace %d is no longer at %s: %w", want, w, snap.ErrVanished) // only the empty file is left
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -96,8 +96,9 @@ type Set struct {
 	Dynamic   bool   `json:"dynamic,omitempty"` // filled by rules
 	Concat    bool   `json:"concat,omitempty"`
 	ObjectMap bool   `json:"objectMap,omitempty"`
-	KeyType   uint32 `json:"keyType"` // nft's datatype number, for printing
-	KeyLen    int    `json:"keyLen"`  // bytes
+	Size      uint32 `json:"size,omitempty"` // the most elements it may have (NFTA_SET_DESC_SIZE); 0 not limited
+	KeyType   uint32 `json:"keyType"`        // nft's datatype number, for printing
+	KeyLen    int    `json:"keyLen"`         // bytes
 	// Fields are the byte lengths of a concatenation's parts; nil: one field.
 	Fields   []int     `json:"fields,omitempty"`
 	DataType uint32    `json:"dataType,omitempty"`

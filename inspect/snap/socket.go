@@ -108,6 +108,10 @@ type IPSet struct {
 	// Index is the number by which xt's set match and SET target refer to it;
 	// -1 when the kernel does not tell (before 4.20).
 	Index int `json:"index"`
+	// Netmask is the prefix length that looked-up addresses are cut to in sets
+	// of single addresses, MarkMask what marks are masked with; 0 none.
+	Netmask  uint8  `json:"netmask,omitempty"`
+	MarkMask uint32 `json:"markMask,omitempty"`
 }
 
 // IPSetEntry is one element of an ipset.
@@ -123,6 +127,9 @@ type IPSetEntry struct {
 	Mark    uint32       `json:"mark,omitempty"`
 	Set     string       `json:"set,omitempty"` // member of a list:set
 	NoMatch bool         `json:"noMatch,omitempty"`
+	// PhysDev says that Iface is a bridge port, Wildcard that it is a prefix.
+	PhysDev  bool `json:"physDev,omitempty"`
+	Wildcard bool `json:"wildcard,omitempty"`
 }
 
 // IPVSService is one virtual service of IPVS.

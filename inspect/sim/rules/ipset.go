@@ -106,6 +106,7 @@ type setKey struct {
 	mark    uint32
 	mac     string
 	iface   string
+	physdev string // the bridge port
 }
 
 // setKey builds the key; nil when the packet has none (no ports in a
@@ -120,6 +121,11 @@ func (m *machine) setKey(s *snap.IPSet, parts, dirs []string) (k *setKey, why st
 			a := p.Dst
 			if src {
 				a = p.Src
+			}
+			if part == "ip" && s.Netmask > 0 {
+				if cut, err := a.Prefix(int(s.Netmask)); err == nil {
+					a = cut.Addr()
+				}
 			}
 			if k.ip.IsValid() {
 				k.ip2 = a
@@ -139,10 +145,14 @@ func (m *machine) setKey(s *snap.IPSet, parts, dirs []string) (k *setKey, why st
 				k.proto = 0
 			}
 		case "mark":
-			if p.MarkUnknown != 0 {
+			mask := s.MarkMask
+			if mask == 0 {
+				mask = ^uint32(0)
+			}
+			if p.MarkUnknown&mask != 0 {
 				return nil, "the packet's mark"
 			}
-			k.mark = p.Mark
+			k.mark = p.Mark & mask
 		case "mac":
 			k.mac = p.DstMAC
 			if src {
@@ -155,9 +165,9 @@ func (m *machine) setKey(s *snap.IPSet, parts, dirs []string) (k *setKey, why st
 				return nil, "a hardware address that is not known"
 			}
 		case "iface":
-			dev := p.Oif
+			dev, port := p.Oif, p.PhysOut
 			if src {
-				dev = p.Iif
+				dev, port = p.Iif, p.PhysIn
 			}
 			if dev == 0 {
 				return nil, ""
@@ -167,6 +177,9 @@ func (m *machine) setKey(s *snap.IPSet, parts, dirs []string) (k *setKey, why st
 				return nil, "a device that was not read"
 			}
 			k.iface = l.Name
+			if l := m.env.Link(port); port != 0 && l != nil {
+				k.physdev = l.Name
+			}
 		default:
 			return nil, "ipset type " + s.Type
 		}
@@ -222,7 +235,11 @@ func (k *setKey) matches(e *snap.IPSetEntry, parts []string) bool {
 				return false
 			}
 		case "iface":
-			if e.Iface != k.iface {
+			have := k.iface
+			if e.PhysDev {
+				have = k.physdev
+			}
+			if have != e.Iface && !(e.Wildcard && strings.HasPrefix(have, e.Iface)) {
 				return false
 			}
 		}

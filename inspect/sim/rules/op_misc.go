@@ -40,7 +40,11 @@ func (m *machine) rejectICMP(code int) ctl {
 	if p.Family == snap.IPv6 {
 		typ = 1
 	}
-	if !p.isIP() || p.Frag || icmpError(p) || p.PktType == "broadcast" || p.PktType == "multicast" {
+	quiet := p.PktType == "broadcast" || p.PktType == "multicast"
+	if f := m.base.Table.Family; f != snap.BridgeFamily && f != snap.Netdev {
+		quiet = quiet || p.PktType == "otherhost"
+	}
+	if !p.isIP() || p.Frag || icmpError(p) || quiet {
 		return m.finish(ending{Verdict: "drop"})
 	}
 	return m.finish(ending{Verdict: "reject", RejectWith: fmt.Sprintf("icmp:%d/%d", typ, code)})

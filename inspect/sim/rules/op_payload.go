@@ -13,7 +13,7 @@ func (o payloadOp) exec(m *machine) ctl {
 	if o.Dreg == snap.NoReg && o.Sreg != snap.NoReg {
 		return o.write(m)
 	}
-	if o.Len <= 0 || o.Len > 64 || o.Dreg < 0 {
+	if o.Len <= 0 || o.Len > 64 || o.Dreg < 0 || o.Offset < 0 {
 		return m.unknown("payload")
 	}
 	var b, k [64]byte
@@ -107,7 +107,7 @@ func (o payloadOp) read(m *machine, b, k []byte) (in, sure bool) {
 // checksums) is not kept, and so changes nothing.
 func (o payloadOp) write(m *machine) ctl {
 	v, k, ok := m.load(o.Sreg, o.Len)
-	if !ok || o.Len <= 0 {
+	if !ok || o.Len <= 0 || o.Offset < 0 {
 		return m.unknown("payload")
 	}
 	p := &m.pkt
@@ -126,7 +126,7 @@ func (o payloadOp) write(m *machine) ctl {
 	fail := func() ctl { return m.unknown(m.whyReg(o.Sreg, o.Len) + " written into the packet") }
 	defer m.changed()
 	switch {
-	case o.Base == "nh" && p.Family == snap.IPv4:
+	case o.Base == "nh" && p.Family == snap.IPv4 && p.Src.Is4() && p.Dst.Is4():
 		if touches(1, 1) {
 			b, known := field(1, p.TOS)
 			if !known {
@@ -154,7 +154,7 @@ func (o payloadOp) write(m *machine) ctl {
 			}
 			p.Src, p.Dst = addr4(b), addr4(b[4:])
 		}
-	case o.Base == "nh" && p.Family == snap.IPv6:
+	case o.Base == "nh" && p.Family == snap.IPv6 && p.Src.Is6() && p.Dst.Is6():
 		if touches(0, 2) {
 			b, known := field(0, 0x60|p.TOS>>4, p.TOS<<4)
 			if !known && o.Offset > 0 {

@@ -23,7 +23,7 @@ func limitOp(e *snap.Limit) op {
 // quotaOp is nft's quota (net/netfilter/nft_quota.c).
 func quotaOp(e *snap.Quota) op {
 	t := varies("quota of " + strconv.FormatUint(e.Bytes, 10) + " bytes is not used up")
-	if e.Used > e.Bytes {
+	if e.Used >= e.Bytes {
 		t = is(false) // it never recovers by itself
 	}
 	t = t.xor(e.Over)
@@ -47,23 +47,16 @@ func (o dynsetOp) exec(m *machine) ctl {
 	if o.Op == "delete" {
 		return goOn
 	}
-	// It breaks off when the set is full, whose size is not told, and goes on
-	// then when it is inverted.
-	full := varies("set " + o.Dynset.Set + " is not full")
-	if o.roomy() {
-		full = is(true)
+	// It breaks off when the set is full, and goes on then when it is inverted.
+	room := is(true)
+	if s := o.set; s == nil || s.src.Size > 0 && (uint32(len(s.elems)) >= s.src.Size || s.src.Truncated || s.src.Unread != "") {
+		room = varies("set " + o.Dynset.Set + " is not full")
 	}
-	c := m.ask(full.xor(o.Invert))
+	c := m.ask(room.xor(o.Invert))
 	if c != goOn || o.Invert {
 		return c
 	}
 	return m.stateful(o.ops, goOn)
-}
-
-// roomy says whether the set has room: nft gives sets that rules fill room for
-// 65,535 elements unless told otherwise, and any size below 128 is unusual.
-func (o dynsetOp) roomy() bool {
-	return o.set != nil && o.set.src.Unread == "" && len(o.set.elems) < 128
 }
 
 // objrefOp runs a stateful object (net/netfilter/nft_objref.c).

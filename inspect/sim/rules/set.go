@@ -88,12 +88,19 @@ func pad(b []byte, n int) []byte {
 func (s *set) indexConcat(n int) {
 	sum := 0
 	for _, f := range s.src.Fields {
+		if f <= 0 || f > 64 {
+			sum = -1
+			break
+		}
 		s.fields = append(s.fields, f)
 		sum += (f + 3) &^ 3
 	}
 	if len(s.fields) == 0 || sum != (n+3)&^3 {
-		s.broken = "a concatenation whose fields are not known"
+		s.broken, s.fields = "a concatenation whose fields are not known", nil
 		return
+	}
+	for i := range s.elems { // a last part that was given without its padding
+		s.elems[i].key, s.elems[i].to = pad(s.elems[i].key, sum), pad(s.elems[i].to, sum)
 	}
 	s.first = make(map[string][]int)
 	for i := range s.elems {
