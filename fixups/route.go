@@ -3,7 +3,6 @@ package fixups
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -71,8 +70,10 @@ func devNames(ns *snap.Netns, r snap.Route) []string {
 	return []string{name(r.Oif)}
 }
 
-// bound is the route with the ifindices that its names have now.
-func bound(ns *snap.Netns, devs []string, r snap.Route) (snap.Route, error) {
+// Bound is the route as the kernel would complete it, with the ifindices that
+// its names have now.
+func Bound(ns *snap.Netns, devs []string, r snap.Route) (snap.Route, error) {
+	r = complete(r)
 	index := func(i, was int) (int, error) {
 		if i >= len(devs) || devs[i] == "" {
 			return was, nil
@@ -127,103 +128,6 @@ func routeLine(w Where, verb string, r snap.Route, devs []string) string {
 	return w.line(append(append(args, "route", verb), routeWords(r, devs)...)...)
 }
 
-// routeWords says a route in ip-route(8)'s words, with what that program would
-// not assume by itself (protocol boot, table main, scope by type).
-func routeWords(r snap.Route, devs []string) []string {
-	var out []string
-	if r.Type != "" && r.Type != "unicast" {
-		out = append(out, r.Type)
-	}
-	dst := r.Dst.String()
-	switch {
-	case r.Dst.Bits() == 0 && r.Type != "blackhole":
-		dst = "default"
-	case r.Dst.IsSingleIP():
-		dst = r.Dst.Addr().String()
-	}
-	out = append(out, dst)
-	if r.TOS != 0 {
-		out = append(out, "tos", fmt.Sprintf("0x%02x", r.TOS))
-	}
-	dev := func(i int) string {
-		if i < len(devs) {
-			return devs[i]
-		}
-		return ""
-	}
-	if len(r.Nexthops) == 0 {
-		if r.Gateway.IsValid() {
-			out = append(out, "via", r.Gateway.String())
-		} else if r.Via.IsValid() {
-			out = append(out, "via", "inet6", r.Via.String())
-		}
-		if dev(0) != "" {
-			out = append(out, "dev", dev(0))
-		}
-	}
-	if r.Table != 0 && r.Table != snap.TableMain && !(r.Table == snap.TableLocal && r.Type == "local") {
-		out = append(out, "table", tableWord(r.Table))
-	}
-	if r.Protocol != "" && r.Protocol != "boot" {
-		out = append(out, "proto", r.Protocol)
-	}
-	if r.Scope != "" && r.Scope != defaultScope(r) && r.Family == snap.IPv4 {
-		out = append(out, "scope", r.Scope)
-	}
-	if r.PrefSrc.IsValid() {
-		out = append(out, "src", r.PrefSrc.String())
-	}
-	if r.Metric != 0 {
-		out = append(out, "metric", strconv.FormatUint(uint64(r.Metric), 10))
-	}
-	if r.Has("onlink") {
-		out = append(out, "onlink")
-	}
-	if r.MTU != 0 {
-		out = append(out, "mtu", strconv.Itoa(r.MTU))
-	}
-	if r.AdvMSS != 0 {
-		out = append(out, "advmss", strconv.Itoa(r.AdvMSS))
-	}
-	for i, n := range r.Nexthops {
-		out = append(out, "nexthop")
-		if n.Gateway.IsValid() {
-			out = append(out, "via", n.Gateway.String())
-		}
-		if dev(i) != "" {
-			out = append(out, "dev", dev(i))
-		}
-		if n.Weight > 1 {
-			out = append(out, "weight", strconv.Itoa(n.Weight))
-		}
-	}
-	return out
-}
-
-func tableWord(t uint32) string {
-	switch t {
-	case snap.TableLocal:
-		return "local"
-	case snap.TableDefault:
-		return "default"
-	}
-	return strconv.FormatUint(uint64(t), 10)
-}
-
-// defaultScope is what ip-route(8) takes for a route when none is given
-// (iproute2: ip/iproute.c:iproute_modify).
-func defaultScope(r snap.Route) string {
-	switch {
-	case r.Type == "local" || r.Type == "nat":
-		return "host"
-	case r.Type == "broadcast" || r.Type == "multicast" || r.Type == "anycast":
-		return "link"
-	case (r.Type == "" || r.Type == "unicast") && !r.Gateway.IsValid() && !r.Via.IsValid() && len(r.Nexthops) == 0:
-		return "link"
-	}
-	return "global"
-}
-
 // complete gives a route what the kernel would give it.
 func complete(r snap.Route) snap.Route {
 	if r.Type == "" {
@@ -260,7 +164,7 @@ func (o *RouteAdd) On(s *snap.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	r, err := bound(ns, o.Devs, complete(o.Route))
+	r, err := Bound(ns, o.Devs, o.Route)
 	if err != nil {
 		return err
 	}
@@ -322,7 +226,7 @@ func findRoute(s *snap.Snapshot, w Where, devs []string, route snap.Route) (*sna
 	if err != nil {
 		return nil, -1, err
 	}
-	r, err := bound(ns, devs, complete(route))
+	r, err := Bound(ns, devs, route)
 	if err != nil {
 		return ns, -1, nil //nolint:nilerr // a device that is not there has no routes
 	}
@@ -334,7 +238,7 @@ func (o *RouteReplace) On(s *snap.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	r, err := bound(ns, o.Devs, complete(o.Route))
+	r, err := Bound(ns, o.Devs, o.Route)
 	if err != nil {
 		return err
 	}
@@ -370,7 +274,7 @@ func (o *RouteReplace) Inverse(s *snap.Snapshot) (Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := bound(ns, o.Devs, complete(o.Route))
+	r, err := Bound(ns, o.Devs, o.Route)
 	if err != nil {
 		return nil, err
 	}

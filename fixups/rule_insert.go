@@ -185,6 +185,9 @@ func (o *RuleInsert) Inverse(s *snap.Snapshot) (Op, error) {
 		r.Num = len(ch.Rules) + 1
 	}
 	back := []Op{&RuleDelete{ChainRef: o.ChainRef, Rule: r, Args: o.Args, Text: o.Text}}
+	if o.System == snap.IPTablesLegacy {
+		return back[0], nil // its tables stay registered, empty
+	}
 	made, err := inverses(o.missing(s), s)
 	if err != nil {
 		return nil, err

@@ -120,3 +120,9 @@ func word(w string) string {
 	}
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }
+
+// Places are the namespaces that an operation looks at or changes.
+func (w Where) Places() []Where { return []Where{w} }
+
+// Placed is what operations in namespaces are.
+type Placed interface{ Places() []Where }

@@ -1,0 +1,132 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// act carries out one operation. now is the host as it was looked at for it.
+func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) error {
+	switch o := op.(type) {
+	case *fixups.LinkSet, *fixups.LinkMTU, *fixups.LinkMaster, *fixups.PortSet, *fixups.BridgeSet, *fixups.LinkDel, *fixups.LinkAdd:
+		return m.actLink(ctx, op, now)
+	case *fixups.AddrAdd:
+		return m.addrAdd(ctx, o, now)
+	case *fixups.AddrDel:
+		return m.addrDel(ctx, o, now)
+	case *fixups.RouteAdd:
+		return m.routeChange(ctx, o.Where, "add", o.Devs, o.Route, now)
+	case *fixups.RouteReplace:
+		return m.routeChange(ctx, o.Where, "replace", o.Devs, o.Route, now)
+	case *fixups.RouteDel:
+		return m.routeChange(ctx, o.Where, "del", o.Devs, o.Route, now)
+	case *fixups.PolicyRuleAdd:
+		return m.policy(ctx, o.Where, true, o.Rule)
+	case *fixups.PolicyRuleDel:
+		return m.policy(ctx, o.Where, false, o.Rule)
+	case *fixups.NeighSet:
+		return m.neighSet(ctx, o, now)
+	case *fixups.NeighDel:
+		return m.neighDel(ctx, o, now)
+	case *fixups.FDBSet:
+		return m.fdb(ctx, o.Where, o.Dev, true, o.Entry, now)
+	case *fixups.FDBDel:
+		return m.fdb(ctx, o.Where, o.Dev, false, o.Entry, now)
+	case *fixups.QdiscDel:
+		return m.qdiscDel(ctx, o, now)
+	case *fixups.QdiscAdd:
+		return m.qdiscAdd(ctx, o, now)
+	case *fixups.SysctlSet:
+		return m.sysctl(ctx, o)
+	case *fixups.ConntrackDelete:
+		return m.conntrack(ctx, o)
+	case *fixups.FileWrite:
+		return m.file(o)
+	case *fixups.ProcessContinue:
+		return m.signal(o.Proc, true)
+	case *fixups.ProcessStop:
+		return m.signal(o.Proc, false)
+	case *fixups.NetnsAdd:
+		return m.netns(ctx, "add", o.Name)
+	case *fixups.NetnsDel:
+		return m.netns(ctx, "del", o.Name)
+	}
+	if ruleOp(op) {
+		return m.rules(ctx, op, now)
+	}
+	if c, ok := ctrOf(op); ok {
+		return m.engine(ctx, op, c)
+	}
+	return fmt.Errorf("operation %s: %w", op.Kind(), snap.ErrUnsupported)
+}
+
+// can refuses what could not be done for want of a program, an engine or a
+// right.
+func (m *machine) can(ctx context.Context, op fixups.Op) error {
+	if p, ok := op.(fixups.Placed); ok {
+		for _, w := range p.Places() {
+			if _, err := m.handle(ctx, w); err != nil && w.Inode != 0 {
+				return err
+			}
+		}
+	}
+	switch o := op.(type) {
+	case *fixups.NetnsAdd, *fixups.NetnsDel:
+		return mustTool("ip")
+	case *fixups.QdiscAdd:
+		if o.Raw == nil {
+			return fmt.Errorf("a discipline whose settings were not kept: %w", snap.ErrUnsupported)
+		}
+	}
+	if ruleOp(op) {
+		return m.canRule(op)
+	}
+	if c, ok := ctrOf(op); ok {
+		return m.canEngine(ctx, c)
+	}
+	return nil
+}
+
+// prepare completes an operation with what is only known now, and gives what
+// undoes it; nil when nothing can or need be put back.
+func (m *machine) prepare(ctx context.Context, op fixups.Op, now *snap.Snapshot) (fixups.Op, fixups.Op, error) {
+	switch o := op.(type) {
+	case *fixups.FileWrite:
+		old, err := m.readFile(o)
+		if err != nil {
+			return nil, nil, err
+		}
+		if o.Old != nil && *o.Old != string(old) {
+			return nil, nil, fmt.Errorf("contents of %s: %w", o.Path, ErrChanged)
+		}
+		c, text := *o, string(old)
+		c.Old = &text
+		op = &c
+	case *fixups.QdiscDel:
+		raw, err := m.qdiscRaw(ctx, o, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		c := *o
+		c.Raw = raw
+		op = &c
+	case *fixups.RuleDelete:
+		op = m.withText(o, now)
+	case *fixups.ProcessContinue:
+		c := *o
+		start, err := startOf(o.Proc)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Start = start
+		op = &c
+	}
+	undo, err := op.Inverse(now)
+	if err != nil {
+		return nil, nil, err
+	}
+	return op, undo, nil
+}

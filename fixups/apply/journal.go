@@ -1,0 +1,342 @@
+package apply
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// States of a transaction.
+const (
+	stateOpen   = "open"   // under way, or cut off
+	stateDone   = "done"   // stands
+	stateUndone = "undone" // put back
+	stateStuck  = "stuck"  // could not be put back wholly
+)
+
+// States of a step.
+const (
+	stepPlanned = "planned"
+	stepStarted = "started" // done or not: nobody noted
+	stepDone    = "done"
+	stepSkipped = "skipped" // there was nothing to do
+	stepUndone  = "undone"
+	stepLeft    = "left" // could not be undone
+)
+
+// journalVersion is the version of the files; a higher one is not read.
+const journalVersion = 1
+
+// entry is one transaction in the journal.
+type entry struct {
+	Version int       `json:"version"`
+	ID      string    `json:"id"`
+	Fix     string    `json:"fix,omitempty"`
+	At      time.Time `json:"at"`
+	State   string    `json:"state"`
+	// Boot and Host say in which life of the machine and for which host
+	// namespace it was: neither the kernel's state nor inodes outlive them.
+	Boot  string   `json:"boot,omitempty"`
+	Host  uint64   `json:"host"`
+	Steps []*step  `json:"steps"`
+	Left  []string `json:"left,omitempty"`
+}
+
+// step is one operation of a transaction. Op always holds one.
+type step struct {
+	Op     fixups.Ops `json:"op"`
+	Undo   fixups.Ops `json:"undo,omitempty"`
+	Text   string     `json:"text"`
+	State  string     `json:"state"`
+	Before string     `json:"before,omitempty"` // hash of the object
+	After  string     `json:"after,omitempty"`
+	Chain  string     `json:"chain,omitempty"` // fixups.Prints of a chain before
+	Error  string     `json:"error,omitempty"`
+}
+
+// Entry is a transaction for people.
+type Entry struct {
+	ID     string
+	Fix    string // what it was for
+	At     time.Time
+	State  string   // "open", "done", "undone", "stuck"
+	Detail []string // what was changed, or after Undo what was put back
+	Left   []string // what could not be put back
+}
+
+func (e *entry) public() Entry {
+	out := Entry{ID: e.ID, Fix: e.Fix, At: e.At, State: e.State, Left: e.Left}
+	for _, st := range e.Steps {
+		if st.State != stepSkipped {
+			out.Detail = append(out.Detail, st.Text)
+		}
+	}
+	return out
+}
+
+// journal is the directory, with the lock held.
+type journal struct {
+	dir  string
+	lock *os.File
+}
+
+// dir is where journals are.
+func (a *Applier) dir() (string, error) {
+	if a.Dir != "" {
+		return a.Dir, nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/netdoctor/journal", nil
+	}
+	state := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(state) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("a place for the journal: %w", err)
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "netdoctor", "journal"), nil
+}
+
+// journal opens the directory and takes the lock of the host namespace.
+func (a *Applier) journal(host uint64) (*journal, error) {
+	dir, err := a.dir()
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	wait := a.LockWait
+	if wait == 0 {
+		wait = 10 * time.Second
+	}
+	lock, err := takeLock(filepath.Join(dir, "lock."+strconv.FormatUint(host, 10)), wait)
+	if err != nil {
+		return nil, err
+	}
+	return &journal{dir: dir, lock: lock}, nil
+}
+
+// makeDir makes the directory, for its owner alone. One that others could write
+// to is refused: undo believes what it reads there.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return kind("making the journal's directory", err)
+	}
+	st, err := os.Lstat(dir)
+	if err != nil {
+		return kind("reading the journal's directory", err)
+	}
+	if !st.IsDir() || st.Mode().Perm()&0o022 != 0 || !ownedByUs(st) {
+		return fmt.Errorf("journal directory %s may be written by others: %w", dir, snap.ErrPermission)
+	}
+	return nil
+}
+
+// kind gives an error of a file snap's kind.
+func kind(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), "run as root")
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func (j *journal) close() {
+	if j.lock != nil {
+		_ = j.lock.Close() // which lets go of the lock
+	}
+}
+
+// newID is the time, with a number when it is taken.
+func (j *journal) newID(now time.Time) string {
+	base := now.UTC().Format("20060102-150405")
+	id := base
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(j.path(id)); err != nil {
+			return id
+		}
+		id = base + "." + strconv.Itoa(n)
+	}
+}
+
+func (j *journal) path(id string) string { return filepath.Join(j.dir, id+".json") }
+
+// write puts an entry on the disk: a new file, synced, renamed over the old
+// one, and the directory synced.
+func (j *journal) write(e *entry) error {
+	e.Version = journalVersion
+	b, err := json.MarshalIndent(e, "", " ")
+	if err != nil {
+		return err
+	}
+	return writeFile(j.path(e.ID), append(b, '\n'))
+}
+
+func writeFile(path string, b []byte) error {
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp) // the error that matters is err
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (j *journal) remove(e *entry) error {
+	if err := os.Remove(j.path(e.ID)); err != nil {
+		return fmt.Errorf("removing journal %s: %w", e.ID, err)
+	}
+	return syncDir(j.dir)
+}
+
+// list reads all entries, oldest first. One that can't be read is an error: it
+// may be a change that is to be undone.
+func (j *journal) list() ([]*entry, error) { return readAll(j.dir) }
+
+func readAll(dir string) ([]*entry, error) {
+	names, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, kind("reading the journal", err)
+	}
+	var out []*entry
+	for _, n := range names {
+		id, ok := strings.CutSuffix(n.Name(), ".json")
+		if !ok {
+			continue
+		}
+		e, err := readEntry(filepath.Join(dir, n.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("journal %s: %w", id, err)
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *entry) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		if d := len(a.ID) - len(b.ID); d != 0 {
+			return d
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out, nil
+}
+
+// maxEntry bounds a journal file: a thousand rules with their bytes take 2 MiB.
+const maxEntry = 64 << 20
+
+func readEntry(path string) (*entry, error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxEntry {
+		return nil, fmt.Errorf("it is no regular file of a fit size: %w", snap.ErrUnsupported)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var e entry
+	if err := json.Unmarshal(b, &e); err != nil {
+		return nil, err
+	}
+	if e.Version != journalVersion {
+		return nil, fmt.Errorf("it is of version %d: %w", e.Version, snap.ErrUnsupported)
+	}
+	for _, s := range e.Steps {
+		if s == nil || len(s.Op) != 1 || s.Op[0] == nil {
+			return nil, fmt.Errorf("a step has no operation")
+		}
+	}
+	return &e, nil
+}
+
+// find is the entry with that ID, or for "" the last that stands.
+func (j *journal) find(id string) (*entry, error) {
+	list, err := j.list()
+	if err != nil {
+		return nil, err
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		e := list[i]
+		if id == e.ID || id == "" && (e.State == stateDone || e.State == stateStuck) && (e.Boot == "" || e.Boot == bootID()) {
+			return e, nil
+		}
+	}
+	if id == "" {
+		return nil, fmt.Errorf("nothing to undo: %w", snap.ErrNotFound)
+	}
+	return nil, snap.Hint(fmt.Errorf("no transaction %s: %w", id, snap.ErrNotFound), "netdoctor undo --list")
+}
+
+// List gives the transactions in the journal, oldest first.
+func (a *Applier) List() ([]Entry, error) {
+	dir, err := a.dir()
+	if err != nil {
+		return nil, err
+	}
+	list, err := readAll(dir)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Entry, len(list))
+	for i, e := range list {
+		out[i] = e.public()
+	}
+	return out, nil
+}
+
+// bootID is the life of the machine; "" not known.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}

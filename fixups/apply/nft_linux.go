@@ -1,0 +1,316 @@
+package apply
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// batch is one transaction of nf_tables.
+type batch struct {
+	generation uint32 // 0: whatever there is
+	list       []nftMessage
+	setID      uint32
+}
+
+type nftMessage struct {
+	typ    uint16
+	flags  uint16
+	family uint8
+	attrs  attrs
+}
+
+func (b *batch) put(typ uint16, flags uint16, fam snap.Family, a attrs) {
+	b.list = append(b.list, nftMessage{typ, flags, firewall.NFProto(fam), a})
+}
+
+// commit sends a batch: all of it happens, or nothing, and nothing if the rule
+// set is not of the generation any more (NFNL_BATCH_GENID).
+func (m *machine) commit(ctx context.Context, w fixups.Where, b *batch) error {
+	h, err := m.handle(ctx, w)
+	if err != nil {
+		return err
+	}
+	c, err := dial(h, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	first := c.seq + 1
+	var gen attrs
+	if b.generation != 0 {
+		const batchGenID = 1 // NFNL_BATCH_GENID
+		gen.be32(batchGenID, b.generation)
+	}
+	out := c.message(unix.NFNL_MSG_BATCH_BEGIN, 0, append(nfgen(0, unix.NFNL_SUBSYS_NFTABLES), gen...))
+	for _, x := range b.list {
+		out = append(out, c.message(unix.NFNL_SUBSYS_NFTABLES<<8|x.typ, x.flags|unix.NLM_F_ACK, append(nfgen(x.family, 0), x.attrs...))...)
+	}
+	out = append(out, c.message(unix.NFNL_MSG_BATCH_END, 0, nfgen(0, unix.NFNL_SUBSYS_NFTABLES))...)
+	if err := c.send(out); err != nil {
+		return nlError("changing nf_tables of "+w.ID, err)
+	}
+	err = c.acks(first, len(b.list), nil)
+	if errors.Is(err, unix.ERESTART) {
+		return fmt.Errorf("rule set of %s: %w", w.ID, ErrChanged)
+	}
+	return nlError("changing nf_tables of "+w.ID, err)
+}
+
+// nfgen is struct nfgenmsg.
+func nfgen(family uint8, res uint16) []byte {
+	return binary.BigEndian.AppendUint16([]byte{family, 0}, res)
+}
+
+// Attribute numbers of include/uapi/linux/netfilter/nf_tables.h, in the order
+// of their enums.
+const (
+	tableName = 1
+
+	chainTable, chainName, chainHook, chainPolicy, chainType = 1, 3, 4, 5, 7
+	hookNum, hookPriority, hookDev, hookDevs                 = 1, 2, 3, 4
+	deviceName                                               = 1
+
+	ruleTable, ruleChain, ruleHandle, ruleExprs, ruleCompat, rulePosition, ruleUserData = 1, 2, 3, 4, 5, 6, 7
+	compatProto, compatFlags                                                            = 1, 2
+
+	listElem = 1
+)
+
+func (b *batch) add(op fixups.Op, now *snap.Snapshot) error {
+	ref := refOf(op)
+	var a attrs
+	switch o := op.(type) {
+	case *fixups.RuleDelete:
+		ch := chainOf(now, ref)
+		if ch == nil {
+			return fmt.Errorf("chain %s: %w", ref, snap.ErrNotFound)
+		}
+		i := fixups.FindRule(ch, &o.Rule)
+		if i < 0 {
+			return fmt.Errorf("rule %d of %s: %w", o.Rule.Num, ref, snap.ErrNotFound)
+		}
+		a.str(ruleTable, ref.Table)
+		a.str(ruleChain, ref.Chain)
+		a.be64(ruleHandle, ch.Rules[i].Handle)
+		b.put(unix.NFT_MSG_DELRULE, 0, ref.Family, a)
+	case *fixups.RuleRestore:
+		return b.restore(o, now)
+	case *fixups.ChainPolicy:
+		a.str(chainTable, ref.Table)
+		a.str(chainName, ref.Chain)
+		a.be32(chainPolicy, policyNumber(o.Policy))
+		b.put(unix.NFT_MSG_NEWCHAIN, 0, ref.Family, a)
+	case *fixups.ChainAdd:
+		return b.chain(o)
+	case *fixups.ChainDel:
+		a.str(chainTable, ref.Table)
+		a.str(chainName, ref.Chain)
+		b.put(unix.NFT_MSG_DELCHAIN, 0, ref.Family, a)
+	case *fixups.TableAdd:
+		a.str(tableName, ref.Table)
+		b.put(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ref.Family, a)
+	case *fixups.TableDel:
+		a.str(tableName, ref.Table)
+		b.put(unix.NFT_MSG_DELTABLE, 0, ref.Family, a)
+	case *fixups.SetElementAdd:
+		return b.elements(unix.NFT_MSG_NEWSETELEM, ref, o.Set, o.Elements, now)
+	case *fixups.SetElementDel:
+		return b.elements(unix.NFT_MSG_DELSETELEM, ref, o.Set, o.Elements, now)
+	default:
+		return fmt.Errorf("%s in nf_tables: %w", op.Kind(), snap.ErrUnsupported)
+	}
+	return nil
+}
+
+func policyNumber(p string) uint32 {
+	if p == "drop" {
+		return 0
+	}
+	return 1
+}
+
+// chain makes a chain.
+func (b *batch) chain(o *fixups.ChainAdd) error {
+	var a attrs
+	a.str(chainTable, o.Table)
+	a.str(chainName, o.Chain)
+	if o.Hook != "" {
+		num, ok := hookNumber(o.Family, o.Hook)
+		if !ok {
+			return fmt.Errorf("hook %q of %s: %w", o.Hook, o.Family, snap.ErrUnsupported)
+		}
+		a.nested(chainHook, func(h *attrs) {
+			h.be32(hookNum, num)
+			h.be32(hookPriority, uint32(o.Priority))
+			switch {
+			case len(o.Devices) == 1:
+				h.str(hookDev, o.Devices[0])
+			case len(o.Devices) > 1:
+				h.nested(hookDevs, func(d *attrs) {
+					for _, name := range o.Devices {
+						d.str(deviceName, name)
+					}
+				})
+			}
+		})
+		a.be32(chainPolicy, policyNumber(o.Policy))
+		a.str(chainType, o.Type)
+	}
+	b.put(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, o.Family, a)
+	return nil
+}
+
+// hookNumber is NF_INET_*, NF_BR_*, NF_ARP_* or NF_NETDEV_*.
+func hookNumber(f snap.Family, hook string) (uint32, bool) {
+	list := []string{"prerouting", "input", "forward", "output", "postrouting", "ingress"}
+	switch f {
+	case snap.ARP:
+		list = []string{"input", "output", "forward"}
+	case snap.Netdev:
+		list = []string{"ingress", "egress"}
+	case snap.IPv4, snap.IPv6, snap.Inet, snap.BridgeFamily:
+	}
+	for i, name := range list {
+		if name == hook {
+			return uint32(i), true
+		}
+	}
+	return 0, false
+}
+
+// newRule makes a rule before the one at index at, or at the end.
+func (b *batch) newRule(ref fixups.ChainRef, ch *snap.Chain, at int, exprs []byte, r *snap.Rule) {
+	var a attrs
+	a.str(ruleTable, ref.Table)
+	a.str(ruleChain, ref.Chain)
+	a.bytes(ruleExprs|unix.NLA_F_NESTED, exprs)
+	if c, ok := compat(r.Exprs); ok {
+		a.nested(ruleCompat, func(n *attrs) {
+			n.be32(compatProto, c[0])
+			n.be32(compatFlags, c[1])
+		})
+	}
+	flags := uint16(unix.NLM_F_CREATE | unix.NLM_F_APPEND)
+	if ch != nil && at < len(ch.Rules) {
+		flags = unix.NLM_F_CREATE
+		a.be64(rulePosition, ch.Rules[at].Handle)
+	}
+	if len(r.UserData) > 0 {
+		a.bytes(ruleUserData, r.UserData)
+	}
+	b.put(unix.NFT_MSG_NEWRULE, flags, ref.Family, a)
+}
+
+// compat is what nft_compat wants to know of a rule with xt extensions, and
+// does not give back: the protocol (net/netfilter/nft_compat.c:
+// nft_parse_compat). It is told from the rule's own test of it.
+func compat(x snap.Exprs) (c [2]uint32, ok bool) {
+	for i, e := range x {
+		if _, xt := e.(*snap.Xt); xt {
+			ok = true
+		}
+		load := false
+		switch e := e.(type) {
+		case *snap.Meta:
+			load = e.Key == "l4proto"
+		case *snap.Payload:
+			load = e.Base == "nh" && e.Offset == 9 && e.Len == 1
+		}
+		if !load || i+1 >= len(x) {
+			continue
+		}
+		if cmp, is := x[i+1].(*snap.Cmp); is && len(cmp.Data) == 1 && c[0] == 0 {
+			c[0] = uint32(cmp.Data[0])
+			if cmp.Op == "!=" {
+				c[1] = 2 // NFT_RULE_COMPAT_F_INV
+			}
+		}
+	}
+	return c, ok
+}
+
+// restore puts a rule back with the bytes that the kernel gave of it; anonymous
+// sets are made anew in the same transaction.
+func (b *batch) restore(o *fixups.RuleRestore, now *snap.Snapshot) error {
+	ch := chainOf(now, o.ChainRef)
+	if ch == nil {
+		return fmt.Errorf("chain %s: %w", o.ChainRef, snap.ErrNotFound)
+	}
+	if o.Num < 1 || o.Num > len(ch.Rules)+1 {
+		return fmt.Errorf("position %d of %s, which has %d rules: %w", o.Num, o.ChainRef, len(ch.Rules), ErrChanged)
+	}
+	exprs := o.Rule.Raw
+	if exprs == nil {
+		enc, err := encode(o.Rule.Exprs)
+		if err != nil {
+			return err
+		}
+		exprs = enc
+	}
+	ids := map[string]uint32{}
+	for i := range o.Sets {
+		set := &o.Sets[i]
+		b.setID++
+		ids[set.Name] = b.setID
+		if err := b.anonymousSet(o.ChainRef, set, b.setID); err != nil {
+			return err
+		}
+	}
+	if len(ids) > 0 {
+		var err error
+		if exprs, err = renameSets(exprs, ids); err != nil {
+			return err
+		}
+	}
+	b.newRule(o.ChainRef, ch, o.Num-1, exprs, &o.Rule)
+	return nil
+}
+
+// insert adds a rule that was compiled here, for hosts without iptables or nft.
+func (b *batch) insert(o *fixups.RuleInsert, now *snap.Snapshot) error {
+	r, err := o.Compile()
+	if err != nil {
+		return err
+	}
+	exprs, err := encode(r.Exprs)
+	if err != nil {
+		return err
+	}
+	n := now.Ns(o.ID)
+	want := now.Clone()
+	if err := o.On(want); err != nil {
+		return err
+	}
+	if n.Ruleset.Table(o.System, o.Family, o.Table) == nil {
+		if err := b.add(&fixups.TableAdd{ChainRef: o.ChainRef}, now); err != nil {
+			return err
+		}
+	}
+	ch := chainOf(now, o.ChainRef)
+	if made := chainOf(want, o.ChainRef); ch == nil && made != nil {
+		if err := b.chain(&fixups.ChainAdd{
+			ChainRef: o.ChainRef, Hook: made.Hook, Type: made.Type, Priority: made.Priority, Policy: made.Policy,
+		}); err != nil {
+			return err
+		}
+	}
+	at := o.Position - 1
+	if o.Position == 0 {
+		at = 1 << 30 // behind all
+	}
+	b.newRule(o.ChainRef, ch, at, exprs, &r)
+	return nil
+}
+
+// pattern is the name under which the kernel makes an anonymous set: "__set%d"
+// for "__set0".
+func pattern(name string) string { return strings.TrimRight(name, "0123456789") + "%d" }

@@ -1,0 +1,296 @@
+package apply
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Attribute numbers of sets and their elements (nf_tables.h).
+const (
+	setTable, setName, setFlags, setKeyType, setKeyLen, setDataType, setDataLen, setDesc, setIDAttr, setUserData = 1, 2, 3, 4, 5, 6, 7, 9, 10, 13
+	descSize, descConcat, fieldLen                                                                               = 1, 2, 1
+
+	elemListTable, elemListSet, elemListElements, elemListSetID      = 1, 2, 3, 4
+	elemKey, elemData, elemFlags, elemTimeout, elemObject, elemKeyTo = 1, 2, 3, 4, 9, 10
+
+	dataValue, dataVerdict   = 1, 2
+	verdictCode, verdictName = 1, 2
+)
+
+// Flags of sets (enum nft_set_flags) and of elements.
+const (
+	setAnonymous, setConstant, setInterval, setMap, setTimeout, setEval, setObject, setConcat = 1, 2, 4, 8, 16, 32, 64, 128
+
+	elemEnd, elemCatchAll = 1, 2
+)
+
+func flagsOf(s *snap.Set) uint32 {
+	var f uint32
+	for _, x := range []struct {
+		on  bool
+		bit uint32
+	}{
+		{s.Anonymous, setAnonymous}, {s.Constant, setConstant}, {s.Interval, setInterval}, {s.Map, setMap}, {s.Timeout, setTimeout},
+		{s.Dynamic, setEval}, {s.ObjectMap, setObject}, {s.Concat && s.Interval, setConcat},
+	} {
+		if x.on {
+			f |= x.bit
+		}
+	}
+	return f
+}
+
+// anonymousSet makes a set for a rule of the same transaction, which refers to
+// it by id.
+func (b *batch) anonymousSet(ref fixups.ChainRef, s *snap.Set, id uint32) error {
+	if s.Unread != "" || s.Truncated {
+		return fmt.Errorf("elements of set %s are not known: %w", s.Name, snap.ErrUnsupported)
+	}
+	var a attrs
+	a.str(setTable, ref.Table)
+	a.str(setName, pattern(s.Name))
+	a.be32(setFlags, flagsOf(s))
+	a.be32(setKeyType, s.KeyType)
+	a.be32(setKeyLen, uint32(s.KeyLen))
+	if s.Map {
+		a.be32(setDataType, s.DataType)
+		if s.DataLen > 0 {
+			a.be32(setDataLen, uint32(s.DataLen))
+		}
+	}
+	list := intervals(s, s.Elements)
+	a.nested(setDesc, func(d *attrs) {
+		if !s.Interval || s.Concat {
+			d.be32(descSize, uint32(len(s.Elements)))
+		}
+		if len(s.Fields) > 1 {
+			d.nested(descConcat, func(c *attrs) {
+				for _, n := range s.Fields {
+					c.nested(listElem, func(f *attrs) { f.be32(fieldLen, uint32(n)) })
+				}
+			})
+		}
+	})
+	a.be32(setIDAttr, id)
+	if len(s.UserData) > 0 {
+		a.bytes(setUserData, s.UserData)
+	}
+	b.put(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, ref.Family, a)
+	b.elementMessages(unix.NFT_MSG_NEWSETELEM, ref, pattern(s.Name), id, list)
+	return nil
+}
+
+// elements adds to or deletes from a named set.
+func (b *batch) elements(typ uint16, ref fixups.ChainRef, name string, list []snap.Element, now *snap.Snapshot) error {
+	n := now.Ns(ref.ID)
+	t := n.Ruleset.Table(ref.System, ref.Family, ref.Table)
+	if t == nil || t.Set(name) == nil {
+		return fmt.Errorf("set %s: %w", name, snap.ErrNotFound)
+	}
+	set := t.Set(name)
+	if set.Unread != "" {
+		return fmt.Errorf("set %s: %s: %w", name, set.Unread, snap.ErrUnsupported)
+	}
+	b.elementMessages(typ, ref, name, 0, intervals(set, list))
+	return nil
+}
+
+// rawElement is an element as the kernel takes it.
+type rawElement struct {
+	snap.Element
+	end bool
+}
+
+// intervals makes starts and ends of ranges, as sets of intervals hold them; an
+// end is the first key behind the range, and there is none behind the last key
+// of all. Concatenations have the end in the element itself.
+func intervals(s *snap.Set, list []snap.Element) []rawElement {
+	var out []rawElement
+	for _, e := range list {
+		if !s.Interval || s.Concat || e.CatchAll {
+			out = append(out, rawElement{Element: e})
+			continue
+		}
+		to := e.KeyEnd
+		if len(to) == 0 {
+			to = e.Key
+		}
+		start := e
+		start.KeyEnd = nil
+		out = append(out, rawElement{Element: start})
+		if next, ok := behind(to); ok {
+			out = append(out, rawElement{Element: snap.Element{Key: next}, end: true})
+		}
+	}
+	return out
+}
+
+// behind is the next key, none after the highest.
+func behind(key []byte) ([]byte, bool) {
+	next := bytes.Clone(key)
+	for i := len(next) - 1; i >= 0; i-- {
+		next[i]++
+		if next[i] != 0 {
+			return next, true
+		}
+	}
+	return nil, false
+}
+
+// elementsPerMessage keeps a nested attribute below the 64 KiB that its length
+// can say.
+const elementsPerMessage = 200
+
+func (b *batch) elementMessages(typ uint16, ref fixups.ChainRef, name string, id uint32, list []rawElement) {
+	for len(list) > 0 {
+		part := list[:min(len(list), elementsPerMessage)]
+		list = list[len(part):]
+		var a attrs
+		a.str(elemListTable, ref.Table)
+		a.str(elemListSet, name)
+		if id != 0 {
+			a.be32(elemListSetID, id)
+		}
+		a.nested(elemListElements, func(l *attrs) {
+			for _, e := range part {
+				l.nested(listElem, func(x *attrs) { e.encode(x) })
+			}
+		})
+		flags := uint16(0)
+		if typ == unix.NFT_MSG_NEWSETELEM {
+			flags = unix.NLM_F_CREATE
+		}
+		b.put(typ, flags, ref.Family, a)
+	}
+}
+
+func (e rawElement) encode(a *attrs) {
+	flags := uint32(0)
+	if e.end {
+		flags |= elemEnd
+	}
+	if e.CatchAll {
+		flags |= elemCatchAll
+	}
+	if flags != 0 {
+		a.be32(elemFlags, flags)
+	}
+	if len(e.Key) > 0 {
+		a.nested(elemKey, func(d *attrs) { d.bytes(dataValue, e.Key) })
+	}
+	if len(e.KeyEnd) > 0 {
+		a.nested(elemKeyTo, func(d *attrs) { d.bytes(dataValue, e.KeyEnd) })
+	}
+	if e.Verdict != nil || len(e.Data) > 0 {
+		a.nested(elemData, func(d *attrs) { encodeData(d, e.Data, e.Verdict) })
+	}
+	if e.TimeoutMs > 0 {
+		a.be64(elemTimeout, uint64(e.TimeoutMs))
+	}
+	if e.Object != "" {
+		a.str(elemObject, e.Object)
+	}
+}
+
+// encodeData is a value or a verdict (NFTA_DATA_*).
+func encodeData(a *attrs, data []byte, v *snap.Verdict) {
+	if v == nil {
+		a.bytes(dataValue, data)
+		return
+	}
+	codes := map[string]int32{"drop": 0, "accept": 1, "stolen": 2, "queue": 3, "continue": -1, "break": -2, "jump": -3, "goto": -4, "return": -5}
+	a.nested(dataVerdict, func(d *attrs) {
+		d.be32(verdictCode, uint32(codes[v.Code]))
+		if v.Chain != "" {
+			d.str(verdictName, v.Chain)
+		}
+	})
+}
+
+// renameSets rewrites the look-ups in a rule's expressions to sets that are
+// made in the same transaction.
+func renameSets(exprs []byte, ids map[string]uint32) ([]byte, error) {
+	var out attrs
+	err := eachAttr(exprs, func(typ uint16, elem []byte) error {
+		var name string
+		var data []byte
+		if err := eachAttr(elem, func(t uint16, v []byte) error {
+			switch t & attrType {
+			case 1:
+				name = cstring(v)
+			case 2:
+				data = v
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if name != "lookup" {
+			if (name == "dynset" || name == "objref") && usesSet(data, ids) {
+				return fmt.Errorf("an anonymous set of a %s: %w", name, snap.ErrUnsupported)
+			}
+			out.bytes(typ, elem)
+			return nil
+		}
+		return relook(&out, data, ids)
+	})
+	return out, err
+}
+
+const attrType = 0x3fff
+
+// relook writes one look-up anew (NFTA_LOOKUP_*).
+func relook(out *attrs, data []byte, ids map[string]uint32) error {
+	const lookupSet, lookupSetID = 1, 4
+	var in attrs
+	if err := eachAttr(data, func(t uint16, v []byte) error {
+		switch {
+		case t&attrType == lookupSet && ids[cstring(v)] != 0:
+			in.str(lookupSet, pattern(cstring(v)))
+			in.be32(lookupSetID, ids[cstring(v)])
+		case t&attrType != lookupSetID:
+			in.bytes(t, v)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	out.nested(listElem, func(a *attrs) {
+		a.str(1, "lookup")
+		a.bytes(2|unix.NLA_F_NESTED, in)
+	})
+	return nil
+}
+
+func usesSet(data []byte, ids map[string]uint32) bool {
+	found := false
+	_ = eachAttr(data, func(_ uint16, v []byte) error { // a broken one is found by who reads it
+		found = found || ids[cstring(v)] != 0
+		return nil
+	})
+	return found
+}
+
+// eachAttr walks attributes.
+func eachAttr(b []byte, f func(typ uint16, v []byte) error) error {
+	for len(b) > 0 {
+		if len(b) < 4 {
+			return fmt.Errorf("expressions of a rule: %w", snap.ErrTorn)
+		}
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < 4 || n > len(b) {
+			return fmt.Errorf("expressions of a rule: %w", snap.ErrTorn)
+		}
+		if err := f(binary.NativeEndian.Uint16(b[2:]), b[4:n]); err != nil {
+			return err
+		}
+		b = b[min(len(b), (n+3)&^3):]
+	}
+	return nil
+}
