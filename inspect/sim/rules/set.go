@@ -24,10 +24,9 @@ type set struct {
 
 // element is a compiled member of a set.
 type element struct {
-	src      *snap.Element
-	key, to  []byte
-	ops      []op // stateful expressions
-	objectOp []op // of an object map
+	src     *snap.Element
+	key, to []byte
+	ops     []op // stateful expressions
 }
 
 func compileSet(src *snap.Set) *set {

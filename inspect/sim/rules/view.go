@@ -268,7 +268,6 @@ const (
 	protoTCP     = 6
 	protoUDP     = 17
 	protoDCCP    = 33
-	protoGRE     = 47
 	protoESP     = 50
 	protoAH      = 51
 	protoICMPv6  = 58

@@ -159,8 +159,8 @@ func socket(m *machine, v *fw.SocketMatch) truth {
 		t = is(true)
 	}
 	if v.Transparent {
-		if is3, ok := m.env.Socket(&m.pkt, true); ok {
-			t = t.and(is(is3))
+		if transparent, ok := m.env.Socket(&m.pkt, true); ok {
+			t = t.and(is(transparent))
 		} else {
 			t = t.and(unsure("whether the socket is transparent"))
 		}
