@@ -31,6 +31,8 @@ func New() *App {
 		Redact: inspect.Redact,
 		Probe:  sender,
 		Can:    can,
+
+		Changer: newChanger(),
 	}
 }
 

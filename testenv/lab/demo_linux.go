@@ -36,7 +36,8 @@ func Demo(ctx context.Context, w io.Writer) (err error) {
 		{"Now somebody's network manager takes web's wire off its bridge:\n    ip link set veth-web nomaster", func() error { return unplug(h, hostEnd("web")) }, "check", 1},
 		{"One path, hop by hop, predicted and then proved:", nil, "trace client web:80", 1},
 		{"The name is not to blame:", nil, "dns web --from client", 0},
-		{"What would mend it:", nil, "fix --dry-run", 4},
+		{"Mend it:", nil, "fix --yes", 0},
+		{"", nil, "check", 0},
 	} {
 		if s.say != "" {
 			fmt.Fprintf(w, "\n# %s\n", strings.ReplaceAll(s.say, "\n", "\n# "))
