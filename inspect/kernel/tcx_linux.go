@@ -2,12 +2,19 @@ package kernel
 
 import (
 	"errors"
+	"unsafe"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Numbers of linux/bpf.h: enum bpf_attach_type.
+const (
+	tcxIngress = 46 // BPF_TCX_INGRESS
+	tcxEgress  = 47 // BPF_TCX_EGRESS
+	// maxTCX is BPF_MPROG_MAX (linux/bpf_mprog.h): more can't hang on a hook.
+	maxTCX = 64
 )
 
 // bpf names the programs of XDP, and finds those on tcx hooks, which no
@@ -15,33 +22,50 @@ import (
 // the device up in the caller's (kernel/bpf/tcx.c:tcx_prog_query).
 func (rd *reader) bpf() {
 	for i := range rd.n.Links {
-		l := &rd.n.Links[i]
-		if l.XDP != nil {
-			l.XDP.Name = progName(l.XDP.ProgID)
+		if x := rd.n.Links[i].XDP; x != nil {
+			x.Name = progName(x.ProgID)
 		}
 	}
 	for i := range rd.n.Links {
 		l := &rd.n.Links[i]
 		for _, hook := range []struct {
 			name   string
-			attach ebpf.AttachType
-		}{{"ingress", ebpf.AttachTCXIngress}, {"egress", ebpf.AttachTCXEgress}} {
-			res, err := link.QueryPrograms(link.QueryOptions{Target: l.Index, Attach: hook.attach})
+			attach uint32
+		}{{"ingress", tcxIngress}, {"egress", tcxEgress}} {
+			ids, err := queryPrograms(l.Index, hook.attach)
 			switch {
-			case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
+			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
 				return // before Linux 6.6 there are none
-			case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV):
-				continue // nothing attached, or the device has gone
+			case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOENT):
+				continue // the device has gone
 			case err != nil:
 				rd.gap("tcx programs", netlinkError("reading tcx programs", err))
 				return
 			}
-			for _, p := range res.Programs {
+			for _, id := range ids {
 				l.Filters = append(l.Filters, snap.TCFilter{
-					Hook: hook.name, Kind: "tcx", Name: progName(uint32(p.ID)),
-					Protocol: unix.ETH_P_ALL, Handle: uint32(p.ID), Actions: []string{"?"}, Opaque: true,
+					Hook: hook.name, Kind: "tcx", Name: progName(id), Protocol: unix.ETH_P_ALL, Handle: id,
+					Actions: []string{"?"}, Opaque: true,
 				})
 			}
 		}
 	}
+}
+
+// queryPrograms is BPF_PROG_QUERY for one hook of a device. The library asks
+// the kernel whether it has that command first, and takes a refusal for "no".
+func queryPrograms(index int, attach uint32) ([]uint32, error) {
+	ids := make([]uint32, maxTCX)
+	attr := struct { // union bpf_attr: query
+		target, attachType, queryFlags, attachFlags uint32
+		ids                                         unsafe.Pointer
+		count, _                                    uint32
+		_, _, _                                     unsafe.Pointer // flags of programs, ids and flags of links
+		revision                                    uint64
+	}{target: uint32(index), attachType: attach, ids: unsafe.Pointer(&ids[0]), count: maxTCX}
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_QUERY, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	if errno != 0 {
+		return nil, errno
+	}
+	return ids[:min(attr.count, maxTCX)], nil
 }

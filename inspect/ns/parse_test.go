@@ -43,9 +43,9 @@ func TestParseStat(t *testing.T) {
 		want     Proc
 		bad      bool
 	}{
-		{"plain", "42 (nginx)" + tail, Proc{PID: 42, Name: "nginx", State: "S", Start: 99887}, false},
-		{"brackets and blanks in the name", "42 (a) R (b)" + tail, Proc{PID: 42, Name: "a) R (b", State: "S", Start: 99887}, false},
-		{"a newline in the name", "42 (a\nb)" + tail, Proc{PID: 42, Name: "a\nb", State: "S", Start: 99887}, false},
+		{"plain", "42 (nginx)" + tail, Proc{PID: 42, PPID: 1, Name: "nginx", State: "S", Start: 99887}, false},
+		{"brackets and blanks in the name", "42 (a) R (b)" + tail, Proc{PID: 42, PPID: 1, Name: "a) R (b", State: "S", Start: 99887}, false},
+		{"a newline in the name", "42 (a\nb)" + tail, Proc{PID: 42, PPID: 1, Name: "a\nb", State: "S", Start: 99887}, false},
 		{"cut off", "42 (nginx) S 1 1", Proc{}, true},
 		{"empty", "", Proc{}, true},
 	}

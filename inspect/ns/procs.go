@@ -10,12 +10,16 @@ import (
 // Proc is one process as a scan saw it.
 type Proc struct {
 	PID   int
+	PPID  int
 	Name  string // comm
 	State string // "R", "S", "T", "Z", "D" …
 	Start uint64 // ticks since boot; with the pid it names a process for good
 	Netns uint64 // inode; 0 not readable
 	Mntns uint64 // inode; 0 not readable
 }
+
+// kernel says whether it is a thread of the kernel: kthreadd or a child of it.
+func (p *Proc) kernel() bool { return p.PID == 2 || p.PPID == 2 }
 
 // Procs is one look at all processes of this pid namespace.
 type Procs struct {
@@ -81,5 +85,9 @@ func parseStat(b []byte) (Proc, error) {
 	if err != nil {
 		return Proc{}, fmt.Errorf("start time of %d: %w", pid, err)
 	}
-	return Proc{PID: pid, Name: string(b[open+1 : end]), State: string(f[0]), Start: start}, nil
+	ppid, err := strconv.Atoi(string(f[1]))
+	if err != nil {
+		return Proc{}, fmt.Errorf("parent of %d: %w", pid, err)
+	}
+	return Proc{PID: pid, PPID: ppid, Name: string(b[open+1 : end]), State: string(f[0]), Start: start}, nil
 }

@@ -70,7 +70,7 @@ func (s *scanner) one(p *Procs, pid int) {
 		return inode
 	}
 	proc.Netns, proc.Mntns = link("net"), link("mnt")
-	if refused {
+	if refused && !proc.kernel() {
 		p.Refused = append(p.Refused, pid)
 	}
 	p.List = append(p.List, proc)
