@@ -172,6 +172,15 @@ func (t *tracer) flow(q *ask, o TraceOptions) {
 // fromAddress sets the sender of a flow that was given by an address: the
 // namespace that holds it, or the device on which it comes in from outside.
 func (t *tracer) fromAddress(q *ask, fl *sim.Flow) {
+	if q.src.Addr.Is4() != fl.Dst.Is4() {
+		other := otherFamily(t.s, q.src.Addr, fl.Dst, t.back)
+		if !other.IsValid() {
+			q.unknown = fmt.Sprintf("%s can't send to %s: the one is IPv4, the other IPv6", q.src.Addr, fl.Dst)
+			return
+		}
+		t.a.note("%s can't send to %s: the packet is taken to come from %s on the same link", q.src.Addr, fl.Dst, other)
+		q.src.Addr = other
+	}
 	fl.Src = q.src.Addr
 	q.from.Address = q.src.Addr.String()
 	if q.src.Addr.IsLoopback() {
