@@ -3,6 +3,7 @@ package fixups
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -195,6 +196,10 @@ func (o *LinkAdd) On(s *snap.Snapshot) error {
 		}
 	}
 	ns.Links = append(ns.Links, l)
+	inherit(ns, l.Name)
+	if l.Bridge != nil && l.Bridge.DefaultPVID != 0 { // br_vlan.c:br_vlan_init
+		ns.Vlans = append(ns.Vlans, snap.BridgeVlan{Index: l.Index, VID: l.Bridge.DefaultPVID, PVID: true, Untagged: true})
+	}
 	if o.Master != "" {
 		if err := (&LinkMaster{Where: o.Where, Name: l.Name, Master: o.Master}).On(s); err != nil {
 			return err
@@ -245,7 +250,20 @@ func (o *LinkAdd) addPeer(s *snap.Snapshot, ns *snap.Netns, l *snap.Link) error 
 		p.PeerNSID, l.PeerNSID = nsid(pns, ns.ID), nsid(ns, pns.ID)
 	}
 	pns.Links = append(pns.Links, p)
+	inherit(pns, p.Name)
 	return nil
+}
+
+// inherit gives a new device the sysctls that "default" has, as far as they are
+// known.
+func inherit(ns *snap.Netns, name string) {
+	for _, proto := range []string{"net/ipv4/conf/", "net/ipv6/conf/"} {
+		for k, v := range ns.Sysctls {
+			if key, ok := strings.CutPrefix(k, proto+"default/"); ok {
+				ns.Sysctls[proto+name+"/"+key] = v
+			}
+		}
+	}
 }
 
 // nsid is the number by which ns knows the namespace id; a new one is not

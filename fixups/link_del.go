@@ -3,6 +3,7 @@ package fixups
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -102,7 +103,7 @@ func (o *LinkDel) Inverse(s *snap.Snapshot) (Op, error) {
 		}
 	}
 	for k, v := range ns.Sysctls {
-		if sysctlDev(k) == o.Name {
+		if d, ok := ns.Sysctls[strings.Replace(k, "/"+o.Name+"/", "/default/", 1)]; sysctlDev(k) == o.Name && (!ok || d != v) {
 			back = append(back, &SysctlSet{Where: o.Where, Key: k, Value: v})
 		}
 	}

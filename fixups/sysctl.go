@@ -60,12 +60,15 @@ func (o *SysctlSet) On(s *snap.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	was, ok := ns.Sysctls[o.Key]
-	if !ok {
+	// A key that is not in the snapshot may only not have been read.
+	if dev := sysctlDev(o.Key); dev != "" && ns.Link(dev) == nil && ns.Sysctls[o.Key] == "" {
 		return fmt.Errorf("%s has no %s: %w", o.ID, dotted(o.Key), snap.ErrNotFound)
 	}
-	if was == o.Value {
+	if was, ok := ns.Sysctls[o.Key]; ok && was == o.Value {
 		return nil
+	}
+	if ns.Sysctls == nil {
+		ns.Sysctls = map[string]string{}
 	}
 	ns.Sysctls[o.Key] = o.Value
 	for _, k := range reach(ns, o.Key) {
@@ -153,7 +156,7 @@ func (o *SysctlSet) Inverse(s *snap.Snapshot) (Op, error) {
 	}
 	was, ok := ns.Sysctls[o.Key]
 	if !ok {
-		return nil, fmt.Errorf("%s has no %s: %w", o.ID, dotted(o.Key), snap.ErrNotFound)
+		return nil, fmt.Errorf("value of %s in %s is not known: %w", dotted(o.Key), o.ID, snap.ErrNotFound)
 	}
 	if was == o.Value {
 		return nil, nil
