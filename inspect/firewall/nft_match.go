@@ -54,9 +54,20 @@ func (x *nftRule) compare(t *term, op string, data []byte) {
 	case t.mask != nil && t.ops == "" && t.xor == nil && equality && bitNames(t.kind.typ) != nil:
 		x.bits(t.text, t.kind, op, t.mask, data)
 		return
+	case t.mask != nil && t.ops == "" && t.xor == nil && op == "!=" && t.kind.typ == typeCTLabel && !hasBits(data):
+		x.relate(relation{name: t.text, op: "==", value: labels(number(t.mask, t.kind.host))})
+		return
 	case t.mask != nil && t.ops == "" && t.xor == nil && equality && (t.kind.typ == typeIPAddr || t.kind.typ == typeIP6Addr):
 		if n, ok := ones(t.mask); ok {
 			x.relate(relation{name: t.text, op: op, value: t.kind.value(x.ns, data) + "/" + strconv.Itoa(n)})
+			return
+		}
+	}
+	if t.pay != nil && t.mask != nil && t.ops == "" {
+		if f, shift := x.subfield(t); f != nil {
+			name, k := x.name(t)
+			k.size = (f.size + 7) / 8
+			x.order(t, name, k, op, shifted(data, shift))
 			return
 		}
 	}
@@ -74,13 +85,7 @@ func (x *nftRule) compare(t *term, op string, data []byte) {
 		x.explicit(name, op, value)
 		return
 	}
-	if prev := x.open(t, op); prev != nil {
-		prev.dead = true
-		joined := "=="
-		if op == ">" {
-			joined = "!="
-		}
-		x.relate(relation{name: name, op: joined, value: k.between(x.ns, prev.rel.data, data)})
+	if x.order(t, name, k, op, data) {
 		return
 	}
 	value := k.value(x.ns, data)
@@ -98,6 +103,25 @@ func (x *nftRule) compare(t *term, op string, data []byte) {
 		s.upper, s.value = t.upper, n.Uint64()
 		x.metaKnown(t.upper, n.Uint64())
 	}
+}
+
+// order handles "<", "<=", ">" and ">=", two of which can make a range; false
+// for other operators.
+func (x *nftRule) order(t *term, name string, k kind, op string, data []byte) bool {
+	if op == "==" || op == "!=" {
+		return false
+	}
+	if prev := x.open(t, op); prev != nil {
+		prev.dead = true
+		joined := "=="
+		if op == ">" {
+			joined = "!="
+		}
+		x.relate(relation{name: name, op: joined, value: k.between(x.ns, prev.rel.data, data)})
+		return true
+	}
+	x.relate(relation{left: t, name: name, op: op, value: k.value(x.ns, data), kind: k, data: data})
+	return true
 }
 
 // hexOr writes masked values: marks with all their digits, numbers in hex.

@@ -27,6 +27,10 @@ func (x *nftRule) hold(e snap.Expr) bool {
 		w.entry(e)
 		x.say("[entry" + w.String() + "]")
 	case *snap.Unknown:
+		if t, reg := opaqueTerm(e); t != nil {
+			x.set(reg, t.kind.size, t)
+			return true
+		}
 		x.say(unknownText(e))
 	default:
 		return false
@@ -90,6 +94,9 @@ func limitText(e *snap.Limit) string {
 		over = "over "
 	}
 	if !e.Bytes {
+		if e.Burst == 5 { // nft's default
+			return fmt.Sprintf("limit rate %s%d/%s", over, e.Rate, unit)
+		}
 		return fmt.Sprintf("limit rate %s%d/%s burst %d packets", over, e.Rate, unit, e.Burst)
 	}
 	n, name := byteUnits(e.Rate)
@@ -167,6 +174,10 @@ func (x *nftRule) dynset(e *snap.Dynset) {
 			k = kindOfType(s.DataType, s.DataLen)
 		}
 		name += " : " + x.source(e.SregData, k)
+	}
+	if s != nil && s.Anonymous && s.Dynamic {
+		x.say(fmt.Sprintf("meter %s size %d { %s }", e.Set, s.Size, name))
+		return
 	}
 	x.say(fmt.Sprintf("%s @%s { %s }", e.Op, e.Set, name))
 }

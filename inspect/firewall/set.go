@@ -36,12 +36,15 @@ func DecodeSet(b []byte) (table string, s snap.Set, err error) {
 		KeyType: r.u32(4), KeyLen: r.length(5), DataType: r.u32(6), DataLen: r.length(7),
 	}
 	if r.has(9) {
-		s.Fields = r.concatFields(9)
+		s.Size, s.Fields = r.description(9)
 	}
 	if s.Fields == nil {
 		s.Fields = typeFields(s.KeyType)
 	}
 	s.Concat = s.Concat || len(s.Fields) > 1
+	if s.ObjectMap {
+		s.DataType = r.u32(15) // NFT_OBJECT_*: object maps have no datatype
+	}
 	if c, ok := udata(a.v[13], udataSetComment); ok {
 		s.Comment = cstring(c)
 	}
@@ -53,28 +56,32 @@ func DecodeSet(b []byte) (table string, s snap.Set, err error) {
 	return table, s, nil
 }
 
-// concatFields reads NFTA_SET_DESC_CONCAT: the fields' lengths, in bytes
+// description reads NFTA_SET_DESC: how many elements the set may have, 0 any
+// number, and the lengths of a concatenation's fields, in bytes
 // (nf_tables_api.c:nft_set_desc_concat_parse; the header says bits).
-func (r *values) concatFields(i int) []int {
-	a := newAttrs()
+func (r *values) description(i int) (size uint32, fields []int) {
+	a := littleAttrs()
 	if !a.parse(r.v[i], 2) {
 		r.bad = true
-		return nil
+		return 0, nil
 	}
+	in := values{attrs: &a}
+	size = in.u32(1)
+	r.bad = r.bad || in.bad
 	var list []int
 	for b := a.v[2]; len(b) > 0; {
 		_, v, rest, _, ok := nextAttr(b)
 		n := newAttrs()
 		if !ok || !n.parse(v, 1) {
 			r.bad = true
-			return nil
+			return size, nil
 		}
 		in := values{attrs: &n}
 		list = append(list, in.length(1))
 		r.bad = r.bad || in.bad
 		b = rest
 	}
-	return list
+	return size, list
 }
 
 // DecodeElements decodes the elements in one NFT_MSG_NEWSETELEM of set s. The

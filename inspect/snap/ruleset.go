@@ -101,7 +101,7 @@ type Set struct {
 	KeyLen    int    `json:"keyLen"`         // bytes
 	// Fields are the byte lengths of a concatenation's parts; nil: one field.
 	Fields   []int     `json:"fields,omitempty"`
-	DataType uint32    `json:"dataType,omitempty"`
+	DataType uint32    `json:"dataType,omitempty"` // of object maps: NFT_OBJECT_*
 	DataLen  int       `json:"dataLen,omitempty"`
 	Elements []Element `json:"elements"`
 	// Unread says why the elements could not be read; then look-ups are unknown.
