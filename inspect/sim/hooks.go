@@ -164,11 +164,10 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.B
 		w.Cause, w.Reason, w.Detail = CauseModel, "", placeName(place)+" hands it to "+br.Verdict
 		return br, r.unknown(n, dev, k, w)
 	}
-	f := r.drop(n, dev, k, w)
-	if br.Verdict == "reject" && r.quiet == 0 {
-		r.hops[len(r.hops)-1].Verdict = "reject"
+	if br.Verdict == "reject" {
+		return br, r.end(fateDropped, "reject", n, dev, k, w)
 	}
-	return br, f
+	return br, r.drop(n, dev, k, w)
 }
 
 // passed records a chain that let the packet on, when a rule of it had a say.
@@ -186,6 +185,6 @@ func (r *run) passed(n *netns, dev *snap.Link, b *rules.BaseChain, br *rules.Bra
 	for _, p := range br.Path {
 		refs = append(refs, fill(n, p).Ref)
 	}
-	r.hop(n, dev, b.Table.Name+" "+strings.ToUpper(b.Chain.Hook), did, "ok", k, refs...)
-	r.hops[len(r.hops)-1].Rule = ruleLine(n, fill(n, br.Place))
+	hop := r.hop(n, dev, b.Table.Name+" "+strings.ToUpper(b.Chain.Hook), did, "ok", k, refs...)
+	hop.Rule = ruleLine(n, fill(n, br.Place))
 }

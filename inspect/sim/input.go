@@ -102,9 +102,8 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 	}
 	key := devKey{n.n.ID, rt.dev.Index}
 	r.visits[key]++
-	if r.visits[key] < 4 {
-		r.hop(n, dev, "route", rt.text, "ok", k, rt.ref, rt.rule)
-	}
+	r.circling = r.circling || r.visits[key] > 3
+	r.hop(n, dev, "route", rt.text, "ok", k, rt.ref, rt.rule)
 	k.TTL--
 	if f := r.nf(n, "forward", dev.Index, rt.dev.Index, k); f != nil {
 		return f

@@ -88,9 +88,9 @@ func (r *run) setup(n *netns, h *hookState, k *skb, m *rules.NAT) *fate {
 		to = netip.AddrPortFrom(ip, p).String()
 	}
 	r.mangle(k, m.Src)
-	r.hop(n, n.links[max(k.Iif, k.Oif)], made.Place.Table+" "+made.Place.Chain, verb+to+" by "+placeName(&made.Place), "ok", k, made.Place.Ref)
+	hop := r.hop(n, n.links[max(k.Iif, k.Oif)], made.Place.Table+" "+made.Place.Chain, verb+to+" by "+placeName(&made.Place), "ok", k, made.Place.Ref)
 	if r.quiet == 0 {
-		r.hops[len(r.hops)-1].Rule = ruleLine(n, &made.Place)
+		hop.Rule = ruleLine(n, &made.Place)
 	}
 	return nil
 }

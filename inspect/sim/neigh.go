@@ -81,6 +81,8 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 	case len(got) == 1:
 		r.neighs[runNeigh{n.n.ID, dev.Index, ip}] = got[0].mac
 		return got[0].mac, nil
+	case len(out) > 0 && (state == "failed" || state == "incomplete"):
+		return "", r.unknown(n, dev, k, Where{Layer: "neigh", Cause: CauseNeighFailed, Ref: ref, Detail: ip.String() + " answered no ARP on " + dev.Name + " when it was last asked"})
 	case len(out) > 0:
 		return macElsewhere, nil
 	}

@@ -39,6 +39,7 @@ type run struct {
 	nats    []rules.NAT
 	visits  map[devKey]int // forwarding decisions by namespace and device
 
+	circling            bool // the packet was here before: more of the same is not recorded
 	reply               bool
 	useSnapConns        bool // entries of the snapshot count: the flow has a source port of its own
 	usedConn            bool // and one did
@@ -146,10 +147,11 @@ func (r *run) pickWay(n *netns) func([]way, string) way {
 	}
 }
 
-// hop records one stage.
-func (r *run) hop(n *netns, dev *snap.Link, stage, did, verdict string, k *skb, because ...snap.Ref) {
-	if r.quiet > 0 {
-		return
+// hop records one stage; what it gives can be completed, and is thrown away
+// when the stage is not recorded.
+func (r *run) hop(n *netns, dev *snap.Link, stage, did, verdict string, k *skb, because ...snap.Ref) *Hop {
+	if r.quiet > 0 || r.circling && verdict == "ok" {
+		return &Hop{}
 	}
 	h := Hop{Netns: n.n.ID, Stage: stage, Did: did, Verdict: verdict, Src: k.source(), Dst: k.dest(), Proto: protoName(k.Proto)}
 	if dev != nil {
@@ -161,6 +163,13 @@ func (r *run) hop(n *netns, dev *snap.Link, stage, did, verdict string, k *skb, 
 		}
 	}
 	r.hops = append(r.hops, h)
+	return &r.hops[len(r.hops)-1]
+}
+
+// turn begins the way of the answer.
+func (r *run) turn() {
+	r.hops, r.reply, r.circling = nil, true, false
+	clear(r.visits)
 }
 
 // step counts stages; a fate when the walk goes on for ever.
@@ -192,9 +201,9 @@ func (r *run) end(kind fateKind, verdict string, n *netns, dev *snap.Link, k *sk
 	if w.Rule != nil {
 		stage = w.Rule.Table + " " + w.Rule.Chain
 	}
-	r.hop(n, dev, stage, w.Detail, verdict, k, w.Ref)
-	if r.quiet == 0 && w.Rule != nil && len(r.hops) > 0 {
-		r.hops[len(r.hops)-1].Rule = ruleLine(n, w.Rule)
+	h := r.hop(n, dev, stage, w.Detail, verdict, k, w.Ref)
+	if r.quiet == 0 && w.Rule != nil {
+		h.Rule = ruleLine(n, w.Rule)
 	}
 	return f
 }

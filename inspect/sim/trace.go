@@ -231,7 +231,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 	a := answerTo(end.ns, k)
 	a.Local = nil
 	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
-	r.hops, r.reply = nil, true
+	r.turn()
 	back := r.receive(end.ns, end.dev, a)
 	v, w := r.accepted(f, back, Delivered)
 	t.Reply, t.IfAnswered = r.hops, v
@@ -263,7 +263,7 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 		return
 	}
 	t.Forward = r.hops
-	r.hops, r.reply = nil, true
+	r.turn()
 	q := a.lookup()
 	if l := end.dev; l != nil {
 		if vrf := n.vrfOf(l); vrf != nil {
