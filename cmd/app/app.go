@@ -39,6 +39,8 @@ type App struct {
 	Probe func(context.Context, *snap.Snapshot, []snap.Probe) []snap.Probe
 	// Changer changes the machine; nil: it can't be changed with this binary.
 	Changer Changer
+	// Settle is how long a change may take to show; 0: at once.
+	Settle time.Duration
 	// Can says what this process may do here.
 	Can func(context.Context) []v1.Ability
 

@@ -33,6 +33,7 @@ func New() *App {
 		Can:    can,
 
 		Changer: newChanger(),
+		Settle:  settleFor,
 	}
 }
 

@@ -298,7 +298,7 @@ func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
 	res := &v1.TraceResult{From: q.from, To: q.to, Proto: string(q.dst.Proto), Why: "asked", Name: q.name}
 	var fc *diag.FlowCase
 	for i := range ex.in.Flows {
-		if ex.in.Flows[i].Asked {
+		if ex.in.Flows[i].Kind == "asked" {
 			fc = &ex.in.Flows[i]
 			break
 		}

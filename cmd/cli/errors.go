@@ -71,6 +71,11 @@ func exitOfResult(r v1.Result, bar diag.Severity) int {
 			return exitProblem
 		}
 		return exitOK
+	case *v1.FixResult:
+		if v.Applied && !v.Verified {
+			return exitProblem
+		}
+		return exitOK
 	default:
 		return exitOK
 	}

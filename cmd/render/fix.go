@@ -75,9 +75,11 @@ func (p *printer) fixed(r *v1.FixResult) {
 	case r.Verified:
 		sign, paint := p.st.sign("ok")
 		p.line(in(paint, sign+" "), s(fmt.Sprintf("%s made and verified", plural(len(r.Changes), "change"))))
-		if r.Transaction != "" {
-			p.labelled("  ", "undo", in(cyan, "netdoctor undo "+r.Transaction))
-		}
+		p.undoLines(r.Transactions)
+	case r.Applied:
+		sign, paint := p.st.sign("warning")
+		p.line(in(paint, sign+" "), s("made, but not all is well: "+r.Error))
+		p.undoLines(r.Transactions)
 	case r.RolledBack:
 		sign, paint := p.st.sign("error")
 		p.line(in(paint, sign+" "), s("it failed, and everything was put back: "+r.Error))
@@ -107,5 +109,12 @@ func (p *printer) undone(r *v1.UndoResult) {
 	}
 	for _, l := range r.Left {
 		p.labelled("  ", "left", in(red, l))
+	}
+}
+
+// undoLines say how to take back what was done, the last change first.
+func (p *printer) undoLines(ids []string) {
+	for i := len(ids) - 1; i >= 0; i-- {
+		p.labelled("  ", "undo", in(cyan, "netdoctor undo "+ids[i]))
 	}
 }

@@ -18,8 +18,9 @@ type Group struct {
 }
 
 // Groups gathers the broken flows whose deciding place has one of the causes,
-// by place: namespace, device, referred line. Flows whose siblings work are
-// left out: who is fenced off by will is not broken.
+// by place: namespace, device, referred line; a rule or a policy is one place,
+// whatever devices the packets come by. Flows whose siblings work are left out:
+// who is fenced off by will is not broken.
 func (in *Input) Groups(causes ...sim.Cause) []Group {
 	var out []Group
 	at := map[string]int{}
@@ -29,7 +30,11 @@ func (in *Input) Groups(causes ...sim.Cause) []Group {
 			continue
 		}
 		w := f.Trace.Where
-		key := strings.Join([]string{string(w.Cause), w.Netns, w.Device, string(w.Ref), fmt.Sprint(w.Reply)}, "|")
+		device := w.Device
+		if w.Rule != nil {
+			device = ""
+		}
+		key := strings.Join([]string{string(w.Cause), w.Netns, device, string(w.Ref), fmt.Sprint(w.Reply)}, "|")
 		k, ok := at[key]
 		if !ok {
 			k = len(out)

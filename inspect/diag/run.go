@@ -31,16 +31,19 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 			}
 		}
 	}
+	for i := range in.Names {
+		in.Names[i].Path = in.path(&in.Names[i])
+	}
+	in.Flows = append(in.Flows, in.upstreams()...)
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		f.Trace = in.World.Trace(f.Flow)
+		if f.Trace == nil {
+			f.Trace = in.World.Trace(f.Flow)
+		}
 		f.Probe = in.probeOf(f)
 		f.Unmasked = in.unmasked(f)
 	}
 	in.excuse()
-	for i := range in.Names {
-		in.Names[i].Path = in.path(&in.Names[i])
-	}
 	return in
 }
 

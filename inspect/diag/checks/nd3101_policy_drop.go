@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -48,7 +49,7 @@ func detectND3101(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, diag.Finding{
 			Summary:  fmt.Sprintf("%s is DROP in %s and no rule accepts %s%s → %s%s", diag.ChainName(g.Where), in.Who(g.Where.Netns), way, first.From, first.To, more(g)),
-			Cause:    fmt.Sprintf("no rule of %s accepts the packet, so the chain's policy drops it", diag.ChainName(g.Where)),
+			Cause:    fmt.Sprintf("no rule of %s accepts the packet, so the chain's policy drops it", strings.TrimSuffix(diag.ChainName(g.Where), " policy")),
 			Subject:  diag.Subject{Kind: "chain", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
 			Evidence: []diag.Evidence{ev(source, text, g.Where.Ref)},
 			Covers:   diag.Cover{Traces: g.Flows},

@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+)
+
+// settleFor is how long a host may take to show what a change did: a carrier
+// that comes up, a bridge port that learns, a daemon that binds its sockets.
+// settleEvery is the pause between two looks.
+const (
+	settleFor   = 3 * time.Second
+	settleEvery = 250 * time.Millisecond
+)
+
+// mended is one finding whose fix was applied.
+type mended struct {
+	finding     int    // into the diagnosis
+	transaction string // "" when nothing had to be changed
+}
+
+// carryOut applies the chosen fixes one by one, looks again, and takes back
+// those that did not help. The host is read anew before each, since the one
+// before changed it.
+func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOptions, res *v1.FixResult) error {
+	ids := fixIDs(d.r.Findings)
+	var did []mended
+	s := d.s
+	for _, i := range chosen {
+		f := &d.r.Findings[i]
+		if f.Fix == nil || len(f.Fix.Ops) == 0 {
+			continue
+		}
+		a.waiting("mending " + ids[i])
+		if len(did) > 0 {
+			now, err := a.snapshot(ctx, o.Common)
+			if err != nil {
+				res.Error = err.Error()
+				return a.takeBack(ctx, did, res, err)
+			}
+			s = now
+		}
+		done, err := a.Changer.Apply(ctx, s, Tx{ID: ids[i], Ops: f.Fix.Ops})
+		if err != nil {
+			res.Error, res.Left = err.Error(), append(res.Left, done.Left...)
+			return a.takeBack(ctx, did, res, err)
+		}
+		did = append(did, mended{i, done.Transaction})
+	}
+	a.waiting("")
+	after, wrong, err := a.settled(ctx, d, did, o.Common)
+	if err != nil {
+		res.Error = err.Error()
+		return a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
+	}
+	if len(wrong) > 0 {
+		for _, m := range wrong {
+			res.Remaining = append(res.Remaining, ids[m.finding])
+		}
+		res.Error = "still there after the change: " + strings.Join(res.Remaining, ", ")
+		cause := errors.New(res.Error)
+		did = slices.DeleteFunc(did, func(m mended) bool { return slices.Contains(wrong, m) })
+		if err := a.takeBack(ctx, wrong, res, cause); len(did) == 0 || errors.Is(err, ErrRollbackIncomplete) {
+			res.Tail = tail(after.in.Snap, after.r)
+			return err
+		}
+		if after, err = a.look(ctx, o.Common); err != nil {
+			res.Error = err.Error()
+			return a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
+		}
+		res.RolledBack = false
+	}
+	res.Applied = true
+	for _, m := range did {
+		res.Gone = append(res.Gone, ids[m.finding])
+		if m.transaction != "" {
+			res.Transactions = append(res.Transactions, m.transaction)
+			res.Transaction = m.transaction
+		}
+	}
+	res.Tail = tail(after.in.Snap, after.r)
+	if n := unhealed(d, after, did); n > 0 && res.Error == "" {
+		res.Error = fmt.Sprintf("%d of the flows and names that suffered still fail, for another cause", n)
+	}
+	res.Verified = res.Error == ""
+	return nil
+}
+
+// settled looks again until every finding is gone and nothing that it covered
+// fails, or the time for that is over. wrong are those that are still there.
+func (a *App) settled(ctx context.Context, d *diagnosis, did []mended, c Common) (after *diagnosis, wrong []mended, err error) {
+	for end := time.Now().Add(a.Settle); ; {
+		if after, err = a.look(ctx, c); err != nil {
+			return nil, nil, err
+		}
+		wrong = nil
+		for _, m := range did {
+			if still(after.r.Findings, &d.r.Findings[m.finding]) {
+				wrong = append(wrong, m)
+			}
+		}
+		if len(wrong) == 0 && unhealed(d, after, did) == 0 || !time.Now().Before(end) {
+			return after, wrong, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ended(ctx)
+		case <-time.After(settleEvery):
+		}
+	}
+}
+
+// unhealed counts what the mended findings covered and what fails afterwards.
+func unhealed(d, after *diagnosis, did []mended) int {
+	fails := map[[3]string]bool{}
+	for i := range after.in.Flows {
+		f := &after.in.Flows[i]
+		if (f.Broken() || f.Unmasked) && !f.Excused {
+			fails[[3]string{f.Kind, f.From, f.To}] = true
+		}
+	}
+	for i := range after.in.Names {
+		if n := &after.in.Names[i]; n.Bad() && n.Path.Verdict != names.Unknown {
+			fails[[3]string{"name", n.From, n.Ask.Name}] = true
+		}
+	}
+	count := map[[3]string]bool{}
+	for _, m := range did {
+		f := &d.r.Findings[m.finding]
+		for _, i := range f.Covers.Traces {
+			c := &d.in.Flows[i]
+			count[[3]string{c.Kind, c.From, c.To}] = true
+		}
+		for _, i := range f.Covers.Names {
+			n := &d.in.Names[i]
+			count[[3]string{"name", n.From, n.Ask.Name}] = true
+		}
+	}
+	k := 0
+	for key := range count {
+		if fails[key] {
+			k++
+		}
+	}
+	return k
+}
+
+// still says whether a finding is there again.
+func still(after []diag.Finding, f *diag.Finding) bool {
+	return slices.ContainsFunc(after, func(g diag.Finding) bool { return g.Code == f.Code && g.Subject == f.Subject })
+}
+
+// takeBack undoes what was done, the last first.
+func (a *App) takeBack(ctx context.Context, did []mended, res *v1.FixResult, cause error) error {
+	defer a.waiting("")
+	// A change that was begun is finished or undone, also after Ctrl-C.
+	ctx = context.WithoutCancel(ctx)
+	for _, m := range slices.Backward(did) {
+		if m.transaction == "" {
+			continue
+		}
+		a.waiting("taking back " + m.transaction)
+		_, left, err := a.Changer.Undo(ctx, m.transaction)
+		res.Left = append(res.Left, left...)
+		if err != nil {
+			res.Left = append(res.Left, m.transaction+": "+err.Error())
+		}
+	}
+	res.Applied, res.Verified = false, false
+	if len(res.Left) > 0 || errors.Is(cause, ErrRollbackIncomplete) {
+		return errors.Join(ErrRollbackIncomplete, cause)
+	}
+	res.RolledBack = true
+	return errors.Join(ErrRolledBack, cause)
+}
