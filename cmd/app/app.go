@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -56,6 +58,23 @@ type ReadOptions struct {
 	HostNS     string // path or pid of the namespace that is "the host"; "" our own
 	Runtime    string // the only engine to ask; "" all
 	DockerHost string // "" the environment's
+}
+
+// Valid says what is wrong with the options themselves, before anything is read.
+func (o *ReadOptions) Valid() error {
+	if known := append([]string{"auto"}, engine.Names()...); o.Runtime != "" && !slices.Contains(known, o.Runtime) {
+		err := Usagef("--runtime %q is none of %s", o.Runtime, strings.Join(known, ", "))
+		if near := Suggest(o.Runtime, known); len(near) > 0 {
+			return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
+		}
+		return err
+	}
+	if o.DockerHost != "" {
+		if err := engine.CheckDockerHost(o.DockerHost); err != nil {
+			return badFile{snap.Hint(err, "as in unix:///var/run/docker.sock or tcp://127.0.0.1:2375")}
+		}
+	}
+	return nil
 }
 
 // Common are the options of every reading command. The zero value reads this
@@ -135,7 +154,11 @@ func (a *App) snapshot(ctx context.Context, c Common) (*snap.Snapshot, error) {
 		a.waiting("reading namespaces, rules and engines")
 		s, err := a.Read(ctx, c.Read)
 		if err != nil {
-			return nil, fmt.Errorf("reading this machine: %w", err)
+			err = fmt.Errorf("reading this machine: %w", err)
+			if c.Read.HostNS != "" && (errors.Is(err, snap.ErrNotFound) || errors.Is(err, snap.ErrUnsupported)) {
+				return nil, badFile{snap.Hint(err, "--host-ns takes a process id, or a file such as /run/netns/NAME or /proc/1/ns/net")}
+			}
+			return nil, err
 		}
 		return s, ended(ctx)
 	}

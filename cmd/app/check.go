@@ -170,7 +170,11 @@ func Decisive(s *snap.Snapshot, g snap.Gap) bool {
 	switch g.Kind {
 	case "permission", "timeout", "torn":
 	default:
-		return false
+		// Docker that somebody asked for by its address and that can't be read at
+		// all, not even from its files.
+		return g.What == "docker" && slices.ContainsFunc(s.Engines, func(e snap.Engine) bool {
+			return e.Name == g.What && !e.Reachable && !e.Offline
+		})
 	}
 	if g.Netns != "" {
 		if ns := s.Ns(g.Netns); ns != nil && !ns.Class.Ours() {
@@ -178,7 +182,7 @@ func Decisive(s *snap.Snapshot, g snap.Gap) bool {
 		}
 	}
 	switch g.What {
-	case "links", "addrs", "routes", "rules", "ruleset", "netns", "namespace", "namespaces", "docker", "podman", "containerd":
+	case "links", "addrs", "routes", "rules", "ruleset", "netns", "namespace", "namespaces", "docker", "podman", "containerd", "docker containers", "podman containers":
 		return true
 	}
 	return false

@@ -94,6 +94,9 @@ func write(path string, s *snap.Snapshot, force bool) (int64, error) {
 		if errors.Is(err, fs.ErrExist) {
 			return 0, snap.Hint(Usagef("%s is there already", path), "another name, or --force to replace it")
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return 0, snap.Hint(Usagef("%s: there is no such directory", path), "make it first, or write elsewhere")
+		}
 		return 0, err
 	}
 	st, err := os.Stat(path)

@@ -45,7 +45,7 @@ func (a *App) Snapshot(ctx context.Context, o SnapshotOptions) (*v1.SnapshotResu
 		size, err = a.Write(o.File, s, o.Force)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("writing snapshot: %w", err)
+		return nil, err
 	}
 	res := &v1.SnapshotResult{File: o.File, Bytes: size, Redacted: s.Redacted}
 	rules, conns := 0, 0

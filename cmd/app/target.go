@@ -1,7 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -223,7 +225,29 @@ func (f finder) bare(sp spec) (Target, error) {
 		t.Kind, t.Netns = kindHost, f.s.Host.Netns
 		return t, nil
 	}
-	return t, noSuch("target", sp.Name, f.Names())
+	return t, f.noSuch("target", sp.Name)
+}
+
+// noSuch is the error for a name that nothing has. Where an engine's containers
+// could not be read it may be the name of one of them: that is not known.
+func (f finder) noSuch(what, name string) error {
+	if len(Suggest(name, f.Names())) == 0 {
+		for _, g := range f.s.Gaps {
+			if Decisive(f.s, g) && hidesContainers(g.What) {
+				return snap.Hint(fmt.Errorf("whether there is a %s called %q is not known: %s: %w", what, name, g.Why, ErrUndecided), cmp.Or(g.Needs, "netdoctor capabilities"))
+			}
+		}
+	}
+	return noSuch(what, name, f.Names())
+}
+
+// hidesContainers says whether a gap of that noun hides containers.
+func hidesContainers(what string) bool {
+	switch what {
+	case "docker", "podman", "containerd", "docker containers", "podman containers", "namespace", "namespaces":
+		return true
+	}
+	return false
 }
 
 // heldBy says whether one of the containers lives in the namespace.
@@ -246,7 +270,7 @@ func (f finder) one(sp spec, cs []*snap.Container, nss []*snap.Netns, what strin
 	}
 	switch len(all) {
 	case 0:
-		return Target{Text: sp.Text}, noSuch(what, sp.Name, f.Names())
+		return Target{Text: sp.Text}, f.noSuch(what, sp.Name)
 	case 1:
 		return all[0], nil
 	}

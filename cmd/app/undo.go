@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +20,12 @@ func (a *App) Undo(ctx context.Context, id string) (*v1.UndoResult, error) {
 	a.waiting("putting back")
 	t, left, err := a.Changer.Undo(ctx, id)
 	a.waiting("")
+	if err != nil && t.ID == "" && len(left) == 0 {
+		if id != "" && errors.Is(err, snap.ErrNotFound) {
+			return nil, badFile{err} // no such transaction: a wrong argument
+		}
+		return nil, err
+	}
 	res := &v1.UndoResult{Transaction: t.ID, Done: t.Detail, Left: left, Head: a.head(v1.KindUndo, start)}
 	return res, err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -67,9 +68,44 @@ Reading changes nothing.`,
 		root.AddCommand(s.lab())
 	}
 	root.AddCommand(topics()...)
-	root.SetHelpCommandGroupID(groupOther)
+	root.SetHelpCommand(help(root))
 	root.SetCompletionCommandGroupID(groupOther)
+	root.InitDefaultCompletionCmd(s.env.Args...)
+	if c, _, err := root.Find([]string{"completion"}); err == nil && c != root {
+		c.Example = "  source <(netdoctor completion bash)"
+		c.RunE = func(cmd *cobra.Command, got []string) error {
+			if len(got) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, got[0])
+		}
+		c.Args = cobra.ArbitraryArgs
+	}
 	return root
+}
+
+// help is cobra's, but a word that is neither a command nor a topic is wrong
+// usage, as everywhere.
+func help(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND|TOPIC]", GroupID: groupOther, Short: "Explain a command, or one of the topics below",
+		Example: "  netdoctor help targets",
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var out []string
+			for _, c := range root.Commands() {
+				out = append(out, c.Name()+"\t"+c.Short)
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err != nil || cmd == nil || len(rest) > 0 {
+				return unknownCommand(cmp.Or(cmd, root), words[len(words)-max(len(rest), 1)])
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
 }
 
 // flags are the global ones.
@@ -110,7 +146,11 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	for _, c := range cmd.Commands() {
 		known = append(known, c.Name())
 	}
-	return withHint(app.Usagef("no command is called %q", word), app.Suggest(word, known))
+	what := "command"
+	if cmd.HasParent() {
+		what = "command of " + cmd.CommandPath()
+	}
+	return withHint(app.Usagef("no %s is called %q", what, word), app.Suggest(word, known))
 }
 
 // flagError turns an error of the flag parser into wrong usage.

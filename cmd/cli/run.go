@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"slices"
 	"time"
@@ -41,6 +43,9 @@ type session struct {
 
 // Run runs one command and gives the exit code.
 func Run(ctx context.Context, env *Env) int {
+	// net/http tells the default logger what a lying engine sends; stderr is for
+	// people, and the answer says what they need of it.
+	log.SetOutput(io.Discard)
 	s := &session{env: env}
 	root := s.root()
 	root.SetArgs(env.Args)
@@ -75,6 +80,14 @@ func (s *session) common() (app.Common, error) {
 	}
 	if bars := []string{"error", "warning", "info"}; !slices.Contains(bars, g.failOn) {
 		return c, choice("--fail-on", g.failOn, bars)
+	}
+	if err := c.Read.Valid(); err != nil {
+		return c, err
+	}
+	for _, f := range []struct{ name, value string }{{"--host-ns", g.hostNS}, {"--runtime", g.runtime}, {"--docker-host", g.dockerHost}} {
+		if g.snapshot != "" && f.value != "" {
+			return c, snap.Hint(app.Usagef("%s says how to read this machine, but --snapshot is given", f.name), "leave one of them out")
+		}
 	}
 	if g.timeout <= 0 {
 		return c, app.Usagef("--timeout %s is no time at all", g.timeout)

@@ -91,6 +91,13 @@ func (m *machine) dockerEndpoint(d *daemon) (endpoint, error) {
 	return ep, err
 }
 
+// CheckDockerHost says why a text can't be the address of a daemon.
+func CheckDockerHost(raw string) error {
+	m := machine{Options: Options{Env: func(string) string { return "" }}}
+	_, err := m.parseEndpoint(raw, "--docker-host")
+	return err
+}
+
 func (m *machine) parseEndpoint(raw, source string) (endpoint, error) {
 	e := endpoint{url: raw, source: source, asked: true}
 	scheme, rest, ok := strings.Cut(raw, "://")

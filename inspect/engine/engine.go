@@ -30,6 +30,9 @@ const (
 	CNI        = "cni"
 )
 
+// Names are those of all engines, in the order they are read.
+func Names() []string { return []string{Docker, Podman, Containerd, CNI, Self} }
+
 // DefaultDeadline is how long an engine has to answer. A healthy dockerd
 // answers in milliseconds, one under heavy load within a second.
 const DefaultDeadline = 2 * time.Second

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"github.com/netdoctor/netdoctor/inspect/snap"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,10 +39,10 @@ func fromFd(fd int, path string) (*Handle, error) {
 	// NS_GET_NSTYPE (linux/nsfs.h) fails with ENOTTY on anything but a namespace.
 	typ, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
 	if err != nil {
-		return nil, wrap(path+" is no namespace", err)
+		return nil, fmt.Errorf("%s is no namespace: %w (%w)", path, snap.ErrUnsupported, err)
 	}
 	if typ != unix.CLONE_NEWNET {
-		return nil, fmt.Errorf("%s is no network namespace", path)
+		return nil, fmt.Errorf("%s is no network namespace: %w", path, snap.ErrUnsupported)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
@@ -28,7 +29,7 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 			var out []diag.Finding
 			for i := range in.Snap.Engines {
 				e := &in.Snap.Engines[i]
-				if e.Reachable || e.Remote || !e.Offline {
+				if e.Reachable || e.Remote || !e.Offline || closed(in.Snap, e.Name) {
 					continue
 				}
 				running := 0
@@ -57,6 +58,12 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 			return out
 		},
 	}
+}
+
+// closed says whether the engine could not be asked for want of permission:
+// nothing is known about its health then.
+func closed(s *snap.Snapshot, engine string) bool {
+	return slices.ContainsFunc(s.Gaps, func(g snap.Gap) bool { return g.What == engine && g.Kind == "permission" })
 }
 
 // daemon is the name of an engine's daemon.

@@ -22,11 +22,21 @@ See it by hand:
 Sources: capabilities(7), namespaces(7)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
+			type sort struct{ what, kind, needs string }
+			first := map[sort]int{}
 			for i, g := range in.Snap.Gaps {
 				where := ""
 				if g.Netns != "" {
 					where = " of " + in.Who(g.Netns)
 				}
+				// What is missing everywhere for one reason is said once, with every
+				// place as evidence: without privileges it is each namespace.
+				k := sort{g.What, g.Kind, g.Needs}
+				if at, ok := first[k]; ok {
+					out[at].Evidence = append(out[at].Evidence, ev("netdoctor capabilities", g.What+where+": "+g.Why, snap.RefGap(i)))
+					continue
+				}
+				first[k] = len(out)
 				out = append(out, diag.Finding{
 					Summary:  fmt.Sprintf("%s%s could not be read: %s", g.What, where, g.Why),
 					Cause:    g.Why,
@@ -34,6 +44,11 @@ Sources: capabilities(7), namespaces(7)`,
 					Evidence: []diag.Evidence{ev("netdoctor capabilities", g.Why, snap.RefGap(i))},
 					Advice:   g.Needs,
 				})
+			}
+			for i := range out {
+				if n := len(out[i].Evidence); n > 1 {
+					out[i].Summary += fmt.Sprintf(", and %d more like it", n-1)
+				}
 			}
 			return out
 		},
