@@ -31,10 +31,10 @@ func devconf4() []devconf {
 func devconf6() []devconf {
 	return []devconf{
 		{0, "forwarding"}, {1, "hop_limit"}, {2, "mtu"}, {3, "accept_ra"}, {4, "accept_redirects"},
-		{5, "autoconf"}, {17, "accept_ra_defrtr"}, {18, "accept_ra_pinfo"}, {22, "proxy_ndp"},
-		{24, "accept_source_route"}, {26, "disable_ipv6"}, {27, "accept_dad"},
+		{5, "autoconf"}, {10, "use_tempaddr"}, {17, "accept_ra_defrtr"}, {18, "accept_ra_pinfo"}, {22, "proxy_ndp"},
+		{24, "accept_source_route"}, {26, "disable_ipv6"}, {27, "accept_dad"}, {37, "use_oif_addrs_only"},
 		{39, "ignore_routes_with_linkdown"}, {40, "drop_unicast_in_l2_multicast"},
-		{47, "addr_gen_mode"}, {48, "disable_policy"},
+		{47, "addr_gen_mode"}, {48, "disable_policy"}, {59, "force_forwarding"}, // the last since Linux 6.17
 	}
 }
 

@@ -85,7 +85,6 @@ func solicited(ip netip.Addr) netip.Addr {
 func (k *skb) nd(typ uint8, dst netip.Addr) {
 	k.Family, k.EtherType, k.Proto, k.ICMPType, k.Dst = snap.IPv6, 0x86dd, 58, typ, dst
 	k.TTL, k.Len = 255, 72
-	k.CT.State = "untracked" // nf_conntrack_icmpv6_error
 }
 
 // arpSend hands a question or an answer to the device: NF_ARP_OUT, or

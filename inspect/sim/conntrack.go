@@ -132,6 +132,10 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 	if k.CT.State == "untracked" || k.conn != nil {
 		return nil // seen before: it came over the loopback device
 	}
+	if k.Proto == 58 && neverTracked(k.ICMPType) {
+		k.CT.State = "untracked"
+		return nil
+	}
 	if k.inner != nil {
 		c, dir := r.findConn(n, k.inner.invert())
 		if c == nil {
@@ -169,6 +173,10 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 	}
 	return nil
 }
+
+// neverTracked are multicast listener and neighbour discovery messages
+// (noct_valid_new, net/netfilter/nf_conntrack_proto_icmpv6.c).
+func neverTracked(typ uint8) bool { return typ >= 130 && typ <= 136 || typ == 143 }
 
 // startsConn says whether a packet that belongs to nothing may begin a
 // connection (tcp_new, nf_conntrack_icmp_packet and the like).

@@ -43,6 +43,10 @@ type lookup struct {
 	uid          uint32
 	l3mdev       int // ifindex of the VRF, 0 none
 	linkdownOK   bool
+	// near is the device that IPv6 prefers among routes of one metric, strict
+	// that only its routes count (rt6_score_route, net/ipv6/route.c).
+	near   int
+	strict bool
 }
 
 // way is one usable nexthop.
@@ -207,6 +211,9 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 			if r.Type == "throw" {
 				return found{}, 0, false
 			}
+			if q.strict && typeErrno(r.Type) != "" {
+				continue // such a route's device is lo
+			}
 			if e := typeErrno(r.Type); e != "" {
 				return found{errno: e, typ: r.Type, route: r, ref: ref, table: r.Table, text: f.n.routeText(r)}, bits, true
 			}
@@ -215,12 +222,41 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 				continue
 			}
 			if f.fam == snap.IPv6 {
+				if q.near != 0 && ways[0].oif != q.near {
+					if o := f.nearer(t, r, list[k+1:], q); o >= 0 {
+						i, r = o, t.at(f.n, o)
+						ways = f.ways(r, q)
+						if i >= 0 {
+							ref = snap.RefItem(f.n.n.ID, "route", i)
+						}
+					} else if q.strict {
+						continue
+					}
+				}
 				ways = append(ways, f.siblings(t, r, list[k+1:], q)...)
 			}
 			return found{typ: r.Type, route: r, ref: ref, table: r.Table, ways: ways, text: f.n.routeText(r)}, bits, true
 		}
 	}
 	return found{}, 0, false
+}
+
+// nearer is another route of the same metric that leads out of the device that
+// the look-up prefers; -1 none.
+func (f *fib) nearer(t *table, r *snap.Route, rest []int, q *lookup) int {
+	for _, i := range rest {
+		o := t.at(f.n, i)
+		if o.Metric != r.Metric {
+			break
+		}
+		if typeErrno(o.Type) != "" || o.Type == "throw" {
+			continue
+		}
+		if ways := f.ways(o, q); len(ways) > 0 && ways[0].oif == q.near {
+			return i
+		}
+	}
+	return -1
 }
 
 // siblings are the other ways of an IPv6 route that was dumped one way a

@@ -33,6 +33,11 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 			Detail: "disable_ipv6=1 on " + dev.Name,
 		})
 	}
+	// ip6_rcv_core (net/ipv6/ip6_input.c): before PREROUTING, unless br_netfilter
+	// ran that already, which may have made ::1 of the destination.
+	if k.Family == snap.IPv6 && !dev.Loopback && dev.VRF == nil && (k.Src.IsLoopback() || k.Dst.IsLoopback()) {
+		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseMartian, Reason: "IP_INHDR", Detail: fmt.Sprintf("a packet from %s to %s must not come in by %s", k.Src, k.Dst, dev.Name)})
+	}
 	vrf := n.vrfOf(dev)
 	// br_netfilter ran PREROUTING already (ip_sabotage_in, net/bridge/br_netfilter_hooks.c).
 	if !k.nfBridge || vrf != nil {

@@ -63,6 +63,12 @@ func (n *netns) routeOut(q lookup, anySrc bool, pick func([]way, string) way) *r
 		q.iif = lo.Index
 	}
 	n.l3mdevOf(&q)
+	if q.dst.IsUnspecified() {
+		// No destination is this host: the source, or 127.0.0.1.
+		if q.dst = q.src; !q.dst.IsValid() || q.dst.IsUnspecified() {
+			q.dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+	}
 	if q.src.IsValid() && q.src != netip.IPv4Unspecified() {
 		if q.src.IsMulticast() || q.src == bcast4 || q.src.As4()[0] == 0 {
 			return rt.fail("EINVAL", "EINVAL", CauseSelfSource, "source "+q.src.String()+" can't be used")

@@ -214,6 +214,7 @@ func (n *netns) routeIn6(q lookup, dev *snap.Link, pick func([]way, string) way)
 		rt.kind, rt.dev = "multicast", dev
 		return rt
 	}
+	q.near, q.strict = dev.Index, needStrict(q.dst)
 	rt.found = n.fib[snap.IPv6].find(&q)
 	if rt.errno != "" {
 		rt = n.noRoute(rt, q.dst)
@@ -223,10 +224,6 @@ func (n *netns) routeIn6(q lookup, dev *snap.Link, pick func([]way, string) way)
 		return n.inError(rt)
 	}
 	if rt.typ == "local" || rt.typ == "anycast" {
-		// A link-local address counts on its own device only.
-		if q.dst.IsLinkLocalUnicast() && rt.ways[0].oif != dev.Index && !dev.Loopback {
-			return n.inError(rt.fail("ENETUNREACH", "IP_INNOROUTES", CauseNoRoute, q.dst.String()+" is not an address of "+dev.Name))
-		}
 		rt.kind, rt.dev = "local", n.loopback()
 		return rt
 	}
@@ -237,4 +234,9 @@ func (n *netns) routeIn6(q lookup, dev *snap.Link, pick func([]way, string) way)
 	}
 	rt.kind = "unicast"
 	return rt
+}
+
+// needStrict is rt6_need_strict: destinations that count on one device only.
+func needStrict(dst netip.Addr) bool {
+	return dst.IsMulticast() || dst.IsLinkLocalUnicast() || dst.IsLoopback()
 }

@@ -149,8 +149,14 @@ func (r *run) trace(f Flow) *Trace {
 	}
 	f.Dst, r.stopOutside = f.Dst.Unmap(), f.StopOutside
 	if f.Dst.IsUnspecified() && f.Iif == "" {
-		// ip_route_output_key_hash_rcu: no destination is this host.
-		if f.Dst = netip.IPv6Loopback(); f.Src.Is4() || t.Flow.Dst.Is4() {
+		// ip_route_output_key_hash_rcu: no destination is this host; the source
+		// if one is given. IPv6 takes the loopback address (tcp_v6_connect).
+		switch {
+		case f.Dst.Is6():
+			f.Dst = netip.IPv6Loopback()
+		case f.Src.IsValid() && !f.Src.IsUnspecified():
+			f.Dst = f.Src
+		default:
 			f.Dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		}
 	}
