@@ -20,6 +20,7 @@ func (r *redactor) resolver(v *snap.Resolver) {
 	for i, l := range c.BadLines {
 		c.BadLines[i] = r.words(l)
 	}
+	v.HostsRaw = ""
 	v.Hosts = slices.Clone(v.Hosts)
 	for i := range v.Hosts {
 		v.Hosts[i].Names = r.names(v.Hosts[i].Names)

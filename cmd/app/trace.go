@@ -215,11 +215,15 @@ func (t *tracer) address(q *ask) netip.Addr {
 		}
 	}
 	if q.name != nil {
+		var all []netip.Addr
 		for _, ans := range q.name.Answers {
 			if a, err := netip.ParseAddr(lastWord(ans)); err == nil && fam.allows(a) {
-				q.name.Used = "name"
-				return a
+				all = append(all, a)
 			}
+		}
+		if len(all) > 0 {
+			q.name.Used = "name"
+			return t.weakest(q, all)
 		}
 	}
 	switch q.dst.Kind {

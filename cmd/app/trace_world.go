@@ -33,3 +33,25 @@ func (t *tracer) back(a netip.Addr) string {
 	}
 	return dev
 }
+
+// maxAnswers is how many of a name's addresses are tried in the model.
+const maxAnswers = 8
+
+// weakest is the address to follow of those that a name resolves to: the first
+// that fails, since the sender takes any of them, else the first.
+func (t *tracer) weakest(q *ask, all []netip.Addr) netip.Addr {
+	if len(all) == 1 || q.src.Kind == kindAddress {
+		return all[0]
+	}
+	w := sim.New(t.s)
+	for i, a := range all[:min(len(all), maxAnswers)] {
+		fl := sim.Flow{From: q.src.Netns, Dst: a, Proto: q.dst.Proto, Dport: q.dst.Port}
+		if v := w.Trace(fl).Verdict; v == sim.Dropped || v == sim.Refused {
+			if i > 0 {
+				t.a.note("%s resolves to %d addresses; this is the way to %s, which fails", q.name.Name, len(all), a)
+			}
+			return a
+		}
+	}
+	return all[0]
+}

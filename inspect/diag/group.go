@@ -148,12 +148,25 @@ func (in *Input) IPCommand(id, command string) string {
 	switch {
 	case ns == nil:
 		return command
-	case len(ns.Names) > 0:
-		return "ip netns exec " + ns.Names[0] + " " + command
+	case NetnsName(ns) != "":
+		return "ip netns exec " + NetnsName(ns) + " " + command
 	case len(ns.Pids) > 0:
 		return fmt.Sprintf("nsenter -t %d -n %s", ns.Pids[0], command)
+	case ns.Path != "":
+		return "nsenter --net=" + ns.Path + " " + command
 	}
 	return command
+}
+
+// NetnsName is what ip netns calls a namespace, "" when it does not know it: it
+// looks in /run/netns only, and engines keep theirs elsewhere.
+func NetnsName(ns *snap.Netns) string {
+	for _, dir := range []string{"/run/netns/", "/var/run/netns/"} {
+		if name, ok := strings.CutPrefix(ns.Path, dir); ok {
+			return name
+		}
+	}
+	return ""
 }
 
 // RuleLine is the deciding rule or policy of a place as its own tool prints it,

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/names"
@@ -30,6 +31,7 @@ func (e *expecter) resolving() {
 			}
 		}
 	}
+	e.overrides()
 	for i := range e.in.Snap.Containers {
 		c := &e.in.Snap.Containers[i]
 		if c.State != "running" || c.Netns == "" || e.in.Snap.Resolver(c.Ref) == nil || !e.outward(c) {
@@ -45,6 +47,33 @@ func (e *expecter) resolving() {
 			From: "host", World: true, Because: []snap.Ref{snap.RefResolver("host")},
 			Ask: NameAsk{Netns: e.host.ID, Name: worldName},
 		})
+	}
+}
+
+// overrides: the names of a network's other members that a member's own
+// hosts file answers, which is asked before any resolver.
+func (e *expecter) overrides() {
+	for i := range e.in.Snap.Networks {
+		n := &e.in.Snap.Networks[i]
+		if !n.DNS {
+			continue
+		}
+		ms := e.members(n)
+		for _, m := range ms {
+			r := e.in.Snap.Resolver(m.c.Ref)
+			if r == nil {
+				continue
+			}
+			for _, l := range r.Hosts {
+				for _, name := range l.Names {
+					if slices.ContainsFunc(ms, func(o member) bool {
+						return o.c != m.c && (strings.EqualFold(o.c.Name, name) || slices.Contains(o.e.Aliases, name))
+					}) {
+						e.name(m, name, n)
+					}
+				}
+			}
+		}
 	}
 }
 
@@ -66,6 +95,9 @@ func (e *expecter) outward(c *snap.Container) bool {
 
 func (e *expecter) name(m member, name string, n *snap.Network) {
 	if name == "" || strings.ContainsAny(name, " \x00") {
+		return
+	}
+	if slices.ContainsFunc(e.names, func(o NameCase) bool { return o.Ask.Container == m.c.Ref && o.Ask.Name == name }) {
 		return
 	}
 	e.names = append(e.names, NameCase{
@@ -99,6 +131,12 @@ func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) na
 	}
 	in.reached[key] = r
 	return r
+}
+
+// Reaches says whether the model lets questions to a name server through.
+func (in *Input) Reaches(netns string, server netip.AddrPort) bool {
+	r := in.reach(netns, server, snap.UDP)
+	return r.Known && r.OK
 }
 
 type reachKey struct {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -90,7 +91,7 @@ func Run(in *Input, checks []Check) Report {
 			f.Severity = cmp.Or(f.Severity, c.Severity)
 			if f.Fix == nil && c.Fix != nil {
 				if ops := c.Fix(in, &f); len(ops) > 0 {
-					f.Fix = &Fix{Ops: ops, Survives: "until reboot"}
+					f.Fix = &Fix{Ops: ops, Survives: survives(ops)}
 				}
 			}
 			in.healed(&f)
@@ -102,6 +103,16 @@ func Run(in *Input, checks []Check) Report {
 	rep.Findings = in.about(fold(rep.Findings, after))
 	rep.Checked = in.working()
 	return rep
+}
+
+// survives says how long operations last.
+func survives(ops []fixups.Op) string {
+	for _, op := range ops {
+		if w, ok := op.(*fixups.FileWrite); !ok || w.Pid == 0 {
+			return "until reboot"
+		}
+	}
+	return "until the container is made again"
 }
 
 // about keeps, when only certain flows and names were asked for, the findings

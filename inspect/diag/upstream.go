@@ -33,7 +33,7 @@ func (in *Input) upstreams() []FlowCase {
 				continue
 			}
 			f.Trace = in.World.Trace(f.Flow)
-			if !f.stoppedHere() {
+			if at := in.Snap.Ns(f.place()); !f.stoppedHere() || at != nil && !at.Class.Ours() {
 				continue
 			}
 			seen[f.From+"|"+f.To] = len(out)
@@ -54,4 +54,12 @@ func (f *FlowCase) stoppedHere() bool {
 		return false
 	}
 	return true
+}
+
+// place is the namespace that decided, "" for none.
+func (f *FlowCase) place() string {
+	if f.Trace == nil || f.Trace.Where == nil {
+		return ""
+	}
+	return f.Trace.Where.Netns
 }

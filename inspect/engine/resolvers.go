@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -79,14 +80,22 @@ func (r *resolverRead) host() (snap.Resolver, bool) {
 		r.gap("resolv.conf", hostOwner, hostOwner, err)
 		return v, false
 	}
-	r.hostFile("/etc/hosts", func(b []byte) { v.Hosts, v.HostsSource = resolv.ParseHosts(b), "/etc/hosts" })
+	r.hostFile("/etc/hosts", func(b []byte) { setHosts(&v, b, "/etc/hosts") })
 	r.hostFile("/etc/nsswitch.conf", func(b []byte) { v.NSSwitch = resolv.ParseNSSwitch(b) })
 	v.Libc = hostLibc(r.m)
 	if v.Libc == resolv.Musl && v.ResolvConf.Exists {
 		v.ResolvConf = resolv.ParseResolvConfAs(b, v.Libc)
 	}
 	r.upstreams(&v)
+	if st, err := os.Stat(r.m.path(v.Source)); err == nil { // else it is not known
+		v.Modified = st.ModTime().UTC()
+	}
 	return v, true
+}
+
+// setHosts takes a hosts file, as it is and as it reads.
+func setHosts(v *snap.Resolver, b []byte, source string) {
+	v.Hosts, v.HostsSource, v.HostsRaw = resolv.ParseHosts(b), source, strings.ToValidUTF8(string(b), "\uFFFD")
 }
 
 // hostFile reads one of the host's other files; one that is not there is no gap.
@@ -207,7 +216,7 @@ func (r *resolverRead) hosts(c *snap.Container, a *rootAnswer, v *snap.Resolver)
 	}
 	if inside && f.Err == "" {
 		if !f.Missing {
-			v.Hosts, v.HostsSource = resolv.ParseHosts(f.Data), "root:/etc/hosts"
+			setHosts(v, f.Data, "root:/etc/hosts")
 		}
 		return
 	}
@@ -215,7 +224,7 @@ func (r *resolverRead) hosts(c *snap.Container, a *rootAnswer, v *snap.Resolver)
 		return
 	}
 	if b, err := readFile(r.m.path(c.HostsPath), maxRootFile); err == nil {
-		v.Hosts, v.HostsSource = resolv.ParseHosts(b), "engine:"+c.HostsPath
+		setHosts(v, b, "engine:"+c.HostsPath)
 	}
 }
 
@@ -239,7 +248,7 @@ func (r *resolverRead) named(n Named, host snap.Resolver, hostOK bool) {
 			continue
 		}
 		if b, err := readFile(r.m.path(dir+"/hosts"), maxHostFile); err == nil {
-			v.Hosts, v.HostsSource = resolv.ParseHosts(b), dir+"/hosts"
+			setHosts(&v, b, dir+"/hosts")
 		}
 		if b, err := readFile(r.m.path(dir+"/nsswitch.conf"), maxHostFile); err == nil {
 			v.NSSwitch = resolv.ParseNSSwitch(b)

@@ -64,6 +64,12 @@ func (w *walker) upstreams(ns *snap.Netns) (list []ext, unknown string) {
 	if len(h.ResolvConf.Nameservers) == 1 && h.ResolvConf.Nameservers[0] == netip.AddrFrom4([4]byte{127, 0, 0, 53}) {
 		return nil, "the engine forwards to the servers of /run/systemd/resolve/resolv.conf, which was not read"
 	}
+	// 20.10 keeps the servers that the file named when the container started
+	// (moby libnetwork/sandbox_dns_unix.go: setExternalResolvers at rebuildDNS).
+	if v < 25 && w.box != nil && !w.box.Started.IsZero() && h.Modified.After(w.box.Started) &&
+		!slices.ContainsFunc(h.ResolvConf.Nameservers, func(a netip.Addr) bool { return !a.IsLoopback() }) {
+		return nil, fmt.Sprintf("the host's resolv.conf was changed after %s was started, and the engine's resolver keeps the servers of then", w.box.Name)
+	}
 	for _, a := range h.ResolvConf.Nameservers {
 		list = append(list, w.extFrom(ns, a, v >= 25 || a.IsLoopback()))
 	}
@@ -71,6 +77,24 @@ func (w *walker) upstreams(ns *snap.Netns) (list []ext, unknown string) {
 		list = append(list, w.extFrom(ns, google()[0], false), w.extFrom(ns, google()[1], false))
 	}
 	return list, ""
+}
+
+// forwards is a live answer of the engine's resolver that it can only have from
+// a server it forwards to: for the root's name servers, which no engine knows,
+// and not its own SERVFAIL. nil when there is none, or when the very name was
+// asked, which says more.
+func (w *walker) forwards(ns *snap.Netns) *snap.Probe {
+	at := netip.AddrPortFrom(dockerResolver(), 53)
+	for i := len(w.s.Probes) - 1; i >= 0; i-- {
+		p := &w.s.Probes[i]
+		if !w.probed(p, ns.ID, at) || silent(p) || p.DNS.RCode == "SERVFAIL" {
+			continue
+		}
+		if p.DNS.Name == "." && p.DNS.Type == "NS" {
+			return p
+		}
+	}
+	return nil
 }
 
 func (w *walker) extFrom(ns *snap.Netns, a netip.Addr, host bool) ext {
@@ -82,6 +106,11 @@ func (w *walker) extFrom(ns *snap.Netns, a netip.Addr, host bool) ext {
 
 // forward asks the upstream servers in turn.
 func (w *walker) forward(ns *snap.Netns, name string) outcome {
+	if p := w.forwards(ns); p != nil && !w.seenOnly {
+		// What it forwards to lives, whatever the model thinks of it.
+		return unknownStep(Step{Where: "upstream", Asked: name},
+			fmt.Sprintf("what it answers for this name is not known; asked for %s %s it says %s", p.DNS.Name, p.DNS.Type, p.DNS.RCode), w.refProbe(p))
+	}
 	list, unknown := w.upstreams(ns)
 	if unknown != "" {
 		return unknownStep(Step{Where: "upstream", Asked: name}, unknown, w.because()...)

@@ -181,6 +181,10 @@ type Resolver struct {
 	ResolvConf  ResolvConf  `json:"resolvConf"`
 	Hosts       []HostsLine `json:"hosts"`
 	HostsSource string      `json:"hostsSource,omitempty"`
+	// HostsRaw is the hosts file as read, "" when it was not or in a redacted bundle.
+	HostsRaw string `json:"hostsRaw,omitempty"`
+	// Modified is when the host's resolv.conf was last written; zero elsewhere.
+	Modified time.Time `json:"modified,omitzero"`
 	// NSSwitch is the hosts line of nsswitch.conf, in order, actions in their
 	// brackets; nil when there is no such file (musl, or glibc's default "dns files").
 	NSSwitch []string `json:"nsswitch,omitempty"`

@@ -21,7 +21,7 @@ func All() []diag.Check {
 		nd1101(), nd1102(), nd1103(), nd1104(), nd1106(), nd1107(), nd1108(), nd1901(),
 		nd2101(), nd2102(), nd2103(), nd2104(), nd2105(), nd2901(), nd2902(), nd2903(),
 		nd3101(), nd3102(), nd3103(), nd3201(), nd3204(), nd3210(),
-		nd4101(), nd4102(), nd4103(), nd4201(), nd4202(), nd4203(), nd4301(), nd4302(), nd4901(),
+		nd4101(), nd4102(), nd4103(), nd4104(), nd4105(), nd4201(), nd4202(), nd4203(), nd4204(), nd4301(), nd4302(), nd4901(),
 		nd5101(), nd5102(), nd5103(), nd5104(), nd5105(), nd5106(), nd5301(),
 		nd6101(), nd6201(),
 		nd2301(), nd9001(), nd9002(),
@@ -136,8 +136,8 @@ func count(n int, noun string) string {
 
 // ipIn is an ip command in a namespace as a person types it.
 func ipIn(in *diag.Input, netns, args string) string {
-	if ns := in.Snap.Ns(netns); ns != nil && netns != in.Snap.Host.Netns && len(ns.Names) > 0 {
-		return "ip -n " + ns.Names[0] + " " + args
+	if ns := in.Snap.Ns(netns); ns != nil && netns != in.Snap.Host.Netns && diag.NetnsName(ns) != "" {
+		return "ip -n " + diag.NetnsName(ns) + " " + args
 	}
 	return in.IPCommand(netns, "ip "+args)
 }

@@ -20,11 +20,18 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ask := in.Names[f.Covers.Names[0]].Ask
 	c := in.Snap.Container(ask.Container)
 	r := in.Snap.Resolver(ask.Container)
-	if c == nil || r == nil || c.Engine != "docker" {
+	if c == nil {
+		f.Advice = "start the resolver that should listen there (systemd-resolved, dnsmasq, unbound), or name a server that answers in /etc/resolv.conf"
+		return nil
+	}
+	if r == nil || c.Engine != "docker" {
 		f.Advice = "write the servers into /etc/resolv.conf again"
 		return nil
 	}
 	text := engineResolvConf(in, c)
+	if text == r.ResolvConf.Raw {
+		return nil // the file is as it should be: what is wrong lies behind it
+	}
 	if text == "" {
 		f.Advice = "give it servers: docker run --dns, or \"dns\" in daemon.json, and recreate it"
 		return nil

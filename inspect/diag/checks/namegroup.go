@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
@@ -65,7 +66,7 @@ func (g *nameGroup) finding(in *diag.Input) diag.Finding {
 		}
 	}
 	if len(f.Evidence) == 0 {
-		f.Evidence = append(f.Evidence, ev(in.IPCommand(g.first.Ask.Netns, "cat /etc/resolv.conf"), g.problem.Detail, ""))
+		f.Evidence = append(f.Evidence, ev(resolvConfOf(in, g.first), g.problem.Detail, ""))
 	}
 	return f
 }
@@ -74,7 +75,7 @@ func (g *nameGroup) finding(in *diag.Input) diag.Finding {
 func sourceOf(in *diag.Input, n *diag.NameCase, r snap.Ref) string {
 	switch v, err := in.Snap.At(r); x := v.(type) {
 	case *snap.Resolver:
-		return x.Source
+		return catIn(in, x, "/etc/resolv.conf")
 	case *snap.Container:
 		return x.Engine + " inspect " + x.Name
 	case *snap.Network:
@@ -93,7 +94,42 @@ func sourceOf(in *diag.Input, n *diag.NameCase, r snap.Ref) string {
 			return string(r)
 		}
 	}
-	return in.IPCommand(n.Ask.Netns, "cat /etc/resolv.conf")
+	return resolvConfOf(in, n)
+}
+
+// resolvConfOf is the command that shows the resolv.conf which an asker reads.
+func resolvConfOf(in *diag.Input, n *diag.NameCase) string {
+	for _, owner := range []string{n.Ask.Container, n.Ask.Netns, "host"} {
+		if r := in.Snap.Resolver(owner); r != nil {
+			return catIn(in, r, "/etc/resolv.conf")
+		}
+	}
+	return "cat /etc/resolv.conf"
+}
+
+// catIn is the command that shows a name service file as its owner sees it.
+func catIn(in *diag.Input, r *snap.Resolver, path string) string {
+	if c := in.Snap.Container(r.Owner); c != nil {
+		return c.Engine + " exec " + c.Name + " cat " + path
+	}
+	if dir, ok := strings.CutSuffix(r.Source, "/resolv.conf"); ok && strings.HasPrefix(dir, "/") {
+		return "cat " + dir + strings.TrimPrefix(path, "/etc")
+	}
+	return "cat " + path
+}
+
+// confLines are the lines of a resolv.conf that say something, on one line.
+func confLines(raw string) string {
+	var out []string
+	for l := range strings.Lines(raw) {
+		if l = strings.TrimSpace(l); l != "" && l[0] != '#' && l[0] != ';' {
+			out = append(out, l)
+		}
+	}
+	if len(out) == 0 {
+		return "(empty)"
+	}
+	return strings.Join(out, "; ")
 }
 
 // lineOf is the literal line behind a reference, or the detail where there is
@@ -105,10 +141,7 @@ func lineOf(in *diag.Input, r snap.Ref, detail string) string {
 	}
 	switch x := v.(type) {
 	case *snap.Resolver:
-		if len(x.ResolvConf.Raw) == 0 {
-			return "(empty)"
-		}
-		return x.ResolvConf.Raw
+		return confLines(x.ResolvConf.Raw)
 	case *snap.Container:
 		return fmt.Sprintf("%s: %s, exit code %d, networks %s", x.Name, x.State, x.ExitCode, networks(x))
 	case *snap.Probe:

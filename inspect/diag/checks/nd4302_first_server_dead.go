@@ -2,15 +2,20 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4302: the first server is dead, a later one answers.
 func nd4302() diag.Check {
 	return diag.Check{
-		Code: "ND4302", Name: "first-dns-server-dead", Severity: diag.Warning, Since: "0.1",
+		Code: "ND4302", Name: "first-dns-server-dead", Severity: diag.Error, Since: "0.1",
 		Title: "The first DNS server does not answer: every name takes seconds",
 		Doc: `Servers are asked in order, and each that stays silent costs its time-out: 5 s in
 glibc, 4 s in Docker's resolver. Names resolve in the end, but programs with
@@ -26,13 +31,55 @@ Sources: resolv.conf(5); moby libnetwork/resolver.go: extIOTimeout`,
 			for _, g := range nameGroups(in, names.FirstServerDead) {
 				f := g.finding(in)
 				f.Summary = fmt.Sprintf("the first DNS server of %s, %s, does not answer: each name waits for its time-out", in.Who(g.first.Ask.Netns), g.problem.Server.Addr())
-				f.Advice = fmt.Sprintf("remove %s from the list of servers, or put it last", g.problem.Server.Addr())
-				if g.first.Asked {
-					f.Severity = diag.Error
+				if r := in.Snap.Resolver(g.first.Ask.Container); r != nil {
+					f.Evidence[0] = ev(catIn(in, r, "/etc/resolv.conf"), confLines(r.ResolvConf.Raw), snap.RefResolver(r.Owner))
 				}
+				f.Subject = diag.Subject{Kind: "resolver", Name: in.Who(g.first.Ask.Netns), Netns: g.first.Ask.Netns}
+				f.Advice = fmt.Sprintf("remove %s from the list of servers, or put it last", g.problem.Server.Addr())
 				out = append(out, f)
 			}
 			return out
 		},
+		Fix: fixFirstServer,
 	}
+}
+
+// fixFirstServer takes the dead server out of a container's own resolv.conf.
+// Where the file is not what the engine would write, it becomes that again.
+func fixFirstServer(in *diag.Input, f *diag.Finding) []fixups.Op {
+	n := &in.Names[f.Covers.Names[0]]
+	c, r := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container)
+	dead := n.Path.Problem.Server.Addr()
+	if c == nil || r == nil || !slices.Contains(r.ResolvConf.Nameservers, dead) {
+		return nil
+	}
+	text := ""
+	if c.Engine == "docker" && !slices.Contains(c.DNS, dead.String()) {
+		text = engineResolvConf(in, c)
+	}
+	if text == "" || strings.Contains(text, dead.String()) {
+		text = withoutServer(r.ResolvConf.Raw, dead)
+	}
+	if len(r.ResolvConf.Nameservers) < 2 || text == r.ResolvConf.Raw {
+		return nil
+	}
+	if slices.Contains(c.DNS, dead.String()) {
+		f.Advice = fmt.Sprintf("it was given by --dns or dns: in the compose file; change it there, too, for when %s is made again", c.Name)
+	}
+	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
+}
+
+// withoutServer is the text of a resolv.conf without one server.
+func withoutServer(raw string, dead netip.Addr) string {
+	var b strings.Builder
+	for l := range strings.Lines(raw) {
+		w := strings.Fields(l)
+		if len(w) == 2 && w[0] == "nameserver" {
+			if a, err := netip.ParseAddr(w[1]); err == nil && a == dead {
+				continue
+			}
+		}
+		b.WriteString(l)
+	}
+	return b.String()
 }

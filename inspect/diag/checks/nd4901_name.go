@@ -23,7 +23,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 		After: []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4201", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
-			for _, g := range nameGroups(in, names.NoSuchName, names.HostsOverride, names.AardvarkDead, names.Port53Taken, names.GoogleFallback, names.LoDown) {
+			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.Port53Taken, names.LoDown) {
 				f := g.finding(in)
 				f.Summary = fmt.Sprintf("%s asked by %s: %s", g.first.Ask.Name, in.Who(g.first.Ask.Netns), g.problem.Detail)
 				f.Advice = "netdoctor dns " + g.first.Ask.Name + " --from " + in.Who(g.first.Ask.Netns)

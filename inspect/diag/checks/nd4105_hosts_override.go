@@ -1,0 +1,120 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
+)
+
+// nd4105: a line of /etc/hosts hides the address that a container has now.
+func nd4105() diag.Check {
+	return diag.Check{
+		Code: "ND4105", Name: "hosts-override", Severity: diag.Error, Since: "0.1",
+		Title: "A line in /etc/hosts overrides a container's name with a stale address",
+		Doc: `/etc/hosts is asked before DNS. A line with a container's name, written by
+--add-host or extra_hosts, by an entrypoint or by hand, wins over the embedded
+DNS for good, and stays when the container gets another address. Lines that lead
+outside of the host's container networks are taken for will.
+
+See it by hand:
+    docker exec NAME cat /etc/hosts
+    docker inspect -f '{{json .NetworkSettings.Networks}}' OTHER
+
+False positives: an override on purpose, to an address of a container network.
+
+Sources: hosts(5), nsswitch.conf(5)`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, g := range nameGroups(in, names.HostsOverride) {
+				addr, line := overriding(in, g.first)
+				if line == 0 {
+					continue
+				}
+				f := g.finding(in)
+				owner := in.Graph.ContainerOfAddr(addr)
+				local := in.Graph.NetworkOfAddr(addr) != nil
+				who := in.Who(g.first.Ask.Netns)
+				switch {
+				case owner != nil:
+					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s to %s, which is %s: %s", who, g.first.Ask.Name, addr, owner.Name, g.problem.Detail)
+				case local:
+					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s to %s, which nobody has: %s", who, g.first.Ask.Name, addr, g.problem.Detail)
+				case !g.first.Asked:
+					continue
+				default:
+					f.Severity = diag.Warning
+					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s outside: %s", who, g.first.Ask.Name, g.problem.Detail)
+				}
+				f.Subject = diag.Subject{Kind: "resolver", Name: who, Netns: g.first.Ask.Netns}
+				r := in.Snap.Resolver(g.first.Ask.Container)
+				if r != nil {
+					f.Evidence = []diag.Evidence{ev(catIn(in, r, "/etc/hosts"), hostsLine(r.HostsRaw, line, addr, g.first.Ask.Name), g.problem.Ref)}
+				}
+				for i := range in.Flows {
+					if a := &in.Flows[i]; a.Asked && a.Flow.From == g.first.Ask.Netns && a.Flow.Dst == addr && !a.Works() {
+						f.Covers.Traces = append(f.Covers.Traces, i)
+					}
+				}
+				f.Advice = fmt.Sprintf("take the line out of /etc/hosts of %s; where it was given by --add-host or extra_hosts, there too", who)
+				f.Weight = 66
+				out = append(out, f)
+			}
+			return out
+		},
+		Fix: fixHosts,
+	}
+}
+
+// overriding is the line of the hosts file that answers a name; 0 for none.
+func overriding(in *diag.Input, n *diag.NameCase) (netip.Addr, int) {
+	r := in.Snap.Resolver(n.Ask.Container)
+	if r == nil {
+		return netip.Addr{}, 0
+	}
+	want := strings.ToLower(strings.TrimSuffix(n.Ask.Name, "."))
+	for _, l := range r.Hosts {
+		for _, name := range l.Names {
+			if strings.ToLower(name) == want && l.Addr.Is4() == (n.Ask.Type != "AAAA") {
+				return l.Addr, l.Line
+			}
+		}
+	}
+	return netip.Addr{}, 0
+}
+
+// hostsLine is a line of a file, or what was read of it.
+func hostsLine(raw string, line int, addr netip.Addr, name string) string {
+	if ls := strings.Split(raw, "\n"); raw != "" && line <= len(ls) {
+		return strings.TrimSpace(ls[line-1])
+	}
+	return addr.String() + " " + name
+}
+
+// fixHosts takes the line out. A line that also names others stays without the one.
+func fixHosts(in *diag.Input, f *diag.Finding) []fixups.Op {
+	n := &in.Names[f.Covers.Names[0]]
+	c, r := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container)
+	addr, line := overriding(in, n)
+	if f.Severity != diag.Error || c == nil || r == nil || line == 0 || r.HostsRaw == "" || !strings.HasPrefix(r.HostsSource, "root:") {
+		return nil
+	}
+	ls := strings.SplitAfter(r.HostsRaw, "\n")
+	if line > len(ls) || !strings.Contains(ls[line-1], addr.String()) {
+		return nil
+	}
+	var keep []string
+	for i, w := range strings.Fields(strings.SplitN(ls[line-1], "#", 2)[0]) {
+		if i == 0 || !strings.EqualFold(w, strings.TrimSuffix(n.Ask.Name, ".")) {
+			keep = append(keep, w)
+		}
+	}
+	ls[line-1] = ""
+	if len(keep) > 1 {
+		ls[line-1] = strings.Join(keep, "\t") + "\n"
+	}
+	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/hosts", File: "hosts", Old: &r.HostsRaw, Content: strings.Join(ls, "")}}
+}

@@ -1,0 +1,152 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd4204: several containers answer to one name, and one of them serves nothing.
+func nd4204() diag.Check {
+	return diag.Check{
+		Code: "ND4204", Name: "alias-shared", Severity: diag.Error, Since: "0.1",
+		Title: "Several containers answer to one name, and one of them does not serve",
+		Doc: `A name or alias that several containers of a network carry resolves to all of
+their addresses in random order: that is how a scaled service shares its load.
+When one of them has nothing that listens on the port of the others (a leftover
+of an older project, two compose projects with the same service name on one
+shared network), connections fail now and then, one in two or three.
+
+See it by hand:
+    docker exec NAME getent ahosts ALIAS     more than one address
+    docker network inspect NETWORK           who carries the alias
+
+False positives: containers that share a name on purpose and serve different ports.
+
+Sources: moby daemon/libnetwork/sandbox_dns_unix.go: ResolveName; docs.docker.com, compose networking`,
+		Detect: detectND4204,
+	}
+}
+
+// carrier is a container that answers to a name on a network.
+type carrier struct {
+	c     *snap.Container
+	addr  netip.Addr
+	ports []uint16 // TCP, reachable from the network
+}
+
+func detectND4204(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Networks {
+		n := &in.Snap.Networks[i]
+		if !n.DNS || n.Default {
+			continue
+		}
+		byName := map[string][]carrier{}
+		var order []string
+		for _, a := range attachments(in) {
+			if a.n != n || !a.e.IPv4.IsValid() {
+				continue
+			}
+			k := carrier{a.c, a.e.IPv4.Addr(), tcpPorts(a.ns, a.e.IPv4.Addr())}
+			seen := map[string]bool{}
+			for _, name := range append([]string{a.c.Name}, a.e.Aliases...) {
+				if name = strings.ToLower(name); name == "" || seen[name] {
+					continue
+				}
+				seen[name] = true
+				if byName[name] == nil {
+					order = append(order, name)
+				}
+				byName[name] = append(byName[name], k)
+			}
+		}
+		for _, name := range order {
+			if f := sharedName(in, n, name, byName[name]); f != nil {
+				out = append(out, *f)
+			}
+		}
+	}
+	return out
+}
+
+// sharedName is the finding about one name; nil when all carriers serve alike.
+func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *diag.Finding {
+	for k, deaf := range all {
+		var want []uint16 // that every other one serves
+		for j, o := range all {
+			switch {
+			case j == k:
+			case want == nil:
+				want = slices.Clone(o.ports)
+			default:
+				want = slices.DeleteFunc(want, func(p uint16) bool { return !slices.Contains(o.ports, p) })
+			}
+		}
+		if len(want) == 0 || slices.ContainsFunc(want, func(p uint16) bool { return slices.Contains(deaf.ports, p) }) {
+			continue
+		}
+		f := &diag.Finding{
+			Summary: fmt.Sprintf("%s on network %s is the name of %d containers, and %s (%s) does not listen on port %d: one in %d connections to %s fails",
+				name, n.Name, len(all), deaf.c.Name, deaf.addr, want[0], len(all), name),
+			Cause:   fmt.Sprintf("%s carries the name or alias %s beside %s, and serves nothing there", deaf.c.Name, name, others(all, k)),
+			Subject: diag.Subject{Kind: "container", Name: deaf.c.Name, Netns: deaf.c.Netns},
+			Advice: fmt.Sprintf("stop %s if it is a leftover, or attach it without the alias: %s network disconnect %s %s, then %s network connect %s %s",
+				deaf.c.Name, deaf.c.Engine, n.Name, deaf.c.Name, deaf.c.Engine, n.Name, deaf.c.Name),
+			Weight: 58,
+		}
+		for _, x := range all {
+			f.Evidence = append(f.Evidence, ev(x.c.Engine+" inspect "+x.c.Name, fmt.Sprintf("%s %s answers to %s, listens on %s", x.c.Name, x.addr, name, portList(x.ports)), snap.RefContainer(x.c.Ref)))
+		}
+		for i := range in.Names {
+			if a := &in.Names[i]; a.Asked && a.Path != nil && strings.EqualFold(strings.TrimSuffix(a.Ask.Name, "."), name) && slices.Contains(a.Path.Answers, deaf.addr.String()) {
+				f.Covers.Names = append(f.Covers.Names, i)
+			}
+		}
+		for i := range in.Flows {
+			if a := &in.Flows[i]; a.Asked && a.Flow.Dst == deaf.addr && slices.Contains(want, a.Flow.Dport) && !a.Works() {
+				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+		return f
+	}
+	return nil
+}
+
+func others(all []carrier, but int) string {
+	var out []string
+	for i, x := range all {
+		if i != but {
+			out = append(out, x.c.Name)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// tcpPorts are the ports on which a namespace takes TCP connections to an address.
+func tcpPorts(ns *snap.Netns, to netip.Addr) []uint16 {
+	var out []uint16
+	for i := range ns.Sockets {
+		s := &ns.Sockets[i]
+		if s.Proto == snap.TCP && !s.Remote.IsValid() && !engineSocket(s) && diag.TakesAddr(s, to) && !slices.Contains(out, s.Local.Port()) {
+			out = append(out, s.Local.Port())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func portList(ports []uint16) string {
+	if len(ports) == 0 {
+		return "no TCP port"
+	}
+	var out []string
+	for _, p := range ports {
+		out = append(out, port(p))
+	}
+	return strings.Join(out, ", ")
+}
