@@ -31,6 +31,16 @@ type Probe struct {
 	RTTMs   float64    `json:"rttMs,omitempty"`
 	At      time.Time  `json:"at"`
 	DNS     *DNSProbe  `json:"dns,omitempty"`
+	// Watched says that the kernel was asked to tell of its packets: that Seen
+	// holds none of a namespace then means that none came there.
+	Watched bool `json:"watched,omitempty"`
+	// Seen are its packets on their way, in order. Died is the one of them that
+	// was the end: nothing was seen of the probe afterwards. nil: it did not die
+	// here, or nobody saw it.
+	Seen []Seen `json:"seen,omitempty"`
+	Died *Seen  `json:"died,omitempty"`
+	// Counted are the counters that grew by exactly what was sent.
+	Counted []Counted `json:"counted,omitempty"`
 }
 
 // ICMPInfo is type and code of an ICMP error.

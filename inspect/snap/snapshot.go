@@ -23,13 +23,14 @@ type Snapshot struct {
 	Redacted []string `json:"redacted"`
 
 	Host       Host        `json:"host"`
-	Netns      []Netns     `json:"netns"`      // the host's first, the others by ID
-	Engines    []Engine    `json:"engines"`    // who runs containers here
-	Containers []Container `json:"containers"` // of every engine, one shape, running or not
-	Networks   []Network   `json:"networks"`   // of every engine, one shape
-	Resolvers  []Resolver  `json:"resolvers"`  // the host's and each container's name service files
-	Probes     []Probe     `json:"probes"`     // answers of live probes, in the order sent
-	Gaps       []Gap       `json:"gaps"`       // what could not be read
+	Netns      []Netns     `json:"netns"`               // the host's first, the others by ID
+	Engines    []Engine    `json:"engines"`             // who runs containers here
+	Containers []Container `json:"containers"`          // of every engine, one shape, running or not
+	Networks   []Network   `json:"networks"`            // of every engine, one shape
+	Resolvers  []Resolver  `json:"resolvers"`           // the host's and each container's name service files
+	Probes     []Probe     `json:"probes"`              // answers of live probes, in the order sent
+	Observers  []Observer  `json:"observers,omitempty"` // who watched the probes
+	Gaps       []Gap       `json:"gaps"`                // what could not be read
 }
 
 // Window is the time in which a snapshot was read.
