@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"time"
@@ -25,7 +24,7 @@ const (
 
 // ICMP sends echo requests until one is answered. With DF it measures whether
 // packets of that Size pass (see PMTU).
-func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o Options) snap.Probe {
+func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o Options) (out snap.Probe) {
 	r := p.begin("icmp", from, netip.AddrPortFrom(dst, 0), o)
 	end := time.Now().Add(p.timeout(o))
 	v6 := family(dst) == unix.AF_INET6
@@ -58,7 +57,9 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 	if routeErr != nil {
 		return sendErr(r, routeErr)
 	}
-	e := echo{v6: v6, id: uint16(rand.IntN(1 << 16)), data: token(o.Size)} //nolint:gosec // the token is the secret
+	e := echo{v6: v6, id: uint16(p.id(1 << 16)), data: token(o.Size)} //nolint:gosec // the token is the secret
+	s.on = p.follow(Identity{From: from, ICMP: true, ID: e.id, Dst: r.Dst})
+	defer func() { ended(s.on, &out) }()
 	buf := make([]byte, 65535)
 	for tries := o.tries(); tries > 0; tries-- {
 		e.seq++
@@ -97,7 +98,7 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 			}
 			break
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || dead(s.on) {
 			break
 		}
 	}

@@ -11,9 +11,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
@@ -50,6 +52,18 @@ type Prober struct {
 	Timeout time.Duration
 	// Parallel bounds Run; 0 is DefaultParallel.
 	Parallel int
+	// Observer watches the packets on their way; nil: nobody does.
+	Observer Observer
+
+	ids atomic.Uint32 // of the probes so far
+}
+
+// id is a number that no other probe of the last thousands has, from 0 to n-1.
+func (p *Prober) id(n int) int {
+	if p.ids.Load() == 0 {
+		p.ids.CompareAndSwap(0, rand.Uint32()|1) //nolint:gosec // not a secret
+	}
+	return int(p.ids.Add(1) % uint32(n)) //nolint:gosec // n is a small constant
 }
 
 // Options of one question. The zero value asks in the ordinary way.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"strconv"
@@ -28,6 +27,8 @@ type sock struct {
 	f  *os.File
 	rc syscall.RawConn
 	v6 bool
+	// on follows what is sent by it; nil: nobody does.
+	on Follower
 }
 
 // errnoName is the symbolic name of the errno inside err, "" when there is none.
@@ -75,14 +76,20 @@ func (p *Prober) socket(n *snap.Netns, domain, typ, proto int, setup func(fd int
 
 func (s *sock) close() { _ = s.f.Close() } // nothing was buffered
 
-// until ends all waiting on the socket at that time, or when ctx ends. The
-// returned function lets go of ctx.
+// until ends all waiting on the socket at that time, when ctx ends, or when the
+// packet is known to have died. The returned function lets go of ctx.
 func (s *sock) until(ctx context.Context, t time.Time) func() bool {
 	if d, ok := ctx.Deadline(); ok && d.Before(t) {
 		t = d
 	}
 	_ = s.f.SetDeadline(t) // it can't fail on an open socket
-	return context.AfterFunc(ctx, func() { _ = s.f.SetDeadline(time.Unix(1, 0)) })
+	over := func() { _ = s.f.SetDeadline(time.Unix(1, 0)) }
+	stop := context.AfterFunc(ctx, over)
+	if s.on == nil {
+		return stop
+	}
+	stop2 := context.AfterFunc(s.on.Dead(), over)
+	return func() bool { stop2(); return stop() }
 }
 
 // family is the address family of a destination.
@@ -161,7 +168,7 @@ func common(fd int, v6 bool, o Options) error {
 }
 
 // bind binds to the wanted source, or to a free port of our own range.
-func bind(fd int, n *snap.Netns, dst netip.Addr, o Options) error {
+func (p *Prober) bind(fd int, n *snap.Netns, dst netip.Addr, o Options) error {
 	src := o.Src
 	if !src.IsValid() {
 		src = netip.IPv4Unspecified()
@@ -177,7 +184,7 @@ func bind(fd int, n *snap.Netns, dst netip.Addr, o Options) error {
 	}
 	var err error
 	for range 16 { // 16 clashes in a row of 4500 ports do not happen by chance
-		port := uint16(sportFirst + rand.IntN(sportCount)) //nolint:gosec // not a secret; DNS adds its own random id
+		port := uint16(sportFirst + p.id(sportCount)) //nolint:gosec // in range
 		if err = unix.Bind(fd, sockaddr(n, netip.AddrPortFrom(src, port))); !errors.Is(err, unix.EADDRINUSE) {
 			break
 		}

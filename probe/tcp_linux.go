@@ -25,8 +25,10 @@ func (p *Prober) TCP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, 
 }
 
 // dial connects and gives the open socket when the outcome is "answered".
-func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst netip.AddrPort, o Options, end time.Time) (snap.Probe, *sock) {
+func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst netip.AddrPort, o Options, end time.Time) (out snap.Probe, _ *sock) {
 	var connErr error
+	var on Follower
+	defer func() { ended(on, &out) }()
 	v6 := family(dst.Addr()) == unix.AF_INET6
 	start := time.Now()
 	s, err := p.socket(from, family(dst.Addr()), unix.SOCK_STREAM, 0, func(fd int) error {
@@ -42,9 +44,12 @@ func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst n
 		if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 			return fmt.Errorf("setting linger: %w", err)
 		}
-		if err := bind(fd, from, dst.Addr(), o); err != nil {
+		if err := p.bind(fd, from, dst.Addr(), o); err != nil {
 			connErr = err
 			return nil
+		}
+		if sa, err := unix.Getsockname(fd); err == nil {
+			on = p.follow(Identity{From: from, ID: addrPort(sa).Port(), Dst: dst})
 		}
 		connErr = unix.Connect(fd, sockaddr(from, dst))
 		return nil
@@ -57,7 +62,7 @@ func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst n
 			s.close()
 		}
 	}()
-	r.Sent = 1
+	r.Sent, s.on = 1, on
 	_ = s.rc.Control(func(fd uintptr) { // the socket is open
 		if sa, err := unix.Getsockname(int(fd)); err == nil {
 			r.Src = addrPort(sa)

@@ -57,8 +57,10 @@ func (p *Prober) UDP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, 
 // answers from a wrong address are seen, too.
 func (p *Prober) datagrams(ctx context.Context, r snap.Probe, from *snap.Netns, dst netip.AddrPort, o Options, end time.Time,
 	accept func(src netip.AddrPort, b []byte) bool, next func() []byte,
-) snap.Probe {
+) (out snap.Probe) {
 	v6 := family(dst.Addr()) == unix.AF_INET6
+	var on Follower
+	defer func() { ended(on, &out) }()
 	var routeErr error
 	s, err := p.socket(from, family(dst.Addr()), unix.SOCK_DGRAM, 0, func(fd int) error {
 		if err := common(fd, v6, o); err != nil {
@@ -68,7 +70,7 @@ func (p *Prober) datagrams(ctx context.Context, r snap.Probe, from *snap.Netns, 
 		if src, routeErr = sourceFor(from, dst, o); routeErr != nil {
 			return nil
 		}
-		if routeErr = bind(fd, from, dst.Addr(), o); routeErr != nil {
+		if routeErr = p.bind(fd, from, dst.Addr(), o); routeErr != nil {
 			return nil
 		}
 		sa, err := unix.Getsockname(fd)
@@ -76,12 +78,14 @@ func (p *Prober) datagrams(ctx context.Context, r snap.Probe, from *snap.Netns, 
 			return fmt.Errorf("reading the source port: %w", err)
 		}
 		r.Src = netip.AddrPortFrom(src, addrPort(sa).Port())
+		on = p.follow(Identity{From: from, ID: r.Src.Port(), Dst: dst})
 		return nil
 	})
 	if err != nil {
 		return fail(r, err)
 	}
 	defer s.close()
+	s.on = on
 	if routeErr != nil {
 		return sendErr(r, routeErr)
 	}
@@ -120,7 +124,7 @@ func (p *Prober) datagrams(ctx context.Context, r snap.Probe, from *snap.Netns, 
 			}
 			break
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || dead(on) {
 			break
 		}
 	}

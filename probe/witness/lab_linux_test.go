@@ -1,0 +1,141 @@
+package witness
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/probe"
+	"github.com/netdoctor/netdoctor/testenv/lab"
+)
+
+func TestMain(m *testing.M) { os.Exit(lab.M(m)) }
+
+// reject makes the lab's host answer connections to that port by a reset.
+func reject(t *testing.T, port uint16) {
+	t.Helper()
+	c, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "corp"})
+	ch := c.AddChain(&nftables.Chain{Name: "forward", Table: tab, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
+	c.AddRule(&nftables.Rule{Table: tab, Chain: ch, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(port >> 8), byte(port)}},
+		&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST},
+	}})
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read takes a snapshot of the lab.
+func read(t *testing.T) *snap.Snapshot {
+	t.Helper()
+	s, err := inspect.Read(t.Context(), inspect.Options{Tool: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// sock is a bound UDP socket that never answers.
+func sock(t *testing.T, at string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) }) // only a test's
+	ap := netip.MustParseAddrPort(at)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheKernelTellsWhereAPacketDied(t *testing.T) {
+	lab.New(t, lab.Default())
+	reject(t, 4443)
+	sock(t, "172.20.0.1:7777")
+	s := read(t)
+	tp, err := NewTracepoints(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := tp.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	type died struct {
+		netns, reason string
+		answer        bool
+	}
+	for _, tt := range []struct {
+		name, from, to string
+		kind           string
+		outcome        string
+		died           *died
+		passed         string // netns/device that it must have been seen on, coming in
+	}{
+		{"delivered on one bridge", "client", "172.20.0.13:5432", "tcp", probe.Answered, nil, "db/eth0"},
+		{"delivered to the world, masqueraded", "client", "198.51.100.20:80", "tcp", probe.Answered, nil, "host/br-app"},
+		{"echo of another network's gateway", "report", "172.20.0.1:0", "icmp", probe.Answered, nil, "host/br-data"},
+		{"dropped by a rule between networks", "report", "172.20.0.13:5432", "tcp", probe.Timeout, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
+		{"echo dropped between networks", "report", "172.20.0.12:0", "icmp", probe.Timeout, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
+		{"datagram dropped between networks", "report", "172.20.0.12:53", "udp", probe.Timeout, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
+		{"a closed port of the target", "client", "172.20.0.12:81", "tcp", probe.Refused, &died{"web", "NO_SOCKET", false}, "web/eth0"},
+		{"a closed datagram port of the target", "client", "172.20.0.12:81", "udp", probe.Refused, &died{"web", "NO_SOCKET", false}, "web/eth0"},
+		{"a reset that is the firewall's", "client", "198.51.100.20:4443", "tcp", probe.Rejected, &died{"host", "NETFILTER_DROP", false}, "host/br-app"},
+		{"a listener that keeps silent", "client", "172.20.0.1:7777", "udp", probe.Timeout, nil, "host/br-app"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &probe.Prober{Observer: tp}
+			r := p.Run(t.Context(), []probe.Question{{Kind: tt.kind, From: netns(t, s, tt.from), Dst: netip.MustParseAddrPort(tt.to), Options: probe.Options{Timeout: 500 * time.Millisecond}}})[0]
+			if r.Outcome != tt.outcome || !r.Watched {
+				t.Errorf("outcome %s (%s), watched %v; want %s, watched", r.Outcome, r.Detail, r.Watched, tt.outcome)
+			}
+			var got *died
+			if r.Died != nil {
+				got = &died{r.Died.Netns, r.Died.Reason, r.Died.Answer}
+			}
+			if (got == nil) != (tt.died == nil) || got != nil && *got != *tt.died {
+				t.Errorf("died %+v, want %+v; seen:\n%+v", got, tt.died, r.Seen)
+			}
+			ok := false
+			for _, x := range r.Seen {
+				ok = ok || x.What == snap.SeenReceive && x.Netns+"/"+x.Device == tt.passed
+			}
+			if !ok {
+				t.Errorf("never seen coming in on %s: %+v", tt.passed, r.Seen)
+			}
+		})
+	}
+	t.Run("waiting ends when it died", func(t *testing.T) {
+		p := &probe.Prober{Observer: tp}
+		// Waiting to the end would be longer than the whole test may take.
+		r := p.TCP(t.Context(), netns(t, s, "report"), netip.MustParseAddrPort("172.20.0.13:5432"), probe.Options{Timeout: time.Hour})
+		if r.Outcome != probe.Timeout || r.Died == nil || r.Sent != 1 {
+			t.Errorf("outcome %s, died %v, %d sent; want one that timed out as it died", r.Outcome, r.Died, r.Sent)
+		}
+	})
+}
+
+// netns is the namespace of a container, "host" the host's.
+func netns(t *testing.T, s *snap.Snapshot, name string) *snap.Netns {
+	t.Helper()
+	n := s.Ns(name)
+	if n == nil {
+		t.Fatalf("no namespace %s in the lab", name)
+	}
+	return n
+}

@@ -1,0 +1,97 @@
+package witness
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// layout is where the running kernel keeps the fields that the program reads,
+// in bytes from the start of their structures, and the names of its reasons.
+type layout struct {
+	skbDev, skbSk, skbHead, skbData, skbNetwork int32 // of struct sk_buff
+	devIndex, devNet                            int32 // of struct net_device
+	sockNet                                     int32 // of struct sock
+	netInum                                     int32 // of struct net
+	reasons                                     map[uint32]string
+}
+
+// readLayout reads it from the kernel's own type information.
+func readLayout() (*layout, error) {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kernel's type information: %w", err)
+	}
+	l := &layout{reasons: map[uint32]string{}}
+	for _, f := range []struct {
+		to   *int32
+		typ  string
+		path []string
+	}{
+		{&l.skbDev, "sk_buff", []string{"dev"}},
+		{&l.skbSk, "sk_buff", []string{"sk"}},
+		{&l.skbHead, "sk_buff", []string{"head"}},
+		{&l.skbData, "sk_buff", []string{"data"}},
+		{&l.skbNetwork, "sk_buff", []string{"network_header"}},
+		{&l.devIndex, "net_device", []string{"ifindex"}},
+		{&l.devNet, "net_device", []string{"nd_net", "net"}},
+		{&l.sockNet, "sock", []string{"__sk_common", "skc_net", "net"}},
+		{&l.netInum, "net", []string{"ns", "inum"}},
+	} {
+		var s *btf.Struct
+		if err := spec.TypeByName(f.typ, &s); err != nil {
+			return nil, fmt.Errorf("type %s of this kernel: %w", f.typ, err)
+		}
+		off, ok := offset(s, f.path)
+		if !ok {
+			return nil, fmt.Errorf("field %s of struct %s of this kernel: %w", strings.Join(f.path, "."), f.typ, snap.ErrNotFound)
+		}
+		*f.to = int32(off) //nolint:gosec // structures are small
+	}
+	// Without the enum (before Linux 5.17) drops have no reason.
+	var e *btf.Enum
+	if spec.TypeByName("skb_drop_reason", &e) == nil {
+		for _, v := range e.Values {
+			l.reasons[uint32(v.Value)] = strings.TrimPrefix(v.Name, "SKB_DROP_REASON_") //nolint:gosec // a 32 bit enum
+		}
+	}
+	return l, nil
+}
+
+// offset follows a path of field names.
+func offset(t btf.Type, path []string) (uint32, bool) {
+	var sum uint32
+	for _, name := range path {
+		off, ft, ok := member(t, name)
+		if !ok {
+			return 0, false
+		}
+		sum, t = sum+off, ft
+	}
+	return sum, true
+}
+
+// member finds a field, also inside anonymous structures and unions.
+func member(t btf.Type, name string) (off uint32, ft btf.Type, ok bool) {
+	var fields []btf.Member
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		fields = t.Members
+	case *btf.Union:
+		fields = t.Members
+	}
+	for _, m := range fields {
+		if m.Name == name {
+			return m.Offset.Bytes(), m.Type, true
+		}
+		if m.Name == "" {
+			if off, ft, ok := member(m.Type, name); ok {
+				return m.Offset.Bytes() + off, ft, true
+			}
+		}
+	}
+	return 0, nil, false
+}
