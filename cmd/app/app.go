@@ -36,9 +36,9 @@ type App struct {
 	Save   func(io.Writer, *snap.Snapshot) error
 	Write  func(path string, s *snap.Snapshot, force bool) (int64, error)
 	Redact func(*snap.Snapshot) *snap.Snapshot
-	// Probe puts live questions; answers come in the order of the questions.
-	// nil: nothing is ever sent.
-	Probe func(context.Context, *snap.Snapshot, []snap.Probe) []snap.Probe
+	// Probe puts live questions; answers come in the order of the questions, with
+	// who watched them. nil: nothing is ever sent.
+	Probe func(context.Context, *snap.Snapshot, []snap.Probe) ([]snap.Probe, []snap.Observer)
 	// Changer changes the machine; nil: it can't be changed with this binary.
 	Changer Changer
 	// Settle is how long a change may take to show; 0: at once.
@@ -221,17 +221,18 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	}
 	a.waiting(fmt.Sprintf("%d live questions", len(qs)))
 	defer a.waiting("")
-	answers := a.Probe(ctx, s, qs)
+	answers, observers := a.Probe(ctx, s, qs)
 	if err := ended(ctx); err != nil {
 		return examination{}, err
 	}
-	with := withProbes(s, answers)
+	with := withProbes(s, answers, observers)
 	return examination{in: diag.Build(with, asks, o), sent: with.Probes[len(s.Probes):]}, nil
 }
 
 // withProbes is the snapshot with further answers; the given one stays as it is.
-func withProbes(s *snap.Snapshot, answers []snap.Probe) *snap.Snapshot {
+func withProbes(s *snap.Snapshot, answers []snap.Probe, observers []snap.Observer) *snap.Snapshot {
 	out := *s
+	out.Observers = observers
 	out.Probes = append(append(make([]snap.Probe, 0, len(s.Probes)+len(answers)), s.Probes...), answers...)
 	for i := range out.Probes {
 		out.Probes[i].ID = i + 1

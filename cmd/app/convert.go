@@ -27,11 +27,16 @@ func tail(s *snap.Snapshot, r diag.Report) v1.Tail {
 	return t
 }
 
-// gaps are what could not be read.
+// gaps are what could not be read, and who could not watch the probes.
 func gaps(s *snap.Snapshot) []v1.Skip {
 	var out []v1.Skip
 	for _, g := range s.Gaps {
 		out = append(out, v1.Skip{Check: g.What, Reason: g.Why, Needs: g.Needs, Netns: g.Netns})
+	}
+	for _, o := range s.Observers {
+		if !o.Have {
+			out = append(out, v1.Skip{Check: o.Name, Reason: o.Why, Needs: o.Needs})
+		}
 	}
 	return out
 }
@@ -117,6 +122,15 @@ func sent(ps []snap.Probe) []v1.Sent {
 			}
 		}
 		out = append(out, v)
+	}
+	return out
+}
+
+// observers says who watched the probes.
+func observers(s *snap.Snapshot) []v1.Observer {
+	out := make([]v1.Observer, 0, len(s.Observers))
+	for _, o := range s.Observers {
+		out = append(out, v1.Observer{Name: o.Name, Have: o.Have, Why: o.Why, Needs: o.Needs})
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/probe"
+	"github.com/netdoctor/netdoctor/probe/witness"
 )
 
 // New is the App that works on this machine. It touches nothing yet.
@@ -49,9 +50,12 @@ func reader(tool string) func(context.Context, ReadOptions) (*snap.Snapshot, err
 	}
 }
 
-// sender puts questions to the network, each from its namespace.
-func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe) []snap.Probe {
+// sender puts questions to the network, each from its namespace, and has their
+// packets watched.
+func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe) ([]snap.Probe, []snap.Observer) {
 	p := &probe.Prober{}
+	watch, done := watched(s, p)
+	defer done()
 	out := make([]snap.Probe, len(qs))
 	var ask []probe.Question
 	var at []int
@@ -72,7 +76,21 @@ func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe) []snap.Probe
 	for i, a := range p.Run(ctx, ask) {
 		out[at[i]] = a
 	}
-	return out
+	return out, watch
+}
+
+// watched begins to watch, with what there is. The caller calls done.
+func watched(s *snap.Snapshot, p *probe.Prober) (who []snap.Observer, done func()) {
+	tp, err := witness.NewTracepoints(s)
+	if err != nil {
+		o := snap.Observer{Name: "tracepoints", Why: err.Error()}
+		if errors.Is(err, snap.ErrPermission) {
+			o.Needs = "CAP_BPF and CAP_PERFMON"
+		}
+		return []snap.Observer{o}, func() {}
+	}
+	p.Observer = tp
+	return []snap.Observer{{Name: "tracepoints", Have: true}}, func() { _ = tp.Close() } // it ends with this process at the latest
 }
 
 // can tries what this process may do.

@@ -352,9 +352,17 @@ func fill(s *snap.Snapshot, res *v1.TraceResult, fc *diag.FlowCase) {
 	}
 	res.Predicted = &v1.Said{Verdict: string(tr.Verdict), Detail: detail(tr)}
 	res.Verdict = string(tr.Verdict)
-	if p := proved(fc.Probe); p != nil {
-		res.Proved, res.Verdict = p, p.Verdict
+	if p := diag.Prove(fc); p != nil {
+		res.Proved = &v1.Said{Verdict: p.Verdict, Detail: p.Detail, Where: where(s, p.Where)}
+		res.Verdict = p.Verdict
+		switch {
+		case p.Verdict == string(sim.Delivered):
+			res.Where = nil
+		case p.Where != nil:
+			res.Where = res.Proved.Where
+		}
 	}
+	res.Observers = observers(s)
 	if res.Verdict == string(sim.Unknown) && len(res.Unknown) == 0 && tr.Where != nil {
 		res.Unknown = append(res.Unknown, tr.Where.Detail)
 	}
@@ -369,21 +377,6 @@ func detail(tr *sim.Trace) string {
 		return fmt.Sprintf("%s answers on %s", tr.Socket.Process.Name, tr.Socket.Local)
 	}
 	return ""
-}
-
-// proved is what a live probe says; nil when there is none or it proves nothing.
-// Silence to a UDP datagram proves nothing: many services answer only what they
-// understand.
-func proved(p *snap.Probe) *v1.Said {
-	v := diag.ProbeSays(p)
-	if v == "" || p.Kind == "udp" && p.Outcome == "timeout" {
-		return nil
-	}
-	d := p.Detail
-	if d == "" {
-		d = fmt.Sprintf("%d sent, %d answered", p.Sent, p.Got)
-	}
-	return &v1.Said{Verdict: v, Detail: d}
 }
 
 // errorTrace is the result for a flow that could not even be asked.

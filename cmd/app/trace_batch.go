@@ -124,15 +124,16 @@ type batch struct {
 	world *sim.World
 }
 
-// all follows some lines at once, in order.
+// all follows some lines at once, in order, and proves them when it may.
 func (b *batch) all(ctx context.Context, lines [][]byte) []*v1.TraceResult {
 	out := make([]*v1.TraceResult, len(lines))
+	cases := make([]*diag.FlowCase, len(lines))
 	next := make(chan int)
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(lines)) {
 		wg.Go(func() {
 			for i := range next {
-				out[i] = b.one(ctx, lines[i])
+				out[i], cases[i] = b.one(ctx, lines[i])
 			}
 		})
 	}
@@ -141,22 +142,51 @@ func (b *batch) all(ctx context.Context, lines [][]byte) []*v1.TraceResult {
 	}
 	close(next)
 	wg.Wait()
+	if b.c.live() && b.a.Probe != nil {
+		b.prove(ctx, out, cases)
+	}
 	return out
 }
 
+// prove sends a packet for each flow that one can be sent for.
+func (b *batch) prove(ctx context.Context, out []*v1.TraceResult, cases []*diag.FlowCase) {
+	in := &diag.Input{Snap: b.s}
+	var qs []snap.Probe
+	var at []int
+	for i, c := range cases {
+		if c == nil {
+			continue
+		}
+		if q, ok := in.Question(c); ok {
+			qs, at = append(qs, q), append(at, i)
+		}
+	}
+	if len(qs) == 0 {
+		return
+	}
+	answers, observers := b.a.Probe(ctx, b.s, qs)
+	with := withProbes(b.s, answers, observers)
+	for k, i := range at {
+		cases[i].Probe = &answers[k]
+		fill(with, out[i], cases[i])
+		out[i].Sent = sent(answers[k : k+1])
+		out[i].DurationMs = v1.Ms(b.a.now().Sub(out[i].StartedAt))
+	}
+}
+
 // one follows one line.
-func (b *batch) one(ctx context.Context, line []byte) *v1.TraceResult {
+func (b *batch) one(ctx context.Context, line []byte) (*v1.TraceResult, *diag.FlowCase) {
 	start := b.a.now()
 	var l batchLine
 	if err := json.Unmarshal(line, &l); err != nil {
-		return b.a.errorTrace(start, "not a flow: "+err.Error())
+		return b.a.errorTrace(start, "not a flow: "+err.Error()), nil
 	}
 	to, err := l.dst()
 	if err != nil {
-		return b.a.errorTrace(start, err.Error())
+		return b.a.errorTrace(start, err.Error()), nil
 	}
 	if err := ctx.Err(); err != nil {
-		return b.a.errorTrace(start, "--timeout is over")
+		return b.a.errorTrace(start, "--timeout is over"), nil
 	}
 	t := &tracer{a: &App{Now: b.a.Now, Probe: b.a.Probe}, c: b.c, s: b.s, batch: true, world: b.world}
 	f := finder{b.s}
@@ -170,21 +200,23 @@ func (b *batch) one(ctx context.Context, line []byte) *v1.TraceResult {
 			return b.walk(ctx, t, &ask{src: src, dst: dst}, TraceOptions{Size: l.Size, Sport: uint16(l.Sport)}) //nolint:gosec // its range was looked at by dst
 		}
 	}
-	return b.a.errorTrace(start, err.Error())
+	return b.a.errorTrace(start, err.Error()), nil
 }
 
-// walk follows an ask through the model alone.
-func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) *v1.TraceResult {
+// walk follows an ask through the model alone; names are not asked of the wire.
+func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) (*v1.TraceResult, *diag.FlowCase) {
 	start := b.a.now()
 	t.c.NoProbe = true
 	if err := t.resolve(ctx, q); err != nil {
-		return b.a.errorTrace(start, err.Error())
+		return b.a.errorTrace(start, err.Error()), nil
 	}
 	t.flow(q, o)
 	res := &v1.TraceResult{From: q.from, To: q.to, Proto: string(q.dst.Proto), Why: "asked", Name: q.name}
+	var fc *diag.FlowCase
 	switch {
 	case q.diag.Flow != nil:
-		fill(b.s, res, &diag.FlowCase{Flow: *q.diag.Flow, Trace: b.world.Trace(*q.diag.Flow)})
+		fc = &diag.FlowCase{Kind: "asked", Flow: *q.diag.Flow, Outside: q.diag.Outside, Trace: b.world.Trace(*q.diag.Flow)}
+		fill(b.s, res, fc)
 	case q.stop != nil:
 		res.Verdict, res.Where = string(sim.Dropped), q.stop
 		res.Predicted = &v1.Said{Verdict: res.Verdict, Detail: q.stop.Detail}
@@ -193,5 +225,5 @@ func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) *v1
 		res.Predicted = &v1.Said{Verdict: res.Verdict, Detail: q.unknown}
 	}
 	res.Head = b.a.head(v1.KindTrace, start)
-	return res
+	return res, fc
 }

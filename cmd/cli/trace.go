@@ -25,7 +25,7 @@ published ports. How to write SRC and DST: netdoctor help targets.
 
 With --batch the flows are JSON lines on stdin, such as
 {"from":"web","to":"10.0.0.5:53/udp"}, and one result a line comes out, in the
-same order, predicted over one snapshot of the host.`,
+same order, over one snapshot of the host, proved unless --no-probe says otherwise.`,
 		Example: `  netdoctor trace web db:5432
   netdoctor trace 203.0.113.7 host:8080
   netdoctor trace web

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -21,7 +22,7 @@ func (in *Input) Questions() []snap.Probe {
 	var asked, suspect, witness []snap.Probe
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		q, ok := in.question(f)
+		q, ok := in.Question(f)
 		switch {
 		case !ok:
 		case f.Asked:
@@ -84,10 +85,10 @@ func questionKey(p *snap.Probe) string {
 	return k
 }
 
-// question is the probe of a flow; ok is false where none can be sent: from
+// Question is the probe of a flow; ok is false where none can be sent: from
 // outside, to the world at large, to a protocol that no probe speaks, or to a
 // UDP service that need not answer.
-func (in *Input) question(f *FlowCase) (snap.Probe, bool) {
+func (in *Input) Question(f *FlowCase) (snap.Probe, bool) {
 	ns := in.Snap.Ns(f.Flow.From)
 	if f.Outside || f.Kind == "egress" || ns == nil || ns.Light {
 		return snap.Probe{}, false
@@ -112,7 +113,7 @@ func (in *Input) question(f *FlowCase) (snap.Probe, bool) {
 
 // probeOf is the last probe of the very flow; nil when there is none.
 func (in *Input) probeOf(f *FlowCase) *snap.Probe {
-	q, ok := in.question(f)
+	q, ok := in.Question(f)
 	if !ok {
 		return nil
 	}
@@ -136,7 +137,12 @@ func ProbeSays(p *snap.Probe) string {
 		return "delivered"
 	case "refused":
 		return "refused"
-	case "rejected", "timeout", "unroutable":
+	case "timeout":
+		if p.DNS != nil && slices.ContainsFunc(p.DNS.Bad, func(s string) bool { return s != "source" }) {
+			return "delivered" // the server answered, if only nonsense
+		}
+		return "dropped"
+	case "rejected", "unroutable":
 		return "dropped"
 	}
 	return ""

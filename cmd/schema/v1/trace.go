@@ -37,7 +37,21 @@ type TraceResult struct {
 	Name *NameWay `json:"name"`
 	// Packets that were sent to prove it, in order.
 	Sent List[Sent] `json:"sent"`
+	// Who watched those packets on their way, and who could not.
+	Observers List[Observer] `json:"observers"`
 	Tail
+}
+
+// Observer is one way of watching packets.
+type Observer struct {
+	// tracepoints, counters, packet-sockets or rule-trace.
+	Name string `json:"name"`
+	// It was there.
+	Have bool `json:"have"`
+	// Why it was not.
+	Why string `json:"why,omitempty"`
+	// What it would take.
+	Needs string `json:"needs,omitempty"`
 }
 
 // Endpoint is one side of a flow.
@@ -64,6 +78,8 @@ type Said struct {
 	Verdict string `json:"verdict" enum:"delivered,refused,dropped,unknown"`
 	// In words.
 	Detail string `json:"detail"`
+	// The place that decided, where this witness knows it.
+	Where *Where `json:"where,omitempty"`
 }
 
 // Where is the place that decided.

@@ -27,22 +27,17 @@ Sources: this program`,
 			var out []diag.Finding
 			for i := range in.Flows {
 				f := &in.Flows[i]
-				says := diag.ProbeSays(f.Probe)
-				if says == "" || f.Flow.Proto == snap.UDP && says == "dropped" || !f.Asked && f.Trace.Verdict != sim.Delivered {
+				p := diag.Prove(f)
+				// What lies beyond this host is not the model's; and what the host's
+				// own rules keep apart need not be told of twice.
+				if p == nil || p.Differs == "" || f.Unmasked || !f.Asked && f.Trace.Verdict != sim.Delivered {
 					continue
-				}
-				model := string(f.Trace.Verdict)
-				switch {
-				case f.Trace.Verdict == sim.Unknown, model == says:
-					continue
-				case f.Trace.LeftHost != "" && says == "dropped", f.Unmasked:
-					continue // what lies beyond this host is not the model's
 				}
 				out = append(out, diag.Finding{
-					Summary:    fmt.Sprintf("%s → %s: predicted %s, but the probe was %s (%s)", f.From, f.To, model, says, f.Probe.Outcome),
+					Summary:    fmt.Sprintf("%s → %s: %s", f.From, f.To, p.Differs),
 					Cause:      "the state changed meanwhile, something acts on packets that is not modelled, or netdoctor is wrong",
 					Subject:    diag.Subject{Kind: "host", Name: f.From + " → " + f.To, Netns: f.Flow.From},
-					Evidence:   []diag.Evidence{ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s: %s %s", f.Probe.Kind, f.Probe.Dst, f.Probe.Outcome, f.Probe.Detail), snap.RefProbe(f.Probe.ID))},
+					Evidence:   stories(f, p),
 					Covers:     diag.Cover{Traces: []int{i}},
 					Confidence: diag.Contradicted,
 					Advice:     fmt.Sprintf("run it again; if it stays: netdoctor trace %s %s -v, and netdoctor snapshot -o state.json.gz", f.From, f.To),
@@ -52,4 +47,13 @@ Sources: this program`,
 			return out
 		},
 	}
+}
+
+// stories are both: what the model says decided, and what became of the packet.
+func stories(f *diag.FlowCase, p *diag.Proof) []diag.Evidence {
+	var out []diag.Evidence
+	if w := f.Trace.Where; w != nil {
+		out = append(out, ev("model", w.Detail, w.Ref))
+	}
+	return append(out, ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s: %s, %s", f.Probe.Kind, f.Probe.Dst, f.Probe.Outcome, p.Detail), snap.RefProbe(f.Probe.ID)))
 }

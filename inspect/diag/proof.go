@@ -1,0 +1,192 @@
+package diag
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Proof is what the wire says of a flow, beside what the model says.
+type Proof struct {
+	// Verdict of the wire; "" when nothing was proved.
+	Verdict string
+	// Where is the place in which the packet, or the answer, was seen to die: the
+	// model's own words of it when it is the same place. nil: nobody saw it.
+	Where *sim.Where
+	// Differs says in words how the wire contradicts the model; "" when it
+	// agrees, or does not tell.
+	Differs string
+	// Detail is what was sent and what came of it.
+	Detail string
+}
+
+// Prove reconciles the model's way of a flow with what its probe met. nil when
+// no probe proves anything.
+func Prove(f *FlowCase) *Proof {
+	p := f.Probe
+	v := ProbeSays(p)
+	if v == "" || silent(p) {
+		return nil
+	}
+	out := &Proof{Verdict: v, Detail: detail(p)}
+	if v == "delivered" {
+		if f.Trace != nil && (f.Trace.Verdict == sim.Dropped || f.Trace.Verdict == sim.Refused) {
+			out.Differs = fmt.Sprintf("predicted %s%s, but the answer came back", f.Trace.Verdict, at(f.Trace.Where))
+		}
+		return out
+	}
+	var model *sim.Where
+	if f.Trace != nil {
+		model = f.Trace.Where
+	}
+	out.Where = place(p, model)
+	switch {
+	case f.Trace == nil || f.Trace.Verdict == sim.Unknown:
+	case string(f.Trace.Verdict) != v:
+		if f.Trace.LeftHost != "" && v == "dropped" && p.Died == nil {
+			break // what lies beyond this host is not the model's
+		}
+		out.Differs = fmt.Sprintf("predicted %s%s, but the probe was %s%s", f.Trace.Verdict, at(f.Trace.Where), p.Outcome, at(out.Where))
+	case p.Died != nil && model != nil && out.Where != model:
+		out.Differs = fmt.Sprintf("predicted%s, but it died%s", at(model), at(out.Where))
+	}
+	return out
+}
+
+// silent says that the probe's silence proves nothing: many UDP services answer
+// only what they understand. A packet that was seen to die proves something.
+func silent(p *snap.Probe) bool { return p.Kind == "udp" && p.Outcome == "timeout" && p.Died == nil }
+
+// at says where, for the middle of a sentence.
+func at(w *sim.Where) string {
+	if w == nil {
+		return ""
+	}
+	t := " in " + w.Netns
+	if w.Device != "" {
+		t += " on " + w.Device
+	}
+	if w.Rule != nil {
+		t += " by " + ChainName(w)
+	} else if w.Reason != "" {
+		t += " (" + w.Reason + ")"
+	}
+	return t
+}
+
+// place is where a probe died: the model's place when the kernel's words fit it.
+func place(p *snap.Probe, model *sim.Where) *sim.Where {
+	d := p.Died
+	if d == nil {
+		if p.Outcome == "unroutable" && model != nil && model.Netns == p.From && !model.Reply {
+			return model // the sender's own stack refused it, where the model says so
+		}
+		return nil
+	}
+	for _, m := range []*sim.Where{model, behind(model)} {
+		if m != nil && fits(m, d) {
+			return model
+		}
+	}
+	return &sim.Where{
+		Netns: d.Netns, Device: d.Device, Layer: layerOf(d), Reason: d.Reason, Reply: d.Answer,
+		Detail: "the kernel freed the packet " + strings.TrimSpace("in "+d.Netns+onDevice(d.Device)) + because(d),
+	}
+}
+
+func behind(w *sim.Where) *sim.Where {
+	if w == nil {
+		return nil
+	}
+	return w.Behind
+}
+
+// fits says whether a drop that was seen is the one that the model tells of.
+func fits(m *sim.Where, d *snap.Seen) bool {
+	if m.Netns != d.Netns || m.Reply != d.Answer {
+		return false
+	}
+	if m.Reason == "" || d.Reason == "" || m.Reason == d.Reason {
+		return true
+	}
+	return false
+}
+
+// layerOf is the layer of the kernel's reason, or of its function.
+func layerOf(d *snap.Seen) string {
+	switch {
+	case d.Reason == "NETFILTER_DROP" || strings.HasPrefix(d.Func, "nf_"):
+		return "netfilter"
+	case strings.HasPrefix(d.Reason, "IP_"):
+		return "route"
+	case strings.HasPrefix(d.Reason, "NEIGH_"):
+		return "neigh"
+	case strings.HasPrefix(d.Reason, "TC_"), strings.HasPrefix(d.Reason, "QDISC_"):
+		return "tc"
+	case strings.HasPrefix(d.Reason, "VXLAN_"):
+		return "vxlan"
+	case d.Reason == "NO_SOCKET", strings.HasPrefix(d.Reason, "SOCKET_"), strings.HasPrefix(d.Reason, "TCP_"):
+		return "socket"
+	case strings.HasPrefix(d.Func, "br_"):
+		return "bridge"
+	case d.Reason == "OTHERHOST", d.Reason == "DEV_READY", d.Reason == "XDP":
+		return "link"
+	}
+	return ""
+}
+
+func onDevice(dev string) string {
+	if dev == "" {
+		return ""
+	}
+	return " on " + dev
+}
+
+// because gives the kernel's words.
+func because(d *snap.Seen) string {
+	var t []string
+	if d.Reason != "" {
+		t = append(t, d.Reason)
+	}
+	if d.Func != "" {
+		t = append(t, "at "+d.Func)
+	}
+	if len(t) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(t, " ") + ")"
+}
+
+// detail says in a clause what was sent and what came of it.
+func detail(p *snap.Probe) string {
+	t := p.Detail
+	if t == "" {
+		t = fmt.Sprintf("%d sent, %d answered", p.Sent, p.Got)
+	}
+	switch d := p.Died; {
+	case d != nil && d.Answer:
+		t += "; the answer died in " + d.Netns + onDevice(d.Device) + because(d)
+	case d != nil:
+		t += "; it died in " + d.Netns + onDevice(d.Device) + because(d)
+	case p.Watched && p.Outcome == "timeout" && len(p.Seen) > 0:
+		s := p.Seen[len(p.Seen)-1]
+		what := "it was last seen "
+		if s.Answer {
+			what = "the answer was last seen "
+		}
+		if s.ICMP != nil {
+			what = "an ICMP error about it was last seen "
+		}
+		if s.What == snap.SeenTransmit {
+			what += "leaving "
+		} else {
+			what += "coming into "
+		}
+		t += "; " + what + s.Netns + " by " + s.Device
+	case p.Watched && p.Outcome == "timeout":
+		t += "; no device was given it"
+	}
+	return t
+}
