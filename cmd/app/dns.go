@@ -26,6 +26,13 @@ func types() []string {
 
 // DNS walks the way of one name.
 func (a *App) DNS(ctx context.Context, o DNSOptions) (v1.Result, error) {
+	var s *snap.Snapshot
+	return a.dnsOver(ctx, &s, o)
+}
+
+// dnsOver is DNS over a snapshot, which is read when it is nil and then holds
+// the answers of the questions.
+func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) (v1.Result, error) {
 	start := a.now()
 	o.Type = strings.ToUpper(o.Type)
 	switch {
@@ -39,10 +46,14 @@ func (a *App) DNS(ctx context.Context, o DNSOptions) (v1.Result, error) {
 	if o.Name == "" || len(o.Name) > 253 || strings.ContainsAny(o.Name, " \t\n/") {
 		return nil, Usagef("%q is no name", o.Name)
 	}
-	s, err := a.snapshot(ctx, o.Common)
-	if err != nil {
-		return nil, err
+	if *state == nil {
+		read, err := a.snapshot(ctx, o.Common)
+		if err != nil {
+			return nil, err
+		}
+		*state = read
 	}
+	s := *state
 	from, err := a.askers(s, o.From)
 	if err != nil {
 		return nil, err
@@ -59,6 +70,7 @@ func (a *App) DNS(ctx context.Context, o DNSOptions) (v1.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	*state = ex.in.Snap
 	r := diag.Run(ex.in, a.Checks)
 	var out []v1.DNSResult
 	for i := range ex.in.Names {

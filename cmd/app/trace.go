@@ -24,6 +24,7 @@ type TraceOptions struct {
 	// Size is the payload in bytes; 0 small. Sport is the source port; 0 any.
 	Size  int
 	Sport uint16
+	DF    bool // in one piece; implied for TCP
 }
 
 // Trace walks one path.
@@ -149,7 +150,7 @@ func (t *tracer) flow(q *ask, o TraceOptions) {
 		return
 	}
 	q.to.Address = addr.String()
-	fl := sim.Flow{From: q.src.Netns, Dst: addr, Proto: q.dst.Proto, Dport: q.dst.Port, Sport: o.Sport, Size: o.Size}
+	fl := sim.Flow{From: q.src.Netns, Dst: addr, Proto: q.dst.Proto, Dport: q.dst.Port, Sport: o.Sport, Size: o.Size, DF: o.DF}
 	g := t.graph()
 	if q.src.Kind == kindAddress {
 		t.fromAddress(q, &fl)

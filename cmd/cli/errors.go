@@ -63,6 +63,14 @@ func exitOfResult(r v1.Result, bar diag.Severity) int {
 		verdict = v.Verdict
 	case *v1.DNSSetResult:
 		verdict = v.Verdict
+	case *v1.TestResult:
+		switch v.Verdict {
+		case "passed":
+			return exitOK
+		case "unknown":
+			return exitUnknown
+		}
+		return exitProblem
 	case *v1.FixPlan:
 		if v.Pending {
 			return exitPending

@@ -59,7 +59,7 @@ Reading changes nothing.`,
 	)
 	s.flags(root.PersistentFlags())
 	root.AddCommand(
-		s.check(), s.trace(), s.dns(),
+		s.check(), s.trace(), s.dns(), s.test(),
 		s.fix(), s.undo(),
 		s.ls(), s.inspect(), s.snapshotCmd(),
 		s.explain(), s.capabilities(), s.version(),
@@ -171,6 +171,14 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	return snap.Hint(app.Usagef("%v", err), cmd.CommandPath()+" --help")
 }
+
+// withUsage points to the help of a command.
+func withUsage(cmd *cobra.Command, err error) error {
+	return snap.Hint(err, cmd.CommandPath()+" --help")
+}
+
+// join writes a list for people.
+func join(words []string) string { return strings.Join(words, ", ") }
 
 // withHint adds what was perhaps meant.
 func withHint(err error, near []string) error {

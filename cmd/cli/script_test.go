@@ -43,8 +43,12 @@ func run() int {
 	ch := &changer{mode: os.Getenv("ND_CHANGE")}
 	a.Changer = ch
 	a.Can = nil
+	reads := 0
 	a.Read = func(ctx context.Context, o app.ReadOptions) (*snap.Snapshot, error) {
 		name := os.Getenv("ND_READ")
+		if reads++; reads > 2 && os.Getenv("ND_LATER") != "" {
+			name = os.Getenv("ND_LATER")
+		}
 		if ch.changed {
 			name = os.Getenv("ND_AFTER")
 		}

@@ -44,6 +44,26 @@ source would:
 An address outside this host as SRC means a packet that arrives here from
 there, on the interface that routes back to it. It can be predicted, and proved
 only from this host on.`},
+		{Use: "expectations", Short: "How to write what must and must not work, for netdoctor test", Long: `A file of expectations is YAML:
+
+  expect:
+    - web -> db:5432              # must be reachable
+    - lonely -x-> db:5432         # must not be
+    - 192.168.50.20 -> host:8080  # from the LAN to a published port
+    - reach: web -> internet:443
+      name: the shop can take payments
+      tags: [egress]
+      within: 200ms               # the live answer comes within
+      mtu: 1500                   # packets of this size pass in one piece
+    - resolve: web -> db          # the name db, asked by web
+      answers: [172.20.0.4]       # exactly these; or count: 1
+    - resolve: lonely -x-> db
+    - findings: none above warning  # or: none, none above info
+
+Sources and destinations are TARGETs: netdoctor help targets. Beside its verdict
+an expectation may have name, tags, and the bounds shown. What is expected is
+proved by live packets unless --no-probe is given; a verdict of unknown neither
+passes nor fails, and ends with exit code 3 when nothing fails.`},
 		{Use: "findings", Short: "What a finding says, and the families of codes", Long: `A finding says what is wrong, where, since which evidence, and how to mend it.
 The first finding is the one to repair first; consequences are folded under it
 ("hides").

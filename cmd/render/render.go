@@ -22,6 +22,8 @@ func Write(w io.Writer, r v1.Result, format string, st Style) error {
 		return lines(w, r)
 	case "markdown":
 		return markdown(w, r, st)
+	case "junit", "tap", "sarif", "github":
+		return ci(w, r, format)
 	case "text", "wide":
 		p := newPrinter(w, st)
 		p.result(r, format == "wide")
@@ -84,5 +86,7 @@ func (p *printer) result(r v1.Result, wide bool) {
 		p.version(v, wide)
 	case *v1.LabResult:
 		p.lab(v)
+	case *v1.TestResult:
+		p.test(v, wide)
 	}
 }

@@ -74,6 +74,7 @@ func results() map[string]v1.Result {
 		"capabilities": &v1.CapabilitiesResult{Head: head(v1.KindCapabilities), Host: host, Can: []v1.Ability{{Name: "raw sockets", Have: "no", For: "ping", Why: "not permitted", Needs: "CAP_NET_RAW"}}, Tools: []v1.Fact{{Name: "ip", Value: "/usr/sbin/ip"}}},
 		"explain":      &v1.ExplainResult{Head: head(v1.KindExplain), Code: "ND3204", Name: "no-masquerade", Title: "Nothing masquerades", Severity: "error", Since: "v1.0", Doc: "Because.\n\nSee it by hand:\n\n\tiptables -t nat -S", After: []string{"ND6101"}, Fixable: true},
 		"version":      &v1.VersionResult{Head: head(v1.KindVersion), Version: "v1.2.3", Commit: "0123abc", Go: "go1.26", OS: "linux", Arch: "amd64", SnapshotSchema: 1},
+		"test":         testResult([]v1.Finding{cause}),
 		"lab":          &v1.LabResult{Head: head(v1.KindLab), Action: "faults", Lab: "default", Items: []v1.Fact{{Name: "bridge-down", Value: "the bridge is down"}}},
 	}
 }
