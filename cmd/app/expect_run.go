@@ -134,13 +134,14 @@ func (a *App) round(ctx context.Context, all []Expectation, o TestOptions) (*v1.
 	quiet.Note = nil // notes about each flow would bury the answer
 	res := &v1.TestResult{Host: hostInfo(s, o.Snapshot), Tests: make([]v1.Test, len(all))}
 	asked := make([][]snap.Probe, len(all))
+	watched := make([][]snap.Observer, len(all))
 	var g errgroup.Group
 	g.SetLimit(atOnce)
 	for i := range all {
 		g.Go(func() error {
 			x := &expecting{a: &quiet, c: o.Common, s: s}
 			t, err := x.test(ctx, &all[i], o.Tags)
-			res.Tests[i], asked[i] = t, x.s.Probes[len(s.Probes):]
+			res.Tests[i], asked[i], watched[i] = t, x.s.Probes[len(s.Probes):], x.s.Observers
 			return err
 		})
 	}
@@ -168,7 +169,13 @@ func (a *App) round(ctx context.Context, all []Expectation, o TestOptions) (*v1.
 	default:
 		res.Verdict = "passed"
 	}
-	return res, withProbes(s, slices.Concat(asked...)), nil
+	return res, withProbes(s, slices.Concat(asked...), longest(watched)), nil
+}
+
+// longest are the observers of the expectation that had most: all have the same,
+// or none when nothing was sent.
+func longest(all [][]snap.Observer) []snap.Observer {
+	return slices.MaxFunc(all, func(a, b []snap.Observer) int { return len(a) - len(b) })
 }
 
 // atOnce is how many expectations are looked at side by side: a probe into the
