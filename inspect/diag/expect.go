@@ -36,6 +36,7 @@ func expect(in *Input, o Options) ([]FlowCase, []NameCase) {
 	e.egress()
 	e.published()
 	e.plain()
+	e.tried()
 	e.resolving()
 	return e.flows, e.names
 }

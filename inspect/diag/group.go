@@ -76,6 +76,12 @@ func (in *Input) excuse() {
 			b := all[key(f)]
 			f.Excused = b.works || b.unsure
 		}
+		switch f.Kind {
+		case "twin":
+			f.Excused = true
+		case "tried":
+			f.Excused = f.Broken() && !in.oversight(f)
+		}
 	}
 }
 

@@ -24,10 +24,10 @@ func (in *Input) Questions() []snap.Probe {
 		f := &in.Flows[i]
 		q, ok := in.Question(f)
 		switch {
-		case !ok:
+		case !ok, f.Kind == "tried" && f.Excused:
 		case f.Asked:
 			asked = append(asked, q)
-		case f.Broken() || f.Unmasked:
+		case f.Broken() || f.Unmasked || f.Kind == "tried" || f.Kind == "twin":
 			suspect = append(suspect, q)
 		default:
 			witness = append(witness, q)

@@ -36,7 +36,17 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 		in.Names[i].Path = in.path(&in.Names[i])
 	}
 	in.Flows = append(in.Flows, in.upstreams()...)
-	for i := range in.Flows {
+	in.traceAll(0)
+	twins := in.twins()
+	in.Flows = append(in.Flows, twins...)
+	in.traceAll(len(in.Flows) - len(twins))
+	in.excuse()
+	return in
+}
+
+// traceAll follows the flows from the given one on.
+func (in *Input) traceAll(first int) {
+	for i := first; i < len(in.Flows); i++ {
 		f := &in.Flows[i]
 		if f.Trace == nil {
 			f.Trace = in.World.Trace(f.Flow)
@@ -44,8 +54,6 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 		f.Probe = in.probeOf(f)
 		f.Unmasked = in.unmasked(f)
 	}
-	in.excuse()
-	return in
 }
 
 // only keeps the flows that touch one of the namespaces; nil keeps all.
@@ -155,6 +163,9 @@ func (in *Input) finish(f *Finding) {
 		c := &in.Flows[i]
 		f.Asked = f.Asked || c.Asked
 		f.Flows = append(f.Flows, FlowRef{From: c.From, To: c.To})
+		if c.Kind == "tried" && len(f.Covers.Traces) == 1 {
+			f.Evidence = append(f.Evidence, Tried(c))
+		}
 		switch {
 		case c.Probe == nil || c.Probe.Outcome == "error":
 		case c.Probe.Outcome == "answered":

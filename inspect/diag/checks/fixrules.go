@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -98,11 +99,54 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if w.Reply {
 		return established(in, w.Netns, p, 0)
 	}
+	if p.ChainP.Hook != "forward" {
+		return acceptPorts(in, f, w.Netns, p)
+	}
 	var ops []fixups.Op
 	for _, br := range bridgesOf(in, f.Covers.Traces) {
-		ops = append(ops, accept(in, f, w.Netns, p, br)...)
+		ops = append(ops, accept(in, w.Netns, p, br)...)
 	}
 	return ops
+}
+
+// acceptPorts lets what comes in by the senders' bridges reach the very ports
+// that they ask for.
+func acceptPorts(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) []fixups.Op {
+	if p.ChainP.Hook != "input" {
+		return nil
+	}
+	var ops []fixups.Op
+	seen := map[string]bool{}
+	for _, i := range f.Covers.Traces {
+		flow := in.Flows[i].Flow
+		for _, br := range bridgesOf(in, []int{i}) {
+			key := fmt.Sprint(br, flow.Proto, flow.Dport)
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
+			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain)}
+			if p.System == snap.NFT {
+				op.Text = fmt.Sprintf("iifname %q %s dport %d accept", br, flow.Proto, flow.Dport)
+			} else {
+				op.Args = []string{"-i", br, "-p", string(flow.Proto)}
+				if flow.Dport != 0 {
+					op.Args = append(op.Args, "-m", string(flow.Proto), "--dport", port(flow.Dport))
+				}
+				op.Args = append(op.Args, "-j", "ACCEPT")
+			}
+			ops = append(ops, op)
+			if usesUFW(p.TableP) {
+				f.Advice = fmt.Sprintf("to keep it over ufw's next reload: ufw allow in on %s to any port %d proto %s", br, flow.Dport, flow.Proto)
+			}
+		}
+	}
+	return ops
+}
+
+// usesUFW says whether ufw wrote chains into a table.
+func usesUFW(t *snap.Table) bool {
+	return slices.ContainsFunc(t.Chains, func(c snap.Chain) bool { return strings.HasPrefix(c.Name, "ufw-") })
 }
 
 // abandoned says whether a legacy table holds no rule while the rules of this
@@ -145,9 +189,10 @@ func bridgesOf(in *diag.Input, flows []int) []string {
 	return out
 }
 
-// accept lets what comes in by a bridge pass a chain. In FORWARD beside Docker
-// that is DOCKER-USER's job, which Docker never flushes.
-func accept(in *diag.Input, f *diag.Finding, netns string, p *rules.Place, bridge string) []fixups.Op {
+// accept lets what comes in by a bridge, and the answers to it, pass a chain of
+// the forward hook. The rules go to its end: they then decide only what every
+// other rule left to the policy, and no engine's isolation is passed by.
+func accept(in *diag.Input, netns string, p *rules.Place, bridge string) []fixups.Op {
 	op := func(chain string, position int, words ...string) fixups.Op {
 		x := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, chain), Position: position}
 		if p.System == snap.NFT {
@@ -157,35 +202,17 @@ func accept(in *diag.Input, f *diag.Finding, netns string, p *rules.Place, bridg
 		}
 		return x
 	}
-	hook := p.ChainP.Hook
-	switch {
-	case p.System == snap.NFT && hook == "forward":
+	if p.System == snap.NFT {
 		ops := []fixups.Op{op(p.Chain, 0, "iifname", `"`+bridge+`"`, "accept")}
 		if !acceptsAnswers(p.ChainP) {
 			ops = append(ops, op(p.Chain, 0, "oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept"))
 		}
 		return ops
-	case p.System == snap.NFT:
-		flow := in.Flows[f.Covers.Traces[0]].Flow
-		return []fixups.Op{op(p.Chain, 0, "iifname", `"`+bridge+`"`, string(flow.Proto), "dport", port(flow.Dport), "accept")}
-	case hook == "forward":
-		chain, position := p.Chain, 0
-		if p.TableP.Chain("DOCKER-USER") != nil && p.Chain == "FORWARD" {
-			chain, position = "DOCKER-USER", 1
-		}
-		return []fixups.Op{
-			op(chain, position, "-i", bridge, "-j", "ACCEPT"),
-			op(chain, position, "-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"),
-		}
-	case hook == "input":
-		flow := in.Flows[f.Covers.Traces[0]].Flow
-		words := []string{"-i", bridge, "-p", string(flow.Proto)}
-		if flow.Dport != 0 {
-			words = append(words, "-m", string(flow.Proto), "--dport", port(flow.Dport))
-		}
-		return []fixups.Op{op(p.Chain, 0, append(words, "-j", "ACCEPT")...)}
 	}
-	return nil
+	return []fixups.Op{
+		op(p.Chain, 0, "-i", bridge, "-j", "ACCEPT"),
+		op(p.Chain, 0, "-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"),
+	}
 }
 
 // acceptsAnswers says whether a native chain lets established connections pass

@@ -27,12 +27,13 @@ Sources: RFC 1812 section 5.2.7.1`,
 			var out []diag.Finding
 			for i := range in.Flows {
 				f := &in.Flows[i]
-				if f.Excused || !f.Asked || f.Trace.LeftHost == "" || f.Unmasked && f.Trace.Verdict != sim.Delivered {
+				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" || f.Unmasked && f.Trace.Verdict != sim.Delivered {
 					continue
 				}
 				lost := f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, f.Trace.Where.Netns)
 				silent := f.Probe != nil && diag.ProbeSays(f.Probe) == "dropped" && !(f.Broken() && owned(in, place(f)))
-				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent {
+				twin := in.TwinSays(f)
+				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent || f.Kind == "tried" && (!silent || twin == "delivered") {
 					continue
 				}
 				x := diag.Finding{
@@ -42,6 +43,15 @@ Sources: RFC 1812 section 5.2.7.1`,
 					Covers:  diag.Cover{Traces: []int{i}},
 					Advice:  "nothing on this host is wrong: try the same from the host itself, and ask whoever runs the network beyond " + f.Trace.LeftHost,
 					Weight:  40,
+				}
+				switch twin {
+				case "dropped":
+					x.Summary += "; this host itself gets no answer either"
+					x.Advice = "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost
+				case "delivered":
+					x.Summary += "; this host itself gets an answer"
+					x.Cause = "something beyond this host, or what netdoctor does not model, treats the container's packets otherwise than the host's own"
+					x.Advice = fmt.Sprintf("compare both on the wire: tcpdump -ni %s host %s", f.Trace.LeftHost, f.Flow.Dst)
 				}
 				if f.Probe != nil {
 					x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s from %s: %d sent, %d answers, %s", f.Probe.Kind, f.Probe.Dst, f.From, f.Probe.Sent, f.Probe.Got, f.Probe.Outcome), snap.RefProbe(f.Probe.ID)))

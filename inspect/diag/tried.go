@@ -1,0 +1,133 @@
+package diag
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Of what containers try: how fresh it must be, and the most that is looked at.
+// An entry of conntrack lives synSent (nf_conntrack_proto_tcp.c: tcp_timeouts)
+// after its last SYN; SYNs that go unanswered are repeated after 1, 2, 4, 8 s.
+const (
+	synSent  = 120_000 // ms
+	triedAge = 30_000  // ms
+	maxTried = 16
+	perTrier = 4
+)
+
+// Ports from which this program's own probes are sent (package probe).
+const (
+	ownPortFirst = 61000
+	ownPortLast  = 65499
+)
+
+// tried are the TCP connections that containers and plain namespaces of this
+// host try right now and that nobody answers: what conntrack holds in state
+// SYN_SENT, in their own namespaces (where engines' resolver rules turn it on)
+// and in the host's. What a container does is no proof that it should work: a
+// flow that this host stops is kept in only where it looks like an oversight.
+func (e *expecter) tried() {
+	type try struct {
+		from string
+		to   netip.AddrPort
+		age  int64
+	}
+	var all []try
+	for i := range e.in.Snap.Netns {
+		ns := &e.in.Snap.Netns[i]
+		if ns.Class != snap.ClassHost && ns.Class != snap.ClassContainer && ns.Class != snap.ClassAttached {
+			continue
+		}
+		for _, c := range ns.Conntrack {
+			age := max(synSent-c.TimeoutMs, 0)
+			own := c.Orig.Src.Port() >= ownPortFirst && c.Orig.Src.Port() <= ownPortLast
+			if c.Proto != snap.TCP.Number() || c.TCPState != "SYN_SENT" || slices.Contains(c.Status, "seen-reply") || own || age > triedAge {
+				continue
+			}
+			if from := e.sender(ns, c.Orig.Src.Addr()); from != "" {
+				all = append(all, try{from, c.Orig.Dst, age})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b try) int {
+		return cmp.Or(cmp.Compare(a.age, b.age), cmp.Compare(a.from, b.from), a.to.Compare(b.to))
+	})
+	count := map[string]int{}
+	seen := map[string]bool{}
+	for _, t := range all {
+		key := t.from + " " + t.to.String()
+		if seen[key] || len(seen) >= maxTried || count[t.from] >= perTrier {
+			continue
+		}
+		seen[key] = true
+		count[t.from]++
+		e.add(FlowCase{
+			Kind: "tried", From: e.in.Who(t.from), To: t.to.String() + "/tcp", Because: []snap.Ref{snap.RefNetns(t.from)},
+			Flow: sim.Flow{From: t.from, Dst: t.to.Addr(), Proto: snap.TCP, Dport: t.to.Port(), StopOutside: true},
+		})
+	}
+}
+
+// sender is the namespace that sent a packet which conntrack saw in ns; "" for
+// the host itself and for whoever is no namespace of its own.
+func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {
+	if ns != e.host {
+		if _, mine := ns.HasAddr(src); mine && !src.IsLoopback() {
+			return ns.ID
+		}
+		return ""
+	}
+	if _, mine := ns.HasAddr(src); mine {
+		return ""
+	}
+	for _, o := range e.in.Graph.Owners(src) {
+		if o.Netns.Class == snap.ClassContainer || o.Netns.Class == snap.ClassAttached {
+			return o.Netns.ID
+		}
+	}
+	return ""
+}
+
+// oversight says of a flow that a container tries and that this host stops
+// whether that is hardly meant: a service of the host that is open to whoever
+// comes in by the uplink, while no rule, but a policy alone, keeps the host's
+// own containers out.
+func (in *Input) oversight(f *FlowCase) bool {
+	w := f.Trace.Where
+	host := in.Snap.HostNs()
+	if w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CausePolicy || w.Reply {
+		return false
+	}
+	if _, mine := host.HasAddr(f.Flow.Dst); !mine || Listening(host, f.Flow.Dst) == nil {
+		return false
+	}
+	for _, up := range Uplinks(in.Snap) {
+		for _, a := range host.AddrsOf(up.Index) {
+			ip := a.Prefix.Addr()
+			if ip.Is4() != f.Flow.Dst.Is4() || !ip.Is4() {
+				continue
+			}
+			for _, src := range sources(host, up) {
+				x := FlowCase{Flow: sim.Flow{From: host.ID, Iif: up.Name, Src: src, Dst: ip, Proto: f.Flow.Proto, Dport: f.Flow.Dport, StopOutside: true}}
+				if x.Trace = in.World.Trace(x.Flow); x.Works() {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// Tried is the line of conntrack that shows what a container tries.
+func Tried(f *FlowCase) Evidence {
+	return Evidence{
+		Source: "conntrack -L -p tcp --state SYN_SENT",
+		Text:   fmt.Sprintf("%s tries it now: SYN_SENT dst=%s dport=%d [UNREPLIED]", f.From, f.Flow.Dst, f.Flow.Dport),
+		Ref:    snap.RefNetns(f.Flow.From),
+	}
+}
