@@ -119,6 +119,9 @@ func (rd *reader) routing(r *requester) {
 	routes, err := r.readRoutes(ctx, hops)
 	rd.gap("routes", err)
 	n.Routes = orEmpty(routes)
+	learned, err := r.readExceptions(ctx)
+	rd.gap("route exceptions", err)
+	n.Learned = learned
 	neighs, err := r.readNeighs(ctx)
 	rd.gap("neighbours", err)
 	n.Neighs = orEmpty(neighs)

@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +30,47 @@ func (r *requester) readRoutes(ctx context.Context, hops []snap.NexthopObject) (
 	}
 	resolveNexthops(out, hops)
 	return out, nil
+}
+
+// readExceptions dumps what was learned about single destinations. Kernels
+// before Linux 5.3 have no such dump, and none is made for IPv6 where IPv6 is
+// missing: then there is nothing.
+func (r *requester) readExceptions(ctx context.Context) ([]snap.RouteException, error) {
+	// Without strict checking the flags of the request are not looked at, and
+	// the whole table would come (net/ipv4/fib_frontend.c:inet_dump_fib).
+	if err := unix.SetsockoptInt(r.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1); err != nil {
+		return nil, nil
+	}
+	defer func() { _ = unix.SetsockoptInt(r.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 0) }() // it could be set, it can be unset
+	var out []snap.RouteException
+	for _, af := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		var part []snap.RouteException
+		req := body(unix.SizeofRtMsg, af)
+		binary.NativeEndian.PutUint32(req[8:], unix.RTM_F_CLONED)
+		err := r.dump(ctx, "route exceptions", unix.RTM_GETROUTE, req, func() { part = nil }, func(m message) {
+			if e, ok := decodeException(m.data); ok && m.data[0] == af {
+				part = append(part, e)
+			}
+		})
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, snap.ErrUnsupported) {
+			return out, err
+		}
+		out = append(out, part...)
+	}
+	return out, nil
+}
+
+// decodeException decodes one cached clone (net/ipv4/route.c:fnhe_dump_bucket,
+// net/ipv6/route.c:rt6_nh_dump_exceptions).
+func decodeException(b []byte) (snap.RouteException, bool) {
+	if len(b) < unix.SizeofRtMsg || u32of(b[8:])&unix.RTM_F_CLONED == 0 {
+		return snap.RouteException{}, false
+	}
+	rt, ok := decodeRtmsg(b)
+	if !ok || rt.Type != "unicast" || !rt.Dst.IsSingleIP() {
+		return snap.RouteException{}, false
+	}
+	return snap.RouteException{Family: rt.Family, Table: rt.Table, Dst: rt.Dst.Addr(), Oif: rt.Oif, Gateway: rt.Gateway, MTU: rt.MTU, ExpiresMs: rt.ExpiresMs}, true
 }
 
 const rtaNHID = 30 // linux/rtnetlink.h: RTA_NH_ID

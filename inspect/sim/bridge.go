@@ -217,6 +217,14 @@ func (r *run) bridgeForward(n *netns, br, from, to *snap.Link, k *skb) *fate {
 		if f := r.nf(n, "postrouting", 0, br.Index, k); f != nil {
 			return f
 		}
+		// br_nf_dev_queue_xmit: what conntrack saw is fragmented anew for the
+		// port, as if it were routed; IPv6 only what had come in fragments.
+		if to.MTU > 0 && k.frameLen() > to.MTU {
+			if k.DF || k.Family == snap.IPv6 {
+				return r.bridgeDrop(n, to, k, CauseMTU, fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.frameLen(), to.MTU, to.Name))
+			}
+			k.wire = to.MTU
+		}
 	}
 	if !to.Up {
 		return r.bridgeDrop(n, to, k, CauseLinkDown, to.Name+" is down")

@@ -26,7 +26,9 @@ type hookState struct {
 // nf runs all users of one IP hook in order of priority: conntrack, every base
 // chain of every table and system, and the NAT core; nil lets the packet on.
 func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
-	if why := n.gap("ruleset"); why != "" && len(n.n.Ruleset.Tables) == 0 {
+	// ebtables-legacy can't be read without registering its tables; its gap, of
+	// the kind "unsupported", does not concern the IP hooks.
+	if why := n.gap("ruleset"); why != "" && n.gaps["ruleset"].Kind != "unsupported" {
 		return r.unknown(n, n.links[max(in, out)], k, Where{Layer: "netfilter", Cause: CauseUnread, Detail: why})
 	}
 	h := &hookState{hook: hook, in: in, out: out}

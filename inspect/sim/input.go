@@ -57,6 +57,7 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 	if k.route == nil {
 		q := k.lookup()
 		k.route = n.routeIn(q, dev, r.pickWay(n))
+		r.remember(n, k.route, k.Dst)
 	}
 	rt := k.route
 	if rt.errno != "" || rt.cause != CauseNone {
@@ -99,7 +100,7 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 		}
 		return r.drop(n, dev, k, w)
 	}
-	if mtu := rt.mtuOf(); k.Len > mtu && (k.DF || k.Family == snap.IPv6) {
+	if mtu := n.forwardMTU(rt, k.Family); k.Len > mtu && (k.DF || k.Family == snap.IPv6) {
 		return r.drop(n, dev, k, Where{
 			Layer: "route", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(n.n.ID, rt.dev.Name),
 			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
@@ -110,6 +111,7 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 	r.circling = r.circling || r.visits[key] > 3
 	r.hop(n, dev, "route", rt.text, "ok", k, rt.ref, rt.rule)
 	k.TTL--
+	r.redirect(n, dev, k)
 	if f := r.nf(n, "forward", dev.Index, rt.dev.Index, k); f != nil {
 		return f
 	}

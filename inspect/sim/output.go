@@ -26,10 +26,6 @@ func (r *run) routeFate(n *netns, dev *snap.Link, k *skb, rt *routed) *fate {
 		ref = n.causeRef(dev, rt.cause)
 	}
 	w := Where{Layer: "route", Cause: rt.cause, Reason: rt.reason, Ref: ref, Detail: rt.detail}
-	if why := n.gap("routes", "rules", "addrs", "links"); why != "" && rt.cause == CauseNoRoute {
-		w.Cause, w.Detail, w.Reason = CauseUnread, why, ""
-		return r.unknown(n, dev, k, w)
-	}
 	if rt.cause == CauseUnread {
 		return r.unknown(n, dev, k, w)
 	}
@@ -66,8 +62,11 @@ func (n *netns) causeRef(dev *snap.Link, c Cause) snap.Ref {
 // second with the source that the first gave, ip_route_connect) and output. q
 // is the flow key, whose source may be zero.
 func (r *run) send(n *netns, k *skb, q lookup) *fate {
-	if why := n.gap("netns"); why != "" || n.n.Light {
+	if n.n.Light {
 		return r.unknown(n, nil, k, Where{Layer: "route", Cause: CauseUnread, Detail: "the namespace " + n.n.ID + " was not read in full"})
+	}
+	if f := r.step(n, nil, k); f != nil {
+		return f
 	}
 	rt := n.routeOut(q, false, r.pickWay(n))
 	if rt.errno == "" && !q.src.IsValid() && rt.src.IsValid() {
@@ -77,6 +76,7 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 	if rt.errno != "" || rt.cause != CauseNone {
 		return r.routeFate(n, rt.dev, k, rt)
 	}
+	r.remember(n, rt, k.Dst)
 	if k.Src = rt.src; !k.Src.IsValid() {
 		return r.drop(n, rt.dev, k, Where{Layer: "route", Cause: CauseSelfSource, Detail: n.n.ID + " has no address to send from by " + rt.dev.Name})
 	}
@@ -99,6 +99,9 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 
 // mtuOf is what fits, bytes of IP.
 func (rt *routed) mtuOf() int {
+	if rt.pmtu > 0 {
+		return rt.pmtu
+	}
 	if rt.mtu > 0 {
 		return rt.mtu
 	}
@@ -135,6 +138,7 @@ func (r *run) reroute(n *netns, k *skb) *fate {
 		w := Where{Layer: "netfilter", Cause: CauseNATReroute, Reason: "NETFILTER_DROP", Ref: rt.ref, Detail: "after OUTPUT changed the packet there is no way: " + rt.detail}
 		return r.drop(n, k.route.dev, k, w)
 	}
+	r.remember(n, rt, k.Dst)
 	if rt.dev != k.route.dev || rt.gw != k.route.gw {
 		r.hop(n, rt.dev, "reroute", rt.text, "ok", k, rt.ref, rt.rule)
 	}
@@ -146,6 +150,9 @@ func (r *run) reroute(n *netns, k *skb) *fate {
 // packet came in by, 0 for a local one.
 func (r *run) output(n *netns, k *skb, in int) *fate {
 	rt := k.route
+	if in == 0 && r.quiet == 0 && k.encap == nil {
+		r.origin, r.originRoute = n, rt
+	}
 	if f := r.nf(n, "postrouting", in, rt.dev.Index, k); f != nil {
 		return f
 	}
@@ -154,7 +161,11 @@ func (r *run) output(n *netns, k *skb, in int) *fate {
 		k.PktType = "host"
 		return r.receive(n, rt.dev, k)
 	}
-	if mtu := rt.mtuOf(); k.Len > mtu {
+	mtu := rt.mtuOf()
+	if in != 0 {
+		mtu = n.forwardMTU(rt, k.Family)
+	}
+	if k.Len > mtu {
 		if k.DF || k.Family == snap.IPv6 && in != 0 {
 			return r.drop(n, rt.dev, k, Where{
 				Layer: "route", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(n.n.ID, rt.dev.Name),

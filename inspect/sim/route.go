@@ -17,6 +17,10 @@ type routed struct {
 	gw   netip.Addr // of the nexthop; zero: on link
 	src  netip.Addr // the source chosen, for local senders
 	mtu  int        // of the route, 0 the device's
+	pmtu int        // learned of the path, 0 nothing
+	// redirected says that gw is a learned redirect's, unlearned the route's own.
+	redirected bool
+	unlearned  netip.Addr
 	// reason and cause say why, when errno is set.
 	reason string
 	cause  Cause
@@ -129,6 +133,7 @@ func (n *netns) makeOut(rt *routed, q lookup, lo *snap.Link, pick func([]way, st
 	if rt.route.MTU > 0 {
 		rt.mtu = rt.route.MTU
 	}
+	n.learn(rt, q.dst)
 	if !rt.src.IsValid() {
 		rt.src = rt.route.PrefSrc
 		if !rt.src.IsValid() {
@@ -202,6 +207,7 @@ func (n *netns) routeOut6(q lookup, anySrc bool, pick func([]way, string) way) *
 		return rt.fail("ENETUNREACH", "ENETUNREACH", CauseIPv6Off, "disable_ipv6=1 on "+rt.dev.Name)
 	}
 	rt.mtu = rt.route.MTU
+	n.learn(rt, q.dst)
 	if !rt.src.IsValid() {
 		if rt.src = rt.route.PrefSrc; !rt.src.IsValid() {
 			rt.src = n.selectAddr6(rt.dev, q.dst)

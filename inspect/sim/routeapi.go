@@ -87,8 +87,8 @@ func (n *netns) result(rt *routed) RouteResult {
 	if rt.cause == CauseUnread {
 		res.Unknown = rt.detail
 	}
-	if why := n.gap("routes", "rules", "addrs", "links"); why != "" {
-		res.Unknown = why
+	if n.undecided != "" {
+		res.Unknown = n.undecided
 	}
 	if rt.errno != "" {
 		return res

@@ -71,6 +71,7 @@ func (n *netns) routeIn(q lookup, dev *snap.Link, pick func([]way, string) way) 
 	if bad := n.validSource(q, dev, rt.dev.Index); bad != nil {
 		return bad
 	}
+	n.learn(rt, q.dst)
 	rt.kind = "unicast"
 	return rt
 }
@@ -101,7 +102,7 @@ func (n *netns) forwarding(dev *snap.Link) (on, known bool) {
 			return n.sysctl(k, 0) != 0, true
 		}
 	}
-	return false, n.gap("sysctl", "sysctls") == "" && len(n.n.Sysctls) > 0
+	return false, len(n.n.Sysctls) > 0
 }
 
 func (n *netns) forwardingText(dev *snap.Link) string {
@@ -232,6 +233,7 @@ func (n *netns) routeIn6(q lookup, dev *snap.Link, pick func([]way, string) way)
 	if rt.dev == nil {
 		return rt.fail("EINVAL", "NOT_SPECIFIED", CauseNoRoute, "the route's device is not there: "+rt.text)
 	}
+	n.learn(rt, q.dst)
 	rt.kind = "unicast"
 	return rt
 }

@@ -33,13 +33,22 @@ type run struct {
 	conns   map[string][]*conn            // by namespace, made on the way
 	neighs  map[runNeigh]string           // learned on the way: MAC
 	fdb     map[runFDB]int                // learned on the way: port
+	tunnels map[runFDB]netip.Addr         // learned on the way: tunnel end, by vxlan device
 	answers []arpAnswer                   // of the question under way
 	arpLost []fate                        // where copies of the question or answers got lost
 	arpOut  []end                         // where the question left the snapshot
 	nats    []rules.NAT
 	visits  map[devKey]int // forwarding decisions by namespace and device
 
-	circling            bool // the packet was here before: more of the same is not recorded
+	how       ways
+	remembers bool // a remembered redirect was used
+	// redirects are those that the way may give rise to: the new gateway by
+	// sender and destination; teacher is who sends them.
+	redirects           map[runNeigh]netip.Addr
+	teacher             string
+	origin              *netns  // who sent the packet under way
+	originRoute         *routed // and by which route
+	circling            bool    // the packet was here before: more of the same is not recorded
 	reply               bool
 	useSnapConns        bool // entries of the snapshot count: the flow has a source port of its own
 	usedConn            bool // and one did
@@ -70,7 +79,7 @@ type arpAnswer struct {
 func newRun(w *World, picks []int) *run {
 	return &run{
 		w: w, picks: picks, assumed: map[string][]rules.Assumption{}, conns: map[string][]*conn{},
-		neighs: map[runNeigh]string{}, fdb: map[runFDB]int{}, visits: map[devKey]int{},
+		neighs: map[runNeigh]string{}, fdb: map[runFDB]int{}, tunnels: map[runFDB]netip.Addr{}, visits: map[devKey]int{},
 	}
 }
 
@@ -175,6 +184,9 @@ func (r *run) turn() {
 // step counts stages; a fate when the walk goes on for ever.
 func (r *run) step(n *netns, dev *snap.Link, k *skb) *fate {
 	r.steps++
+	if n.undecided != "" {
+		return r.unknown(n, dev, k, Where{Layer: "link", Cause: CauseUnread, Detail: n.undecided})
+	}
 	if r.steps < maxSteps {
 		return nil
 	}

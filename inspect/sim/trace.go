@@ -14,9 +14,12 @@ import (
 func (w *World) Trace(f Flow) *Trace { return w.traceDepth(f, 0) }
 
 func (w *World) traceDepth(f Flow, depth int) *Trace {
-	t, used := w.walk(f, true)
-	if used && t.Verdict != Delivered && t.Where != nil {
-		if fresh, _ := w.walk(f, false); fresh.Verdict == Delivered {
+	t, first := w.walk(f, ways{conns: true})
+	if f.Iif == "" {
+		w.redirected(t, f, first)
+	}
+	if first.usedConn && t.Verdict != Delivered && t.Where != nil {
+		if fresh, _ := w.walk(f, ways{}); fresh.Verdict == Delivered {
 			t.Where.Behind = &Where{Cause: t.Where.Cause, Detail: t.Where.Detail, Netns: t.Where.Netns, Device: t.Where.Device, Layer: t.Where.Layer, Reason: t.Where.Reason, Rule: t.Where.Rule, Ref: t.Where.Ref, Reply: t.Where.Reply}
 			t.Where.Cause, t.Where.Layer = CauseStaleConn, "conntrack"
 			t.Where.Detail = "an existing connection entry sends it another way than the rules now would: " + t.Where.Detail
@@ -28,18 +31,35 @@ func (w *World) traceDepth(f Flow, depth int) *Trace {
 	return t
 }
 
-// walk follows all paths of a flow; used says that an entry of the snapshot's
-// conntrack took part.
-func (w *World) walk(f Flow, conns bool) (t *Trace, used bool) {
+// ways say what of the remembered state a walk goes by.
+type ways struct {
+	conns  bool                    // the snapshot's conntrack entries, if the flow has a source port of its own
+	forget bool                    // not the redirects that were learned
+	taught map[runNeigh]netip.Addr // redirects taken to have been learned
+}
+
+// met is what a walk met of it.
+type met struct {
+	usedConn  bool // an entry of the snapshot's conntrack took part
+	remembers bool // a learned redirect did
+	redirects map[runNeigh]netip.Addr
+	teacher   string
+}
+
+// walk follows all paths of a flow.
+func (w *World) walk(f Flow, how ways) (t *Trace, m met) {
 	var all []*Trace
 	var with [][]rules.Assumption
 	var picks []int
 	for {
 		r := newRun(w, picks)
-		r.useSnapConns = conns && f.Sport != 0
+		r.how, r.useSnapConns = how, how.conns && f.Sport != 0
 		all = append(all, r.trace(f))
 		with = append(with, r.allAssumed())
-		used = used || r.usedConn
+		m.usedConn, m.remembers = m.usedConn || r.usedConn, m.remembers || r.remembers
+		if m.redirects == nil {
+			m.redirects, m.teacher = r.redirects, r.teacher
+		}
 		if picks = r.next(); picks == nil || len(all) == maxPaths {
 			break
 		}
@@ -49,7 +69,7 @@ func (w *World) walk(f Flow, conns bool) (t *Trace, used bool) {
 		t.Verdict = Unknown
 		t.Unknown = append(t.Unknown, fmt.Sprintf("more than %d ways to go", maxPaths))
 	}
-	return t, used
+	return t, m
 }
 
 // merge folds the outcomes of all paths: one verdict if they agree.

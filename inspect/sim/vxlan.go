@@ -15,15 +15,18 @@ func (r *run) vxlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 		return r.unknown(n, dev, k, Where{Layer: "vxlan", Cause: CauseModel, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: "what " + dev.Name + " does depends on programs"})
 	}
 	var dsts []netip.Addr
+	if d, ok := r.tunnels[runFDB{n.n.ID, fdbKey{bridge: dev.Index, mac: k.DstMAC}}]; ok {
+		dsts = append(dsts, d)
+	}
 	for _, mac := range []string{k.DstMAC, "00:00:00:00:00:00"} {
+		if len(dsts) > 0 {
+			break
+		}
 		for i := range n.n.FDB {
 			e := &n.n.FDB[i]
 			if e.Index == dev.Index && e.MAC == mac && e.Dst.IsValid() {
 				dsts = append(dsts, e.Dst)
 			}
-		}
-		if len(dsts) > 0 {
-			break
 		}
 	}
 	if len(dsts) == 0 && v.Remote.IsValid() {
@@ -33,21 +36,22 @@ func (r *run) vxlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 		return r.drop(n, dev, k, Where{Layer: "vxlan", Cause: CauseVxlan, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " knows no tunnel end for " + k.DstMAC})
 	}
 	// The device may live in another namespace than its lower one (Docker's
-	// overlay): the outer packet is made where the device was created.
+	// overlay): the outer packet is made where the device was created, which
+	// IFLA_LINK_NETNSID tells (vxlan_get_link_net).
 	home := n
-	if h := r.w.ns[dev.PeerNetns]; h != nil {
-		home = h
-	} else if r.w.snap.HostNs() != nil && v.Lower == 0 {
-		home = r.w.ns[r.w.snap.Host.Netns]
+	if dev.PeerNetns != "" || dev.PeerNSID >= 0 {
+		if home = r.w.ns[dev.PeerNetns]; home == nil {
+			return r.leave(n, dev, nil, k)
+		}
 	}
 	var copies []copyTo
 	for _, d := range dsts {
-		copies = append(copies, copyTo{home, dev, func(c *skb) *fate { return r.vxlanTo(home, dev, d, c) }})
+		copies = append(copies, copyTo{home, dev, func(c *skb) *fate { return r.vxlanTo(n, home, dev, d, c) }})
 	}
 	return r.spread(k, copies)
 }
 
-func (r *run) vxlanTo(home *netns, dev *snap.Link, dst netip.Addr, inner *skb) *fate {
+func (r *run) vxlanTo(from, home *netns, dev *snap.Link, dst netip.Addr, inner *skb) *fate {
 	v := dev.Vxlan
 	if dst.IsMulticast() {
 		return r.outside(home, dev, inner)
@@ -72,6 +76,17 @@ func (r *run) vxlanTo(home *netns, dev *snap.Link, dst netip.Addr, inner *skb) *
 		f.where.Cause, f.where.Layer = CauseVxlan, "vxlan"
 		return f
 	}
+	// skb_tunnel_check_pmtu: a port of a bridge answers too big itself.
+	head := 50
+	if o.Family == snap.IPv6 {
+		head = 70
+	}
+	if from.bridgeOf(dev) != nil && (inner.DF && inner.Family == snap.IPv4 || inner.Family == snap.IPv6) && inner.Len > rt.mtuOf()-head {
+		return r.drop(from, dev, inner, Where{
+			Layer: "vxlan", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(from.n.ID, dev.Name),
+			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s with the %d bytes of the tunnel", inner.Len, rt.mtuOf(), rt.dev.Name, head),
+		})
+	}
 	o.Src, o.route = rt.src, rt
 	return r.localOut(home, o)
 }
@@ -85,10 +100,13 @@ func (r *run) decap(n *netns, dev *snap.Link, k *skb) *fate {
 			if l.Vxlan == nil || l.Vxlan.VNI != e.vni || l.Vxlan.Port != k.Dport && l.Vxlan.Port != 0 {
 				continue
 			}
-			if w != n && l.PeerNetns != n.n.ID && !(l.Peer == 0 && n.n.ID == r.w.snap.Host.Netns) {
+			if l.PeerNetns != n.n.ID && (l.PeerNetns != "" || w != n) || w.n.Light {
 				continue
 			}
 			inner := e.inner
+			if l.Vxlan.Learning { // vxlan_snoop
+				r.tunnels[runFDB{w.n.ID, fdbKey{bridge: l.Index, mac: inner.SrcMAC}}] = k.Src
+			}
 			r.hop(w, l, "vxlan", fmt.Sprintf("VNI %d taken out of its packet", e.vni), "ok", &inner)
 			return r.receive(w, l, &inner)
 		}

@@ -51,6 +51,10 @@ type netns struct {
 	fdb    map[fdbKey]int          // index into n.FDB
 	vlans  map[int]map[int]vlanOpt // by ifindex, by vid
 	gaps   map[string]*snap.Gap    // by noun
+	// undecided says what of the namespace could not be read without which no
+	// packet in it can be followed; "" nothing.
+	undecided string
+	learned   map[netip.Addr][]int // indices into n.Learned
 
 	once sync.Once
 	prog *rules.Program
@@ -80,8 +84,13 @@ func New(s *snap.Snapshot) *World {
 	for i := range s.Gaps {
 		g := &s.Gaps[i]
 		if n := w.ns[g.Netns]; n != nil {
-			n.gaps[g.What] = g
+			if old := n.gaps[g.What]; old == nil || old.Kind == "unsupported" {
+				n.gaps[g.What] = g
+			}
 		}
+	}
+	for _, n := range w.order {
+		n.undecided = n.gap("namespace", "links", "addresses", "policy rules", "routes", "nexthops", "bridge VLANs", "sysctls", "traffic control filters")
 	}
 	for _, n := range w.order {
 		for i := range n.n.Links {
@@ -101,7 +110,10 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		w: w, n: s,
 		links: map[int]*snap.Link{}, byName: map[string]*snap.Link{}, ports: map[int][]*snap.Link{},
 		addrs: map[netip.Addr][]int{}, addrOf: map[int][]int{}, fib: map[snap.Family]*fib{},
-		neighs: map[neighKey]int{}, fdb: map[fdbKey]int{}, vlans: map[int]map[int]vlanOpt{}, gaps: map[string]*snap.Gap{},
+		neighs: map[neighKey]int{}, fdb: map[fdbKey]int{}, vlans: map[int]map[int]vlanOpt{}, gaps: map[string]*snap.Gap{}, learned: map[netip.Addr][]int{},
+	}
+	for i := range s.Learned {
+		n.learned[s.Learned[i].Dst] = append(n.learned[s.Learned[i].Dst], i)
 	}
 	for i := range s.Links {
 		l := &s.Links[i]

@@ -56,6 +56,18 @@ type Route struct {
 	ExpiresMs int64 `json:"expiresMs,omitempty"`
 }
 
+// RouteException is what the kernel learned about one destination, beside the
+// tables: an ICMP redirect, or the MTU of the path (`ip route show cache`).
+type RouteException struct {
+	Family    Family     `json:"family"`
+	Table     uint32     `json:"table"` // of the route that it modifies
+	Dst       netip.Addr `json:"dst"`
+	Oif       int        `json:"oif,omitempty"`
+	Gateway   netip.Addr `json:"gateway,omitzero"` // of a redirect; may be Dst itself
+	MTU       int        `json:"mtu,omitempty"`    // bytes; 0 none was learned
+	ExpiresMs int64      `json:"expiresMs,omitempty"`
+}
+
 // Has says whether the route carries the flag.
 func (r Route) Has(flag string) bool {
 	for _, f := range r.Flags {

@@ -102,6 +102,7 @@ type Netns struct {
 	Rules     []PolicyRule      `json:"rules"`
 	Routes    []Route           `json:"routes"` // of all tables, as dumped
 	Nexthops  []NexthopObject   `json:"nexthops,omitempty"`
+	Learned   []RouteException  `json:"learned,omitempty"` // redirects and path MTUs
 	Neighs    []Neigh           `json:"neighs"`
 	FDB       []FDBEntry        `json:"fdb"`
 	Vlans     []BridgeVlan      `json:"vlans,omitempty"`

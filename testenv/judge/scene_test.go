@@ -245,7 +245,7 @@ func (s *scene) name(id string) string {
 
 // answerWithin bounds the wait for an answer: all ways of a scene are one
 // machine's, and the first question for a neighbour goes out at once.
-const answerWithin = 700 * time.Millisecond
+const answerWithin = 500 * time.Millisecond
 
 // scenario is one thing done to a network, and the questions over it.
 type scenario struct {

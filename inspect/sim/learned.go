@@ -1,0 +1,127 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// learnedOf is the exception for a destination that modifies the route; nil when
+// there is none (find_exception in net/ipv4/route.c, rt6_find_cached_rt in
+// net/ipv6/route.c).
+func (n *netns) learnedOf(rt *routed, dst netip.Addr) *snap.RouteException {
+	for _, i := range n.learned[dst] {
+		e := &n.n.Learned[i]
+		if e.Table == rt.table && rt.dev != nil && (e.Oif == rt.dev.Index || e.Oif == 0) {
+			return e
+		}
+	}
+	return nil
+}
+
+// learn applies what the kernel has learned about the destination: a redirect
+// to another gateway, a smaller MTU of the path.
+func (n *netns) learn(rt *routed, dst netip.Addr) {
+	e := n.learnedOf(rt, dst)
+	if e == nil {
+		return
+	}
+	if e.Gateway.IsValid() && e.Gateway != rt.gw {
+		rt.unlearned, rt.redirected = rt.gw, true
+		n.goBy(rt, e.Gateway)
+	}
+	rt.pmtu = e.MTU
+}
+
+// goBy is a route after a redirect.
+func (n *netns) goBy(rt *routed, gw netip.Addr) {
+	rt.gw, rt.ways = gw, []way{{rt.dev.Index, gw, 1}}
+	rt.text += " (an ICMP redirect taught " + n.n.ID + " to go by " + gw.String() + ")"
+}
+
+// remember is what of the learned redirects this walk goes by.
+func (r *run) remember(n *netns, rt *routed, dst netip.Addr) {
+	if rt.errno != "" || rt.kind != "unicast" {
+		return
+	}
+	if rt.redirected && r.how.forget {
+		rt.gw, rt.ways = rt.unlearned, []way{{rt.dev.Index, rt.unlearned, 1}}
+		return
+	}
+	r.remembers = r.remembers || rt.redirected
+	if gw, ok := r.how.taught[runNeigh{n.n.ID, rt.dev.Index, dst}]; ok && gw != rt.gw {
+		n.goBy(rt, gw)
+	}
+}
+
+// redirect notes the ICMP redirect that forwarding gives rise to when a packet
+// leaves by the device that it came in by (__mkroute_input, ip_forward in
+// net/ipv4), and that its sender would take (__ip_do_redirect). Those about
+// mapped connections are dropped (nf_nat_icmp_reply_translation). Its rate and
+// what the sender knows of the new gateway can't be known: it is a possibility.
+func (r *run) redirect(n *netns, dev *snap.Link, k *skb) {
+	o, ort, rt := r.origin, r.originRoute, k.route
+	if r.quiet > 0 || k.Family != snap.IPv4 || rt.dev != dev || !n.confOr(dev, "send_redirects") || k.conn != nil && (k.conn.snat || k.conn.dnat) {
+		return
+	}
+	if o == nil || o == n || !o.holds(k.Src) || !ort.gw.IsValid() || !n.holds(ort.gw) || !o.takesRedirects(ort.dev) {
+		return
+	}
+	if r.redirects == nil {
+		r.redirects = map[runNeigh]netip.Addr{}
+	}
+	r.redirects[runNeigh{o.n.ID, ort.dev.Index, k.Dst}] = rt.nexthop(k.Dst)
+	r.teacher = n.n.ID
+}
+
+// takesRedirects is IN_DEV_RX_REDIRECTS (include/linux/inetdevice.h).
+func (n *netns) takesRedirects(dev *snap.Link) bool {
+	all, own := n.confAll(snap.IPv4, "accept_redirects") != 0, n.conf(snap.IPv4, dev, "accept_redirects") != 0
+	if fwd, _ := n.forwarding(dev); fwd {
+		return all && own
+	}
+	return all || own
+}
+
+// redirected makes an outcome that hangs on an ICMP redirect, learned or about
+// to be, a matter of state: what was learned is forgotten within minutes.
+func (w *World) redirected(t *Trace, f Flow, first met) {
+	var other *Trace
+	var here, there rules.Assumption
+	switch {
+	case first.remembers:
+		other, _ = w.walk(f, ways{conns: true, forget: true})
+		here.What = "an ICMP redirect is remembered, for minutes"
+	case t.Verdict == Dropped && len(first.redirects) > 0:
+		other, _ = w.walk(f, ways{conns: true, taught: first.redirects})
+		here.What = "no ICMP redirect of " + first.teacher + " was taken yet; this packet may cause one"
+	}
+	if other == nil || other.Verdict == t.Verdict || other.Verdict == Unknown || t.Verdict == Unknown {
+		return
+	}
+	here.Key, here.Value, here.StateDependent, here.Chance = "redirect", true, true, 1
+	there = here
+	there.Value = false
+	t.Branches = []BranchOutcome{
+		{Assumed: []rules.Assumption{here}, Verdict: t.Verdict, Where: t.Where, Chance: 1},
+		{Assumed: []rules.Assumption{there}, Verdict: other.Verdict, Where: other.Where, Chance: 1},
+	}
+	if t.Where == nil {
+		t.Where = other.Where
+	}
+	t.Unknown = append(t.Unknown, fmt.Sprintf("%s: %s, and %s otherwise", here.What, t.Verdict, other.Verdict))
+	t.Verdict, t.StateDependent = Unknown, true
+}
+
+// forwardMTU is what fits a packet that is forwarded: paths learned by this
+// host's own packets do not count, unless ip_forward_use_pmtu says so
+// (ip_dst_mtu_maybe_forward, include/net/ip.h; ip6_dst_mtu_maybe_forward).
+func (n *netns) forwardMTU(rt *routed, fam snap.Family) int {
+	own := *rt
+	if fam == snap.IPv6 || n.sysctl("net/ipv4/ip_forward_use_pmtu", 0) == 0 {
+		own.pmtu = 0
+	}
+	return own.mtuOf()
+}
