@@ -57,6 +57,9 @@ func (o *LinkMaster) On(s *snap.Snapshot) error {
 // leave takes a device off its master with all that the bridge knew of it.
 func leave(s *snap.Snapshot, ns *snap.Netns, l *snap.Link) {
 	old := ns.LinkAt(l.Master)
+	if old != nil && ownMAC(ns, old) {
+		defer takeMAC(ns, old)
+	}
 	l.Master, l.Port = 0, nil
 	ns.FDB = slices.DeleteFunc(ns.FDB, func(f snap.FDBEntry) bool { return f.Index == l.Index && f.Master != 0 })
 	ns.Vlans = slices.DeleteFunc(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == l.Index })
@@ -68,6 +71,9 @@ func leave(s *snap.Snapshot, ns *snap.Netns, l *snap.Link) {
 // join makes a device a port with the settings that the kernel gives a new one
 // (net/bridge/br_if.c:new_nbp).
 func join(s *snap.Snapshot, ns *snap.Netns, l, br *snap.Link) {
+	if ownMAC(ns, br) {
+		defer takeMAC(ns, br)
+	}
 	l.Master = br.Index
 	no := uint16(1)
 	for {
@@ -85,6 +91,34 @@ func join(s *snap.Snapshot, ns *snap.Netns, l, br *snap.Link) {
 	if br.Up {
 		settle(s, ns, br, 0)
 	}
+}
+
+// ownMAC says whether the bridge takes its MAC from its ports, as one does that
+// nobody gave another. rtnetlink does not tell addr_assign_type: what tells is
+// that the bridge has its ports' lowest MAC, or neither ports nor MAC.
+func ownMAC(ns *snap.Netns, br *snap.Link) bool {
+	low := lowestMAC(ns, br)
+	return br.Bridge != nil && (br.MAC == low || low == "" && br.MAC == noMAC)
+}
+
+// takeMAC is net/bridge/br_stp_if.c:br_stp_recalculate_bridge_id.
+func takeMAC(ns *snap.Netns, br *snap.Link) {
+	if br.MAC = lowestMAC(ns, br); br.MAC == "" {
+		br.MAC = noMAC
+	}
+}
+
+const noMAC = "00:00:00:00:00:00"
+
+// lowestMAC is the lowest MAC of a bridge's ports, "" without ports.
+func lowestMAC(ns *snap.Netns, br *snap.Link) string {
+	low := ""
+	for i := range ns.Links {
+		if l := &ns.Links[i]; l.Master == br.Index && l.Port != nil && (low == "" || l.MAC < low) {
+			low = l.MAC
+		}
+	}
+	return low
 }
 
 // Inverse gives the port the settings back that it had.

@@ -5,48 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // newNetns makes a namespace that lives as long as the test; path leads to it.
 func newNetns(t *testing.T) (h *ns.Handle, path string) {
 	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends here
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			h, err = ns.Self()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		if os.Getenv("ND_LAB") == "require" {
-			t.Fatalf("making a network namespace: %v", err)
-		}
-		t.Skipf("making a network namespace: %v", err)
-	}
-	t.Cleanup(func() { _ = h.Close() })
+	h = labtest.Netns(t)
 	return h, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), h.Fd())
 }
 
 func ip(t *testing.T, h *ns.Handle, lines string) {
 	t.Helper()
 	_, err := ns.Tool{Name: "ip", Args: []string{"-batch", "-"}, Stdin: strings.NewReader(lines)}.Run(t.Context(), h)
-	if errors.Is(err, snap.ErrTool) && os.Getenv("ND_LAB") != "require" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	labtest.Ran(t, err)
 }
 
 func TestReadAHost(t *testing.T) {

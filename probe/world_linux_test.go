@@ -15,21 +15,11 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// needRoot skips, or fails with ND_LAB=require, where namespaces can't be made.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("ND_LAB") == "require" {
-		t.Fatal("making network namespaces needs root")
-	}
-	t.Skip("making network namespaces needs root")
-}
 
 // room is one private network namespace of a test.
 type room struct {
@@ -42,7 +32,6 @@ type room struct {
 // newRoom makes a namespace that ends with the test.
 func newRoom(t *testing.T, id string) *room {
 	t.Helper()
-	needRoot(t)
 	fds := make(chan int, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread stays in the new namespace and ends
@@ -58,10 +47,7 @@ func newRoom(t *testing.T, id string) *room {
 	}()
 	fd := <-fds
 	if fd < 0 {
-		if os.Getenv("ND_LAB") == "require" {
-			t.Fatal("this machine makes no network namespaces")
-		}
-		t.Skip("this machine makes no network namespaces")
+		labtest.Lacking(t, "this machine makes no network namespaces, or not for this user")
 	}
 	h, err := netlink.NewHandleAt(netns.NsHandle(fd), unix.NETLINK_ROUTE)
 	if err != nil {

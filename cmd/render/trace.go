@@ -45,7 +45,11 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 // said is what model and wire say, and why.
 func (p *printer) said(r *v1.TraceResult, wide bool) {
 	if r.Where != nil && r.Where.Detail != "" {
-		p.labelled("", "why", s(r.Where.Detail))
+		label := "why"
+		if len(r.Findings) > 0 { // they say why; this is the place
+			label = "where"
+		}
+		p.labelled("", label, s(r.Where.Detail))
 	}
 	if r.Where != nil && r.Where.Rule != "" && !told(r) {
 		p.labelled("", "rule", s(placeOf(r.Where)+": "+r.Where.Rule))

@@ -15,10 +15,12 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 func TestIPSetsAreReadWithTheirNumbers(t *testing.T) {
-	if !inOwnNetns(t, "iptables-nft") {
+	if !labtest.InOwnNetns(t, nil, "iptables-nft") {
 		return
 	}
 	port, proto := uint16(80), uint8(unix.IPPROTO_TCP)

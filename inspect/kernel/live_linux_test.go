@@ -20,12 +20,14 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // The arrays of RTM_NEWLINK must agree with the files, key by key: this is what
 // notices a kernel that counts them otherwise.
 func TestDevconfIsSysctl(t *testing.T) {
-	h := newNetns(t)
+	h := labtest.Netns(t)
 	run(t, h, "ip", []string{"-batch", "-"}, "link set lo up\nlink add d0 type veth peer name d1\nlink set d0 up\n")
 	// Values that differ from key to key, as far as the kernel takes any number.
 	err := h.Do(func() error {
@@ -66,7 +68,7 @@ func TestDevconfIsSysctl(t *testing.T) {
 }
 
 func TestNSIDs(t *testing.T) {
-	a, b := newNetns(t), newNetns(t)
+	a, b := labtest.Netns(t), labtest.Netns(t)
 	run(t, a, "ip", []string{"link", "add", "va", "type", "veth", "peer", "name", "vb"}, "")
 	moved := make(chan error)
 	go func() { moved <- a.Do(func() error { return moveLink("vb", b) }) }()
@@ -103,7 +105,7 @@ func moveLink(name string, to *ns.Handle) error {
 }
 
 func TestSockets(t *testing.T) {
-	h := newNetns(t)
+	h := labtest.Netns(t)
 	run(t, h, "ip", []string{"link", "set", "lo", "up"}, "")
 	var tcp net.Listener
 	var udp net.PacketConn
@@ -168,7 +170,7 @@ func TestAskRoute(t *testing.T) {
 }
 
 func TestReadStopsWithContext(t *testing.T) {
-	h := newNetns(t)
+	h := labtest.Netns(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	start := time.Now()
@@ -182,7 +184,7 @@ func TestReadStopsWithContext(t *testing.T) {
 }
 
 func TestTCX(t *testing.T) {
-	h := newNetns(t)
+	h := labtest.Netns(t)
 	var index int
 	var held io.Closer // the program stays on its hook as long as this link is open
 	err := h.Do(func() error {
@@ -203,10 +205,7 @@ func TestTCX(t *testing.T) {
 		return err
 	})
 	if err != nil {
-		if os.Getenv("ND_LAB") == "require" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		labtest.Lacking(t, "%v", err)
 	}
 	t.Cleanup(func() { _ = held.Close() })
 	n, gaps := ReadNetns(t.Context(), h, Options{NoRuleset: true})

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,45 +20,20 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // record writes what the kernel says about the plan below into testdata, for
 // the tests that need no kernel.
 var record = flag.Bool("record", false, "record the kernel's messages in testdata")
 
-// newNetns makes a namespace that lives as long as the test.
-func newNetns(t *testing.T) *ns.Handle {
-	t.Helper()
-	var h *ns.Handle
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends here
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			h, err = ns.Self()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		if os.Getenv("ND_LAB") == "require" {
-			t.Fatalf("making a network namespace: %v", err)
-		}
-		t.Skipf("making a network namespace: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return h
-}
-
 // run feeds lines to a host tool inside the namespace.
 func run(t *testing.T, h *ns.Handle, tool string, args []string, lines string) {
 	t.Helper()
 	_, err := ns.Tool{Name: tool, Args: args, Stdin: strings.NewReader(lines)}.Run(t.Context(), h)
-	if errors.Is(err, snap.ErrTool) && os.Getenv("ND_LAB") != "require" {
-		t.Skip(err)
+	if errors.Is(err, snap.ErrTool) {
+		labtest.Lacking(t, "%v", err)
 	}
 	if err != nil {
 		var te *ns.ToolError
@@ -130,7 +104,7 @@ filter add dev p0 egress protocol all pref 6 u32 match u32 0 0 action mirred egr
 
 func plan(t *testing.T) *ns.Handle {
 	t.Helper()
-	h := newNetns(t)
+	h := labtest.Netns(t)
 	run(t, h, "ip", []string{"-batch", "-"}, planLinks)
 	run(t, h, "ip", []string{"-batch", "-"}, planRoutes)
 	run(t, h, "bridge", []string{"-batch", "-"}, planFDB)

@@ -15,6 +15,8 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // lines are a file's lines without comments.
@@ -124,7 +126,7 @@ func TestIptablesTextIsWhatIptablesSavePrints(t *testing.T) {
 		{"ip6tables-legacy", snap.IPTablesLegacy, snap.IPv6, []string{"iptables.txt", "iptables-v6.txt"}},
 	} {
 		t.Run(tt.prefix, func(t *testing.T) {
-			if !inOwnNetns(t, tt.prefix) {
+			if !labtest.InOwnNetns(t, nil, tt.prefix) {
 				return
 			}
 			var rules []string
@@ -184,7 +186,7 @@ func listed(out string) map[string][]string {
 }
 
 func TestNftTextIsWhatNftLists(t *testing.T) {
-	if !inOwnNetns(t, "nft") {
+	if !labtest.InOwnNetns(t, nil, "nft") {
 		return
 	}
 	output(t, "", "nft", "-f", "testdata/rules.nft")
@@ -231,7 +233,7 @@ func TestNftTextIsWhatNftLists(t *testing.T) {
 }
 
 func TestEbtablesTextIsWhatEbtablesSavePrints(t *testing.T) {
-	if !inOwnNetns(t, "ebtables-nft", "ebtables-nft-save") {
+	if !labtest.InOwnNetns(t, nil, "ebtables-nft", "ebtables-nft-save") {
 		return
 	}
 	for _, l := range lines(t, "testdata/ebtables.txt") {
@@ -281,7 +283,7 @@ func listedSets(out string) map[string]string {
 }
 
 func TestSetTextHasTheElementsThatNftLists(t *testing.T) {
-	if !inOwnNetns(t, "nft") {
+	if !labtest.InOwnNetns(t, nil, "nft") {
 		return
 	}
 	output(t, "", "nft", "-f", "testdata/rules.nft")

@@ -42,7 +42,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// cannot skips, or fails where the lab is required.
+// cannot skips, or fails where the lab is required: labtest.Lacking, which
+// imports this package.
 func cannot(t *testing.T, err error) {
 	t.Helper()
 	if os.Getenv("ND_LAB") == "require" {
@@ -204,6 +205,12 @@ func TestOpenNoticesReusedPids(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := way{kind: wayPid, path: "/proc/" + strconv.Itoa(pid) + "/ns/net", pid: pid, start: now.Start}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
 	tests := []struct {
 		name string
 		want uint64
@@ -211,6 +218,7 @@ func TestOpenNoticesReusedPids(t *testing.T) {
 		err  error
 	}{
 		{"the process that was meant", h.Inode(), good, nil},
+		{"a descriptor that is a socket by now", h.Inode(), way{path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fds[0])}, snap.ErrVanished},
 		{"another process with its pid", h.Inode(), way{kind: wayPid, path: good.path, pid: pid, start: now.Start + 1}, snap.ErrVanished},
 		{"the process went to another namespace", h.Inode() + 1, good, snap.ErrVanished},
 	}

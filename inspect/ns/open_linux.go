@@ -68,8 +68,10 @@ func (w way) open(want uint64) (*Handle, error) {
 	default:
 		h, err = Open(w.path)
 	}
-	if errors.Is(err, unix.ENOTTY) {
-		return nil, fmt.Errorf("namespace %d is no longer at %s: %w", want, w, snap.ErrVanished) // only the empty file is left
+	// Only the empty file is left, or the descriptor's number is another
+	// file's by now: a socket can't be opened (ENXIO, open(2)).
+	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.ENXIO) {
+		return nil, fmt.Errorf("namespace %d is no longer at %s: %w", want, w, snap.ErrVanished)
 	}
 	if err != nil {
 		return nil, err

@@ -279,6 +279,8 @@ func (r *run) bridgeFlood(n *netns, br, from *snap.Link, k *skb, up bool) *fate 
 		if mute != nil {
 			f.where.Cause, f.where.Detail = CauseBridgeFlood, br.Name+" does not know "+k.DstMAC+", and "+mute.Name+" is not flooded to"
 			f.where.Ref = portRef(n, mute)
+		} else if k.neighRef == "" && f.where.Reason == "OTHERHOST" {
+			f.where.Detail = br.Name + " knows no port for " + k.DstMAC + ", and none that the flooded frame reaches has that MAC"
 		}
 	}
 	return f

@@ -5,18 +5,16 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/netdoctor/netdoctor/inspect"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // scene is a network of namespaces that live as long as the test.
@@ -41,7 +39,7 @@ func build(t *testing.T, script string) *scene {
 		}
 	}
 	for _, n := range names {
-		s.ns[n] = newNetns(t)
+		s.ns[n] = labtest.Netns(t)
 		s.run(n, quiet)
 	}
 	s.script(script)
@@ -65,29 +63,6 @@ if [ -d ipv6 ]; then
 	echo 0 > ipv6/icmp/ratelimit; echo 0 > ipv6/conf/default/accept_dad; echo 0 > ipv6/conf/all/accept_dad
 	echo 0 > ipv6/conf/default/accept_ra; echo 0 > ipv6/conf/default/router_solicitations
 fi`
-
-// newNetns makes a namespace that lives as long as the test.
-func newNetns(t *testing.T) *ns.Handle {
-	t.Helper()
-	var h *ns.Handle
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends here
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			h, err = ns.Self()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		if os.Getenv("ND_LAB") == "require" {
-			t.Fatalf("making a network namespace: %v", err)
-		}
-		t.Skipf("making a network namespace: %v", err)
-	}
-	t.Cleanup(func() { _ = h.Close() })
-	return h
-}
 
 // script runs lines; those of one namespace that follow each other in one shell.
 func (s *scene) script(text string) {
@@ -122,8 +97,8 @@ func (s *scene) run(n, script string) {
 		script = strings.ReplaceAll(script, "@"+other, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), s.ns[other].Fd()))
 	}
 	_, err := ns.Tool{Name: "sh", Args: []string{"-ec", script}}.Run(s.t.Context(), s.ns[n])
-	if errors.Is(err, snap.ErrTool) && os.Getenv("ND_LAB") != "require" {
-		s.t.Skip(err)
+	if errors.Is(err, snap.ErrTool) {
+		labtest.Lacking(s.t, "%v", err)
 	}
 	var failed *ns.ToolError
 	if errors.As(err, &failed) {
@@ -138,7 +113,7 @@ func (s *scene) run(n, script string) {
 // it does not, whatever ND_LAB says: no tool can be installed to change it.
 func supports(t *testing.T, what, script string) {
 	t.Helper()
-	if _, err := (ns.Tool{Name: "sh", Args: []string{"-ec", script}}).Run(t.Context(), newNetns(t)); err != nil {
+	if _, err := (ns.Tool{Name: "sh", Args: []string{"-ec", script}}).Run(t.Context(), labtest.Netns(t)); err != nil {
 		t.Skipf("this kernel has no %s: %v", what, err)
 	}
 }

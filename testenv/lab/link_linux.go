@@ -20,9 +20,18 @@ func up(h *netlink.Handle, name string) error {
 	return nil
 }
 
-// pair makes a veth: one end here, the other as eth0 in a process's namespace.
-func pair(h *netlink.Handle, here string, pid int) error {
-	v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: here}, PeerName: "eth0", PeerNamespace: netlink.NsPid(pid)}
+// mac is the MAC that belongs to an IPv4 address, as Docker 20 makes it: a
+// bridge keeps one that it was given whatever ports come and go, and two labs
+// are alike.
+func mac(ip netip.Addr) net.HardwareAddr {
+	b := ip.As4()
+	return net.HardwareAddr{0x02, 0x42, b[0], b[1], b[2], b[3]}
+}
+
+// pair makes a veth: one end here, the other as eth0 in a process's namespace,
+// with the MAC of the address that it will have.
+func pair(h *netlink.Handle, here string, pid int, ip netip.Addr) error {
+	v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: here}, PeerName: "eth0", PeerNamespace: netlink.NsPid(pid), PeerHardwareAddr: mac(ip)}
 	if err := h.LinkAdd(v); err != nil {
 		return fmt.Errorf("making veth %s: %w", here, err)
 	}

@@ -85,7 +85,7 @@ func (l *Lab) build(ctx context.Context) error {
 	}
 	for i := range l.Spec.Networks {
 		n := &l.Spec.Networks[i]
-		br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.Bridge, Alias: "netdoctor:lab"}}
+		br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.Bridge, Alias: "netdoctor:lab", HardwareAddr: mac(n.Gateway)}}
 		if err := h.LinkAdd(br); err != nil {
 			return fmt.Errorf("making bridge %s: %w", n.Bridge, err)
 		}
@@ -130,7 +130,7 @@ func (l *Lab) world(h *netlink.Handle) error {
 		return err
 	}
 	l.procs["internet"] = p
-	if err := pair(h, "eth0", p.pid); err != nil {
+	if err := pair(h, "eth0", p.pid, routerAddr.Addr()); err != nil {
 		return err
 	}
 	if err := address(h, "eth0", hostAddr); err != nil {
@@ -180,7 +180,7 @@ func (l *Lab) attach(h *netlink.Handle, c *Container) error {
 	}
 	l.procs[c.Name] = p
 	veth := hostEnd(c.Name)
-	if err := pair(h, veth, p.pid); err != nil {
+	if err := pair(h, veth, p.pid, c.Addr); err != nil {
 		return err
 	}
 	if err := join(h, veth, n.Bridge); err != nil {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,44 +14,18 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // The kernel is the judge: these tests load rules that only count into a
 // network namespace of their own, send packets through them, and compare which
 // counters grew with which rules the evaluator says have matched.
 
-// inOwnNetns runs the calling test again in a process with a network namespace
-// of its own and returns false; in that process it returns true. Where that is
-// not allowed, or a tool is missing, it skips, or fails with ND_LAB=require.
+// inOwnNetns is labtest.InOwnNetns with this package's flag handed on.
 func inOwnNetns(t *testing.T, tools ...string) bool {
 	t.Helper()
-	const env = "ND_OWN_NETNS"
-	if os.Getenv(env) == t.Name() {
-		return true
-	}
-	skip := t.Skipf
-	if os.Getenv("ND_LAB") == "require" {
-		skip = t.Fatalf
-	}
-	if os.Getuid() != 0 {
-		skip("needs root for a network namespace of its own")
-	}
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			skip("needs %s: %v", tool, err)
-		}
-	}
-	c := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-update="+strconv.FormatBool(*update))
-	c.Env = append(os.Environ(), env+"="+t.Name())
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("in its own namespace: %v\n%s", err, out)
-	}
-	if testing.Verbose() {
-		t.Logf("%s", out)
-	}
-	return false
+	return labtest.InOwnNetns(t, []string{"-update=" + strconv.FormatBool(*update)}, tools...)
 }
 
 func sh(t *testing.T, script string) {
