@@ -175,6 +175,9 @@ func reverse(name []byte) (netip.Addr, bool) {
 		var b [4]byte
 		for i := 3; i >= 0; i-- {
 			v, digits := 0, 0
+			if len(rest) > 1 && rest[0] == '0' && rest[1] != '.' {
+				return netip.Addr{}, false // 012 is another name than 12
+			}
 			for len(rest) > 0 && rest[0] != '.' {
 				if rest[0] < '0' || rest[0] > '9' || digits == 3 {
 					return netip.Addr{}, false
@@ -203,7 +206,8 @@ func reverse(name []byte) (netip.Addr, bool) {
 		}
 		b[15-i/2] |= byte(v) << (4 * (i % 2))
 	}
-	return netip.AddrFrom16(b), true
+	a := netip.AddrFrom16(b)
+	return a, !a.Is4In6() // an IPv4 address has its name under in-addr.arpa
 }
 
 func nibble(c byte) int {
