@@ -167,7 +167,7 @@ func opCases() []opCase {
 			[]string{"iptables-legacy -D FORWARD -p tcp --dport 80 -m comment --comment 'let it in' -j ACCEPT"}},
 		{"an nft rule", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.NFT, snap.Inet, "fw", "in"), Position: 1, Text: `iifname "br-app" tcp dport 53 counter accept comment "dns"`}
-		}, []string{`nft insert rule inet fw in iifname '"br-app"' tcp dport 53 counter accept comment '"dns"'`}, []string{"nft delete rule inet fw in handle 0"}},
+		}, []string{`nft insert rule inet fw in iifname '"br-app"' tcp dport 53 counter accept comment '"dns"'`}, []string{"nft -a list chain inet fw in", "nft delete rule inet fw in handle HANDLE"}},
 		{"a rule is deleted by its handle", func(s *snap.Snapshot) fixups.Op {
 			r := chainRef(s, snap.IPTablesNFT, snap.IPv4, "filter", "FORWARD")
 			return &fixups.RuleDelete{ChainRef: r, Rule: rule(s, r, 1)}

@@ -51,6 +51,11 @@ func (o *RuleRestore) Describe() string {
 
 func (o *RuleDelete) Shell() []string {
 	switch {
+	case o.System == snap.NFT && o.Rule.Handle == 0: // the kernel gives it when the rule is made
+		return []string{
+			o.line(append([]string{"nft", "-a", "list", "chain"}, o.place()...)...),
+			o.line(append(append([]string{"nft", "delete", "rule"}, o.place()...), "handle", "HANDLE")...),
+		}
 	case o.System == snap.NFT:
 		return []string{o.line(append(append([]string{"nft", "delete", "rule"}, o.place()...), "handle", strconv.FormatUint(o.Rule.Handle, 10))...)}
 	case len(o.Args) > 0:

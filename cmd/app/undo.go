@@ -20,10 +20,10 @@ func (a *App) Undo(ctx context.Context, id string) (*v1.UndoResult, error) {
 	a.waiting("putting back")
 	t, left, err := a.Changer.Undo(ctx, id)
 	a.waiting("")
-	if err != nil && t.ID == "" && len(left) == 0 {
-		if id != "" && errors.Is(err, snap.ErrNotFound) {
-			return nil, badFile{err} // no such transaction: a wrong argument
-		}
+	if err != nil && id != "" && errors.Is(err, snap.ErrNotFound) && len(left) == 0 {
+		return nil, badFile{err} // no such transaction, or none to undo any more: a wrong argument
+	}
+	if err != nil && len(left) == 0 {
 		return nil, err
 	}
 	res := &v1.UndoResult{Transaction: t.ID, Done: t.Detail, Left: left, Head: a.head(v1.KindUndo, start)}

@@ -116,9 +116,16 @@ func Run(in *Input, checks []Check) Report {
 // survives says how long operations last.
 func survives(ops []fixups.Op) string {
 	for _, op := range ops {
-		if w, ok := op.(*fixups.FileWrite); !ok || w.Pid == 0 {
-			return "until reboot"
+		switch x := op.(type) {
+		case *fixups.ContainerStart, *fixups.EngineConnect, *fixups.EngineDisconnect:
+			return "until it is changed again"
+		case *fixups.FileWrite:
+			if x.Pid != 0 {
+				continue
+			}
+			return "until it is written again"
 		}
+		return "until reboot"
 	}
 	return "until the container is made again"
 }

@@ -211,7 +211,7 @@ func (r *run) end(kind fateKind, verdict string, n *netns, dev *snap.Link, k *sk
 	f := &fate{kind: kind, where: w, ns: n, dev: dev, pkt: *k}
 	stage := w.Layer
 	if w.Rule != nil {
-		stage = w.Rule.Table + " " + w.Rule.Chain
+		stage = chainName(w.Rule)
 	}
 	h := r.hop(n, dev, stage, w.Detail, verdict, k, w.Ref)
 	if r.quiet == 0 && w.Rule != nil {
@@ -223,9 +223,18 @@ func (r *run) end(kind fateKind, verdict string, n *netns, dev *snap.Link, k *sk
 // placeName is a place in a sentence.
 func placeName(p *rules.Place) string {
 	if p.Policy {
-		return fmt.Sprintf("the policy of %s %s", p.Table, p.Chain)
+		return "the policy of " + chainName(p)
 	}
-	return fmt.Sprintf("%s %s rule %d", p.Table, p.Chain, p.Num)
+	return fmt.Sprintf("%s rule %d", chainName(p), p.Num)
+}
+
+// chainName is a chain with its table. The legacy tables have the same names
+// as the others, so they are told apart.
+func chainName(p *rules.Place) string {
+	if p.System == snap.IPTablesLegacy {
+		return "legacy " + p.Table + " " + p.Chain
+	}
+	return p.Table + " " + p.Chain
 }
 
 // fill completes a place with what only the walk knows.

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
@@ -39,6 +40,14 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
 				default:
 					f.Advice = fmt.Sprintf("see where it ends: netdoctor trace %s %s:53/udp", in.Who(g.first.Ask.Netns), server)
+				}
+				if c := in.Snap.Container(g.first.Ask.Container); c != nil && slices.Contains(c.DNS, server.String()) {
+					better := "a server that answers"
+					if good := workingServers(in, c.Netns); len(good) > 0 {
+						better = good[0].String() + ", which answers other containers here"
+					}
+					f.Summary += fmt.Sprintf("; it was given to %s by --dns", c.Name)
+					f.Advice = fmt.Sprintf("make %s again with --dns (dns: in the compose file) %s; an engine can't change it in a container that is there", c.Name, better)
 				}
 				out = append(out, f)
 			}

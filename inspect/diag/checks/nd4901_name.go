@@ -23,13 +23,44 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 		After: []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4201", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
-			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.Port53Taken, names.LoDown) {
+			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.Port53Taken, names.LoDown,
+				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.UpstreamMissing, names.InternalNetwork) {
 				f := g.finding(in)
-				f.Summary = fmt.Sprintf("%s asked by %s: %s", g.first.Ask.Name, in.Who(g.first.Ask.Netns), g.problem.Detail)
-				f.Advice = "netdoctor dns " + g.first.Ask.Name + " --from " + in.Who(g.first.Ask.Netns)
+				if g.problem.Kind == names.InternalNetwork && !g.first.Asked {
+					continue // by design
+				}
+				asked := g.first.Ask.Name
+				if g.first.World {
+					asked = "a name of the Internet"
+				}
+				f.Summary = fmt.Sprintf("%s asked by %s: %s", asked, in.Who(g.first.Ask.Netns), g.problem.Detail)
+				f.Advice = adviceName(in, &g)
 				out = append(out, f)
 			}
 			return out
 		},
 	}
+}
+
+// adviceName is what a person would do about a name that fails.
+func adviceName(in *diag.Input, g *nameGroup) string {
+	name, n := g.first.Ask.Name, in.Snap.Network(g.problem.Network)
+	who := in.Who(g.first.Ask.Netns)
+	alias := func(container string) string {
+		return fmt.Sprintf("%s network disconnect %s %s, then %s network connect --alias %s %s %s (compose: networks: %s: aliases:)",
+			n.Engine, n.Name, container, n.Engine, name, n.Name, container, n.Name)
+	}
+	switch c := in.Snap.Container(g.problem.Container); {
+	case g.problem.Kind == names.NoSuchName && n != nil:
+		return "start the container that is called so, or give the one that is meant the name as an alias: " + alias("CONTAINER")
+	case g.problem.Kind == names.AliasMissing && n != nil && c != nil:
+		return "give it the alias back: " + alias(c.Name)
+	case g.problem.Kind == names.NoDNSSource:
+		return "put dns into the hosts line of /etc/nsswitch.conf of " + who
+	case g.problem.Kind == names.UpstreamMissing:
+		return `name a server in the host's /etc/resolv.conf, or as "dns" in daemon.json, and restart the container`
+	case g.problem.Kind == names.InternalNetwork:
+		return "an internal network has no way out, by design: attach " + who + " to another network, too, if it should have one"
+	}
+	return "see each step: netdoctor dns " + name + " --from " + who
 }

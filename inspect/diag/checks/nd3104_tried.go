@@ -1,0 +1,49 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+)
+
+// nd3104: a container tries what a rule of this host stops.
+func nd3104() diag.Check {
+	return diag.Check{
+		Code: "ND3104", Name: "tried-and-stopped", Severity: diag.Info, Since: "0.1",
+		Title: "A container tries right now what a rule of this host stops",
+		Doc: `conntrack holds a SYN of a container that nobody answered, and the rules say why:
+a firewall rule, a policy, or the isolation between networks stops it. That may
+be what the rule is for, so it is told for information and nothing is changed.
+When it is not meant, the finding names the rule, and trace shows the whole way.
+
+See it by hand:
+    nsenter -t PID -n conntrack -L -p tcp --state SYN_SENT
+    netdoctor trace CONTAINER ADDRESS:PORT
+
+Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Flows {
+				f := &in.Flows[i]
+				w := f.Trace.Where
+				if f.Kind != "tried" || !f.Excused || w == nil || w.Cause != sim.CauseRule && w.Cause != sim.CausePolicy || !owned(in, w.Netns) {
+					continue
+				}
+				text, source := in.RuleLine(w)
+				to := f.To
+				if c := in.Graph.ContainerOfAddr(f.Flow.Dst); c != nil {
+					to += " (" + c.Name + ")"
+				}
+				out = append(out, diag.Finding{
+					Summary:  fmt.Sprintf("%s tries %s in vain: %s (%s) in %s stops it: %s", f.From, to, diag.ChainName(w), diag.Owner(w), in.Who(w.Netns), text),
+					Cause:    "a container asks for what a rule of this host does not let through; whether it should is not known",
+					Subject:  diag.Subject{Kind: "address", Name: f.From + " → " + f.To, Netns: f.Flow.From},
+					Evidence: []diag.Evidence{ev(source, text, w.Ref), diag.Tried(f)},
+					Advice:   fmt.Sprintf("if it should get through: netdoctor trace %s %s", f.From, f.To),
+				})
+			}
+			return out
+		},
+	}
+}
