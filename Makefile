@@ -10,7 +10,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test tools lint gen vet faultlab truth bench fuzz clean
+.PHONY: all build demo test tools lint gen vet faultlab truth bench fuzz soak clean
 
 all: build
 
@@ -58,6 +58,11 @@ fuzz:
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; \
 	done
+
+# A million names asked of our resolver while everything around is bad.
+SOAK ?= 1000000
+soak:
+	ND_LAB=require ND_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m -v -run 'TestSoak' ./testenv/dns
 
 clean:
 	rm -rf bin dist
