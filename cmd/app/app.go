@@ -38,7 +38,10 @@ type App struct {
 	Redact func(*snap.Snapshot) *snap.Snapshot
 	// Probe puts live questions; answers come in the order of the questions, with
 	// who watched them. nil: nothing is ever sent.
-	Probe func(context.Context, *snap.Snapshot, []snap.Probe) ([]snap.Probe, []snap.Observer)
+	Probe func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer)
+	// Count sends the flow of a probe again, in bursts, and gives the counters of
+	// those namespaces that grew by exactly what was sent. nil: nothing is counted.
+	Count func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error)
 	// Changer changes the machine; nil: it can't be changed with this binary.
 	Changer Changer
 	// Settle is how long a change may take to show; 0: at once.
@@ -86,8 +89,18 @@ type Common struct {
 	Family   Family
 	FailOn   diag.Severity // "" is error
 	Verbose  bool
+	Observe  Observe
 	Stdin    io.Reader // for "-"; nil none
 }
+
+// Observe names the ways in which probes are watched, as snap.Observer does; nil
+// is all that there are.
+type Observe []string
+
+// Observers are the names for Observe; "none" is none of them.
+func Observers() []string { return []string{"tracepoints", "counters", "none"} }
+
+func (o Observe) has(name string) bool { return o == nil || slices.Contains(o, name) }
 
 // Tx is what mends one finding: its steps are done or undone together.
 type Tx struct {
@@ -221,12 +234,44 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	}
 	a.waiting(fmt.Sprintf("%d live questions", len(qs)))
 	defer a.waiting("")
-	answers, observers := a.Probe(ctx, s, qs)
+	answers, observers := a.Probe(ctx, s, qs, c.Observe)
 	if err := ended(ctx); err != nil {
 		return examination{}, err
 	}
 	with := withProbes(s, answers, observers)
-	return examination{in: diag.Build(with, asks, o), sent: with.Probes[len(s.Probes):]}, nil
+	in = diag.Build(with, asks, o)
+	if c.Observe.has("counters") && a.recount(ctx, in) {
+		in = diag.Build(with, asks, o)
+	}
+	return examination{in: in, sent: with.Probes[len(s.Probes):]}, ended(ctx)
+}
+
+// recount has the counters looked at of those probes that need it, and puts
+// what they tell into the input's snapshot, which is this run's own. It says
+// whether there is anything new.
+func (a *App) recount(ctx context.Context, in *diag.Input) bool {
+	if a.Count == nil {
+		return false
+	}
+	o := snap.Observer{Name: "counters", Have: true}
+	list := in.Recounts()
+	news := false
+	for _, r := range list {
+		p := in.Flows[r.Flow].Probe
+		if ctx.Err() != nil || p == nil || len(p.Counted) > 0 {
+			continue
+		}
+		got, err := a.Count(ctx, in.Snap, p, r.Netns)
+		if err != nil {
+			o.Have, o.Why = false, err.Error()
+		}
+		p.Counted = got
+		news = news || len(got) > 0
+	}
+	if len(list) > 0 {
+		in.Snap.Observers = append(in.Snap.Observers, o)
+	}
+	return news
 }
 
 // withProbes is the snapshot with further answers; the given one stays as it is.

@@ -151,7 +151,7 @@ func before(to string) string {
 func undecided(in *diag.Input) bool {
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		if t := f.Trace; t != nil && t.Verdict == sim.Unknown && t.Where != nil && t.Where.Cause == sim.CauseUnread && diag.Prove(f) == nil {
+		if t := f.Trace; t != nil && t.Verdict == sim.Unknown && t.Where != nil && t.Where.Cause == sim.CauseUnread && in.Prove(f) == nil {
 			return true
 		}
 	}

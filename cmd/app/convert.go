@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -121,6 +122,12 @@ func sent(ps []snap.Probe) []v1.Sent {
 				v.Detail = strings.TrimSpace(p.DNS.RCode + " " + strings.Join(p.DNS.Answers, ", "))
 			}
 		}
+		for _, x := range p.Seen {
+			v.Seen = append(v.Seen, v1.Sighting{
+				What: x.What, Netns: x.Netns, Device: x.Device, Src: addrPort(x.Src), Dst: addrPort(x.Dst), Answer: x.Answer, Error: x.ICMP != nil,
+				Reason: x.Reason, Func: x.Func, Times: max(x.Times, 1), AfterMs: x.AfterMs,
+			})
+		}
 		out = append(out, v)
 	}
 	return out
@@ -146,15 +153,18 @@ func addrPort(a netip.AddrPort) string {
 	return a.String()
 }
 
-// hops numbers and converts hops, beginning behind n.
-func hops(hs []sim.Hop, n int) []v1.Hop {
+// hops numbers and converts hops, beginning behind n. p is the probe that went
+// the same way, nil for none; answer says which of its ways.
+func hops(hs []sim.Hop, n int, p *snap.Probe, answer bool) []v1.Hop {
 	out := make([]v1.Hop, 0, len(hs))
+	seen := wire(hs, p, answer)
 	for i := range hs {
 		h := &hs[i]
 		v := v1.Hop{
 			N: n + i + 1, Netns: h.Netns, Device: h.Device, Stage: h.Stage, Did: h.Did, Verdict: h.Verdict, Rule: h.Rule,
 			Packet: v1.Packet{Src: addrPort(h.Src), Dst: addrPort(h.Dst), Proto: string(h.Proto)},
 		}
+		v.Wire = seen[i]
 		for _, r := range h.Because {
 			v.Because = append(v.Because, string(r))
 		}
@@ -185,4 +195,34 @@ func where(s *snap.Snapshot, w *sim.Where) *v1.Where {
 		}
 	}
 	return v
+}
+
+// wire says, hop by hop, what was seen of a probe that went the same way:
+// "seen" on a device that it crossed, "died" where it ended, "not seen" behind
+// the last of these, "" where that can't be told: nobody watched, or the packet
+// passes a stage without being given to its device.
+func wire(hs []sim.Hop, p *snap.Probe, answer bool) []string {
+	out := make([]string, len(hs))
+	if p == nil || !p.Watched {
+		return out
+	}
+	last := -1
+	for i := range hs {
+		h := &hs[i]
+		d := p.Died
+		switch {
+		case d != nil && d.Answer == answer && d.Netns == h.Netns && (h.Verdict == "drop" || h.Verdict == "reject"):
+			out[i], last = "died", i
+		case slices.ContainsFunc(p.Seen, func(x snap.Seen) bool {
+			return x.Answer == answer && x.ICMP == nil && x.What != snap.SeenDrop && x.Device != "" && x.Netns == h.Netns && x.Device == h.Device
+		}):
+			out[i], last = "seen", i
+		}
+	}
+	for i := last + 1; i < len(hs); i++ {
+		if hs[i].Device != "" {
+			out[i] = "not seen"
+		}
+	}
+	return out
 }

@@ -31,6 +31,7 @@ func New() *App {
 		Write:  write,
 		Redact: inspect.Redact,
 		Probe:  sender,
+		Count:  recounted,
 		Can:    can,
 
 		Changer: newChanger(),
@@ -52,9 +53,9 @@ func reader(tool string) func(context.Context, ReadOptions) (*snap.Snapshot, err
 
 // sender puts questions to the network, each from its namespace, and has their
 // packets watched.
-func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe) ([]snap.Probe, []snap.Observer) {
+func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe) ([]snap.Probe, []snap.Observer) {
 	p := &probe.Prober{}
-	watch, done := watched(s, p)
+	watch, done := watched(s, p, by)
 	defer done()
 	out := make([]snap.Probe, len(qs))
 	var ask []probe.Question
@@ -67,11 +68,7 @@ func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe) ([]snap.Prob
 			out[i].Outcome, out[i].Detail = probe.Failed, fmt.Sprintf("namespace %s is not known", q.From)
 			continue
 		}
-		o := probe.Options{Size: q.Size, DF: q.DF, Src: q.Src.Addr(), Sport: q.Src.Port()}
-		if q.DNS != nil {
-			o.Name, o.Type, o.TCP = q.DNS.Name, q.DNS.Type, q.DNS.TCP
-		}
-		ask, at = append(ask, probe.Question{Kind: q.Kind, From: from, Dst: q.Dst, Options: o}), append(at, i)
+		ask, at = append(ask, question(from, q)), append(at, i)
 	}
 	for i, a := range p.Run(ctx, ask) {
 		out[at[i]] = a
@@ -79,8 +76,37 @@ func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe) ([]snap.Prob
 	return out, watch
 }
 
+// question is a probe as it is put.
+func question(from *snap.Netns, q *snap.Probe) probe.Question {
+	o := probe.Options{Size: q.Size, DF: q.DF, Src: q.Src.Addr(), Sport: q.Src.Port()}
+	if q.DNS != nil {
+		o.Name, o.Type, o.TCP = q.DNS.Name, q.DNS.Type, q.DNS.TCP
+	}
+	return probe.Question{Kind: q.Kind, From: from, Dst: q.Dst, Options: o}
+}
+
+// recounted sends the flow of a probe again and looks at the counters.
+func recounted(ctx context.Context, s *snap.Snapshot, p *snap.Probe, netns []string) ([]snap.Counted, error) {
+	from := s.Ns(p.From)
+	if from == nil {
+		return nil, fmt.Errorf("namespace %s: %w", p.From, snap.ErrNotFound)
+	}
+	var where []*snap.Netns
+	for _, id := range netns {
+		if n := s.Ns(id); n != nil {
+			where = append(where, n)
+		}
+	}
+	q := question(from, p)
+	q.Sport = 0
+	return witness.Count(ctx, &probe.Prober{}, q, where)
+}
+
 // watched begins to watch, with what there is. The caller calls done.
-func watched(s *snap.Snapshot, p *probe.Prober) (who []snap.Observer, done func()) {
+func watched(s *snap.Snapshot, p *probe.Prober, by Observe) (who []snap.Observer, done func()) {
+	if !by.has("tracepoints") {
+		return nil, func() {}
+	}
 	tp, err := witness.NewTracepoints(s)
 	if err != nil {
 		o := snap.Observer{Name: "tracepoints", Why: err.Error()}

@@ -332,8 +332,8 @@ func fill(s *snap.Snapshot, res *v1.TraceResult, fc *diag.FlowCase) {
 		return
 	}
 	tr := fc.Trace
-	res.Forward = hops(tr.Forward, 0)
-	res.Reply = hops(tr.Reply, len(tr.Forward))
+	res.Forward = hops(tr.Forward, 0, fc.Probe, false)
+	res.Reply = hops(tr.Reply, len(tr.Forward), fc.Probe, true)
 	res.Where = where(s, tr.Where)
 	res.Unknown = tr.Unknown
 	res.LeavesBy, res.IfAnswered = tr.LeftHost, string(tr.IfAnswered)
@@ -353,7 +353,7 @@ func fill(s *snap.Snapshot, res *v1.TraceResult, fc *diag.FlowCase) {
 	}
 	res.Predicted = &v1.Said{Verdict: string(tr.Verdict), Detail: detail(tr)}
 	res.Verdict = string(tr.Verdict)
-	if p := diag.Prove(fc); p != nil {
+	if p := (&diag.Input{Snap: s}).Prove(fc); p != nil {
 		res.Proved = &v1.Said{Verdict: p.Verdict, Detail: p.Detail, Where: where(s, p.Where)}
 		res.Verdict = p.Verdict
 		switch {

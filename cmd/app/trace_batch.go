@@ -164,11 +164,19 @@ func (b *batch) prove(ctx context.Context, out []*v1.TraceResult, cases []*diag.
 	if len(qs) == 0 {
 		return
 	}
-	answers, observers := b.a.Probe(ctx, b.s, qs)
+	answers, observers := b.a.Probe(ctx, b.s, qs, b.c.Observe)
 	with := withProbes(b.s, answers, observers)
+	in.Snap = with
 	for k, i := range at {
-		cases[i].Probe = &answers[k]
-		fill(with, out[i], cases[i])
+		c := *cases[i]
+		c.Probe, c.Asked = &answers[k], true
+		in.Flows = append(in.Flows, c)
+	}
+	if b.c.Observe.has("counters") {
+		b.a.recount(ctx, in)
+	}
+	for k, i := range at {
+		fill(with, out[i], &in.Flows[k])
 		out[i].Sent = sent(answers[k : k+1])
 		out[i].DurationMs = v1.Ms(b.a.now().Sub(out[i].StartedAt))
 	}

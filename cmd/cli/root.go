@@ -124,6 +124,7 @@ func (s *session) flags(f *pflag.FlagSet) {
 	f.BoolVarP(&g.four, "ipv4", "4", false, "IPv4 only")
 	f.BoolVarP(&g.six, "ipv6", "6", false, "IPv6 only")
 	f.BoolVar(&g.noProbe, "no-probe", false, "predict only; send nothing")
+	f.StringSliceVar(&g.observe, "observe", nil, "watch probes by these only: "+strings.Join(app.Observers(), ", ")+" (default all that work here)")
 	f.StringVar(&g.failOn, "fail-on", "error", "exit 1 from this severity on: error, warning, info")
 }
 

@@ -31,6 +31,7 @@ type globals struct {
 	snapshot   string
 	four, six  bool
 	noProbe    bool
+	observe    []string
 	failOn     string
 }
 
@@ -67,7 +68,7 @@ func Run(ctx context.Context, env *Env) int {
 func (s *session) common() (app.Common, error) {
 	g := &s.g
 	c := app.Common{
-		Snapshot: g.snapshot, NoProbe: g.noProbe, Verbose: g.verbose, FailOn: diag.Severity(g.failOn), Stdin: s.env.Stdin,
+		Snapshot: g.snapshot, NoProbe: g.noProbe, Verbose: g.verbose, Observe: g.observe, FailOn: diag.Severity(g.failOn), Stdin: s.env.Stdin,
 		Read: app.ReadOptions{HostNS: g.hostNS, Runtime: g.runtime, DockerHost: g.dockerHost},
 	}
 	switch {
@@ -77,6 +78,11 @@ func (s *session) common() (app.Common, error) {
 		c.Family = 4
 	case g.six:
 		c.Family = 6
+	}
+	for _, o := range g.observe {
+		if !slices.Contains(app.Observers(), o) {
+			return c, choice("--observe", o, app.Observers())
+		}
 	}
 	if bars := []string{"error", "warning", "info"}; !slices.Contains(bars, g.failOn) {
 		return c, choice("--fail-on", g.failOn, bars)

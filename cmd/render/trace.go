@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -19,12 +20,8 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 	if wide || p.st.Verbose || r.Where != nil && r.Where.Reply {
 		hops = append(hops, r.Reply)
 	}
-	rows := p.hops(hops, wide)
+	head, rows := p.hops(hops, wide)
 	if len(rows) > 0 {
-		head := []string{" #", "netns", "device", "stage", "result"}
-		if wide {
-			head = []string{" #", "netns", "device", "stage", "packet", "result"}
-		}
 		p.table("", head, rows)
 		p.line()
 	}
@@ -175,9 +172,18 @@ func bad(v string) bool { return v == "drop" || v == "reject" || v == "refused" 
 
 func paintOf(v string) paint { return verdict(v).paint }
 
-// hops are the rows of the table.
-func (p *printer) hops(lists [][]v1.Hop, wide bool) [][]span {
-	var rows [][]span
+// hops are the head and the rows of the table. What was seen of a real packet
+// is shown when somebody watched one.
+func (p *printer) hops(lists [][]v1.Hop, wide bool) (head []string, rows [][]span) {
+	watched := slices.ContainsFunc(slices.Concat(lists...), func(h v1.Hop) bool { return h.Wire != "" })
+	head = []string{" #", "netns", "device", "stage"}
+	if watched {
+		head = append(head, "wire")
+	}
+	if wide {
+		head = append(head, "packet")
+	}
+	head = append(head, "result")
 	for _, list := range lists {
 		for _, h := range list {
 			did := h.Did
@@ -194,13 +200,20 @@ func (p *printer) hops(lists [][]v1.Hop, wide bool) [][]span {
 				res = in(green, did)
 			}
 			cells := []span{in(dim, fmt.Sprintf("%2d", h.N)), s(h.Netns), s(h.Device), s(h.Stage)}
+			if watched {
+				paint := dim
+				if h.Wire == "died" {
+					paint = red
+				}
+				cells = append(cells, in(paint, h.Wire))
+			}
 			if wide {
 				cells = append(cells, in(dim, strings.TrimSpace(h.Packet.Src+" → "+h.Packet.Dst)))
 			}
 			rows = append(rows, append(cells, res))
 		}
 	}
-	return rows
+	return head, rows
 }
 
 // traceSet is the screen of a source with all that it needs.

@@ -99,7 +99,7 @@ func (in *Input) Question(f *FlowCase) (snap.Probe, bool) {
 		q.Kind = "tcp"
 	case snap.UDP:
 		q.Kind = "udp"
-		if f.Flow.Dport == 53 {
+		if f.Flow.Dport == 53 && f.Flow.Size == 0 {
 			q.Kind = "dns"
 			q.DNS = &snap.DNSProbe{Name: ".", Type: "NS"}
 		}

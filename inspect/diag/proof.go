@@ -24,13 +24,13 @@ type Proof struct {
 
 // Prove reconciles the model's way of a flow with what its probe met. nil when
 // no probe proves anything.
-func Prove(f *FlowCase) *Proof {
+func (in *Input) Prove(f *FlowCase) *Proof {
 	p := f.Probe
 	v := ProbeSays(p)
-	if v == "" || silent(p) {
+	if v == "" {
 		return nil
 	}
-	out := &Proof{Verdict: v, Detail: detail(p)}
+	out := &Proof{Verdict: v, Detail: in.detail(p, nil)}
 	if v == "delivered" {
 		if f.Trace != nil && (f.Trace.Verdict == sim.Dropped || f.Trace.Verdict == sim.Refused) {
 			out.Differs = fmt.Sprintf("predicted %s%s, but the answer came back", f.Trace.Verdict, at(f.Trace.Where))
@@ -41,15 +41,19 @@ func Prove(f *FlowCase) *Proof {
 	if f.Trace != nil {
 		model = f.Trace.Where
 	}
-	out.Where = place(p, model)
+	out.Where = in.place(p, model)
+	if silent(p) && (out.Where == nil || p.Died == nil && len(p.Counted) == 0 && out.Where.Layer != "neigh") {
+		return nil
+	}
+	out.Detail = in.detail(p, out.Where)
 	switch {
 	case f.Trace == nil || f.Trace.Verdict == sim.Unknown:
 	case string(f.Trace.Verdict) != v:
-		if f.Trace.LeftHost != "" && v == "dropped" && p.Died == nil {
+		if f.Trace.LeftHost != "" && v == "dropped" && out.Where == nil {
 			break // what lies beyond this host is not the model's
 		}
 		out.Differs = fmt.Sprintf("predicted %s%s, but the probe was %s%s", f.Trace.Verdict, at(f.Trace.Where), p.Outcome, at(out.Where))
-	case p.Died != nil && model != nil && out.Where != model:
+	case out.Where != nil && model != nil && out.Where != model:
 		out.Differs = fmt.Sprintf("predicted%s, but it died%s", at(model), at(out.Where))
 	}
 	return out
@@ -57,7 +61,7 @@ func Prove(f *FlowCase) *Proof {
 
 // silent says that the probe's silence proves nothing: many UDP services answer
 // only what they understand. A packet that was seen to die proves something.
-func silent(p *snap.Probe) bool { return p.Kind == "udp" && p.Outcome == "timeout" && p.Died == nil }
+func silent(p *snap.Probe) bool { return p.Kind == "udp" && p.Outcome == kindTimeout && p.Died == nil }
 
 // at says where, for the middle of a sentence.
 func at(w *sim.Where) string {
@@ -76,12 +80,19 @@ func at(w *sim.Where) string {
 	return t
 }
 
-// place is where a probe died: the model's place when the kernel's words fit it.
-func place(p *snap.Probe, model *sim.Where) *sim.Where {
+// place is where a probe died: the model's place when the kernel's words, and
+// the counters, fit it.
+func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
+	if w := in.counted(p, model); w != nil {
+		return w
+	}
 	d := p.Died
 	if d == nil {
-		if p.Outcome == "unroutable" && model != nil && model.Netns == p.From && !model.Reply {
+		if p.Outcome == kindUnroutable && model != nil && model.Netns == p.From && !model.Reply {
 			return model // the sender's own stack refused it, where the model says so
+		}
+		if stayed(p, model) {
+			return model
 		}
 		return nil
 	}
@@ -92,8 +103,22 @@ func place(p *snap.Probe, model *sim.Where) *sim.Where {
 	}
 	return &sim.Where{
 		Netns: d.Netns, Device: d.Device, Layer: layerOf(d), Reason: d.Reason, Reply: d.Answer,
-		Detail: "the kernel freed the packet " + strings.TrimSpace("in "+d.Netns+onDevice(d.Device)) + because(d),
+		Detail: "the kernel freed the packet in " + d.Netns + onDevice(d.Device) + because(d),
 	}
+}
+
+// stayed says whether the last that was seen of a probe is that it came into the
+// namespace where the model says that it ended without a drop to be seen: held
+// there for a neighbour, or taken in by a stack that has no way to answer.
+func stayed(p *snap.Probe, model *sim.Where) bool {
+	if !p.Watched || p.Outcome != kindTimeout || model == nil {
+		return false
+	}
+	if len(p.Seen) == 0 {
+		return model.Netns == p.From && !model.Reply
+	}
+	last := &p.Seen[len(p.Seen)-1]
+	return last.What == snap.SeenReceive && last.ICMP == nil && last.Netns == model.Netns && (model.Reply || !last.Answer)
 }
 
 func behind(w *sim.Where) *sim.Where {
@@ -117,7 +142,7 @@ func fits(m *sim.Where, d *snap.Seen) bool {
 // layerOf is the layer of the kernel's reason, or of its function.
 func layerOf(d *snap.Seen) string {
 	switch {
-	case d.Reason == "NETFILTER_DROP" || strings.HasPrefix(d.Func, "nf_"):
+	case d.Reason == netfilterDrop || strings.HasPrefix(d.Func, "nf_"):
 		return "netfilter"
 	case strings.HasPrefix(d.Reason, "IP_"):
 		return "route"
@@ -160,7 +185,7 @@ func because(d *snap.Seen) string {
 }
 
 // detail says in a clause what was sent and what came of it.
-func detail(p *snap.Probe) string {
+func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 	t := p.Detail
 	if t == "" {
 		t = fmt.Sprintf("%d sent, %d answered", p.Sent, p.Got)
@@ -170,7 +195,7 @@ func detail(p *snap.Probe) string {
 		t += "; the answer died in " + d.Netns + onDevice(d.Device) + because(d)
 	case d != nil:
 		t += "; it died in " + d.Netns + onDevice(d.Device) + because(d)
-	case p.Watched && p.Outcome == "timeout" && len(p.Seen) > 0:
+	case p.Watched && p.Outcome == kindTimeout && len(p.Seen) > 0:
 		s := p.Seen[len(p.Seen)-1]
 		what := "it was last seen "
 		if s.Answer {
@@ -185,8 +210,32 @@ func detail(p *snap.Probe) string {
 			what += "coming into "
 		}
 		t += "; " + what + s.Netns + " by " + s.Device
-	case p.Watched && p.Outcome == "timeout":
+	case p.Watched && p.Outcome == kindTimeout:
 		t += "; no device was given it"
 	}
+	if c := in.decisive(p, w); c != nil {
+		n := 0
+		for _, k := range c.Sent {
+			n += k
+		}
+		t += fmt.Sprintf("; %d more were sent, and that counter grew by %d", n, c.Grew[0]+c.Grew[1])
+	}
 	return t
+}
+
+// decisive is the counter of the rule that ended the probe; nil when none told.
+func (in *Input) decisive(p *snap.Probe, w *sim.Where) *snap.Counted {
+	if w == nil {
+		return nil
+	}
+	for i := range p.Counted {
+		c := &p.Counted[i]
+		if !c.Exact() || c.Netns != w.Netns {
+			continue
+		}
+		if e := in.ending(c); e != nil && sameRule(e, w) || w.Rule == nil && c.Name != "" && snap.StackReasons[c.Name] == w.Reason {
+			return c
+		}
+	}
+	return nil
 }

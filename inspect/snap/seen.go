@@ -71,3 +71,19 @@ func (c *Counted) Exact() bool {
 	}
 	return times > 0
 }
+
+// StackReasons are the stack's own counters that tell of a packet's end, with
+// the drop reason that the kernel has for the same (net/ipv4/route.c:ip_error,
+// net/ipv4/ip_input.c:ip_rcv_finish_core, net/ipv4/ip_output.c). "" where one
+// counter stands for several.
+var StackReasons = map[string]string{
+	"IpInAddrErrors":            "IP_INADDRERRORS",
+	"IpExtInNoRoutes":           "IP_INNOROUTES",
+	"TcpExtIPReversePathFilter": "IP_RPFILTER",
+	"IpOutNoRoutes":             "IP_OUTNOROUTES",
+	"IpInHdrErrors":             "IP_INHDR",
+	"IpFragFails":               "PKT_TOO_BIG",
+	"IpInDiscards":              "",
+	"IpOutDiscards":             "",
+	"UdpNoPorts":                "NO_SOCKET",
+}

@@ -3,6 +3,8 @@ package witness
 import (
 	"net/netip"
 	"os"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +17,9 @@ import (
 	"github.com/netdoctor/netdoctor/probe"
 	"github.com/netdoctor/netdoctor/testenv/lab"
 )
+
+// Threads that enter namespaces are thrown away: none may be the main one.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) { os.Exit(lab.M(m)) }
 
@@ -62,11 +67,17 @@ func sock(t *testing.T, at string) {
 	}
 }
 
-func TestTheKernelTellsWhereAPacketDied(t *testing.T) {
+// A process has one lab: its host's namespace is the process's own.
+func TestInALab(t *testing.T) {
 	lab.New(t, lab.Default())
 	reject(t, 4443)
 	sock(t, "172.20.0.1:7777")
 	s := read(t)
+	t.Run("the kernel tells where a packet died", func(t *testing.T) { testTracepoints(t, s) })
+	t.Run("counters name the rule", func(t *testing.T) { testCounters(t, s) })
+}
+
+func testTracepoints(t *testing.T, s *snap.Snapshot) {
 	tp, err := NewTracepoints(s)
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +139,41 @@ func TestTheKernelTellsWhereAPacketDied(t *testing.T) {
 			t.Errorf("outcome %s, died %v, %d sent; want one that timed out as it died", r.Outcome, r.Died, r.Sent)
 		}
 	})
+}
+
+func testCounters(t *testing.T, s *snap.Snapshot) {
+	host := netns(t, s, "host")
+	p := &probe.Prober{}
+	for _, tt := range []struct {
+		name, from, to, kind string
+		want                 []string // what must be among the counters
+	}{
+		{"a rule that rejects", "client", "198.51.100.20:4443", "tcp", []string{"netns/host/nft/inet/corp/forward/rule/1"}},
+		{"a rule that drops echoes", "report", "172.20.0.12:0", "icmp", []string{"netns/host/nft/ipv4/netdoctor/forward/rule/7"}},
+		{"nothing of a packet that never leaves", "client", "127.0.0.1:9", "udp", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Count(t.Context(), p, probe.Question{Kind: tt.kind, From: netns(t, s, tt.from), Dst: netip.MustParseAddrPort(tt.to)}, []*snap.Netns{host})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var refs []string
+			for _, c := range got {
+				if !c.Exact() {
+					t.Errorf("%+v is not exact", c)
+				}
+				refs = append(refs, string(c.Ref))
+			}
+			for _, w := range tt.want {
+				if !slices.Contains(refs, w) {
+					t.Errorf("%s did not count; these did: %v", w, refs)
+				}
+			}
+			if tt.want == nil && len(refs) > 0 {
+				t.Errorf("counted %v, want nothing", refs)
+			}
+		})
+	}
 }
 
 // netns is the namespace of a container, "host" the host's.

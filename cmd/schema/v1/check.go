@@ -110,4 +110,33 @@ type Sent struct {
 	Answers int `json:"answers"`
 	// Round trip in milliseconds; 0 when nothing came.
 	RTTMs float64 `json:"rttMs"`
+	// Where its packets were seen, in order; empty when nobody watched.
+	Seen List[Sighting] `json:"seen"`
+}
+
+// Sighting is one packet at one place.
+type Sighting struct {
+	// receive: a device handed it to the stack; transmit: the stack handed it to
+	// a device; drop: the kernel freed it.
+	What string `json:"what" enum:"receive,transmit,drop"`
+	// The namespace.
+	Netns string `json:"netns"`
+	// The device; empty when it was on none.
+	Device string `json:"device"`
+	// Its source there.
+	Src string `json:"src"`
+	// Its destination there.
+	Dst string `json:"dst"`
+	// It is the answer, or an error about the question.
+	Answer bool `json:"answer"`
+	// It is an ICMP error.
+	Error bool `json:"error"`
+	// The kernel's reason for dropping it.
+	Reason string `json:"reason,omitempty"`
+	// The kernel function that dropped it.
+	Func string `json:"func,omitempty"`
+	// How often it was seen.
+	Times int `json:"times"`
+	// Milliseconds since the first.
+	AfterMs float64 `json:"afterMs"`
 }

@@ -134,6 +134,9 @@ type Hop struct {
 	Rule string `json:"rule"`
 	// The packet as it was there.
 	Packet Packet `json:"packet"`
+	// What was seen of a real packet there: seen, died, not seen; empty when
+	// nobody watched, or the stage has no device.
+	Wire string `json:"wire"`
 	// Lines of the snapshot that it rests on.
 	Because List[string] `json:"because"`
 }

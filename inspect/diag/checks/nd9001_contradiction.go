@@ -27,7 +27,7 @@ Sources: this program`,
 			var out []diag.Finding
 			for i := range in.Flows {
 				f := &in.Flows[i]
-				p := diag.Prove(f)
+				p := in.Prove(f)
 				// What lies beyond this host is not the model's; and what the host's
 				// own rules keep apart need not be told of twice.
 				if p == nil || p.Differs == "" || f.Unmasked || !f.Asked && f.Trace.Verdict != sim.Delivered {

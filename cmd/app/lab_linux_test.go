@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/lab"
+)
+
+// Threads that enter namespaces are thrown away: none may be the main one.
+func init() { runtime.LockOSThread() }
+
+func TestMain(m *testing.M) { os.Exit(lab.M(m)) }
+
+// withheld is the app of this machine, whose reader leaves one table out.
+func withheld(table string) *App {
+	a := New()
+	read := a.Read
+	a.Read = func(ctx context.Context, o ReadOptions) (*snap.Snapshot, error) {
+		s, err := read(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		for i := range s.Netns {
+			rs := &s.Netns[i].Ruleset
+			for j := range rs.Tables {
+				if rs.Tables[j].Name == table {
+					rs.Tables = append(rs.Tables[:j:j], rs.Tables[j+1:]...)
+					break
+				}
+			}
+		}
+		return s, nil
+	}
+	return a
+}
+
+// dropTo makes the lab's host drop what is forwarded to an address.
+func dropTo(t *testing.T, table string, ip [4]byte) {
+	t.Helper()
+	c, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: table})
+	ch := c.AddChain(&nftables.Chain{Name: "fwd", Table: tab, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
+	c.AddRule(&nftables.Rule{Table: tab, Chain: ch, Exprs: []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ip[:]}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop},
+	}})
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process has one lab: its host's namespace is the process's own.
+func TestProofInALab(t *testing.T) {
+	lab.New(t, lab.Default())
+	dropTo(t, "hidden", [4]byte{198, 51, 100, 20})
+	trace := func(t *testing.T, a *App, o TraceOptions) *v1.TraceResult {
+		t.Helper()
+		r, err := a.Trace(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	t.Run("the rule is proved by its counter and by the kernel", func(t *testing.T) {
+		r := trace(t, New(), TraceOptions{From: "client", To: "198.51.100.20:80"})
+		if r.Proved == nil || r.Proved.Where == nil || r.Proved.Where.Table != "hidden" || r.Proved.Where.Num != 1 || r.Proved.Verdict != "dropped" {
+			t.Fatalf("proved %+v, want dropped by hidden fwd rule 1", r.Proved)
+		}
+		for _, want := range []string{"NETFILTER_DROP", "12 more were sent, and that counter grew by 12"} {
+			if !strings.Contains(r.Proved.Detail, want) {
+				t.Errorf("proof %q does not say %q", r.Proved.Detail, want)
+			}
+		}
+		if f := finding(r.Findings, "ND9001"); f != nil {
+			t.Errorf("a contradiction where there is none: %s", f.Summary)
+		}
+	})
+	t.Run("a rule that the model does not know is a contradiction", func(t *testing.T) {
+		r := trace(t, withheld("hidden"), TraceOptions{From: "client", To: "198.51.100.20:80"})
+		f := finding(r.Findings, "ND9001")
+		if f == nil {
+			t.Fatalf("no ND9001; verdict %s, predicted %+v, proved %+v", r.Verdict, r.Predicted, r.Proved)
+		}
+		if !strings.Contains(f.Summary, "in host on br-app (NETFILTER_DROP)") || f.Confidence != "contradicted" {
+			t.Errorf("%s (%s), want it to say that it died in host on br-app", f.Summary, f.Confidence)
+		}
+	})
+	t.Run("counters alone name the rule", func(t *testing.T) {
+		r := trace(t, New(), TraceOptions{Common: Common{Observe: Observe{"counters"}}, From: "client", To: "198.51.100.20:80"})
+		if r.Proved == nil || r.Proved.Where == nil || r.Proved.Where.Table != "hidden" {
+			t.Errorf("proved %+v, want dropped by hidden fwd rule 1", r.Proved)
+		}
+		if len(r.Observers) != 1 || r.Observers[0].Name != "counters" || !r.Observers[0].Have {
+			t.Errorf("observers %+v, want the counters alone", r.Observers)
+		}
+	})
+	t.Run("without observers nothing is said of the place", func(t *testing.T) {
+		r := trace(t, New(), TraceOptions{Common: Common{Observe: Observe{"none"}}, From: "client", To: "198.51.100.20:80"})
+		if r.Proved == nil || r.Proved.Where != nil || r.Proved.Verdict != "dropped" {
+			t.Errorf("proved %+v, want dropped, and nobody knows where", r.Proved)
+		}
+	})
+	t.Run("nothing is sent when it must not", func(t *testing.T) {
+		a := New()
+		a.Probe = func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer) {
+			t.Error("probes were sent")
+			return nil, nil
+		}
+		a.Count = func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error) {
+			t.Error("bursts were sent")
+			return nil, nil
+		}
+		r := trace(t, a, TraceOptions{Common: Common{NoProbe: true}, From: "client", To: "198.51.100.20:80"})
+		if r.Proved != nil || len(r.Sent) > 0 || len(r.Observers) > 0 {
+			t.Errorf("proved %+v, sent %v, observers %v; want nothing at all", r.Proved, r.Sent, r.Observers)
+		}
+	})
+}
+
+func finding(fs []v1.Finding, code string) *v1.Finding {
+	for i := range fs {
+		if fs[i].Code == code {
+			return &fs[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+package witness
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+func TestOnlyWhatGrewByWhatWasSentCounts(t *testing.T) {
+	t.Parallel()
+	grew := map[string]*snap.Counted{
+		"by each packet":          {Netns: "a", Sent: []int{7, 5}, Grew: []int64{7, 5}},
+		"twice by each":           {Netns: "b", Sent: []int{7, 5}, Grew: []int64{14, 10}},
+		"by others' packets, too": {Netns: "c", Sent: []int{7, 5}, Grew: []int64{9, 6}},
+		"in one burst only":       {Netns: "d", Sent: []int{7}, Grew: []int64{7}},
+		"not by all":              {Netns: "e", Sent: []int{7, 5}, Grew: []int64{7, 4}},
+	}
+	want := []snap.Counted{*grew["by each packet"], *grew["twice by each"]}
+	if diff := cmp.Diff(want, exact(grew)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestPairs(t *testing.T) {
+	t.Parallel()
+	got := map[string]int64{}
+	pairs([]byte("Ip: Forwarding InAddrErrors\nIp: 1 4\nTcpExt: A B\nTcpExt: 2\nIpExt: InNoRoutes\nIpExt: 9\n"), func(n string, v int64) { got[n] = v })
+	want := map[string]int64{"IpForwarding": 1, "IpInAddrErrors": 4, "IpExtInNoRoutes": 9}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
