@@ -32,3 +32,18 @@ func TestPairs(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+func TestAround(t *testing.T) {
+	t.Parallel()
+	list := []byte("ffffffff81000000 T _text\nffffffff81a3c0d0 T nft_do_chain\t[nf_tables]\nffffffff81a3c100 t ip_error\nffffffff81a3c180 d data\n")
+	for addr, want := range map[uint64]string{
+		0xffffffff81a3c0d0: "nft_do_chain", 0xffffffff81a3c0ff: "nft_do_chain", 0xffffffff81a3c190: "ip_error", 0xffffffff81000001: "_text",
+	} {
+		if got, err := around(list, addr); got != want || err != nil {
+			t.Errorf("%x is in %q (%v), want %q", addr, got, err, want)
+		}
+	}
+	if got, err := around([]byte("0000000000000000 T nft_do_chain\n"), 1<<63); got != "" || err == nil {
+		t.Errorf("hidden addresses named %q without an error", got)
+	}
+}

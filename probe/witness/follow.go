@@ -24,6 +24,8 @@ type sighting struct {
 	// out says that it was handed to a device whose other end is in none of the
 	// watched namespaces: what becomes of it there is not seen.
 	out bool
+	// addr is the kernel function that dropped it; 0 none.
+	addr uint64
 }
 
 // follower is the sightings of one probe so far.
@@ -31,6 +33,7 @@ type follower struct {
 	id   probe.Identity
 	key  key
 	stop func(*follower)
+	name func(addr uint64) string // of a kernel function
 
 	mu    sync.Mutex
 	all   []sighting
@@ -41,8 +44,8 @@ type follower struct {
 	kill context.CancelFunc
 }
 
-func newFollower(id probe.Identity, stop func(*follower)) *follower {
-	f := &follower{id: id, key: key{icmp: id.ICMP, id: id.ID}, stop: stop}
+func newFollower(id probe.Identity, stop func(*follower), name func(uint64) string) *follower {
+	f := &follower{id: id, key: key{icmp: id.ICMP, id: id.ID}, stop: stop, name: name}
 	f.dead, f.kill = context.WithCancel(context.Background())
 	return f
 }
@@ -80,6 +83,11 @@ func (f *follower) End(r *snap.Probe) {
 	}
 	f.kill()
 	r.Watched = true
+	for i := range f.all {
+		if s := &f.all[i]; s.addr != 0 {
+			s.Func = f.name(s.addr)
+		}
+	}
 	r.Seen, r.Died = story(f.all, r.Outcome)
 }
 

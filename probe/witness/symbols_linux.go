@@ -1,68 +1,72 @@
 package witness
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
-	"sort"
 	"strconv"
 	"sync"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// symbols names kernel functions by an address inside of them. It is read when
-// the first is asked for: that takes some 30 ms.
+// symbols names kernel functions by an address inside of them. The kernel's
+// list is read when the first name is asked for: that takes some 30 ms, so
+// nobody who reads events may ask.
 type symbols struct {
-	once  sync.Once
-	addrs []uint64
-	names []string
-	err   error
+	mu   sync.Mutex
+	list []byte
+	err  error
+	name map[uint64]string
 }
 
-// name is the function around an address, "" when it can't be told.
-func (s *symbols) name(addr uint64) string {
-	s.once.Do(func() { s.err = s.read() })
-	i := sort.Search(len(s.addrs), func(i int) bool { return s.addrs[i] > addr })
-	if i == 0 {
-		return ""
+// of is the function around an address, "" when it can't be told.
+func (s *symbols) of(addr uint64) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n, ok := s.name[addr]; ok {
+		return n
 	}
-	return s.names[i-1]
+	if s.name == nil {
+		s.name = map[uint64]string{}
+		s.list, s.err = os.ReadFile("/proc/kallsyms")
+	}
+	n := ""
+	if s.err == nil {
+		n, s.err = around(s.list, addr)
+	}
+	s.name[addr] = n
+	return n
 }
 
-func (s *symbols) read() error {
-	f, err := os.Open("/proc/kallsyms")
-	if err != nil {
-		return fmt.Errorf("reading the names of kernel functions: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	type symbol struct {
-		addr uint64
-		name string
-	}
-	var all []symbol
-	sc := bufio.NewScanner(f)
-	for sc.Scan() {
-		p := bytes.Fields(sc.Bytes())
-		if len(p) < 3 || p[1][0]|0x20 != 't' {
+// around finds the function with the highest address that is not above addr, in
+// lines like "ffffffff81a3c0d0 T nft_do_chain\t[nf_tables]".
+func around(list []byte, addr uint64) (string, error) {
+	var best uint64
+	name := ""
+	for len(list) > 0 {
+		line := list
+		if i := bytes.IndexByte(list, '\n'); i >= 0 {
+			line, list = list[:i], list[i+1:]
+		} else {
+			list = nil
+		}
+		if len(line) < 20 || line[16] != ' ' || line[17]|0x20 != 't' {
 			continue
 		}
-		a, err := strconv.ParseUint(string(p[0]), 16, 64)
-		if err != nil || a == 0 {
-			continue // zero: kptr_restrict hides the addresses
+		a, err := strconv.ParseUint(string(line[:16]), 16, 64)
+		if err != nil || a > addr || a < best || a == 0 {
+			continue
 		}
-		all = append(all, symbol{a, string(p[2])})
+		best = a
+		rest := line[19:]
+		if i := bytes.IndexByte(rest, '\t'); i >= 0 {
+			rest = rest[:i]
+		}
+		name = string(rest)
 	}
-	if err := sc.Err(); err != nil {
-		return fmt.Errorf("reading the names of kernel functions: %w", err)
+	if best == 0 {
+		return "", fmt.Errorf("the kernel hides the addresses of its functions (kernel.kptr_restrict): %w", snap.ErrPermission)
 	}
-	if len(all) == 0 {
-		return fmt.Errorf("the kernel hides the addresses of its functions (kernel.kptr_restrict): %w", snap.ErrPermission)
-	}
-	sort.Slice(all, func(i, j int) bool { return all[i].addr < all[j].addr })
-	for _, x := range all {
-		s.addrs, s.names = append(s.addrs, x.addr), append(s.names, x.name)
-	}
-	return nil
+	return name, nil
 }

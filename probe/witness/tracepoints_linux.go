@@ -135,7 +135,7 @@ func (t *Tracepoints) Close() error {
 
 // Follow begins to look out for the packets of a probe.
 func (t *Tracepoints) Follow(id probe.Identity) probe.Follower {
-	f := newFollower(id, t.release)
+	f := newFollower(id, t.release, t.sym.of)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.follows[f.key] = append(t.follows[f.key], f)
@@ -259,7 +259,7 @@ func (t *Tracepoints) sighting(b []byte, p *packet) sighting {
 	switch binary.NativeEndian.Uint32(b[evKind:]) {
 	case kindDrop:
 		s.What = snap.SeenDrop
-		s.Func = t.sym.name(binary.NativeEndian.Uint64(b[evFunc:]))
+		s.addr = binary.NativeEndian.Uint64(b[evFunc:])
 		n := binary.NativeEndian.Uint32(b[evReason:])
 		s.Reason = t.layout.reasons[n]
 		if s.Reason == "" && len(t.layout.reasons) > 0 {
