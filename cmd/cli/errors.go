@@ -63,6 +63,15 @@ func exitOfResult(r v1.Result, bar diag.Severity) int {
 		verdict = v.Verdict
 	case *v1.DNSSetResult:
 		verdict = v.Verdict
+	case *v1.DiffResult:
+		broke := len(v.Broke) > 0
+		for i := range v.Changes {
+			broke = broke || len(v.Changes[i].Broke) > 0
+		}
+		if broke || failing {
+			return exitProblem
+		}
+		return exitOK
 	case *v1.TestResult:
 		switch v.Verdict {
 		case "passed":

@@ -61,7 +61,7 @@ Reading changes nothing.`,
 	root.AddCommand(
 		s.check(), s.trace(), s.dns(), s.test(),
 		s.fix(), s.undo(),
-		s.ls(), s.inspect(), s.snapshotCmd(),
+		s.ls(), s.inspect(), s.snapshotCmd(), s.diff(),
 		s.explain(), s.capabilities(), s.version(),
 	)
 	if s.env.Lab != nil {

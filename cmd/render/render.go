@@ -86,6 +86,8 @@ func (p *printer) result(r v1.Result, wide bool) {
 		p.version(v, wide)
 	case *v1.LabResult:
 		p.lab(v)
+	case *v1.DiffResult:
+		p.diff(v)
 	case *v1.TestResult:
 		p.test(v, wide)
 	}
