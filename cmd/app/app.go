@@ -102,6 +102,17 @@ func Observers() []string { return []string{"tracepoints", "counters", "none"} }
 
 func (o Observe) has(name string) bool { return o == nil || slices.Contains(o, name) }
 
+// without is the others; never nil.
+func (o Observe) without(name string) Observe {
+	out := Observe{}
+	for _, n := range Observers() {
+		if n != name && o.has(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // Tx is what mends one finding: its steps are done or undone together.
 type Tx struct {
 	ID  string // the finding's code

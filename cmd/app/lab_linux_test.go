@@ -112,6 +112,34 @@ func TestProofInALab(t *testing.T) {
 			t.Errorf("proved %+v, want dropped, and nobody knows where", r.Proved)
 		}
 	})
+	t.Run("the matrix has what is expected beside what is seen", func(t *testing.T) {
+		r, err := withheld("netdoctor").ReachAll(t.Context(), Common{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string][2]string{ // the model does not know the lab's own rules
+			"client db:5432/tcp":         {"delivered", "delivered"},
+			"report db:5432/tcp":         {"delivered", "dropped"},
+			"client report:80/tcp":       {"delivered", "dropped"},
+			"report 172.21.0.1/icmp":     {"delivered", "delivered"},
+			"client 192.0.2.10:8080/tcp": {"refused", "delivered"},
+		}
+		for _, c := range r.Cells {
+			key := c.From + " " + c.To
+			if w, ok := want[key]; ok {
+				if got := [2]string{c.Expected, c.Seen}; got != w {
+					t.Errorf("%s: expected and seen %v, want %v (%s)", key, got, w, c.Detail)
+				}
+				delete(want, key)
+			}
+		}
+		if len(want) > 0 {
+			t.Errorf("not in the matrix: %v", want)
+		}
+		if r.Verdict != "problems" || r.Summary.Differ < 3 {
+			t.Errorf("verdict %s, %+v; want problems, and three that differ", r.Verdict, r.Summary)
+		}
+	})
 	t.Run("nothing is sent when it must not", func(t *testing.T) {
 		a := New()
 		a.Probe = func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer) {

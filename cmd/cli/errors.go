@@ -59,6 +59,8 @@ func exitOfResult(r v1.Result, bar diag.Severity) int {
 		verdict = v.Verdict
 	case *v1.TraceSetResult:
 		verdict = v.Verdict
+	case *v1.ProbeResult:
+		verdict = v.Verdict
 	case *v1.DNSResult:
 		verdict = v.Verdict
 	case *v1.DNSSetResult:

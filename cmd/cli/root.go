@@ -59,7 +59,7 @@ Reading changes nothing.`,
 	)
 	s.flags(root.PersistentFlags())
 	root.AddCommand(
-		s.check(), s.trace(), s.dns(), s.test(),
+		s.check(), s.trace(), s.dns(), s.probe(), s.test(),
 		s.fix(), s.undo(),
 		s.ls(), s.inspect(), s.snapshotCmd(), s.diff(),
 		s.explain(), s.capabilities(), s.version(),

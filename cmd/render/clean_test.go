@@ -54,6 +54,7 @@ func hostileResult(evil string) []v1.Result {
 	return []v1.Result{
 		&v1.CheckResult{Verdict: "problems", Host: v1.HostInfo{Name: evil, Kernel: evil, Snapshot: evil, Engines: []v1.EngineInfo{{Name: evil, Version: evil}}}, Checked: []v1.Checked{{From: evil, To: evil, Why: evil, Predicted: evil}}, Tail: tail},
 		&tr, &dns,
+		&v1.ProbeResult{Verdict: "problems", Cells: []v1.ProbeCell{{From: evil, To: evil, Why: evil, Expected: evil, Seen: evil + "~", Detail: evil, Where: &v1.Where{Detail: evil + "^"}}}, Tail: tail},
 		&v1.TraceSetResult{Verdict: "dropped", From: e, Traces: []v1.TraceResult{tr}, Names: []v1.DNSResult{dns}, Tail: tail},
 		&v1.DNSSetResult{Name: evil, Results: []v1.DNSResult{dns}, Tail: tail},
 		&v1.FixPlan{Changes: []v1.Change{{Finding: evil, Summary: evil, Do: []string{evil}, Undo: []string{evil}, Survives: evil, Netns: evil}}, Advice: []v1.Advice{{Finding: evil, Advice: evil}}, Tail: tail},

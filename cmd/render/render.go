@@ -62,6 +62,8 @@ func (p *printer) result(r v1.Result, wide bool) {
 		p.trace(v, wide)
 	case *v1.TraceSetResult:
 		p.traceSet(v, wide)
+	case *v1.ProbeResult:
+		p.probes(v, wide)
 	case *v1.DNSResult:
 		p.dns(v, wide)
 	case *v1.DNSSetResult:

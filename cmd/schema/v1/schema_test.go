@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write schema.json")
 // results are the kinds and their types.
 func results() map[string]any {
 	return map[string]any{
-		v1.KindCheck: v1.CheckResult{}, v1.KindTrace: v1.TraceResult{}, v1.KindTraceSet: v1.TraceSetResult{},
+		v1.KindCheck: v1.CheckResult{}, v1.KindTrace: v1.TraceResult{}, v1.KindTraceSet: v1.TraceSetResult{}, v1.KindProbe: v1.ProbeResult{},
 		v1.KindDNS: v1.DNSResult{}, v1.KindDNSSet: v1.DNSSetResult{}, v1.KindFixPlan: v1.FixPlan{}, v1.KindFix: v1.FixResult{},
 		v1.KindUndo: v1.UndoResult{}, v1.KindList: v1.ListResult{}, v1.KindInspect: v1.InspectResult{},
 		v1.KindSnapshot: v1.SnapshotResult{}, v1.KindCapabilities: v1.CapabilitiesResult{}, v1.KindExplain: v1.ExplainResult{},

@@ -20,6 +20,7 @@ const (
 	KindCheck        = "CheckResult"
 	KindTrace        = "TraceResult"
 	KindTraceSet     = "TraceSetResult"
+	KindProbe        = "ProbeResult"
 	KindDNS          = "DNSResult"
 	KindDNSSet       = "DNSSetResult"
 	KindFixPlan      = "FixPlan"
