@@ -25,6 +25,7 @@ type childSpec struct {
 	Listen     []string          `json:"listen"`     // see serve.Parse
 	DNS        map[string]string `json:"dns"`        // zone to serve on Listen53
 	Listen53   []string          `json:"listen53"`   // addresses to serve DNS on
+	Forward    bool              `json:"forward"`    // be a router
 }
 
 // Child turns this process into a container's when it was started as one, and
@@ -67,6 +68,11 @@ func child(spec string) error {
 		}
 		if err := unix.Mount(own, target, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("putting %s in place: %w", file, err)
+		}
+	}
+	if c.Forward {
+		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil { // #nosec G306 -- a sysctl has the kernel's mode
+			return fmt.Errorf("turning forwarding on: %w", err)
 		}
 	}
 	in := bufio.NewReader(os.Stdin)

@@ -31,7 +31,12 @@ func mac(ip netip.Addr) net.HardwareAddr {
 // pair makes a veth: one end here, the other as eth0 in a process's namespace,
 // with the MAC of the address that it will have.
 func pair(h *netlink.Handle, here string, pid int, ip netip.Addr) error {
-	v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: here}, PeerName: "eth0", PeerNamespace: netlink.NsPid(pid), PeerHardwareAddr: mac(ip)}
+	far, near := mac(ip), mac(ip)
+	near[1]++
+	v := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: here, HardwareAddr: near},
+		PeerName:  "eth0", PeerHardwareAddr: far, PeerNamespace: netlink.NsPid(pid),
+	}
 	if err := h.LinkAdd(v); err != nil {
 		return fmt.Errorf("making veth %s: %w", here, err)
 	}
@@ -60,12 +65,20 @@ func address(h *netlink.Handle, name string, p netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", name, err)
 	}
-	a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
+	a := &netlink.Addr{IPNet: ipnet(p)}
 	if err := h.AddrAdd(l, a); err != nil {
 		return fmt.Errorf("giving %s the address %s: %w", name, p, err)
 	}
 	return up(h, name)
 }
+
+// ipnet is an address with its prefix, and network the subnet of it, as netlink
+// takes them.
+func ipnet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+func network(p netip.Prefix) *net.IPNet { return ipnet(p.Masked()) }
 
 // defaultRoute adds an IPv4 default route.
 func defaultRoute(h *netlink.Handle, gw netip.Addr) error {

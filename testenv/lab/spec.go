@@ -36,6 +36,7 @@ type Container struct {
 var (
 	hostAddr   = netip.MustParsePrefix("192.0.2.10/24")
 	routerAddr = netip.MustParsePrefix("192.0.2.1/24")
+	wanAddr    = netip.MustParsePrefix("198.51.100.1/24")
 	worldWeb   = netip.MustParseAddr("198.51.100.20")
 	worldDNS   = netip.MustParseAddr("198.51.100.53")
 )

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -119,9 +120,14 @@ func (l *Lab) zone(n *Network) func() serve.Zone {
 	return func() serve.Zone { return z }
 }
 
-// world makes the internet: one namespace that is router, web and name server.
+// world makes what is around the host: a router, and an internet of one machine
+// behind it that is web and name server.
 func (l *Lab) world(h *netlink.Handle) error {
-	p, err := start(childSpec{
+	router, err := l.outside(childSpec{Name: "router", Forward: true})
+	if err != nil {
+		return err
+	}
+	internet, err := l.outside(childSpec{
 		Name: "internet", Listen: []string{"tcp:" + worldWeb.String() + ":80"},
 		DNS:      map[string]string{"www.example.org": worldWeb.String()},
 		Listen53: []string{worldDNS.String() + ":53"},
@@ -129,30 +135,54 @@ func (l *Lab) world(h *netlink.Handle) error {
 	if err != nil {
 		return err
 	}
-	l.procs["internet"] = p
-	if err := pair(h, "eth0", p.pid, routerAddr.Addr()); err != nil {
+	if err := pair(h, "eth0", router.pid, routerAddr.Addr()); err != nil {
 		return err
 	}
 	if err := address(h, "eth0", hostAddr); err != nil {
 		return err
 	}
-	if err := inside(p.pid, func(ih *netlink.Handle) error {
-		for _, a := range []struct {
-			dev string
-			ip  netip.Prefix
-		}{{"lo", netip.PrefixFrom(worldWeb, 32)}, {"lo", netip.PrefixFrom(worldDNS, 32)}, {"eth0", routerAddr}} {
-			if err := address(ih, a.dev, a.ip); err != nil {
+	if err := inside(router.pid, func(rh *netlink.Handle) error {
+		if err := pair(rh, "wan0", internet.pid, worldWeb); err != nil {
+			return err
+		}
+		if err := address(rh, "wan0", wanAddr); err != nil {
+			return err
+		}
+		return address(rh, "eth0", routerAddr)
+	}); err != nil {
+		return err
+	}
+	if err := inside(internet.pid, func(ih *netlink.Handle) error {
+		for _, ip := range []netip.Addr{worldWeb, worldDNS} {
+			if err := address(ih, "eth0", netip.PrefixFrom(ip, wanAddr.Bits())); err != nil {
 				return err
 			}
 		}
-		return nil
+		return ih.RouteAdd(&netlink.Route{Dst: network(hostAddr), Gw: wanAddr.Addr().AsSlice()})
 	}); err != nil {
 		return err
 	}
 	if err := defaultRoute(h, routerAddr.Addr()); err != nil {
 		return err
 	}
-	return p.run()
+	return errors.Join(router.run(), internet.run())
+}
+
+// outside starts a process of the world, in a namespace with a name.
+func (l *Lab) outside(c childSpec) (*proc, error) {
+	p, err := start(c)
+	if err != nil {
+		return nil, err
+	}
+	l.procs[c.Name] = p
+	file := filepath.Join("/run/netns", c.Name)
+	if err := os.WriteFile(file, nil, 0o444); err != nil { // #nosec G306 -- as `ip netns` makes them
+		return nil, fmt.Errorf("naming %s: %w", c.Name, err)
+	}
+	if err := unix.Mount(p.netnsPath(), file, "", unix.MS_BIND, ""); err != nil {
+		return nil, fmt.Errorf("naming %s: %w", c.Name, err)
+	}
+	return p, nil
 }
 
 // attach starts a container and puts it on its network.

@@ -206,37 +206,3 @@ func deleteRule(in *diag.Input, netns string, sys snap.System, fam snap.Family, 
 	}
 	return op
 }
-
-// fixND3204 masquerades the subnet behind its bridge.
-func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
-	host := in.Snap.HostNs()
-	if len(f.Covers.Traces) == 0 {
-		return nil
-	}
-	src := in.Flows[f.Covers.Traces[0]].Trace.ExitSrc.Addr()
-	for _, a := range host.Addrs {
-		l := host.LinkAt(a.Index)
-		if l == nil || !a.Prefix.Contains(src) || !src.Is4() {
-			continue
-		}
-		t, c := natPostrouting(host)
-		if t == nil {
-			return nil
-		}
-		args := []string{"-s", a.Prefix.Masked().String(), "!", "-o", l.Name, "-j", "MASQUERADE"}
-		return []fixups.Op{&fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, host.ID, t, c.Name), Args: args}}
-	}
-	return nil
-}
-
-// natPostrouting is the host's iptables nat POSTROUTING, of the variant that is in use.
-func natPostrouting(host *snap.Netns) (*snap.Table, *snap.Chain) {
-	for _, sys := range []snap.System{snap.IPTablesNFT, snap.IPTablesLegacy} {
-		if t := host.Ruleset.Table(sys, snap.IPv4, "nat"); t != nil {
-			if c := t.Chain("POSTROUTING"); c != nil {
-				return t, c
-			}
-		}
-	}
-	return nil, nil
-}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -52,10 +53,17 @@ func detectND2101(in *diag.Input) []diag.Finding {
 		if in.Flows[g.Flows[0]].Flow.Dst.Is6() {
 			key = "net/ipv6/conf/all/forwarding"
 		}
+		subject := diag.Subject{Kind: "sysctl", Name: dotted(key), Netns: w.Netns}
+		if i := slices.IndexFunc(out, func(x diag.Finding) bool { return x.Subject == subject }); i >= 0 {
+			f := &out[i] // packets of another device meet the same switch
+			f.Covers.Traces = append(f.Covers.Traces, g.Flows...)
+			f.Summary = forwardingSummary(in, w.Netns, key, value, len(f.Covers.Traces))
+			continue
+		}
 		f := diag.Finding{
-			Summary:  fmt.Sprintf("%s=%s in %s: it routes nothing for containers (%s)", dotted(key), value, in.Who(w.Netns), count(len(g.Flows), "flow")),
+			Summary:  forwardingSummary(in, w.Netns, key, value, len(g.Flows)),
 			Cause:    dotted(key) + " is " + value + ", so every packet that would have to be routed is dropped",
-			Subject:  diag.Subject{Kind: "sysctl", Name: dotted(key), Netns: w.Netns},
+			Subject:  subject,
 			Evidence: []diag.Evidence{ev("sysctl "+dotted(key), dotted(key)+" = "+value, snap.RefSysctl(w.Netns, key))},
 			Covers:   diag.Cover{Traces: g.Flows},
 			Weight:   95,
@@ -69,6 +77,10 @@ func detectND2101(in *diag.Input) []diag.Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+func forwardingSummary(in *diag.Input, netns, key, value string, flows int) string {
+	return fmt.Sprintf("%s=%s in %s: it routes nothing for containers (%s)", dotted(key), value, in.Who(netns), count(flows, "flow"))
 }
 
 // dotted writes a sysctl key as sysctl(8) does, interface names with dots

@@ -56,6 +56,7 @@ func detectND3201(in *diag.Input) []diag.Finding {
 				Subject:  key,
 				Evidence: []diag.Evidence{ev(source, text, m.Place.Ref)},
 				Covers:   diag.Cover{Traces: []int{i}},
+				Advice:   "restart the container, so that its engine writes the rule anew; a rule that nobody owns is deleted by hand",
 				Weight:   86,
 			})
 			break

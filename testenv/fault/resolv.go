@@ -1,0 +1,21 @@
+package fault
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/fixups"
+)
+
+// writeConf writes a container's resolv.conf, in the copy that the engine keeps.
+func writeConf(v *victim, content string) fixups.Op {
+	return &fixups.FileWrite{Owner: v.c.Ref, Path: v.c.ResolvConfPath, File: "resolv.conf", Content: content}
+}
+
+// lastOf is the last host address of a subnet: the one that is given out last.
+func lastOf(p netip.Prefix) netip.Addr {
+	a := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 31; i++ {
+		a[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom4(a)
+}
