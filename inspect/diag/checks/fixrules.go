@@ -106,6 +106,9 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for _, br := range bridgesOf(in, f.Covers.Traces) {
 		ops = append(ops, accept(in, w.Netns, p, br)...)
 	}
+	if len(ops) == 0 {
+		f.Advice = "add the narrowest rule that accepts it, or have the program that owns the chain do so"
+	}
 	return ops
 }
 
