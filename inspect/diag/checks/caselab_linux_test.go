@@ -100,7 +100,7 @@ func (h *host) probe(s *snap.Snapshot) *snap.Snapshot {
 	}
 	in, _ := run(s, asks)
 	s = s.Clone()
-	s.Probes, s.Observers = h.a.Probe(h.t.Context(), s, in.Questions())
+	s.Probes, s.Observers = h.a.Probe(h.t.Context(), s, in.Questions(), nil)
 	for i := range s.Probes {
 		s.Probes[i].ID = i + 1
 	}
