@@ -17,14 +17,7 @@ func docker20(s *snap.Snapshot, e *snap.Engine) Set {
 		{"filter", "DOCKER"}, {"filter", "DOCKER-ISOLATION-STAGE-1"}, {"filter", "DOCKER-ISOLATION-STAGE-2"}, {"filter", "DOCKER-USER"},
 		{"nat", "DOCKER"},
 	}
-	add := func(table, chain, text, why string, n *snap.Network) *Rule {
-		r := Rule{Table: table, Chain: chain, Text: "-A " + chain + " " + text, For: why}
-		if n != nil {
-			r.Network = n.Ref
-		}
-		set.Rules = append(set.Rules, r)
-		return &set.Rules[len(set.Rules)-1]
-	}
+	add := set.add
 	nets := bridges(s, e.Name)
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return b.n.Created.Compare(a.n.Created) })
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return boolRank(a.n.Default) - boolRank(b.n.Default) })
@@ -102,40 +95,23 @@ func boolRank(b bool) int {
 
 // docker20Ports adds the three rules of each published port.
 func docker20Ports(s *snap.Snapshot, e *snap.Engine, set *Set) {
-	seen := map[string]bool{}
-	for i := range s.Containers {
-		c := &s.Containers[i]
-		if c.Engine != e.Name || !c.Running() || strings.HasPrefix(c.NetworkMode, "host") {
-			continue
+	for _, p := range publishedPorts(s, e) {
+		ip, proto, n, c := p.ep.IPv4.Addr(), string(p.port.Proto), p.net, p.c
+		m := fmt.Sprintf("-p %s -m %s --dport", proto, proto)
+		dnat := ""
+		if h := hostIP(p.port); h.IsValid() {
+			dnat = "-d " + h.String() + "/32 "
 		}
-		for j := range c.Ports {
-			p := &c.Ports[j]
-			ep, n := PublishedOn(s, c, p)
-			if ep == nil || p.HostPort == 0 || p.HostIP.Is6() && !p.HostIP.IsUnspecified() {
-				continue
-			}
-			key := fmt.Sprintf("%s|%s|%d|%d|%v", c.Ref, p.Proto, p.HostPort, p.ContainerPort, hostIP(p))
-			if seen[key] {
-				continue // the [::] twin of 0.0.0.0
-			}
-			seen[key] = true
-			ip, proto := ep.IPv4.Addr(), string(p.Proto)
-			m := fmt.Sprintf("-p %s -m %s --dport", proto, proto)
-			dnat := ""
-			if h := hostIP(p); h.IsValid() {
-				dnat = "-d " + h.String() + "/32 "
-			}
-			if e.UserlandProxy {
-				dnat += "! -i " + n.Bridge + " "
-			}
-			for _, r := range []Rule{
-				{Table: "nat", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER %s%s %d -j DNAT --to-destination %s", dnat, m, p.HostPort, netip.AddrPortFrom(ip, p.ContainerPort)), For: fmt.Sprintf("port %d goes to %s", p.HostPort, c.Name)},
-				{Table: "filter", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER -d %s/32 ! -i %s -o %s %s %d -j ACCEPT", ip, n.Bridge, n.Bridge, m, p.ContainerPort), For: fmt.Sprintf("port %d of %s is let in", p.ContainerPort, c.Name)},
-				{Table: "nat", Chain: "POSTROUTING", Text: fmt.Sprintf("-A POSTROUTING -s %s/32 -d %s/32 %s %d -j MASQUERADE", ip, ip, m, p.ContainerPort), For: c.Name + " to its own published port"},
-			} {
-				r.Network, r.Container, r.Port = n.Ref, c.Ref, p
-				set.Rules = append(set.Rules, r)
-			}
+		if e.UserlandProxy {
+			dnat += "! -i " + n.Bridge + " "
+		}
+		for _, r := range []Rule{
+			{Table: "nat", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER %s%s %d -j DNAT --to-destination %s", dnat, m, p.port.HostPort, netip.AddrPortFrom(ip, p.port.ContainerPort)), For: fmt.Sprintf("port %d goes to %s", p.port.HostPort, c.Name)},
+			{Table: "filter", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER -d %s/32 ! -i %s -o %s %s %d -j ACCEPT", ip, n.Bridge, n.Bridge, m, p.port.ContainerPort), For: fmt.Sprintf("port %d of %s is let in", p.port.ContainerPort, c.Name)},
+			{Table: "nat", Chain: "POSTROUTING", Text: fmt.Sprintf("-A POSTROUTING -s %s/32 -d %s/32 %s %d -j MASQUERADE", ip, ip, m, p.port.ContainerPort), For: c.Name + " to its own published port"},
+		} {
+			r.Network, r.Container, r.Port = n.Ref, c.Ref, p.port
+			set.Rules = append(set.Rules, r)
 		}
 	}
 }

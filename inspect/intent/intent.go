@@ -5,6 +5,7 @@
 package intent
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -52,11 +53,60 @@ func Of(s *snap.Snapshot) []Set {
 	var out []Set
 	for i := range s.Engines {
 		e := &s.Engines[i]
-		if e.Remote || !e.IPTables {
+		if e.Remote || e.Rootless || !e.IPTables { // a rootless daemon has a namespace of its own
 			continue
 		}
 		if e.Name == "docker" && e.Rules == "docker-20" {
 			out = append(out, docker20(s, e))
+		}
+		if e.Name == "docker" && e.Rules == "docker-28" {
+			if set, ok := docker28(s, e); ok {
+				out = append(out, set)
+			}
+		}
+	}
+	return out
+}
+
+// add appends a wanted rule; the pointer is good until the next one.
+func (set *Set) add(table, chain, text, why string, n *snap.Network) *Rule {
+	r := Rule{Table: table, Chain: chain, Text: "-A " + chain + " " + text, For: why}
+	if n != nil {
+		r.Network = n.Ref
+	}
+	set.Rules = append(set.Rules, r)
+	return &set.Rules[len(set.Rules)-1]
+}
+
+// publishedPort is a published IPv4 port with where it leads.
+type publishedPort struct {
+	c    *snap.Container
+	port *snap.Port
+	ep   *snap.Endpoint
+	net  *snap.Network
+}
+
+// publishedPorts are those of an engine's running containers, each once. Ports
+// of [::] make no rule for IPv4.
+func publishedPorts(s *snap.Snapshot, e *snap.Engine) []publishedPort {
+	var out []publishedPort
+	seen := map[string]bool{}
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		if c.Engine != e.Name || !c.Running() || strings.HasPrefix(c.NetworkMode, "host") {
+			continue
+		}
+		for j := range c.Ports {
+			p := &c.Ports[j]
+			ep, n := PublishedOn(s, c, p)
+			if ep == nil || p.HostPort == 0 || p.HostIP.Is6() && !p.HostIP.Is4In6() {
+				continue
+			}
+			key := fmt.Sprintf("%s|%s|%d|%d|%v", c.Ref, p.Proto, p.HostPort, p.ContainerPort, hostIP(p))
+			if !seen[key] {
+				seen[key] = true
+				out = append(out, publishedPort{c, p, ep, n})
+			}
 		}
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/intent"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd6101: rules that the engine wrote are no longer there.
@@ -78,7 +79,62 @@ func detectND6101(in *diag.Input) []diag.Finding {
 		f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
 		out = append(out, f)
 	}
+	return append(out, missingTables(in)...)
+}
+
+// missingTables finds what Docker's nftables backend made and what is gone as a
+// whole: its table, or the chains of a network (moby
+// daemon/libnetwork/drivers/bridge/internal/nftabler). Its maps can't be put
+// back piece by piece; the daemon makes all anew when it starts.
+func missingTables(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	var out []diag.Finding
+	for i := range in.Snap.Engines {
+		e := &in.Snap.Engines[i]
+		if e.Name != "docker" || e.Rules != "docker-nft" || e.Remote || e.Rootless {
+			continue
+		}
+		t := host.Ruleset.Table(snap.NFT, snap.IPv4, "docker-bridges")
+		var gone []string
+		for k := range in.Snap.Networks {
+			n := &in.Snap.Networks[k]
+			if n.Engine != e.Name || n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) {
+				continue
+			}
+			for _, c := range []string{"filter-forward-in__" + n.Bridge, "filter-forward-out__" + n.Bridge} {
+				if t != nil && t.Chain(c) == nil {
+					gone = append(gone, "chain "+c+" of network "+n.Name)
+				} else if t == nil && len(gone) == 0 {
+					gone = append(gone, "table ip docker-bridges with all its chains")
+				}
+			}
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		out = append(out, diag.Finding{
+			Severity: diag.Error,
+			Summary:  "Docker's nftables rules are gone: " + strings.Join(gone, ", "),
+			Cause:    "a flush of the whole rule set (nft flush ruleset, the start of nftables.service) took what Docker made with it",
+			Subject:  diag.Subject{Kind: "engine", Name: e.Name, Netns: host.ID},
+			Evidence: []diag.Evidence{ev("nft list table ip docker-bridges", "missing: "+strings.Join(gone, ", "), snap.RefNetns(host.ID))},
+			Advice:   "systemctl restart docker: it makes its tables anew when it starts; then let /etc/nftables.conf delete its own tables instead of flush ruleset",
+			Covers:   unmaskedFlows(in),
+			Weight:   92,
+		})
+	}
 	return out
+}
+
+// unmaskedFlows are those that leave with an address that nobody can answer.
+func unmaskedFlows(in *diag.Input) diag.Cover {
+	var c diag.Cover
+	for i := range in.Flows {
+		if f := &in.Flows[i]; f.Unmasked && !f.Excused {
+			c.Traces = append(c.Traces, i)
+		}
+	}
+	return c
 }
 
 // staleTargets are the unwanted rules that stand in a wanted one's place.
