@@ -137,7 +137,7 @@ func fixture() *snap.Snapshot {
 	b := &builder{s: &snap.Snapshot{
 		Schema: snap.Schema, Tool: "netdoctor test", Taken: snap.Window{Start: at, End: at.Add(200 * time.Millisecond)}, Redacted: []string{},
 		Host:       snap.Host{Name: "host.example.org", Kernel: "6.12.0", Arch: "x86_64", Distro: "Debian GNU/Linux 13", Netns: "host", Modules: []string{}, Tools: map[string]string{"ip": "/usr/sbin/ip"}, SysctlFiles: []snap.SysctlLine{}, Services: map[string]int{}},
-		Engines:    []snap.Engine{{Name: "docker", Version: "29.0.1", Reachable: true, Rules: "docker-28", IPTables: true, IPForward: true, UserlandProxy: true, PID: 700}},
+		Engines:    []snap.Engine{{Name: "docker", Version: "29.0.1", Reachable: true, Rules: "none", IPForward: true, UserlandProxy: true, PID: 700}},
 		Containers: []snap.Container{}, Networks: []snap.Network{}, Resolvers: []snap.Resolver{}, Probes: []snap.Probe{}, Gaps: []snap.Gap{},
 	}}
 	b.netns("host", snap.ClassHost)

@@ -161,7 +161,7 @@ func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
 		d := intent.Diff(in.Snap, set)
 		host := in.Snap.HostNs()
 		w := at(in, host.ID)
-		var ops []fixups.Op
+		ops := missingTableOps(host, w, &set, &d)
 		for _, c := range d.Chains {
 			ops = append(ops, &fixups.ChainAdd{ChainRef: fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: c.Table, Chain: c.Name}})
 		}
@@ -181,6 +181,23 @@ func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return ops
 	}
 	return nil
+}
+
+// missingTableOps make the tables that are gone altogether, as iptables would
+// with the first chain in them; legacy ones are there when they are used.
+func missingTableOps(host *snap.Netns, w fixups.Where, set *intent.Set, d *intent.Drift) []fixups.Op {
+	if set.System != snap.IPTablesNFT {
+		return nil
+	}
+	var ops []fixups.Op
+	seen := map[string]bool{}
+	for _, c := range d.Chains {
+		if !seen[c.Table] && host.Ruleset.Table(set.System, set.Family, c.Table) == nil {
+			ops = append(ops, &fixups.TableAdd{ChainRef: fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: c.Table}})
+		}
+		seen[c.Table] = true
+	}
+	return ops
 }
 
 // deleteRule removes the rule at a position, 1 being the first; nil when it is not there.
