@@ -30,6 +30,7 @@ var floors = map[string]int{
 var pure = []string{
 	"inspect/snap", "cmd/schema/v1", "inspect/firewall", "inspect/resolv", "inspect/walk", "fixups", "inspect/intent", "inspect/diff",
 	"inspect/sim/rules", "inspect/sim", "inspect/names", "inspect/diag", "inspect/diag/checks",
+	"testenv/ipam", "testenv/spec", "testenv/driver",
 }
 
 // impure is what a pure package must not import anywhere below it.
