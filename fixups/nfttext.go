@@ -89,6 +89,8 @@ func (r *nftReader) statement(w string) error {
 		}
 	case "iifname", "oifname":
 		return r.device(w)
+	case "fib":
+		return r.fib()
 	case "meta":
 		return r.metaWord(r.word())
 	case "mark":
@@ -115,6 +117,15 @@ func (r *nftReader) statement(w string) error {
 
 // device compares a name; nft pads it to 16 bytes unless it ends in "*".
 func (r *nftReader) device(key string) error {
+	if r.peek("vmap") {
+		name, ok := strings.CutPrefix(r.word(), "@")
+		if !ok {
+			return fmt.Errorf("verdict map without a name: %w", snap.ErrUnsupported)
+		}
+		r.meta(key)
+		r.add(&snap.Lookup{Set: name, Sreg: 0, Dreg: snap.VerdictReg})
+		return nil
+	}
 	not := r.not()
 	name := unquote(r.word())
 	if name == "" || name == "{" || len(name) > 15 {
@@ -339,7 +350,11 @@ func (r *nftReader) nat(w string) error {
 	if !r.peek("to") || fam == "" {
 		return fmt.Errorf("nft %s: %w", w, snap.ErrUnsupported)
 	}
-	n, err := natRead(r.word(), fam == snap.IPv6)
+	to := r.word()
+	if to == "numgen" {
+		return r.natMap(w, fam)
+	}
+	n, err := natRead(to, fam == snap.IPv6)
 	if err != nil {
 		return err
 	}

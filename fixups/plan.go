@@ -61,7 +61,7 @@ func (w Wish) rank() int {
 // rank orders operations by what they stand on.
 func rank(op Op) int {
 	switch op := op.(type) {
-	case *NetnsAdd, *NetnsDel:
+	case *NetnsAdd, *NetnsDel, *SandboxAdd, *SandboxDel:
 		return 0
 	case *LinkAdd, *LinkDel, *LinkMaster, *LinkSet, *LinkMTU, *PortSet, *BridgeSet, *QdiscDel, *QdiscAdd:
 		return 1

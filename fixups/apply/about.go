@@ -9,7 +9,7 @@ import (
 func ruleOp(op fixups.Op) bool {
 	switch op.(type) {
 	case *fixups.RuleInsert, *fixups.RuleDelete, *fixups.RuleRestore, *fixups.ChainPolicy, *fixups.ChainAdd, *fixups.ChainDel,
-		*fixups.TableAdd, *fixups.TableDel, *fixups.SetElementAdd, *fixups.SetElementDel:
+		*fixups.TableAdd, *fixups.TableDel, *fixups.TableDrop, *fixups.SetAdd, *fixups.SetDel, *fixups.SetElementAdd, *fixups.SetElementDel:
 		return true
 	}
 	return false
@@ -33,6 +33,12 @@ func refOf(op fixups.Op) fixups.ChainRef {
 	case *fixups.TableAdd:
 		return o.ChainRef
 	case *fixups.TableDel:
+		return o.ChainRef
+	case *fixups.TableDrop:
+		return o.ChainRef
+	case *fixups.SetAdd:
+		return o.ChainRef
+	case *fixups.SetDel:
 		return o.ChainRef
 	case *fixups.SetElementAdd:
 		return o.ChainRef

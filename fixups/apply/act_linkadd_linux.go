@@ -35,6 +35,9 @@ func (m *machine) linkAdd(ctx context.Context, o *fixups.LinkAdd, now *snap.Snap
 	if err := linkBasics(&body, o.Link.MAC, o.Link.MTU); err != nil {
 		return err
 	}
+	if o.Link.Group != 0 {
+		body.u32(unix.IFLA_GROUP, o.Link.Group)
+	}
 	if o.Link.TxQLen > 0 {
 		body.u32(unix.IFLA_TXQLEN, uint32(o.Link.TxQLen))
 	}
@@ -86,19 +89,23 @@ func linkBasics(a *attrs, mac string, mtu int) error {
 	return nil
 }
 
-// dress gives a new device its alias, which can't be given at birth.
+// dress gives a new device its alias, which can't be given at birth, and brings
+// its other end up. Both are named by their names: they were made just now.
 func (m *machine) dress(ctx context.Context, o *fixups.LinkAdd) error {
-	if o.Link.Alias == "" && (o.Peer == nil || !o.Peer.Up) {
+	if o.Link.Alias != "" {
+		body := attrs(ifinfo(unix.AF_UNSPEC, 0, 0, 0))
+		body.str(unix.IFLA_IFNAME, o.Link.Name)
+		body.bytes(unix.IFLA_IFALIAS, []byte(o.Link.Alias))
+		if err := m.route(ctx, o.Where, unix.RTM_NEWLINK, 0, body); err != nil {
+			return err
+		}
+	}
+	if o.Peer == nil || !o.Peer.Up {
 		return nil
 	}
-	now, err := m.look(ctx, o)
-	if err == nil && o.Link.Alias != "" {
-		err = m.linkChange(ctx, o.Where, o.Link.Name, now, 0, 0, func(a *attrs) { a.bytes(unix.IFLA_IFALIAS, []byte(o.Link.Alias)) })
-	}
-	if err == nil && o.Peer != nil && o.Peer.Up {
-		err = m.linkChange(ctx, o.Peer.Where, o.Peer.Name, now, unix.IFF_UP, unix.IFF_UP, nil)
-	}
-	return err
+	body := attrs(ifinfo(unix.AF_UNSPEC, 0, unix.IFF_UP, unix.IFF_UP))
+	body.str(unix.IFLA_IFNAME, o.Peer.Name)
+	return m.route(ctx, o.Peer.Where, unix.RTM_NEWLINK, 0, body)
 }
 
 // linkData is IFLA_INFO_DATA of a kind (include/uapi/linux/if_link.h).

@@ -45,6 +45,12 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.conntrack(ctx, o)
 	case *fixups.FileWrite:
 		return m.file(o)
+	case *fixups.FilePut:
+		return m.putFile(o)
+	case *fixups.SandboxAdd:
+		return m.sandboxAdd(o)
+	case *fixups.SandboxDel:
+		return m.sandboxDel(o)
 	case *fixups.ProcessContinue:
 		return m.signal(o.Proc, true)
 	case *fixups.ProcessStop:
@@ -104,6 +110,14 @@ func (m *machine) prepare(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 		}
 		c, text := *o, string(old)
 		c.Old = &text
+		op = &c
+	case *fixups.FilePut:
+		c := *o
+		old, err := m.getFile(o)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Old = old
 		op = &c
 	case *fixups.QdiscDel:
 		raw, err := m.qdiscRaw(ctx, o, now)

@@ -42,6 +42,9 @@ type Applier struct {
 	// Dir holds the journal; "": /var/lib/netdoctor/journal, and for an
 	// ordinary user netdoctor/journal below $XDG_STATE_HOME or ~/.local/state.
 	Dir string
+	// Root is where fixups.FilePut and fixups.SandboxAdd may make files; "":
+	// nowhere.
+	Root string
 	// HostNS says which namespace is "the host": a path, or a pid in decimal;
 	// "": the one this process is in.
 	HostNS string

@@ -46,8 +46,11 @@ type entry struct {
 	State   string    `json:"state"`
 	// Boot and Host say in which life of the machine and for which host
 	// namespace it was: neither the kernel's state nor inodes outlive them.
-	Boot  string   `json:"boot,omitempty"`
-	Host  uint64   `json:"host"`
+	Boot string `json:"boot,omitempty"`
+	Host uint64 `json:"host"`
+	// Build marks a transaction of Make or Unmake: its steps are not noted one by
+	// one, as doing them again, or undoing what was not done, does no harm.
+	Build string   `json:"build,omitempty"`
 	Steps []*step  `json:"steps"`
 	Left  []string `json:"left,omitempty"`
 }
@@ -189,12 +192,14 @@ func (j *journal) write(e *entry) error {
 	return writeFile(j.path(e.ID), append(b, '\n'))
 }
 
-func writeFile(path string, b []byte) error {
+func writeFile(path string, b []byte) error { return writeFileMode(path, b, 0o600) }
+
+func writeFileMode(path string, b []byte, perm fs.FileMode) error {
 	tmp := path + ".new"
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type machine struct {
 	handles map[string]*ns.Handle // by Where.ID
 	found   []ns.Found            // every namespace, looked for once
 	docker  *dockerAPI
+	conns   map[connKey]*conn
 }
 
 // open opens the host. With a snapshot it makes sure that it is of this host.
@@ -54,6 +55,9 @@ func (a *Applier) open(s *snap.Snapshot) (*machine, error) {
 
 func (m *machine) close() {
 	_ = m.host.Close() // only descriptors
+	for _, c := range m.conns {
+		c.close()
+	}
 	for _, h := range m.handles {
 		_ = h.Close()
 	}
@@ -157,6 +161,10 @@ func (m *machine) look(ctx context.Context, op fixups.Op) (*snap.Snapshot, error
 		return s, m.lookNamed(s, o.Name)
 	case *fixups.NetnsDel:
 		return s, m.lookNamed(s, o.Name)
+	case *fixups.SandboxAdd:
+		return s, m.lookSandbox(s, o.Where)
+	case *fixups.SandboxDel:
+		return s, m.lookSandbox(s, o.Where)
 	}
 	if c, ok := ctrOf(op); ok {
 		return s, m.lookContainer(ctx, s, c)

@@ -32,6 +32,12 @@ func (m *machine) prepare(context.Context, fixups.Op, *snap.Snapshot) (fixups.Op
 	return nil, nil, snap.ErrUnsupported
 }
 
+func (m *machine) planned(context.Context, []fixups.Op) ([]*step, error) {
+	return nil, snap.ErrUnsupported
+}
+func (m *machine) make(context.Context, []*step) error       { return snap.ErrUnsupported }
+func (m *machine) unmake(context.Context, []fixups.Op) error { return snap.ErrUnsupported }
+
 func ownedByUs(fs.FileInfo) bool { return true }
 
 func takeLock(string, time.Duration) (*os.File, error) {

@@ -224,16 +224,55 @@ func (a *attrs) nested(typ uint16, f func(*attrs)) {
 	a.bytes(typ|unix.NLA_F_NESTED, in)
 }
 
-// route sends one change over rtnetlink, inside a namespace.
-func (m *machine) route(ctx context.Context, w fixups.Where, typ, flags uint16, body []byte) error {
+// connKey is a namespace and a netlink protocol.
+type connKey struct {
+	id    string
+	proto int
+}
+
+// conn is the machine's socket for a namespace; it is opened once.
+func (m *machine) conn(ctx context.Context, w fixups.Where, proto int) (*conn, error) {
+	key := connKey{w.ID, proto}
+	if w.Host {
+		key.id = m.base.Host.Netns
+	}
+	if c := m.conns[key]; c != nil {
+		return c, nil
+	}
 	h, err := m.handle(ctx, w)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c, err := dial(h, unix.NETLINK_ROUTE)
+	c, err := dial(h, proto)
+	if err != nil {
+		return nil, err
+	}
+	if m.conns == nil {
+		m.conns = map[connKey]*conn{}
+	}
+	m.conns[key] = c
+	return c, nil
+}
+
+// drop closes what is open of a namespace.
+func (m *machine) drop(id string) {
+	for k, c := range m.conns {
+		if k.id == id {
+			c.close()
+			delete(m.conns, k)
+		}
+	}
+	if h := m.handles[id]; h != nil {
+		_ = h.Close() // only a descriptor
+		delete(m.handles, id)
+	}
+}
+
+// route sends one change over rtnetlink, inside a namespace.
+func (m *machine) route(ctx context.Context, w fixups.Where, typ, flags uint16, body []byte) error {
+	c, err := m.conn(ctx, w, unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
-	defer c.close()
 	return nlError("changing "+w.ID, c.do(typ, flags, body))
 }

@@ -35,15 +35,10 @@ func (b *batch) put(typ uint16, flags uint16, fam snap.Family, a attrs) {
 // commit sends a batch: all of it happens, or nothing, and nothing if the rule
 // set is not of the generation any more (NFNL_BATCH_GENID).
 func (m *machine) commit(ctx context.Context, w fixups.Where, b *batch) error {
-	h, err := m.handle(ctx, w)
+	c, err := m.conn(ctx, w, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return err
 	}
-	c, err := dial(h, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return err
-	}
-	defer c.close()
 	first := c.seq + 1
 	var gen attrs
 	if b.generation != 0 {
@@ -121,6 +116,15 @@ func (b *batch) add(op fixups.Op, now *snap.Snapshot) error {
 	case *fixups.TableDel:
 		a.str(tableName, ref.Table)
 		b.put(unix.NFT_MSG_DELTABLE, 0, ref.Family, a)
+	case *fixups.TableDrop: // nf_tables_api.c:nf_tables_deltable takes everything in it along
+		a.str(tableName, ref.Table)
+		b.put(unix.NFT_MSG_DELTABLE, 0, ref.Family, a)
+	case *fixups.SetAdd:
+		b.namedSet(ref, &o.Set)
+	case *fixups.SetDel:
+		a.str(setTable, ref.Table)
+		a.str(setName, o.Set)
+		b.put(unix.NFT_MSG_DELSET, 0, ref.Family, a)
 	case *fixups.SetElementAdd:
 		return b.elements(unix.NFT_MSG_NEWSETELEM, ref, o.Set, o.Elements, now)
 	case *fixups.SetElementDel:

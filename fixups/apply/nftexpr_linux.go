@@ -98,6 +98,36 @@ func encodeExpr(e snap.Expr) (name string, a attrs, err error) {
 	case *snap.Counter:
 		a.be64(1, e.Bytes)
 		a.be64(2, e.Packets)
+	case *snap.Lookup:
+		a.str(1, e.Set)
+		a.be32(2, register(e.Sreg))
+		if e.Dreg != snap.NoReg {
+			a.be32(3, register(e.Dreg))
+		}
+		if e.Invert {
+			a.be32(5, 1) // NFT_LOOKUP_F_INV
+		}
+	case *snap.Fib:
+		if n, err = numberIn("fib result", e.Result, "", "oif", "oifname", "type"); err != nil {
+			return name, nil, err
+		}
+		var flags uint32
+		for _, f := range e.Flags {
+			bit, err := numberIn("fib flag", f, "saddr", "daddr", "mark", "iif", "oif", "present")
+			if err != nil {
+				return name, nil, err
+			}
+			flags |= 1 << bit
+		}
+		a.be32(1, register(e.Dreg))
+		a.be32(2, n)
+		a.be32(3, flags)
+	case *snap.Numgen:
+		n, err = numberIn("numgen", e.Mode, "inc", "random")
+		a.be32(1, register(e.Dreg))
+		a.be32(2, e.Modulus)
+		a.be32(3, n)
+		a.be32(4, e.Offset)
 	case *snap.Masq:
 		if e.ProtoMin != snap.NoReg || len(e.Flags) > 0 {
 			err = fmt.Errorf("masquerade with options: %w", snap.ErrUnsupported)

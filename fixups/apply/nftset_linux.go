@@ -86,6 +86,29 @@ func (b *batch) anonymousSet(ref fixups.ChainRef, s *snap.Set, id uint32) error 
 	return nil
 }
 
+// namedSet makes a set with its elements.
+func (b *batch) namedSet(ref fixups.ChainRef, s *snap.Set) {
+	var a attrs
+	b.setID++
+	a.str(setTable, ref.Table)
+	a.str(setName, s.Name)
+	a.be32(setFlags, flagsOf(s))
+	a.be32(setKeyType, s.KeyType)
+	a.be32(setKeyLen, uint32(s.KeyLen))
+	if s.Map {
+		a.be32(setDataType, s.DataType)
+		if s.DataLen > 0 {
+			a.be32(setDataLen, uint32(s.DataLen))
+		}
+	}
+	a.be32(setIDAttr, b.setID)
+	if len(s.UserData) > 0 {
+		a.bytes(setUserData, s.UserData)
+	}
+	b.put(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ref.Family, a)
+	b.elementMessages(unix.NFT_MSG_NEWSETELEM, ref, s.Name, 0, intervals(s, s.Elements))
+}
+
 // elements adds to or deletes from a named set.
 func (b *batch) elements(typ uint16, ref fixups.ChainRef, name string, list []snap.Element, now *snap.Snapshot) error {
 	n := now.Ns(ref.ID)

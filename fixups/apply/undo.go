@@ -270,6 +270,13 @@ func (a *Applier) recover(ctx context.Context, m *machine, j *journal, res *Resu
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("recovering %s: %w", e.ID, snap.ErrTimeout)
 		}
+		if e.Build != "" {
+			if left := a.rebuild(ctx, m, j, e); len(left) > 0 {
+				res.Left = append(res.Left, left...)
+				return fmt.Errorf("an earlier run was cut off, and ending %s: %w: %s", e.ID, ErrIncomplete, left[0])
+			}
+			continue
+		}
 		if e.Boot != bootID() {
 			for _, st := range e.Steps {
 				if _, file := st.Op[0].(*fixups.FileWrite); !file {

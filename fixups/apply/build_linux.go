@@ -1,0 +1,497 @@
+package apply
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// planned gives the steps with what undoes each of them. What is there already
+// is skipped where it may be shared with others: tables, base chains, values of
+// sysctls; a device or namespace that is there already is an error later.
+func (m *machine) planned(ctx context.Context, ops []fixups.Op) ([]*step, error) {
+	made := map[string]bool{} // namespaces that these operations make
+	have := map[string]*nftNames{}
+	var out []*step
+	for _, op := range ops {
+		st := &step{Op: fixups.Ops{op}, Text: op.Describe(), State: stepPlanned}
+		undo := fixups.Unmake(op)
+		switch o := op.(type) {
+		case *fixups.SandboxAdd:
+			made[o.ID] = true
+		case *fixups.SysctlSet:
+			if made[o.ID] {
+				break
+			}
+			old, err := m.sysctlNow(ctx, o)
+			if err != nil {
+				if sysctlOfNewDevice(o.Key, ops) {
+					break // it goes with the device
+				}
+				return nil, err
+			}
+			if old == o.Value {
+				continue
+			}
+			undo = &fixups.SysctlSet{Where: o.Where, Key: o.Key, Value: old}
+		case *fixups.FilePut:
+			old, err := m.getFile(o)
+			if err != nil {
+				return nil, err
+			}
+			c := *o
+			c.Old = old
+			st.Op[0] = &c
+			undo = &fixups.FilePut{Path: o.Path, Content: old, InPlace: o.InPlace, Open: o.Open}
+		case *fixups.TableAdd, *fixups.ChainAdd, *fixups.ChainPolicy:
+			ref := refOf(op)
+			if made[ref.ID] || ref.System == snap.IPTablesLegacy {
+				break
+			}
+			if have[ref.ID] == nil {
+				n, err := m.names(ctx, ref.Where)
+				if err != nil {
+					return nil, err
+				}
+				have[ref.ID] = n
+			}
+			var skip bool
+			if undo, skip = have[ref.ID].plan(op, undo); skip {
+				continue
+			}
+		}
+		if undo != nil && !made[undo.Netns()] || isSandbox(undo) {
+			st.Undo = fixups.Ops{undo}
+		}
+		out = append(out, st)
+	}
+	return out, nil
+}
+
+func isSandbox(op fixups.Op) bool { _, ok := op.(*fixups.SandboxDel); return ok }
+
+// sysctlOfNewDevice says whether a key is of a device that these operations make.
+func sysctlOfNewDevice(key string, ops []fixups.Op) bool {
+	for _, op := range ops {
+		if l, ok := op.(*fixups.LinkAdd); ok && strings.Contains(key, "/"+l.Link.Name+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *machine) sysctlNow(ctx context.Context, o *fixups.SysctlSet) (v string, err error) {
+	path, err := sysctlPath(o.Key)
+	if err != nil {
+		return "", err
+	}
+	h, err := m.handle(ctx, o.Where)
+	if err != nil {
+		return "", err
+	}
+	err = h.Do(func() error {
+		b, err := os.ReadFile(path)
+		v = strings.Join(strings.Fields(string(b)), " ")
+		return kind("reading "+o.Key, err)
+	})
+	return v, err
+}
+
+// nftNames are the tables and chains of a namespace, and the chains' policies.
+type nftNames struct {
+	tables map[string]bool
+	chains map[string]string
+}
+
+func tableKeyOf(r fixups.ChainRef) string { return string(r.Family) + " " + r.Table }
+
+func (n *nftNames) plan(op, undo fixups.Op) (fixups.Op, bool) {
+	ref := refOf(op)
+	t := tableKeyOf(ref)
+	c := t + " " + ref.Chain
+	switch o := op.(type) {
+	case *fixups.TableAdd:
+		if n.tables[t] {
+			return nil, true
+		}
+		n.tables[t] = true
+		if undo == nil { // a table of iptables': it goes when it is empty again
+			undo = &fixups.TableDel{ChainRef: ref}
+		}
+	case *fixups.ChainAdd:
+		if _, there := n.chains[c]; there {
+			return nil, true
+		}
+		n.chains[c] = "accept"
+		if undo == nil {
+			undo = &fixups.ChainDel{ChainRef: ref}
+		}
+	case *fixups.ChainPolicy:
+		old, there := n.chains[c]
+		if there && old == o.Policy {
+			return nil, true
+		}
+		n.chains[c] = o.Policy
+		return &fixups.ChainPolicy{ChainRef: ref, Policy: old}, false
+	}
+	return undo, false
+}
+
+// names lists tables and chains.
+func (m *machine) names(ctx context.Context, w fixups.Where) (*nftNames, error) {
+	n := &nftNames{tables: map[string]bool{}, chains: map[string]string{}}
+	c, err := m.conn(ctx, w, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	err = c.dump(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETTABLE, nfgen(0, 0), func(b []byte) {
+		if t, err := firewall.DecodeTable(b[0], b[4:]); err == nil {
+			n.tables[string(t.Family)+" "+t.Name] = true
+		}
+	})
+	if err == nil {
+		err = c.dump(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETCHAIN, nfgen(0, 0), func(b []byte) {
+			if t, err := firewall.DecodeChain(b[0], b[4:]); err == nil {
+				n.chains[string(firewall.FamilyOf(b[0]))+" "+t.Table+" "+t.Chain.Name] = t.Chain.Policy
+			}
+		})
+	}
+	return n, nlError("reading chains of "+w.ID, err)
+}
+
+// chainNow reads the rules of one chain; nil when it is not there.
+func (m *machine) chainNow(ctx context.Context, ref fixups.ChainRef) (*snap.Chain, error) {
+	c, err := m.conn(ctx, ref.Where, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	var a attrs
+	a.str(ruleTable, ref.Table)
+	a.str(ruleChain, ref.Chain)
+	out := &snap.Chain{Name: ref.Chain}
+	var bad error
+	err = c.dump(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETRULE, append(nfgen(firewall.NFProto(ref.Family), 0), a...), func(b []byte) {
+		r, err := firewall.DecodeRule(ref.Table, ref.Chain, b[4:])
+		if err != nil {
+			bad = err
+			return
+		}
+		r.Rule.Num = len(out.Rules) + 1
+		out.Rules = append(out.Rules, r.Rule)
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	return out, errors.Join(nlError("reading "+ref.String(), err), bad)
+}
+
+// make carries out one operation, or one batch of nf_tables.
+func (m *machine) make(ctx context.Context, steps []*step) error {
+	if !batched(steps[0].Op[0]) {
+		return m.makeOne(ctx, steps[0].Op[0])
+	}
+	b := &batch{}
+	fresh := map[string]bool{} // chains of this very batch
+	for _, st := range steps {
+		op := st.Op[0]
+		if c, ok := op.(*fixups.ChainAdd); ok {
+			fresh[tableKeyOf(c.ChainRef)+" "+c.Chain] = true
+		}
+		var err error
+		switch o := op.(type) {
+		case *fixups.RuleInsert:
+			err = m.newRuleOf(ctx, b, o, fresh[tableKeyOf(o.ChainRef)+" "+o.Chain])
+		case *fixups.SetElementAdd:
+			b.elementMessages(unix.NFT_MSG_NEWSETELEM, o.ChainRef, o.Set, 0, plainElements(o.Elements))
+		default:
+			err = b.add(op, m.base)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", st.Text, err)
+		}
+	}
+	return m.commit(ctx, refOf(steps[0].Op[0]).Where, b)
+}
+
+// plainElements are elements of a set without ranges.
+func plainElements(list []snap.Element) []rawElement {
+	out := make([]rawElement, len(list))
+	for i, e := range list {
+		out[i] = rawElement{Element: e}
+	}
+	return out
+}
+
+// newRuleOf adds a rule at its place: at the head or the end, or before the
+// rule that is there now. In a chain that the same batch makes, rules come in
+// their order.
+func (m *machine) newRuleOf(ctx context.Context, b *batch, o *fixups.RuleInsert, fresh bool) error {
+	r, err := o.Compile()
+	if err != nil {
+		return err
+	}
+	exprs, err := encode(r.Exprs)
+	if err != nil {
+		return err
+	}
+	if o.Position <= 1 || fresh {
+		b.newRule(o.ChainRef, nil, 0, exprs, &r)
+		if o.Position == 1 {
+			b.list[len(b.list)-1].flags = unix.NLM_F_CREATE // without NLM_F_APPEND: at the head
+		}
+		return nil
+	}
+	ch, err := m.chainNow(ctx, o.ChainRef)
+	if err != nil {
+		return err
+	}
+	if ch == nil {
+		return fmt.Errorf("chain %s: %w", o.ChainRef, snap.ErrNotFound)
+	}
+	b.newRule(o.ChainRef, ch, o.Position-1, exprs, &r)
+	return nil
+}
+
+// makeOne carries out one operation without reading its namespace.
+func (m *machine) makeOne(ctx context.Context, op fixups.Op) error {
+	if ruleOp(op) { // iptables-legacy, by its own program
+		now, err := m.look(ctx, op)
+		if err != nil || fixups.Holds(op, now) {
+			return err
+		}
+		return m.act(ctx, op, now)
+	}
+	for _, d := range devices(op) {
+		if err := m.know(ctx, d.Where, d.Name); err != nil {
+			return err
+		}
+	}
+	return m.act(ctx, op, m.base)
+}
+
+// devices are those whose ifindices an operation needs.
+func devices(op fixups.Op) []fixups.LinkEnd {
+	dev := func(w fixups.Where, names ...string) (out []fixups.LinkEnd) {
+		for _, n := range names {
+			if n != "" {
+				out = append(out, fixups.LinkEnd{Where: w, Name: n})
+			}
+		}
+		return out
+	}
+	switch o := op.(type) {
+	case *fixups.LinkAdd:
+		at := o.Where
+		if o.LowerIn != nil {
+			at = *o.LowerIn
+		}
+		return append(dev(o.Where, o.Master), dev(at, o.Lower)...)
+	case *fixups.LinkSet:
+		return dev(o.Where, o.Name)
+	case *fixups.LinkMTU:
+		return dev(o.Where, o.Name)
+	case *fixups.LinkMaster:
+		return dev(o.Where, o.Name, o.Master)
+	case *fixups.LinkDel:
+		return dev(o.Where, o.Name)
+	case *fixups.PortSet:
+		return dev(o.Where, o.Name)
+	case *fixups.AddrAdd:
+		return dev(o.Where, o.Dev)
+	case *fixups.AddrDel:
+		return dev(o.Where, o.Dev)
+	case *fixups.RouteAdd:
+		return dev(o.Where, o.Devs...)
+	case *fixups.RouteDel:
+		return dev(o.Where, o.Devs...)
+	case *fixups.NeighSet:
+		return dev(o.Where, o.Dev)
+	case *fixups.NeighDel:
+		return dev(o.Where, o.Dev)
+	case *fixups.FDBSet:
+		return dev(o.Where, o.Dev)
+	case *fixups.FDBDel:
+		return dev(o.Where, o.Dev)
+	}
+	return nil
+}
+
+// know asks the kernel for one device and puts what it is called into the base.
+func (m *machine) know(ctx context.Context, w fixups.Where, name string) error {
+	c, err := m.conn(ctx, w, unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	req := attrs(ifinfo(unix.AF_UNSPEC, 0, 0, 0))
+	req.str(unix.IFLA_IFNAME, name)
+	req.u32(unix.IFLA_EXT_MASK, 1<<3) // RTEXT_FILTER_SKIP_STATS
+	index := 0
+	if err := c.send(c.message(unix.RTM_GETLINK, unix.NLM_F_ACK, req)); err != nil {
+		return nlError("looking for "+name, err)
+	}
+	err = c.acks(c.seq, 1, func(b []byte) {
+		if len(b) >= unix.SizeofIfInfomsg {
+			index = int(binary.NativeEndian.Uint32(b[4:]))
+		}
+	})
+	if err != nil || index == 0 {
+		return nlError(fmt.Sprintf("device %s in %s", name, w.ID), errors.Join(err, noDevice(index)))
+	}
+	id := w.ID
+	if w.Host {
+		id = m.base.Host.Netns
+	}
+	n := m.base.Ns(id)
+	if n == nil {
+		m.base.Netns = append(m.base.Netns, snap.Netns{ID: id, Path: w.Path, Class: snap.ClassAttached, Sysctls: map[string]string{}})
+		n = m.base.Ns(id)
+	}
+	if l := n.Link(name); l != nil {
+		l.Index = index
+		return nil
+	}
+	n.Links = append(n.Links, snap.Link{Index: index, Name: name, PeerNSID: -1})
+	return nil
+}
+
+func noDevice(index int) error {
+	if index == 0 {
+		return unix.ENODEV
+	}
+	return nil
+}
+
+// unmake takes one object away, or those of one batch. What is gone is no error.
+func (m *machine) unmake(ctx context.Context, ops []fixups.Op) error {
+	if !batched(ops[0]) {
+		return gone(m.makeOne(ctx, ops[0]))
+	}
+	w := refOf(ops[0]).Where
+	b, err := m.unmakeBatch(ctx, ops)
+	if err != nil || len(b.list) == 0 {
+		return gone(err)
+	}
+	if err := m.commit(ctx, w, b); err == nil || len(ops) == 1 {
+		return gone(err)
+	}
+	// Something of it is gone, or in use by others: one by one, then.
+	var first error
+	for _, op := range ops {
+		one, err := m.unmakeBatch(ctx, []fixups.Op{op})
+		if err == nil && len(one.list) > 0 {
+			err = m.commit(ctx, w, one)
+		}
+		if err = gone(err); err != nil && first == nil && !inUse(op, err) {
+			first = fmt.Errorf("%s: %w", op.Describe(), err)
+		}
+	}
+	return first
+}
+
+// inUse: a table or base chain of iptables' that others use by now stays.
+func inUse(op fixups.Op, err error) bool {
+	ref := refOf(op)
+	if ref.System == snap.NFT || !errors.Is(err, unix.EBUSY) {
+		return false
+	}
+	switch o := op.(type) {
+	case *fixups.TableDel:
+		return true
+	case *fixups.ChainDel:
+		return o.Chain == strings.ToUpper(o.Chain) && !strings.Contains(o.Chain, "-")
+	}
+	return false
+}
+
+func gone(err error) error {
+	if errors.Is(err, snap.ErrNotFound) || errors.Is(err, snap.ErrVanished) || errors.Is(err, unix.EADDRNOTAVAIL) {
+		return nil
+	}
+	return err
+}
+
+// unmakeBatch finds the rules that are to go by what they do.
+func (m *machine) unmakeBatch(ctx context.Context, ops []fixups.Op) (*batch, error) {
+	b := &batch{}
+	chains := map[string]*snap.Chain{}
+	for _, op := range ops {
+		switch o := op.(type) {
+		case *fixups.RuleDelete:
+			key := tableKeyOf(o.ChainRef) + " " + o.Chain
+			ch, read := chains[key]
+			if !read {
+				var err error
+				if ch, err = m.chainNow(ctx, o.ChainRef); err != nil {
+					return nil, err
+				}
+				chains[key] = ch
+			}
+			if ch == nil {
+				continue
+			}
+			if i := firstLike(ch, &o.Rule); i >= 0 {
+				b.deleteRule(o.ChainRef, ch.Rules[i].Handle)
+				ch.Rules = append(ch.Rules[:i:i], ch.Rules[i+1:]...)
+			}
+		case *fixups.TableDel: // never with others' chains in it
+			n, err := m.names(ctx, o.Where)
+			if err != nil {
+				return nil, err
+			}
+			used := false
+			for c := range n.chains {
+				used = used || strings.HasPrefix(c, tableKeyOf(o.ChainRef)+" ") && !deletes(ops, c)
+			}
+			if used {
+				continue
+			}
+			if err := b.add(op, m.base); err != nil {
+				return nil, err
+			}
+		case *fixups.SetElementDel:
+			b.elementMessages(unix.NFT_MSG_DELSETELEM, o.ChainRef, o.Set, 0, plainElements(o.Elements))
+		default:
+			if err := b.add(op, m.base); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, nil
+}
+
+// deletes says whether one of the operations deletes the chain.
+func deletes(ops []fixups.Op, key string) bool {
+	for _, op := range ops {
+		if c, ok := op.(*fixups.ChainDel); ok && tableKeyOf(c.ChainRef)+" "+c.Chain == key {
+			return true
+		}
+	}
+	return false
+}
+
+func firstLike(ch *snap.Chain, r *snap.Rule) int {
+	want := fixups.Print(r)
+	for i := range ch.Rules {
+		if r.Handle != 0 && ch.Rules[i].Handle == r.Handle || r.Handle == 0 && fixups.Print(&ch.Rules[i]) == want {
+			return i
+		}
+	}
+	return -1
+}
+
+func (b *batch) deleteRule(ref fixups.ChainRef, handle uint64) {
+	var a attrs
+	a.str(ruleTable, ref.Table)
+	a.str(ruleChain, ref.Chain)
+	a.be64(ruleHandle, handle)
+	b.put(unix.NFT_MSG_DELRULE, 0, ref.Family, a)
+}

@@ -1,0 +1,181 @@
+// Package driver turns networks and containers, with their addresses chosen,
+// into the operations that build them as Docker's daemon would: devices,
+// addresses, routes and rules, in the order and form of one of Docker's
+// generations, under names of our own. It is pure.
+package driver
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Generation says whose rules are written.
+type Generation string
+
+// The generations.
+const (
+	Docker20  Generation = "20.10"       // up to 27: one set of rules a bridge in FORWARD
+	Docker29i Generation = "29-iptables" // from 28: DOCKER-FORWARD and its chains
+	Docker29n Generation = "29-nftables" // tables of their own
+)
+
+// Generations are all of them.
+func Generations() []Generation { return []Generation{Docker20, Docker29i, Docker29n} }
+
+// Engine is the name under which our own networks are an engine like others.
+const Engine = "netdoctor"
+
+// Group is the device group of everything that is made, so that it can be found
+// and deleted at once (ip-link(8): group).
+const Group = 0x6e64
+
+// Env is what all networks of a host have in common.
+type Env struct {
+	Name  string       `json:"name"` // in owner marks: netdoctor:NAME
+	Gen   Generation   `json:"gen"`
+	Dir   string       `json:"dir"` // where state and namespaces' files are
+	Host  fixups.Where `json:"host"`
+	Proxy bool         `json:"proxy"` // a program beside the rules takes connections to published ports
+	// System is how iptables' rules are kept, snap.IPTablesNFT when empty.
+	System snap.System `json:"system,omitempty"`
+	// Forward says that this program turned forwarding on, and so the policy of
+	// FORWARD to DROP.
+	Forward bool `json:"forward,omitempty"`
+}
+
+// Mark is the owner mark.
+func (e *Env) Mark() string { return Engine + ":" + e.Name }
+
+// NFT says whether rules are written as nftables' own.
+func (e *Env) NFT() bool { return e.Gen == Docker29n }
+
+func (e *Env) system() snap.System {
+	if e.System == "" {
+		return snap.IPTablesNFT
+	}
+	return e.System
+}
+
+// Network is a network with everything chosen.
+type Network struct {
+	Net snap.Network `json:"network"`
+	Seq int          `json:"seq"` // of its creation, from 1
+	// Spec is what was asked for, as JSON: a changed file is told by it.
+	Spec string `json:"spec,omitempty"`
+	// SNAT is the host's address that replaces senders', zero for masquerading.
+	SNAT netip.Addr `json:"snat,omitzero"`
+	// Trusted are devices from which containers may be reached directly.
+	Trusted []string `json:"trusted,omitempty"`
+	MAC     string   `json:"mac,omitempty"`    // of the bridge; "" the kernel's choice
+	Prefix  string   `json:"prefix,omitempty"` // of devices in containers; "" is eth
+	// Local and Peers are of overlay networks: this host's address, and other
+	// hosts' containers with the host that each is on.
+	Local netip.Addr                `json:"local,omitzero"`
+	Peers map[netip.Addr]netip.Addr `json:"peers,omitempty"`
+	// GatewayGiven says that somebody asked for that gateway.
+	GatewayGiven bool `json:"gatewayGiven,omitempty"`
+	// Hidden networks belong to another one (an overlay's way out).
+	Hidden bool `json:"hidden,omitempty"`
+}
+
+// Pool is the subnet of a family; zero when there is none.
+func (n *Network) Pool(v6 bool) snap.Pool {
+	for _, p := range n.Net.Pools {
+		if p.Subnet.Addr().Is6() == v6 {
+			return p
+		}
+	}
+	return snap.Pool{}
+}
+
+// mode is the gateway mode of a family.
+func (n *Network) mode(v6 bool) string {
+	m := n.Net.GatewayMode4
+	if v6 {
+		m = n.Net.GatewayMode6
+	}
+	if m == "" {
+		return "nat"
+	}
+	return m
+}
+
+// Container is a container with everything chosen.
+type Container struct {
+	Ctr snap.Container `json:"container"`
+	Seq int            `json:"seq"`
+	// Spec is the service as asked for, as JSON.
+	Spec    string   `json:"spec,omitempty"`
+	Command []string `json:"command,omitempty"`
+	Environ []string `json:"environ,omitempty"`
+	// DNSPort is where the embedded resolver listens in it, on 127.0.0.11; 0:
+	// it has none.
+	DNSPort uint16 `json:"dnsPort,omitempty"`
+	// Foreign containers are others': only what was connected here is ours.
+	Foreign bool `json:"foreign,omitempty"`
+	// Order is each endpoint's place in the order of joining, by network.
+	Order map[string]int `json:"order,omitempty"`
+	// Priority is each endpoint's gw-priority, by network.
+	Priority map[string]int `json:"priority,omitempty"`
+}
+
+// Shared says whether it lives in another one's namespace, or in the host's.
+func (c *Container) Shared() bool {
+	return c.Ctr.NetworkMode == "host" || strings.HasPrefix(c.Ctr.NetworkMode, "container:")
+}
+
+// Where is the container's namespace for operations.
+func (e *Env) Where(c *Container) fixups.Where {
+	if c.Foreign {
+		return fixups.Where{ID: c.Ctr.Netns, Pid: c.Ctr.PID, Path: c.Ctr.SandboxKey}
+	}
+	return fixups.Where{ID: "ctr-" + c.Ctr.ID[:12], Path: c.Ctr.SandboxKey}
+}
+
+// NetnsPath is the file that holds a namespace.
+func (e *Env) NetnsPath(name string) string { return filepath.Join(e.Dir, "netns", name) }
+
+// Endpoint is the container's place on a network; nil when it has none.
+func (c *Container) Endpoint(network string) *snap.Endpoint {
+	for i := range c.Ctr.Endpoints {
+		if c.Ctr.Endpoints[i].Network == network {
+			return &c.Ctr.Endpoints[i]
+		}
+	}
+	return nil
+}
+
+// Service is a name with a virtual address in front of several containers.
+type Service struct {
+	Name     string       `json:"name"`
+	Network  string       `json:"network"`
+	VIP      netip.Addr   `json:"vip"`
+	Backends []netip.Addr `json:"-"`
+}
+
+// MACOf is the hardware address that Docker makes of an address (moby
+// libnetwork/netutils: GenerateMACFromIP).
+func MACOf(ip netip.Addr) string {
+	if !ip.Is4() {
+		return ""
+	}
+	b := ip.As4()
+	return fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
+}
+
+// Broadcast is the highest address of an IPv4 subnet, zero where there is none.
+func Broadcast(p netip.Prefix) netip.Addr {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}
+	}
+	b := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	return netip.AddrFrom4(b)
+}
