@@ -56,7 +56,7 @@ func UnmakeAll(ops ...Op) []Op {
 	ops = Flat(ops...)
 	var out []Op
 	for _, op := range slices.Backward(ops) {
-		if !within(op, ops) {
+		if !Within(op, ops) {
 			if u := Unmake(op); u != nil {
 				out = append(out, u)
 			}
@@ -65,8 +65,9 @@ func UnmakeAll(ops ...Op) []Op {
 	return out
 }
 
-// within says whether the object lies in another one that the list makes.
-func within(op Op, ops []Op) bool {
+// Within says whether the object that an operation makes lies in another one
+// that the list makes, and so goes with it.
+func Within(op Op, ops []Op) bool {
 	return slices.ContainsFunc(ops, func(other Op) bool {
 		if other == op {
 			return false
@@ -76,15 +77,18 @@ func within(op Op, ops []Op) bool {
 			l, veth := op.(*LinkAdd)
 			return op.Netns() == in.ID && !(veth && l.Peer != nil)
 		case *LinkAdd:
+			has := func(ns, dev string) bool {
+				return ns == in.ID && dev == in.Link.Name || in.Peer != nil && ns == in.Peer.ID && dev == in.Peer.Name
+			}
 			switch o := op.(type) {
 			case *AddrAdd:
-				return o.ID == in.ID && o.Dev == in.Link.Name
+				return has(o.ID, o.Dev)
 			case *RouteAdd:
-				return o.ID == in.ID && slices.Contains(o.Devs, in.Link.Name)
+				return len(o.Devs) == 1 && has(o.ID, o.Devs[0])
 			case *NeighSet:
-				return o.ID == in.ID && o.Dev == in.Link.Name
+				return has(o.ID, o.Dev)
 			case *FDBSet:
-				return o.ID == in.ID && o.Dev == in.Link.Name
+				return has(o.ID, o.Dev)
 			}
 		case *TableAdd:
 			c, ok := chainRefOf(op)

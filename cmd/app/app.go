@@ -46,6 +46,8 @@ type App struct {
 	Changer Changer
 	// Settle is how long a change may take to show; 0: at once.
 	Settle time.Duration
+	// Nets builds networks of our own; nil: this binary can't.
+	Nets Nets
 	// Can says what this process may do here.
 	Can func(context.Context) []v1.Ability
 

@@ -35,6 +35,7 @@ func New() *App {
 		Can:    can,
 
 		Changer: newChanger(),
+		Nets:    newNets(),
 		Settle:  settleFor,
 	}
 }

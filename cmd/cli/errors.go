@@ -95,6 +95,11 @@ func exitOfResult(r v1.Result, bar diag.Severity) int {
 			return exitProblem
 		}
 		return exitOK
+	case *v1.SetupResult:
+		if len(v.Drift) > 0 {
+			return exitProblem
+		}
+		return exitOK
 	default:
 		return exitOK
 	}

@@ -19,6 +19,7 @@ const (
 	groupFind  = "find"
 	groupFix   = "fix"
 	groupState = "state"
+	groupBuild = "build"
 	groupOther = "other"
 )
 
@@ -54,6 +55,7 @@ Reading changes nothing.`,
 	root.AddGroup(
 		&cobra.Group{ID: groupFind, Title: "Find out:"},
 		&cobra.Group{ID: groupFix, Title: "Mend:"},
+		&cobra.Group{ID: groupBuild, Title: "Build networks:"},
 		&cobra.Group{ID: groupState, Title: "See what there is:"},
 		&cobra.Group{ID: groupOther, Title: "And:"},
 	)
@@ -61,6 +63,7 @@ Reading changes nothing.`,
 	root.AddCommand(
 		s.check(), s.trace(), s.dns(), s.probe(), s.test(),
 		s.fix(), s.undo(),
+		s.setup(), s.teardown(), s.run(), s.exec(), s.connect(), s.disconnect(), s.ps(),
 		s.ls(), s.inspect(), s.snapshotCmd(), s.diff(),
 		s.explain(), s.capabilities(), s.version(),
 	)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/cmd/cli"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/testenv"
 	"github.com/netdoctor/netdoctor/testenv/lab"
 )
 
@@ -31,6 +32,7 @@ func (practice) Do(_ context.Context, action string, _ []string) (*v1.LabResult,
 
 // insideLab does what a process of a lab has to do; done is false in any other.
 func insideLab(ctx context.Context) (code int, done bool) {
+	testenv.Child()
 	lab.Child()
 	if !lab.Inside() || !slices.Equal(os.Args[1:], []string{"lab", "demo"}) {
 		return 0, false

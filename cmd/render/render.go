@@ -86,6 +86,8 @@ func (p *printer) result(r v1.Result, wide bool) {
 		p.capabilities(v)
 	case *v1.VersionResult:
 		p.version(v, wide)
+	case *v1.SetupResult:
+		p.setup(v)
 	case *v1.LabResult:
 		p.lab(v)
 	case *v1.DiffResult:

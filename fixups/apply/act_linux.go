@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -13,6 +15,13 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 	switch o := op.(type) {
 	case *fixups.LinkSet, *fixups.LinkMTU, *fixups.LinkMaster, *fixups.PortSet, *fixups.BridgeSet, *fixups.LinkDel, *fixups.LinkAdd:
 		return m.actLink(ctx, op, now)
+	case *fixups.LinkGroupDel:
+		if o.Group == 0 {
+			return fmt.Errorf("deleting the devices of everybody's group: %w", snap.ErrUnsupported)
+		}
+		body := attrs(ifinfo(0, 0, 0, 0))
+		body.u32(unix.IFLA_GROUP, o.Group)
+		return m.route(ctx, o.Where, unix.RTM_DELLINK, 0, body)
 	case *fixups.AddrAdd:
 		return m.addrAdd(ctx, o, now)
 	case *fixups.AddrDel:

@@ -61,19 +61,31 @@ func (b *Builder) Host() fixups.Where {
 	return fixups.Where{ID: b.m.base.Host.Netns, Host: true, Inode: b.m.inode()}
 }
 
-// Make carries out operations that make objects, all or none of them, and gives
-// what takes them away again, in order.
-func (b *Builder) Make(ctx context.Context, id string, ops ...fixups.Op) ([]fixups.Op, error) {
+// Make carries out operations that make objects, all or none of them.
+func (b *Builder) Make(ctx context.Context, id string, ops ...fixups.Op) error {
+	return b.MakeThen(ctx, id, nil, ops...)
+}
+
+// MakeThen is Make with operations at the end that are made of what undoes the
+// others: whoever keeps that in a file has it there in the same transaction.
+func (b *Builder) MakeThen(ctx context.Context, id string, then func(undo []fixups.Op) []fixups.Op, ops ...fixups.Op) error {
 	steps, err := b.m.planned(ctx, fixups.Flat(ops...))
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if then != nil {
+		more, err := b.m.planned(ctx, then(undoing(steps)))
+		if err != nil {
+			return err
+		}
+		steps = append(steps, more...)
 	}
 	e := b.entry(id, buildMake, steps)
 	if len(e.Steps) == 0 {
-		return nil, nil
+		return nil
 	}
 	if err := b.j.write(e); err != nil {
-		return nil, kind("writing the journal", err)
+		return kind("writing the journal", err)
 	}
 	err = b.a.failpoint("begin")
 	done := 0
@@ -97,13 +109,13 @@ func (b *Builder) Make(ctx context.Context, id string, ops ...fixups.Op) ([]fixu
 	}
 	if err == nil {
 		if err = b.j.remove(e); err == nil {
-			return undoing(e.Steps), nil
+			return nil
 		}
 	}
 	if left := b.a.unbuild(b.m, b.j, e); len(left) > 0 {
-		return nil, fmt.Errorf("%w (%w: %s)", err, ErrIncomplete, left[0])
+		return fmt.Errorf("%w (%w: %s)", err, ErrIncomplete, left[0])
 	}
-	return nil, fmt.Errorf("%w (%w)", err, ErrRolledBack)
+	return fmt.Errorf("%w (%w)", err, ErrRolledBack)
 }
 
 // Unmake takes objects away; what is not there any more is no error. It goes on

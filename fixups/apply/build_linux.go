@@ -25,9 +25,36 @@ func (m *machine) planned(ctx context.Context, ops []fixups.Op) ([]*step, error)
 	for _, op := range ops {
 		st := &step{Op: fixups.Ops{op}, Text: op.Describe(), State: stepPlanned}
 		undo := fixups.Unmake(op)
+		if fixups.Within(op, ops) {
+			undo = nil
+		}
 		switch o := op.(type) {
 		case *fixups.SandboxAdd:
+			if _, err := os.Lstat(o.Path); err == nil {
+				return nil, fmt.Errorf("%s: %s is there already", op.Describe(), o.Path)
+			}
 			made[o.ID] = true
+		case *fixups.LinkAdd:
+			if made[o.ID] {
+				break
+			}
+			// Undoing must never hit a device that was there before.
+			if err := m.know(ctx, o.Where, o.Link.Name); err == nil {
+				return nil, fmt.Errorf("%s: there is a device of that name already", op.Describe())
+			} else if !errors.Is(err, snap.ErrNotFound) {
+				return nil, err
+			}
+		case *fixups.RouteAdd:
+			if made[o.ID] || undo == nil {
+				break
+			}
+			now, err := m.look(ctx, op)
+			if err != nil {
+				return nil, err
+			}
+			if fixups.Holds(op, now) {
+				continue
+			}
 		case *fixups.SysctlSet:
 			if made[o.ID] {
 				break
@@ -54,13 +81,16 @@ func (m *machine) planned(ctx context.Context, ops []fixups.Op) ([]*step, error)
 			undo = &fixups.FilePut{Path: o.Path, Content: old, InPlace: o.InPlace, Open: o.Open}
 		case *fixups.TableAdd, *fixups.ChainAdd, *fixups.ChainPolicy:
 			ref := refOf(op)
-			if made[ref.ID] || ref.System == snap.IPTablesLegacy {
+			if ref.System == snap.IPTablesLegacy {
 				break
 			}
 			if have[ref.ID] == nil {
-				n, err := m.names(ctx, ref.Where)
-				if err != nil {
-					return nil, err
+				n := &nftNames{tables: map[string]bool{}, chains: map[string]string{}}
+				if !made[ref.ID] {
+					var err error
+					if n, err = m.names(ctx, ref.Where); err != nil {
+						return nil, err
+					}
 				}
 				have[ref.ID] = n
 			}

@@ -105,7 +105,7 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 
 // engineSocket says whether the engine's daemon holds the socket.
 func engineSocket(s *snap.Socket) bool {
-	return s.Process != nil && (s.Process.Name == "dockerd" || s.Process.Name == "docker")
+	return s.Process != nil && (s.Process.Name == "dockerd" || s.Process.Name == "docker" || s.Process.Name == "netdoctor")
 }
 
 // enginePort is the UDP port of the resolver's socket in the namespace, for

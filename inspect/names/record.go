@@ -60,7 +60,14 @@ func order(firstOne bool) int {
 
 // embeddedWanted says whether the asker's engine gives it a resolver at 127.0.0.11.
 func (w *walker) embeddedWanted() bool {
-	return w.box != nil && w.box.Engine == "docker" && w.ns.ID != w.s.Host.Netns && len(w.networks()) > 0
+	if w.box == nil || w.ns.ID == w.s.Host.Netns {
+		return false
+	}
+	nets := w.networks()
+	if w.box.Engine == "netdoctor" { // a practice host's networks have servers of their own
+		return slices.ContainsFunc(nets, func(p place) bool { return len(p.net.DNSServers) == 0 })
+	}
+	return w.box.Engine == "docker" && len(nets) > 0
 }
 
 // hit is what the records of a network say.
@@ -98,6 +105,15 @@ func (w *walker) record(nets places, name string) (hit, bool) {
 // onNetwork collects the addresses of all containers that answer to the name there.
 func (w *walker) onNetwork(n *snap.Network, name string) (hit, bool) {
 	h := hit{network: n, because: []snap.Ref{snap.RefNetwork(n.Ref)}}
+	for _, v := range n.Services { // one address in front of several containers
+		if fold(v.Name) != name {
+			continue
+		}
+		if v.VIP.Is4() == (w.typ != "AAAA") && w.typ != "MX" {
+			h.answers = []string{v.VIP.String()}
+		}
+		return h, true
+	}
 	found := false
 	for i := range w.s.Containers {
 		c := &w.s.Containers[i]

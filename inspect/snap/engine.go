@@ -156,9 +156,17 @@ type Network struct {
 	VNI          uint32            `json:"vni,omitempty"`
 	Options      map[string]string `json:"options,omitempty"`
 	Labels       map[string]string `json:"labels,omitempty"`
+	Services     []Service         `json:"services,omitempty"` // names with a virtual address on it
 	Created      time.Time         `json:"created,omitzero"`
 	// File is the configuration it was read from (CNI, netavark), "" from an API.
 	File string `json:"file,omitempty"`
+}
+
+// Service is a name that stands for several containers, by a virtual address
+// from which connections go to one of them.
+type Service struct {
+	Name string     `json:"name"`
+	VIP  netip.Addr `json:"vip"`
 }
 
 // Pool is one subnet of a network.

@@ -160,3 +160,27 @@ func NextLink(c *Container, prefix string) string {
 		}
 	}
 }
+
+// Order are the names of a container's networks, the one with the way out first.
+func Order(c *Container, nets map[string]*Network) []string {
+	var list []*snap.Endpoint
+	for i := range c.Ctr.Endpoints {
+		if nets[c.Ctr.Endpoints[i].Network] != nil {
+			list = append(list, &c.Ctr.Endpoints[i])
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *snap.Endpoint) int {
+		switch {
+		case before(c, nets, a, b):
+			return -1
+		case before(c, nets, b, a):
+			return 1
+		}
+		return 0
+	})
+	out := make([]string, len(list))
+	for i, ep := range list {
+		out[i] = ep.Network
+	}
+	return out
+}

@@ -112,10 +112,13 @@ type Container struct {
 	// Spec is the service as asked for, as JSON.
 	Spec    string   `json:"spec,omitempty"`
 	Command []string `json:"command,omitempty"`
+	Start   uint64   `json:"start,omitempty"` // of the process Ctr.PID, in clock ticks since boot
 	Environ []string `json:"environ,omitempty"`
 	// DNSPort is where the embedded resolver listens in it, on 127.0.0.11; 0:
 	// it has none.
 	DNSPort uint16 `json:"dnsPort,omitempty"`
+	// Balanced is what was built in it for services' virtual addresses.
+	Balanced string `json:"balanced,omitempty"`
 	// Foreign containers are others': only what was connected here is ours.
 	Foreign bool `json:"foreign,omitempty"`
 	// Order is each endpoint's place in the order of joining, by network.
@@ -152,10 +155,10 @@ func (c *Container) Endpoint(network string) *snap.Endpoint {
 
 // Service is a name with a virtual address in front of several containers.
 type Service struct {
-	Name     string       `json:"name"`
-	Network  string       `json:"network"`
-	VIP      netip.Addr   `json:"vip"`
-	Backends []netip.Addr `json:"-"`
+	Name     string
+	Network  string
+	VIP      netip.Addr
+	Backends []netip.Addr
 }
 
 // MACOf is the hardware address that Docker makes of an address (moby

@@ -28,7 +28,7 @@ func results() map[string]any {
 		v1.KindDNS: v1.DNSResult{}, v1.KindDNSSet: v1.DNSSetResult{}, v1.KindFixPlan: v1.FixPlan{}, v1.KindFix: v1.FixResult{},
 		v1.KindUndo: v1.UndoResult{}, v1.KindList: v1.ListResult{}, v1.KindInspect: v1.InspectResult{},
 		v1.KindSnapshot: v1.SnapshotResult{}, v1.KindCapabilities: v1.CapabilitiesResult{}, v1.KindExplain: v1.ExplainResult{},
-		v1.KindVersion: v1.VersionResult{}, v1.KindLab: v1.LabResult{}, v1.KindTest: v1.TestResult{}, v1.KindDiff: v1.DiffResult{},
+		v1.KindVersion: v1.VersionResult{}, v1.KindLab: v1.LabResult{}, v1.KindSetup: v1.SetupResult{}, v1.KindTest: v1.TestResult{}, v1.KindDiff: v1.DiffResult{},
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 	KindExplain      = "ExplainResult"
 	KindVersion      = "VersionResult"
 	KindLab          = "LabResult"
+	KindSetup        = "SetupResult"
 )
 
 // List is a list that is [] in JSON when it is nil.

@@ -1,0 +1,23 @@
+package cli
+
+import (
+	"github.com/netdoctor/netdoctor/cmd/render"
+	"github.com/spf13/cobra"
+)
+
+func (s *session) disconnect() *cobra.Command {
+	return &cobra.Command{
+		Use:               "disconnect NETWORK CONTAINER",
+		GroupID:           groupBuild,
+		Short:             "Take a container off one of our networks",
+		Example:           `  netdoctor disconnect app client`,
+		Args:              args(2, 2, "a network and a container"),
+		ValidArgsFunction: s.complete(2),
+		RunE: func(cmd *cobra.Command, got []string) error {
+			if err := s.before(render.Formats()); err != nil {
+				return err
+			}
+			return s.show(result(s.use().Disconnect(cmd.Context(), s.g.hostNS, got[0], got[1])))
+		},
+	}
+}

@@ -1,0 +1,31 @@
+package v1
+
+// SetupResult is the answer of setup, teardown, connect and disconnect.
+type SetupResult struct {
+	Head
+	// setup, teardown, connect or disconnect.
+	Action string `json:"action"`
+	// Nothing was done: these are the changes that would be made.
+	DryRun bool `json:"dryRun"`
+	// What was done, in order.
+	Changes List[Made] `json:"changes"`
+	// What is not as it was set up (setup --check).
+	Drift List[string] `json:"drift"`
+	// What is not wrong, and should be known.
+	Warnings List[string] `json:"warnings"`
+	// The networks that are there now.
+	Networks List[Item] `json:"networks"`
+	// The containers that are there now.
+	Containers List[Item] `json:"containers"`
+	Tail
+}
+
+// Made is one thing that was made, changed or taken away.
+type Made struct {
+	// made, removed, connected, disconnected.
+	Did string `json:"did"`
+	// What it was done to.
+	What string `json:"what"`
+	// The lines that a person would type to the same end; given in a dry run.
+	Do List[string] `json:"do"`
+}

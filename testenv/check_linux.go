@@ -1,0 +1,260 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/driver"
+	"github.com/netdoctor/netdoctor/testenv/store"
+)
+
+// Check says what is not as it was set up, one line each; nil when all is.
+func (h *Host) Check(ctx context.Context) ([]string, error) {
+	st, err := h.dir().Load()
+	if err != nil {
+		return nil, err
+	}
+	if st == nil {
+		return nil, nothing()
+	}
+	host, err := ns.OpenHost(h.HostNS)
+	if err != nil {
+		return nil, err
+	}
+	defer host.Close() //nolint:errcheck // only a descriptor
+	now, gaps := kernel.ReadNetns(ctx, host, kernel.Options{MaxConntrack: -1, Host: true})
+	for _, g := range gaps {
+		if g.What == "ruleset" && g.Kind != "unsupported" || g.What == "links" || g.What == "namespace" {
+			return nil, snap.Hint(fmt.Errorf("reading the host: %s: %s", g.What, g.Why), g.Needs)
+		}
+	}
+	now.ID = "host"
+	want := ideal(st)
+	d := &drift{}
+	d.rules(want, &now)
+	d.links(st, &now)
+	d.containers(ctx, st)
+	return d.lines, nil
+}
+
+// ideal is the host as the set-up alone would have made it.
+func ideal(st *store.State) *snap.Netns {
+	s := &snap.Snapshot{Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{{ID: "host", Class: snap.ClassHost, Sysctls: map[string]string{}}}}
+	e := st.Env.Env
+	e.Host = fixups.Where{ID: "host", Host: true}
+	fake := &session{chooser: &chooser{st: &store.State{Env: st.Env, Networks: st.Networks}}}
+	fake.st.Env.Env = e
+	var ops []fixups.Op
+	if st.Env.Frame4 {
+		ops = append(ops, driver.Frame(&e, false)...)
+	}
+	if st.Env.Frame6 {
+		ops = append(ops, driver.Frame(&e, true)...)
+	}
+	for i := range st.Networks {
+		if st.Networks[i].Net.Driver == "bridge" {
+			ops = append(ops, driver.Up(&e, &st.Networks[i])...)
+		}
+	}
+	for i := range st.Containers {
+		c := &st.Containers[i]
+		fake.st.Containers = st.Containers[:i+1]
+		if c.Foreign {
+			ops = append(ops, fake.foreignOps(c)...)
+		} else {
+			ops = append(ops, fake.containerOps(c)...)
+		}
+	}
+	for _, op := range fixups.Flat(ops...) {
+		if _, ok := refOf(op); ok && !fixups.Holds(op, s) {
+			_ = op.On(s) // of the rules alone, which hang on nothing else
+		}
+	}
+	return s.HostNs()
+}
+
+// refOf is the chain of an operation on rules of the host.
+func refOf(op fixups.Op) (fixups.ChainRef, bool) {
+	switch o := op.(type) {
+	case *fixups.RuleInsert:
+		return o.ChainRef, o.Host
+	case *fixups.ChainAdd:
+		return o.ChainRef, o.Host
+	case *fixups.TableAdd:
+		return o.ChainRef, o.Host
+	case *fixups.SetAdd:
+		return o.ChainRef, o.Host
+	case *fixups.SetElementAdd:
+		return o.ChainRef, o.Host
+	}
+	return fixups.ChainRef{}, false
+}
+
+// drift collects differences.
+type drift struct{ lines []string }
+
+func (d *drift) add(format string, args ...any) {
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+// rules compares chains of ours as a whole, and looks for our rules in others'.
+func (d *drift) rules(want, now *snap.Netns) {
+	for i := range want.Ruleset.Tables {
+		wt := &want.Ruleset.Tables[i]
+		nt := now.Ruleset.Table(wt.System, wt.Family, wt.Name)
+		if nt == nil {
+			d.add("table %s %s is missing", wt.Family, wt.Name)
+			continue
+		}
+		for j := range wt.Chains {
+			wc := &wt.Chains[j]
+			nc := nt.Chain(wc.Name)
+			if nc == nil {
+				d.add("chain %s %s is missing", wt.Name, wc.Name)
+				continue
+			}
+			have := map[string]int{}
+			for k := range nc.Rules {
+				have[firewall.RuleText(now, nt, nc, bare(&nc.Rules[k]))]++
+			}
+			for k := range wc.Rules {
+				text := firewall.RuleText(want, wt, wc, &wc.Rules[k])
+				if have[text]--; have[text] < 0 {
+					d.add("rule is missing in %s %s: %s", wt.Name, wc.Name, text)
+				}
+			}
+		}
+		for j := range wt.Sets {
+			ns := nt.Set(wt.Sets[j].Name)
+			if ns == nil || len(ns.Elements) < len(wt.Sets[j].Elements) {
+				d.add("map %s %s has lost elements", wt.Name, wt.Sets[j].Name)
+			}
+		}
+	}
+}
+
+// bare is a rule without what it counted.
+func bare(r *snap.Rule) *snap.Rule {
+	c := *r
+	c.Exprs = nil
+	for _, e := range r.Exprs {
+		if _, ok := e.(*snap.Counter); ok {
+			e = &snap.Counter{}
+		}
+		c.Exprs = append(c.Exprs, e)
+	}
+	return &c
+}
+
+// links looks for the host's devices, their state and addresses.
+func (d *drift) links(st *store.State, now *snap.Netns) {
+	up := func(name, what string) *snap.Link {
+		l := now.Link(name)
+		switch {
+		case l == nil:
+			d.add("%s: device %s is missing", what, name)
+		case !l.Up:
+			d.add("%s: device %s is down", what, name)
+		}
+		return l
+	}
+	nets := st.Nets()
+	for i := range st.Networks {
+		n := &st.Networks[i]
+		if n.Net.Bridge == "" {
+			continue
+		}
+		what := "network " + n.Net.Name
+		if up(n.Net.Bridge, what) == nil {
+			continue
+		}
+		for _, p := range n.Net.Pools {
+			mode := n.Net.GatewayMode4
+			if p.Gateway.Is6() {
+				mode = n.Net.GatewayMode6
+			}
+			if _, ok := now.HasAddr(p.Gateway); !ok && mode != "isolated" {
+				d.add("%s: gateway %s is not on %s", what, p.Gateway, n.Net.Bridge)
+			}
+		}
+	}
+	for i := range st.Containers {
+		c := &st.Containers[i]
+		for _, ep := range c.Ctr.Endpoints {
+			n := nets[ep.Network]
+			if n == nil || n.Net.Driver != "bridge" {
+				continue
+			}
+			what := "container " + c.Ctr.Name
+			l := up(ep.HostLink, what)
+			if br := now.Link(n.Net.Bridge); l != nil && br != nil && l.Master != br.Index {
+				d.add("%s: device %s is not on bridge %s", what, ep.HostLink, n.Net.Bridge)
+			}
+		}
+	}
+}
+
+// containers looks into the containers: processes, addresses, default routes.
+func (d *drift) containers(ctx context.Context, st *store.State) {
+	nets := st.Nets()
+	for i := range st.Containers {
+		c := &st.Containers[i]
+		what := "container " + c.Ctr.Name
+		if c.Foreign {
+			continue
+		}
+		if c.Ctr.State == "running" && !alive(c.Ctr.PID, c) {
+			d.add("%s: its process has ended", what)
+		}
+		if c.Shared() {
+			continue
+		}
+		h, err := ns.Open(c.Ctr.SandboxKey)
+		if err != nil {
+			d.add("%s: its namespace is gone", what)
+			continue
+		}
+		n, _ := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, MaxConntrack: -1})
+		_ = h.Close() // only a descriptor
+		for _, ep := range c.Ctr.Endpoints {
+			l := n.Link(ep.Link)
+			switch {
+			case l == nil:
+				d.add("%s: device %s is missing", what, ep.Link)
+			case !l.Up:
+				d.add("%s: device %s is down", what, ep.Link)
+			}
+			if _, ok := n.HasAddr(ep.IPv4.Addr()); ep.IPv4.IsValid() && !ok {
+				d.add("%s: address %s is missing", what, ep.IPv4)
+			}
+			if _, ok := n.HasAddr(ep.IPv6.Addr()); ep.IPv6.IsValid() && !ok {
+				d.add("%s: address %s is missing", what, ep.IPv6)
+			}
+		}
+		for _, v6 := range []bool{false, true} {
+			ep := driver.Gateway(&st.Env.Env, c, nets, v6)
+			if ep == nil {
+				continue
+			}
+			via := ep.Gateway4
+			if v6 {
+				via = ep.Gateway6
+			}
+			found := false
+			for _, r := range n.Routes {
+				found = found || r.Dst.Bits() == 0 && r.Gateway == via
+			}
+			if !found {
+				d.add("%s: the default route via %s is missing", what, via)
+			}
+		}
+	}
+	if st.Env.Helper.PID != 0 && !alive(st.Env.Helper.PID, &driver.Container{Start: st.Env.Helper.Start}) {
+		d.add("the helper, which answers names and takes connections, has ended")
+	}
+}

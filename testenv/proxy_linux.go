@@ -1,0 +1,215 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/driver"
+)
+
+// ports are the listeners of published ports: they take what no rule leads on,
+// as docker-proxy does: connections to 127.0.0.1, from a container to its own
+// port, and by IPv6 to a container without it.
+type ports struct {
+	mu   sync.Mutex
+	open map[string]*published
+}
+
+// published is what is open for one container.
+type published struct {
+	ports []snap.Port
+	to    netip.Addr
+	stop  context.CancelFunc
+}
+
+func newPorts() *ports { return &ports{open: map[string]*published{}} }
+
+// serve opens the container's ports, unless they are open as they should be.
+func (p *ports) serve(c *driver.Container, ep *snap.Endpoint) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	to := ep.IPv4.Addr()
+	if !to.IsValid() {
+		to = ep.IPv6.Addr()
+	}
+	if was := p.open[c.Ctr.ID]; was != nil {
+		if was.to == to && slices.Equal(was.ports, c.Ctr.Ports) {
+			return nil
+		}
+		was.stop()
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.open[c.Ctr.ID] = &published{slices.Clone(c.Ctr.Ports), to, stop}
+	var errs []error
+	for _, x := range c.Ctr.Ports {
+		if err := forward(ctx, x, netip.AddrPortFrom(to, x.ContainerPort)); err != nil {
+			errs = append(errs, fmt.Errorf("published port %d/%s of container %s: %w", x.HostPort, x.Proto, c.Ctr.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *ports) drop(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.open[id]; x != nil {
+		x.stop()
+		delete(p.open, id)
+	}
+}
+
+func (p *ports) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range p.open {
+		x.stop()
+	}
+}
+
+// network is Go's word for a port's protocol and family.
+func network(p snap.Port) string {
+	if p.HostIP.Is4() {
+		return string(p.Proto) + "4"
+	}
+	return string(p.Proto) + "6"
+}
+
+// forward listens on a port and hands on what comes.
+func forward(ctx context.Context, p snap.Port, to netip.AddrPort) error {
+	at := netip.AddrPortFrom(p.HostIP, p.HostPort).String()
+	lc := net.ListenConfig{}
+	switch p.Proto {
+	case snap.TCP:
+		l, err := lc.Listen(ctx, network(p), at)
+		if errors.Is(err, unix.EAFNOSUPPORT) {
+			return nil // a host without IPv6
+		}
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(ctx, func() { _ = l.Close() })
+		go accept(ctx, l, to)
+	case snap.UDP:
+		pc, err := lc.ListenPacket(ctx, network(p), at)
+		if errors.Is(err, unix.EAFNOSUPPORT) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(ctx, func() { _ = pc.Close() })
+		go relay(ctx, pc, to)
+	}
+	return nil // SCTP goes by the rules alone
+}
+
+func accept(ctx context.Context, l net.Listener, to netip.AddrPort) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			time.Sleep(50 * time.Millisecond) // out of descriptors; others may be closed meanwhile
+			continue
+		}
+		go pipe(ctx, c, to)
+	}
+}
+
+// dialWait is how long a container may take to take a connection.
+const dialWait = 10 * time.Second
+
+// pipe joins two connections, each direction until its end.
+func pipe(ctx context.Context, c net.Conn, to netip.AddrPort) {
+	defer c.Close() //nolint:errcheck // both ends are done
+	d := net.Dialer{Timeout: dialWait}
+	out, err := d.DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		if t, ok := c.(*net.TCPConn); ok {
+			_ = t.SetLinger(0) // the client is refused, as the proxy was
+		}
+		return
+	}
+	defer out.Close() //nolint:errcheck // both ends are done
+	stop := context.AfterFunc(ctx, func() { _, _ = c.Close(), out.Close() })
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		half(out, c)
+		close(done)
+	}()
+	half(c, out)
+	<-done
+}
+
+func half(to, from net.Conn) {
+	_, _ = io.Copy(to, from) // either end may break off
+	if w, ok := to.(interface{ CloseWrite() error }); ok {
+		_ = w.CloseWrite()
+	}
+}
+
+// udpIdle is how long a UDP client's place is kept (moby cmd/docker-proxy:
+// UDPConnTrackTimeout).
+const udpIdle = 90 * time.Second
+
+// relay hands datagrams on, with a socket of its own for each client.
+func relay(ctx context.Context, pc net.PacketConn, to netip.AddrPort) {
+	var mu sync.Mutex
+	clients := map[string]net.Conn{}
+	buf := make([]byte, 65535)
+	for {
+		n, from, err := pc.ReadFrom(buf)
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue // an ICMP error of an earlier answer
+		}
+		mu.Lock()
+		c := clients[from.String()]
+		if c == nil && len(clients) < 4096 {
+			d := net.Dialer{}
+			if c, err = d.DialContext(ctx, "udp", to.String()); err == nil {
+				clients[from.String()] = c
+				go func() {
+					back(ctx, pc, c, from)
+					mu.Lock()
+					delete(clients, from.String())
+					mu.Unlock()
+				}()
+			}
+		}
+		mu.Unlock()
+		if c != nil {
+			_, _ = c.Write(buf[:n]) // datagrams may get lost
+		}
+	}
+}
+
+func back(ctx context.Context, pc net.PacketConn, c net.Conn, to net.Addr) {
+	defer c.Close() //nolint:errcheck // nothing is under way
+	buf := make([]byte, 65535)
+	for ctx.Err() == nil {
+		_ = c.SetReadDeadline(time.Now().Add(udpIdle))
+		n, err := c.Read(buf)
+		if err != nil {
+			if errors.Is(err, unix.ECONNREFUSED) {
+				continue
+			}
+			return
+		}
+		_, _ = pc.WriteTo(buf[:n], to) // datagrams may get lost
+	}
+}

@@ -1,0 +1,44 @@
+package testenv_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/testenv"
+	"github.com/netdoctor/netdoctor/testenv/lab"
+)
+
+func init() { runtime.LockOSThread() }
+
+// TestMain runs everything in namespaces of its own, with a /run of its own.
+func TestMain(m *testing.M) {
+	testenv.Child()
+	if !lab.Inside() {
+		code, err := lab.Rerun(os.Args[1:])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			if os.Getenv("ND_LAB") != "require" {
+				code = 0
+			} else {
+				code = 1
+			}
+		}
+		os.Exit(code)
+	}
+	if err := private(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func private() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	return unix.Mount("netdoctor", "/run", "tmpfs", 0, "size=64m")
+}

@@ -1,0 +1,363 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/driver"
+	"github.com/netdoctor/netdoctor/testenv/spec"
+	"github.com/netdoctor/netdoctor/testenv/store"
+)
+
+// Change is one thing that was made, changed or taken away.
+type Change struct {
+	Did  string // "made", "removed", "started", "updated"
+	What string // "network app", "container web"
+	Ops  []fixups.Op
+}
+
+// Report is what a run did.
+type Report struct {
+	Changes  []Change
+	Warnings []string
+	State    *store.State
+}
+
+// UpOptions are those of a set-up.
+type UpOptions struct {
+	Options
+	// Keep leaves what the spec does not name: a set-up without a file adds only.
+	Keep bool
+	// DryRun gives the changes with their operations and makes none.
+	DryRun bool
+}
+
+// Up makes what the spec asks for. What is there as asked for stays; what is
+// not in the spec any more goes, unless it was started or connected by hand.
+func (h *Host) Up(ctx context.Context, sp *spec.Spec, o UpOptions) (Report, error) {
+	s, err := h.open(ctx, &o.Options)
+	if err != nil {
+		return Report{}, err
+	}
+	defer s.close()
+	u := &up{session: s, sp: sp, o: o}
+	err = u.run(ctx)
+	return Report{Changes: u.changes, Warnings: s.warnings, State: s.st}, err
+}
+
+type up struct {
+	*session
+	sp      *spec.Spec
+	o       UpOptions
+	changes []Change
+}
+
+func (u *up) did(did, what string, ops []fixups.Op) {
+	u.changes = append(u.changes, Change{did, what, ops})
+}
+
+func (u *up) run(ctx context.Context) error {
+	if err := u.possible(); err != nil {
+		return err
+	}
+	if err := u.surplus(ctx); err != nil {
+		return err
+	}
+	for i := range u.sp.Networks {
+		if err := u.network(ctx, &u.sp.Networks[i]); err != nil {
+			return err
+		}
+	}
+	if err := u.vips(ctx); err != nil {
+		return err
+	}
+	for _, v := range u.sp.Order() {
+		for _, name := range v.Containers() {
+			if err := u.container(ctx, v, name); err != nil {
+				return err
+			}
+		}
+	}
+	if u.o.DryRun {
+		return nil
+	}
+	return u.balance(ctx)
+}
+
+// possible refuses what this kernel can't do, before anything is changed.
+func (u *up) possible() error {
+	for i := range u.sp.Networks {
+		kinds := map[string][]string{"bridge": {"bridge", "veth"}, "macvlan": {"macvlan"}, "ipvlan": {"ipvlan"}, "overlay": {"bridge", "veth", "vxlan"}}
+		for _, k := range kinds[u.sp.Networks[i].Driver] {
+			if err := Supported(k); err != nil {
+				return fmt.Errorf("network %s: %w", u.sp.Networks[i].Name, err)
+			}
+		}
+		if p := u.sp.Networks[i].Options["parent"]; u.sp.Networks[i].Driver == "macvlan" && p == "" {
+			if err := Supported("dummy"); err != nil {
+				return fmt.Errorf("network %s without a parent: %w", u.sp.Networks[i].Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// surplus takes away what the spec does not want, or wants otherwise.
+func (u *up) surplus(ctx context.Context) error {
+	want := map[string]string{}
+	for i := range u.sp.Services {
+		for _, name := range u.sp.Services[i].Containers() {
+			want[name] = text(&u.sp.Services[i])
+		}
+	}
+	changed := map[string]bool{}
+	for i := range u.st.Networks {
+		n := &u.st.Networks[i]
+		w := u.sp.Network(n.Net.Name)
+		changed[n.Net.Name] = w != nil && text(w) != n.Spec || w == nil && !u.o.Keep && n.Spec != "" && !n.Hidden
+	}
+	for _, c := range slices.Clone(u.st.Containers) {
+		t, wanted := want[c.Ctr.Name]
+		gone := c.Spec != "" && (wanted && t != c.Spec || !wanted && !u.o.Keep) || wanted && c.Spec == ""
+		if c.Spec != "" && wanted && !gone && !c.Shared() && !alive(c.Ctr.PID, &c) {
+			gone = true // its process ended: it is made anew
+		}
+		for _, ep := range c.Ctr.Endpoints {
+			if changed[ep.Network] && c.Spec != "" {
+				gone = true
+			} else if changed[ep.Network] {
+				return fmt.Errorf("network %s changes, and container %s, which no file names, is on it: disconnect it first", ep.Network, c.Ctr.Name)
+			}
+		}
+		if gone {
+			u.did("removed", "container "+c.Ctr.Name, nil)
+			if !u.o.DryRun {
+				if err := u.remove(ctx, &c); err != nil {
+					return err
+				}
+			}
+			u.forget(c.Ctr.ID)
+		}
+	}
+	for _, n := range slices.Clone(u.st.Networks) {
+		if changed[n.Net.Name] {
+			ops := append(fixups.UnmakeAll(driver.Up(&u.st.Env.Env, &n)...), u.dir.DropNetwork(&n))
+			u.did("removed", "network "+n.Net.Name, ops)
+			if !u.o.DryRun {
+				if err := u.b.Unmake(ctx, "network "+n.Net.Name, ops...); err != nil {
+					return err
+				}
+			}
+			u.st.Networks = slices.DeleteFunc(u.st.Networks, func(x driver.Network) bool { return x.Net.ID == n.Net.ID })
+		}
+	}
+	return nil
+}
+
+// network makes a network that is not there.
+func (u *up) network(ctx context.Context, w *spec.Network) error {
+	if u.st.Network(w.Name) != nil {
+		return nil
+	}
+	ops, n, err := u.planNetwork(ctx, w)
+	if err != nil {
+		return err
+	}
+	u.did("made", "network "+w.Name, ops)
+	if !u.o.DryRun {
+		if err := u.b.MakeThen(ctx, "network "+w.Name, u.keep, append(ops, u.dir.PutNetwork(n))...); err != nil {
+			return fmt.Errorf("network %s: %w", w.Name, err)
+		}
+	}
+	if w.Driver == "overlay" {
+		return u.wayOut(ctx)
+	}
+	return nil
+}
+
+// wayOut makes the bridge by which containers of overlay networks reach the
+// world (moby: docker_gwbridge).
+func (u *up) wayOut(ctx context.Context) error {
+	if u.st.Network("gwbridge") != nil {
+		return nil
+	}
+	return u.network(ctx, &spec.Network{Name: "gwbridge", Driver: "bridge", Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"}})
+}
+
+// planNetwork chooses a network and plans it, with the frame if it is the first.
+func (s *session) planNetwork(ctx context.Context, w *spec.Network) ([]fixups.Op, *driver.Network, error) {
+	if err := s.look(ctx); err != nil {
+		return nil, nil, err
+	}
+	n, err := s.chooser.network(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	if w.Name == "gwbridge" {
+		n.Hidden, n.Net.DNS = true, false
+	}
+	var ops []fixups.Op
+	e := &s.st.Env.Env
+	if n.Net.Driver == "bridge" {
+		if !s.st.Env.Frame4 {
+			s.st.Env.Frame4 = true
+			ops = append(ops, driver.Frame(e, false)...)
+			ops = append(ops, s.forwarding(false)...)
+		}
+		if n.Pool(true).Subnet.IsValid() && !s.st.Env.Frame6 {
+			s.st.Env.Frame6 = true
+			ops = append(ops, driver.Frame(e, true)...)
+			ops = append(ops, s.forwarding(true)...)
+		}
+	}
+	ops = append(ops, driver.Up(e, n)...)
+	s.st.Networks = append(s.st.Networks, *n)
+	return ops, n, nil
+}
+
+// forwarding turns forwarding on where it is off.
+func (s *session) forwarding(v6 bool) []fixups.Op {
+	key := "net/ipv4/ip_forward"
+	if v6 {
+		key = "net/ipv6/conf/all/forwarding"
+	}
+	if s.sysctl(key) == "1" {
+		return nil
+	}
+	if ops := driver.Forwarding(&s.st.Env.Env, v6); ops != nil {
+		return ops
+	}
+	s.warnings = append(s.warnings, "forwarding was off and is turned on; nothing keeps others from using this host as a router: see nft's forward hook")
+	return []fixups.Op{&fixups.SysctlSet{Where: s.b.Host(), Key: key, Value: "1"}}
+}
+
+// container makes a container of a service.
+func (u *up) container(ctx context.Context, v *spec.Service, name string) error {
+	if c := u.st.Container(name); c != nil {
+		return nil
+	}
+	c, err := u.plan(name, v)
+	if err != nil {
+		return err
+	}
+	c.Spec = text(v)
+	ops := u.containerOps(c)
+	u.did("made", "container "+name, ops)
+	if u.o.DryRun {
+		return nil
+	}
+	return u.create(ctx, c, ops, start{detach: true})
+}
+
+// forget takes a container out of the state in memory.
+func (s *session) forget(id string) {
+	s.st.Containers = slices.DeleteFunc(s.st.Containers, func(x driver.Container) bool { return x.Ctr.ID == id })
+}
+
+// plan chooses everything for a container of a service.
+func (s *session) plan(name string, v *spec.Service) (*driver.Container, error) {
+	c := s.chooser.container(name, v)
+	if other, ok := strings.CutPrefix(v.NetworkMode, "service:"); ok {
+		to := s.st.Container(other)
+		if svc := s.byService(other); svc != nil {
+			to = svc
+		}
+		if to == nil {
+			return nil, fmt.Errorf("container %s: there is no container %q whose namespace it could share: %w", name, other, snap.ErrNotFound)
+		}
+		c.Ctr.NetworkMode, c.Ctr.SandboxKey = "container:"+to.Ctr.ID, to.Ctr.SandboxKey
+		c.Ctr.ResolvConfPath, c.Ctr.HostsPath = to.Ctr.ResolvConfPath, to.Ctr.HostsPath
+		s.st.Containers = append(s.st.Containers, *c)
+		return &s.st.Containers[len(s.st.Containers)-1], nil
+	}
+	if c.Ctr.NetworkMode == "host" {
+		c.Ctr.SandboxKey = ""
+	}
+	var first *driver.Network
+	way := false
+	for _, a := range v.Networks {
+		n := s.st.Network(a.Network)
+		if n == nil {
+			return nil, fmt.Errorf("container %s: there is no network %q: %w", name, a.Network, snap.ErrNotFound)
+		}
+		a.Aliases = slices.Clone(a.Aliases)
+		if v.Replicas == 1 || v.RoundRobin {
+			a.Aliases = append(a.Aliases, v.Name)
+		}
+		if v.Replicas > 1 { // as a swarm names all of a service's containers
+			a.Aliases = append(a.Aliases, "tasks."+v.Name)
+		}
+		if _, err := s.endpoint(c, n, a); err != nil {
+			return nil, err
+		}
+		way = way || n.Net.Driver == "overlay" && !n.Net.Internal
+		if first == nil {
+			first = n
+		}
+	}
+	if gw := s.st.Network("gwbridge"); way && gw != nil {
+		if _, err := s.endpoint(c, gw, spec.Attachment{Network: "gwbridge"}); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.chooser.ports(c, first, v.Ports, s.freePort); err != nil {
+		return nil, err
+	}
+	s.resolver(c)
+	s.st.Containers = append(s.st.Containers, *c)
+	return &s.st.Containers[len(s.st.Containers)-1], nil
+}
+
+func (s *session) byService(name string) *driver.Container {
+	for i := range s.st.Containers {
+		if s.st.Containers[i].Ctr.Service == name {
+			return &s.st.Containers[i]
+		}
+	}
+	return nil
+}
+
+// containerOps make a container's namespace with everything in it, and its
+// files.
+func (s *session) containerOps(c *driver.Container) []fixups.Op {
+	e := &s.st.Env.Env
+	var ops []fixups.Op
+	if !c.Shared() {
+		ops = driver.Sandbox(e, c)
+	}
+	nets := s.st.Nets()
+	for i := range c.Ctr.Endpoints {
+		ep := &c.Ctr.Endpoints[i]
+		ops = append(ops, driver.Attach(e, nets[ep.Network], c, ep)...)
+	}
+	for _, v6 := range []bool{false, true} {
+		if r := driver.DefaultRoute(e, c, driver.Gateway(e, c, nets, v6), v6); r != nil {
+			ops = append(ops, r)
+		}
+	}
+	if ep := driver.Publisher(e, c, nets); ep != nil {
+		ops = append(ops, driver.Publish(e, nets[ep.Network], ep, c.Ctr.Ports, s.published(ep.Network, c))...)
+	}
+	return append(ops, fileOps(s.st, c, s.sur.resolv, false)...)
+}
+
+// published is how many rules a network's published ports have, without those
+// of one container.
+func (s *session) published(network string, but *driver.Container) (n [2]int) {
+	e, nets := &s.st.Env.Env, s.st.Nets()
+	for i := range s.st.Containers {
+		c := &s.st.Containers[i]
+		if len(c.Ctr.Ports) == 0 || c.Ctr.ID == but.Ctr.ID {
+			continue
+		}
+		if ep := driver.Publisher(e, c, nets); ep != nil && ep.Network == network {
+			n[0] += nets[network].Rules(ep, c.Ctr.Ports, false)
+			n[1] += nets[network].Rules(ep, c.Ctr.Ports, true)
+		}
+	}
+	return n
+}
