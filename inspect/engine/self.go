@@ -136,4 +136,3 @@ func each(dir string, f func(path string) error) error {
 	}
 	return nil
 }
-
