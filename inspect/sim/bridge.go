@@ -142,7 +142,9 @@ func (r *run) fdbFind(n *netns, br *snap.Link, mac string, vid int) (to *snap.Li
 		if e.Local || e.State == "permanent" {
 			return nil, true
 		}
-		if e.State == "static" || e.ExtLearn || e.Sticky {
+		// A static entry only does not age: it moves to the port that its MAC
+		// sends from, as all others (net/bridge/br_fdb.c:br_fdb_update).
+		if e.Sticky {
 			return n.links[e.Index], false
 		}
 	}
