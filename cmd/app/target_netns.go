@@ -20,6 +20,13 @@ func (f finder) netns(sp spec) (Target, error) {
 				return f.one(sp, nil, []*snap.Netns{ns}, "network namespace")
 			}
 		}
+		// Any process is a way to its namespace, the snapshot knows but some.
+		if pid, ok := strings.CutPrefix(name, "/proc/"); ok {
+			if pid, ok = strings.CutSuffix(pid, "/ns/net"); ok {
+				sp.Name = pid
+				return f.pid(sp)
+			}
+		}
 		return Target{Text: sp.Text}, noSuch("network namespace", name, f.netnsNames())
 	}
 	match := func(ok func(string) bool) []*snap.Netns {

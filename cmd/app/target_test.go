@@ -49,6 +49,8 @@ func TestTargets(t *testing.T) {
 		{"netns:nowhere", "", `no network namespace is called "nowhere" here`},
 		{"lab-blue", "netns netns:lab-blue", ""},
 		{"pid:1002", "container docker:web", ""},
+		{"netns:/proc/1002/ns/net", "container docker:web", ""},
+		{"netns:/proc/1/ns/net", "", "process 1 is in none of the namespaces that were read"},
 		{"pid:1", "", "process 1 is in none of the namespaces that were read"},
 		{"pid:x", "", `"pid:x": "x" is no process id`},
 		{"203.0.113.7", "address 203.0.113.7", ""},
