@@ -13,6 +13,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/engine"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -42,6 +43,9 @@ type App struct {
 	// Count sends the flow of a probe again, in bursts, and gives the counters of
 	// those namespaces that grew by exactly what was sent. nil: nothing is counted.
 	Count func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error)
+	// Routes asks the kernel for routing decisions; answers by Netns.ID, each in
+	// the order of its questions. nil: it is not asked.
+	Routes func(context.Context, *snap.Snapshot, []sim.RouteAsk) (map[string][]snap.RouteAnswer, []snap.Gap)
 	// Changer changes the machine; nil: it can't be changed with this binary.
 	Changer Changer
 	// Settle is how long a change may take to show; 0: at once.
@@ -241,6 +245,10 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	if !c.live() || a.Probe == nil {
 		return examination{in: in}, nil
 	}
+	if qs := in.RouteQuestions(); a.Routes != nil && len(qs) > 0 {
+		s = withRoutes(ctx, s, a.Routes, qs)
+		in.Snap = s
+	}
 	qs := in.Questions()
 	if len(qs) == 0 {
 		return examination{in: in}, nil
@@ -285,6 +293,20 @@ func (a *App) recount(ctx context.Context, in *diag.Input) bool {
 		in.Snap.Observers = append(in.Snap.Observers, o)
 	}
 	return news
+}
+
+// withRoutes is the snapshot with the kernel's routing decisions beside it.
+func withRoutes(ctx context.Context, s *snap.Snapshot, ask func(context.Context, *snap.Snapshot, []sim.RouteAsk) (map[string][]snap.RouteAnswer, []snap.Gap), qs []sim.RouteAsk) *snap.Snapshot {
+	answers, gaps := ask(ctx, s, qs)
+	out := *s
+	out.Gaps = append(append(make([]snap.Gap, 0, len(s.Gaps)+len(gaps)), s.Gaps...), gaps...)
+	out.Netns = slices.Clone(s.Netns)
+	for i := range out.Netns {
+		if list := answers[out.Netns[i].ID]; len(list) > 0 {
+			out.Netns[i].RouteAnswers = list
+		}
+	}
+	return &out
 }
 
 // withProbes is the snapshot with further answers; the given one stays as it is.

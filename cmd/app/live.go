@@ -32,6 +32,7 @@ func New() *App {
 		Redact: inspect.Redact,
 		Probe:  sender,
 		Count:  recounted,
+		Routes: askRoutes,
 		Can:    can,
 
 		Changer: newChanger(),

@@ -56,6 +56,7 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 	}
 	if k.route == nil {
 		q := k.lookup()
+		r.note(n, dev, &q)
 		k.route = n.routeIn(q, dev, r.pickWay(n))
 		r.remember(n, k.route, k.Dst)
 	}

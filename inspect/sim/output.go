@@ -68,6 +68,7 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 	if f := r.step(n, nil, k); f != nil {
 		return f
 	}
+	r.note(n, nil, &q)
 	rt := n.routeOut(q, false, r.pickWay(n))
 	if rt.errno == "" && !q.src.IsValid() && rt.src.IsValid() {
 		q.src = rt.src

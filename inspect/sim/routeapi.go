@@ -20,6 +20,13 @@ type RouteQuery struct {
 	UID          uint32
 }
 
+// RouteAsk is a routing decision that a trace met, as a question that the
+// kernel can be asked as well.
+type RouteAsk struct {
+	Netns string
+	RouteQuery
+}
+
 // RouteWay is one nexthop.
 type RouteWay struct {
 	Dev     string

@@ -40,6 +40,7 @@ type run struct {
 	nats    []rules.NAT
 	visits  map[devKey]int // forwarding decisions by namespace and device
 
+	asks      []RouteAsk
 	how       ways
 	remembers bool // a remembered redirect was used
 	// redirects are those that the way may give rise to: the new gateway by

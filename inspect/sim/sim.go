@@ -160,6 +160,8 @@ type Trace struct {
 	Branches []BranchOutcome
 	// NATed lists the mappings made, in order.
 	NATed []rules.NAT
+	// Routes are the routing decisions of both directions, in order.
+	Routes []RouteAsk
 }
 
 // BranchOutcome is one side of a fork that mattered.

@@ -194,7 +194,7 @@ func (r *run) trace(f Flow) *Trace {
 		}
 	}
 	r.conclude(t, f, end)
-	t.LeftHost, t.LeftNetns, t.NATed = r.leftHost, r.leftNetns, r.nats
+	t.LeftHost, t.LeftNetns, t.NATed, t.Routes = r.leftHost, r.leftNetns, r.nats, r.asks
 	if r.leftHost != "" {
 		t.ExitSrc, t.ExitDst = netip.AddrPortFrom(r.exit.src, r.exit.sport), netip.AddrPortFrom(r.exit.dst, r.exit.dport)
 	}

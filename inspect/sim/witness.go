@@ -6,6 +6,34 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
+// note keeps a routing decision as a question for the kernel; not one that it
+// can't be asked in full.
+func (r *run) note(n *netns, dev *snap.Link, q *lookup) {
+	if r.quiet > 0 || r.circling || q.uid != 0 || q.tos != 0 || q.dst.IsUnspecified() || q.dst.IsMulticast() {
+		return
+	}
+	a := RouteAsk{n.n.ID, RouteQuery{Dst: q.dst, Src: q.src, Mark: q.mark, Proto: protoName(q.proto), Sport: q.sport, Dport: q.dport}}
+	if dev != nil {
+		a.Iif = dev.Name
+	}
+	if l := n.links[q.oif]; l != nil {
+		a.Oif = l.Name
+	}
+	r.asks = append(r.asks, a)
+}
+
+// Asked is the question that an answer was given to.
+func Asked(n *snap.Netns, a snap.RouteAnswer) RouteQuery {
+	q := RouteQuery{Dst: a.Dst, Src: a.Src, Mark: a.Mark, Proto: protoName(a.IPProto), Sport: a.Sport, Dport: a.Dport}
+	if l := n.LinkAt(a.Iif); l != nil {
+		q.Iif = l.Name
+	}
+	if l := n.LinkAt(a.Oif); l != nil {
+		q.Oif = l.Name
+	}
+	return q
+}
+
 // Contradicts says in what the kernel's own answer to the same question
 // (RTM_GETROUTE) differs from this decision; "" in nothing, or where the two
 // can't be compared. n is the namespace that was asked.

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -16,7 +17,8 @@ func nd9001() diag.Check {
 		Doc: `netdoctor predicts each flow from the kernel's state and then tries it. Where the
 two differ, one of them is wrong: the state changed in between, something acts on
 packets that netdoctor does not model (an eBPF program, a hardware offload), or
-netdoctor has a bug. Run it again; if it stays, a snapshot helps to find it.
+netdoctor has a bug. The same holds for the routes: the kernel is asked for each
+decision, too. Run it again; if it stays, a snapshot helps to find it.
 
 See it by hand:
     netdoctor trace FROM TO -v
@@ -44,9 +46,43 @@ Sources: this program`,
 					Weight:     1,
 				})
 			}
-			return out
+			return append(out, misrouted(in)...)
 		},
 	}
+}
+
+// misrouted are routing decisions that the kernel itself takes otherwise.
+func misrouted(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Netns {
+		n := &in.Snap.Netns[i]
+		for _, a := range n.RouteAnswers {
+			q := sim.Asked(n, a)
+			d := in.World.Route(n.ID, q).Contradicts(n, a)
+			if d == "" {
+				continue
+			}
+			what := "to " + a.Dst.String()
+			if a.Src.IsValid() {
+				what += " from " + a.Src.String()
+			}
+			if l := n.LinkAt(a.Iif); l != nil {
+				what += " in by " + l.Name
+			}
+			out = append(out, diag.Finding{
+				Summary:    fmt.Sprintf("%s: the route %s: %s", n.ID, what, d),
+				Cause:      "the routes changed meanwhile, or netdoctor is wrong",
+				Subject:    diag.Subject{Kind: "netns", Name: n.ID, Netns: n.ID},
+				Evidence:   []diag.Evidence{ev("ip route get "+a.Dst.String(), d, snap.RefNetns(n.ID))},
+				Covers:     diag.Cover{Traces: routedBy(in, n.ID, q)},
+				Confidence: diag.Contradicted,
+				Advice:     "run it again; if it stays, netdoctor snapshot -o state.json.gz helps to find out why",
+				Weight:     1,
+			})
+			break // one of a namespace says it all
+		}
+	}
+	return out
 }
 
 // stories are both: what the model says decided, and what became of the packet.
@@ -56,4 +92,17 @@ func stories(f *diag.FlowCase, p *diag.Proof) []diag.Evidence {
 		out = append(out, ev("model", w.Detail, w.Ref))
 	}
 	return append(out, ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s: %s, %s", f.Probe.Kind, f.Probe.Dst, f.Probe.Outcome, p.Detail), snap.RefProbe(f.Probe.ID)))
+}
+
+// routedBy are the flows that hang on a routing decision.
+func routedBy(in *diag.Input, netns string, q sim.RouteQuery) []int {
+	var out []int
+	for i := range in.Flows {
+		if t := in.Flows[i].Trace; t != nil && slices.ContainsFunc(t.Routes, func(a sim.RouteAsk) bool {
+			return a.Netns == netns && a.Dst == q.Dst && a.Src == q.Src && a.Iif == q.Iif
+		}) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
