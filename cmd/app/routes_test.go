@@ -52,9 +52,11 @@ func TestTheKernelIsASecondWitness(t *testing.T) {
 			t.Parallel()
 			a := &App{
 				Checks: checks.All(), Now: func() time.Time { return time.Unix(0, 0) },
-				Read:   func(context.Context, ReadOptions) (*snap.Snapshot, error) { return fixture(), nil },
-				Open:   func(string) (io.ReadCloser, error) { return nil, io.EOF },
-				Probe:  func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer) { return nil, nil },
+				Read: func(context.Context, ReadOptions) (*snap.Snapshot, error) { return fixture(), nil },
+				Open: func(string) (io.ReadCloser, error) { return nil, io.EOF },
+				Probe: func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer) {
+					return nil, nil
+				},
 				Routes: agreeing(c.bend),
 			}
 			res, err := a.Trace(t.Context(), TraceOptions{From: "client", To: "web:80"})
