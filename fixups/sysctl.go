@@ -125,6 +125,15 @@ func (o *SysctlSet) aftermath(s *snap.Snapshot, ns *snap.Netns) {
 			}
 			revive6(ns, l)
 		}
+	case o.Key == "net/ipv4/ip_forward", o.Key == "net/ipv4/conf/all/forwarding":
+		// A router takes no redirects (net/ipv4/devinet.c: inet_forward_change).
+		const redirects = "net/ipv4/conf/all/accept_redirects"
+		if _, ok := ns.Sysctls[redirects]; ok {
+			ns.Sysctls[redirects] = "1"
+			if o.Value != "0" {
+				ns.Sysctls[redirects] = "0"
+			}
+		}
 	case o.Key == "net/ipv6/conf/all/forwarding" && o.Value != "0":
 		ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool {
 			l := ns.LinkAt(r.Oif)

@@ -1,0 +1,188 @@
+package fault_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/fixups/apply"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/fault"
+	"github.com/netdoctor/netdoctor/testenv/lab"
+)
+
+// Threads that enter namespaces are thrown away: none may be the main one.
+func init() { runtime.LockOSThread() }
+
+func TestMain(m *testing.M) {
+	lab.Child()
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// TestFixAndUndo breaks a real host with every fault, and holds three promises
+// against the kernel: what fix changes is what its dry run said, line by line;
+// what suffered is well afterwards; undo gives back the very state before.
+func TestFixAndUndo(t *testing.T) {
+	for _, f := range fault.All() {
+		t.Run(f.Name, func(t *testing.T) {
+			if !lab.Inside() {
+				t.Parallel()
+			}
+			if lab.Alone(t) {
+				fixAndUndo(t, f)
+			}
+		})
+	}
+}
+
+func fixAndUndo(t *testing.T, f fault.Fault) {
+	t.Helper()
+	lab.New(t, lab.Default())
+	t.Setenv("NETDOCTOR_JOURNAL", t.TempDir())
+	a := app.New()
+	read := func() *snap.Snapshot {
+		t.Helper()
+		s, err := a.Read(t.Context(), app.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	healthy := read()
+	ops, err := f.Break(healthy, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&apply.Applier{Dir: t.TempDir()}).Apply(t.Context(), healthy, apply.Tx{ID: "break", Ops: ops}); err != nil {
+		t.Fatal(err)
+	}
+	broken := read()
+	said := promised(t, a, broken)
+	if said == nil {
+		t.Skipf("%s has no fix, only advice", f.Name)
+	}
+	r, err := a.Fix(t.Context(), app.FixOptions{Yes: true})
+	if err != nil {
+		t.Fatalf("fix: %v", err)
+	}
+	res, ok := r.(*v1.FixResult)
+	if !ok || !res.Applied || len(res.Transactions) == 0 {
+		t.Fatalf("fix gave %T: %+v", r, res)
+	}
+	// What the kernel forgot when the uplink went down, its default route, is
+	// not known any more: the change helps, and does not suffice.
+	if suffices := f.Name != "uplink-down"; res.Verified != suffices {
+		t.Errorf("verified %v: %s", res.Verified, res.Error)
+	}
+	if diff := cmp.Diff(state(t, said), state(t, read())); diff != "" {
+		t.Errorf("the dry run said otherwise than what was done (-said +done)\n%s", diff)
+	}
+	for _, id := range slices.Backward(res.Transactions) {
+		if u, err := a.Undo(t.Context(), id); err != nil || len(u.Left) > 0 {
+			t.Fatalf("undo %s: %v, left %v", id, err, u)
+		}
+	}
+	if diff := cmp.Diff(state(t, broken), state(t, read())); diff != "" {
+		t.Errorf("undo left something (-before +after)\n%s", diff)
+	}
+}
+
+// promised is the snapshot as the plan of fix would leave it; nil when there is
+// nothing to change.
+func promised(t *testing.T, a *app.App, s *snap.Snapshot) *snap.Snapshot {
+	t.Helper()
+	out := s.Clone()
+	changes := 0
+	for _, f := range diag.Run(diag.Build(s, nil, diag.Options{}), a.Checks).Findings {
+		if f.Fix == nil || f.Severity == diag.Info {
+			continue
+		}
+		for _, op := range f.Fix.Ops {
+			changes++
+			if err := op.On(out); err != nil {
+				t.Fatalf("%s: %v", op.Describe(), err)
+			}
+		}
+	}
+	if changes == 0 {
+		return nil
+	}
+	return out
+}
+
+// state is the configuration of a host's namespaces in lines: what a person
+// set, without what moves by itself or is numbered by the kernel.
+func state(t *testing.T, s *snap.Snapshot) []string {
+	t.Helper()
+	var out []string
+	line := func(ns, what string, v any) {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, ns+" "+what+" "+string(b))
+	}
+	for i := range s.Netns {
+		n := &s.Netns[i]
+		if !n.Class.Ours() {
+			continue
+		}
+		for _, l := range n.Links {
+			master := ""
+			if m := n.LinkAt(l.Master); m != nil {
+				master = m.Name
+			}
+			line(n.ID, "link", []any{l.Name, l.Up, l.MTU, l.MAC, master})
+		}
+		for _, x := range n.Addrs {
+			if a := x.Prefix.Addr(); !a.IsLinkLocalUnicast() && a != netip.IPv6Loopback() { // the kernel makes them when a link comes up
+				line(n.ID, "addr", []any{n.LinkAt(x.Index).Name, x.Prefix, x.Label})
+			}
+		}
+		for _, x := range n.Routes {
+			if x.Family == snap.IPv4 {
+				x.Flags = nil // linkdown: the carrier's
+				line(n.ID, "route", x)
+			}
+		}
+		for _, x := range n.Rules {
+			line(n.ID, "rule", x)
+		}
+		for _, x := range n.Neighs {
+			if x.State == "permanent" {
+				line(n.ID, "neigh", []any{x.IP, x.MAC})
+			}
+		}
+		for k, v := range n.Sysctls {
+			if !strings.Contains(k, "conntrack") {
+				line(n.ID, "sysctl", []any{k, v})
+			}
+		}
+		slices.Sort(out)
+		for _, tb := range n.Ruleset.Tables {
+			for _, c := range tb.Chains {
+				line(n.ID, "chain", []any{tb.System, tb.Family, tb.Name, c.Name, c.Hook, c.Priority, c.Policy})
+				for k := range c.Rules {
+					out = append(out, n.ID+" rule "+tb.Name+" "+c.Name+" "+fixups.Print(&c.Rules[k]))
+				}
+			}
+		}
+	}
+	for _, r := range s.Resolvers {
+		line(r.Owner, "resolv.conf", r.ResolvConf.Raw)
+		line(r.Owner, "hosts", r.HostsRaw)
+	}
+	return out
+}
