@@ -1,0 +1,174 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// fixEmbeddedNAT makes the rules that lead 127.0.0.11:53 to the daemon's two
+// sockets what they should be (moby daemon/libnetwork/resolver_unix.go): rules
+// of the resolver's own chains that say otherwise go, missing ones come back.
+func fixEmbeddedNAT(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if len(f.Covers.Names) == 0 {
+		return nil
+	}
+	ns := in.Netns(in.Names[f.Covers.Names[0]].Ask.Netns)
+	if ns == nil {
+		return nil
+	}
+	ports := resolverPorts(ns)
+	if ports[snap.UDP] == 0 || ports[snap.TCP] == 0 {
+		return nil
+	}
+	w := at(in, ns.ID)
+	if usesNFT(in, ns) {
+		return embeddedNFT(ns, w, ports)
+	}
+	sys := embeddedSystem(in, ns)
+	t := ns.Ruleset.Table(sys, snap.IPv4, "nat")
+	var ops []fixups.Op
+	for _, x := range []struct{ hook, chain string }{{"OUTPUT", "DOCKER_OUTPUT"}, {"POSTROUTING", "DOCKER_POSTROUTING"}} {
+		own := fixups.ChainRef{Where: w, System: sys, Family: snap.IPv4, Table: "nat", Chain: x.chain}
+		top := own
+		top.Chain = x.hook
+		var want []string
+		for _, p := range []snap.Proto{snap.TCP, snap.UDP} {
+			if x.hook == "OUTPUT" {
+				want = append(want, fmt.Sprintf("-d 127.0.0.11/32 -p %s -m %s --dport 53 -j DNAT --to-destination 127.0.0.11:%d", p, p, ports[p]))
+			} else {
+				want = append(want, fmt.Sprintf("-s 127.0.0.11/32 -p %s -m %s --sport %d -j SNAT --to-source :53", p, p, ports[p]))
+			}
+		}
+		if t == nil || t.Chain(x.chain) == nil {
+			if t == nil && sys == snap.IPTablesNFT && len(ops) == 0 {
+				ops = append(ops, &fixups.TableAdd{ChainRef: own})
+			}
+			ops = append(ops, &fixups.ChainAdd{ChainRef: own})
+		}
+		ops = append(ops, only(in, ns, t, own, want)...)
+		jump := "-d 127.0.0.11/32 -j " + x.chain
+		if !has(ns, t, x.hook, jump) {
+			ops = append(ops, &fixups.RuleInsert{ChainRef: top, Position: 1, Args: strings.Fields(jump)})
+		}
+	}
+	return ops
+}
+
+// resolverPorts are the ports of the daemon's sockets in a container's namespace.
+func resolverPorts(ns *snap.Netns) map[snap.Proto]uint16 {
+	ports := map[snap.Proto]uint16{}
+	for i := range ns.Sockets {
+		s := &ns.Sockets[i]
+		if s.Local.Addr().Unmap() == embeddedServer() && s.Local.Port() != 53 && (s.Process == nil || s.Process.Name == "dockerd") {
+			ports[s.Proto] = s.Local.Port()
+		}
+	}
+	return ports
+}
+
+// embeddedSystem is the iptables that the engine writes with: what has a nat
+// table in the namespace already, else what holds its chains on the host.
+func embeddedSystem(in *diag.Input, ns *snap.Netns) snap.System {
+	host := in.Snap.HostNs()
+	for _, n := range []*snap.Netns{ns, host} {
+		for _, sys := range []snap.System{snap.IPTablesNFT, snap.IPTablesLegacy} {
+			if n == nil {
+				continue
+			}
+			if t := n.Ruleset.Table(sys, snap.IPv4, "nat"); t != nil && (n == ns || t.Chain("DOCKER") != nil) {
+				return sys
+			}
+		}
+	}
+	return snap.IPTablesNFT
+}
+
+// only deletes the rules of a chain that are not wanted and appends the wanted
+// ones that are missing.
+func only(in *diag.Input, ns *snap.Netns, t *snap.Table, ref fixups.ChainRef, want []string) []fixups.Op {
+	var ops []fixups.Op
+	if t != nil && t.Chain(ref.Chain) != nil {
+		c := t.Chain(ref.Chain)
+		for k := len(c.Rules) - 1; k >= 0; k-- { // from the end, so that numbers stay right
+			text := strings.TrimPrefix(firewall.RuleText(ns, t, c, &c.Rules[k]), "-A "+ref.Chain+" ")
+			if !slices.Contains(want, text) {
+				if op := deleteRule(in, ns.ID, ref.System, ref.Family, ref.Table, ref.Chain, k+1); op != nil {
+					ops = append(ops, op)
+				}
+			}
+		}
+	}
+	for _, text := range want {
+		if !has(ns, t, ref.Chain, text) {
+			ops = append(ops, &fixups.RuleInsert{ChainRef: ref, Args: strings.Fields(text)})
+		}
+	}
+	return ops
+}
+
+// has says whether a chain holds a rule of that text.
+func has(ns *snap.Netns, t *snap.Table, chain, text string) bool {
+	if t == nil || t.Chain(chain) == nil {
+		return false
+	}
+	c := t.Chain(chain)
+	for k := range c.Rules {
+		if firewall.RuleText(ns, t, c, &c.Rules[k]) == "-A "+chain+" "+text {
+			return true
+		}
+	}
+	return false
+}
+
+// usesNFT says whether the engine writes the resolver's rules with nftables.
+func usesNFT(in *diag.Input, ns *snap.Netns) bool {
+	if ns.Ruleset.Table(snap.NFT, snap.IPv4, "docker-dns") != nil {
+		return true
+	}
+	c := container(in, ns.ID)
+	if c == nil {
+		return false
+	}
+	e := in.Snap.Engine(c.Engine)
+	return e != nil && e.Rules == "docker-nft"
+}
+
+// embeddedNFT makes table docker-dns and what is missing in it. A table that is
+// there with rules of other ports is left to the daemon.
+func embeddedNFT(ns *snap.Netns, w fixups.Where, ports map[snap.Proto]uint16) []fixups.Op {
+	ref := fixups.ChainRef{Where: w, System: snap.NFT, Family: snap.IPv4, Table: "docker-dns"}
+	var ops []fixups.Op
+	t := ns.Ruleset.Table(snap.NFT, snap.IPv4, "docker-dns")
+	if t == nil {
+		ops = append(ops, &fixups.TableAdd{ChainRef: ref})
+	}
+	for _, x := range []struct {
+		chain, hook string
+		priority    int32
+		text        func(p snap.Proto) string
+	}{
+		{"dns-dnat", "output", -100, func(p snap.Proto) string {
+			return fmt.Sprintf("ip daddr 127.0.0.11 %s dport 53 counter dnat to 127.0.0.11:%d", p, ports[p])
+		}},
+		{"dns-snat", "postrouting", 100, func(p snap.Proto) string {
+			return fmt.Sprintf("ip saddr 127.0.0.11 %s sport %d counter snat to :53", p, ports[p])
+		}},
+	} {
+		ref.Chain = x.chain
+		if t == nil || t.Chain(x.chain) == nil {
+			ops = append(ops, &fixups.ChainAdd{ChainRef: ref, Hook: x.hook, Type: "nat", Priority: x.priority, Policy: "accept"})
+		} else if len(t.Chain(x.chain).Rules) > 0 {
+			return nil
+		}
+		for _, p := range []snap.Proto{snap.UDP, snap.TCP} {
+			ops = append(ops, &fixups.RuleInsert{ChainRef: ref, Text: x.text(p)})
+		}
+	}
+	return ops
+}
