@@ -98,6 +98,9 @@ func modelNames(s *snap.Snapshot) map[string]bool {
 			add(e.Network)
 			add(e.Aliases...)
 			add(e.DNSNames...)
+			for _, l := range e.Links {
+				add(strings.Split(l, ":")...)
+			}
 		}
 		for _, l := range c.Links {
 			add(strings.Split(l, ":")...)

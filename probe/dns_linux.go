@@ -22,7 +22,7 @@ import (
 // Every answer that fits is "answered", SERVFAIL and REFUSED too.
 func (p *Prober) DNS(ctx context.Context, from *snap.Netns, server netip.AddrPort, o Options) snap.Probe {
 	r := p.begin("dns", from, server, o)
-	d := &snap.DNSProbe{Name: dns.Fqdn(o.Name), Type: o.Type, TCP: o.TCP, Answers: []string{}}
+	d := &snap.DNSProbe{Name: dns.Fqdn(o.Name), Type: o.Type, TCP: o.TCP, EDNS: o.EDNS, Answers: []string{}}
 	if d.Type == "" {
 		d.Type = "A"
 	}
@@ -62,7 +62,7 @@ func (p *Prober) DNS(ctx context.Context, from *snap.Netns, server netip.AddrPor
 	}
 	// Cut short: the rest by TCP (RFC 7766). Without it the short answer stays.
 	t := r
-	t.DNS = &snap.DNSProbe{Name: d.Name, Type: d.Type, TCP: true, TC: true, Answers: []string{}, Bad: d.Bad}
+	t.DNS = &snap.DNSProbe{Name: d.Name, Type: d.Type, TCP: true, EDNS: d.EDNS, TC: true, Answers: []string{}, Bad: d.Bad}
 	t = p.dnsTCP(ctx, t, from, server, o, q, end)
 	if t.Outcome != Answered {
 		r.Detail = "the answer was cut short, and over TCP: " + t.Outcome

@@ -17,6 +17,13 @@ type DNSOptions struct {
 	Name string
 	Type string // "" is A, or AAAA with -6
 	From string // "" asks from every container that could
+	// All asks for every name that this host's configuration says must resolve,
+	// from every container that should know it; Name and Type are "" then.
+	All    bool
+	Server string // ask this one instead of those of resolv.conf: address[:port]
+	TCP    bool   // ask by TCP
+	// TraceUpstream follows the packets to every server on the way.
+	TraceUpstream bool
 }
 
 // types are the record types that can be asked for.
@@ -43,7 +50,11 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 	case !slices.Contains(types(), o.Type):
 		return nil, snap.Hint(Usagef("%q is no record type", o.Type), "one of "+strings.Join(types(), ", "))
 	}
-	if o.Name == "" || len(o.Name) > 253 || strings.ContainsAny(o.Name, " \t\n/") {
+	server, err := serverOf(o.Server)
+	if err != nil {
+		return nil, err
+	}
+	if !o.All && (o.Name == "" || len(o.Name) > 253 || strings.ContainsAny(o.Name, " \t\n/")) {
 		return nil, Usagef("%q is no name", o.Name)
 	}
 	if *state == nil {
@@ -58,21 +69,26 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 	if err != nil {
 		return nil, err
 	}
-	var asks []diag.Ask
-	for _, t := range from {
-		na := &diag.NameAsk{Netns: t.Netns, Name: o.Name, Type: o.Type}
-		if t.Container != nil {
-			na.Container = t.Container.Ref
+	asks := everyName(s, from)
+	if !o.All {
+		asks = nil
+		for _, t := range from {
+			asks = append(asks, askOf(t, o.Name, o.Type))
 		}
-		asks = append(asks, diag.Ask{From: t.Label(), To: o.Name, Name: na})
+	}
+	for i := range asks {
+		asks[i].Name.TCP, asks[i].Name.Server = o.TCP, server
 	}
 	ex, err := a.examine(ctx, s, asks, diag.Options{OnlyAsked: true}, o.Common)
 	if err != nil {
 		return nil, err
 	}
+	if ex, err = a.byTCP(ctx, ex, asks, o); err != nil {
+		return nil, err
+	}
 	*state = ex.in.Snap
 	r := diag.Run(ex.in, a.Checks)
-	var out []v1.DNSResult
+	out := v1.List[v1.DNSResult]{}
 	for i := range ex.in.Names {
 		n := &ex.in.Names[i]
 		if !n.Asked {
@@ -80,9 +96,12 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 		}
 		d := dnsResult(ex.in.Snap, n)
 		d.Head = a.head(v1.KindDNS, start)
+		if o.TraceUpstream {
+			ways(ex.in, &d)
+		}
 		out = append(out, d)
 	}
-	if len(from) == 1 && len(out) == 1 {
+	if !o.All && len(from) == 1 && len(out) == 1 {
 		out[0].Tail = tail(ex.in.Snap, r)
 		out[0].Sent = sent(ex.sent)
 		out[0].From.Target = from[0].Text
@@ -147,6 +166,7 @@ func dnsResult(s *snap.Snapshot, n *diag.NameCase) v1.DNSResult {
 		}
 		d.Steps = append(d.Steps, v)
 	}
+	d.Servers = servers(s, p, n.Ask.Type)
 	d.Libc = v1.LibcSet{Glibc: libc(p, "glibc"), Musl: libc(p, "musl"), Go: libc(p, "go")}
 	if p.Problem != nil {
 		d.Problem = &v1.DNSProblem{Kind: p.Problem.Kind, Detail: p.Problem.Detail, Server: addrPort(p.Problem.Server)}

@@ -82,7 +82,7 @@ func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe) 
 func question(from *snap.Netns, q *snap.Probe) probe.Question {
 	o := probe.Options{Size: q.Size, DF: q.DF, Src: q.Src.Addr(), Sport: q.Src.Port()}
 	if q.DNS != nil {
-		o.Name, o.Type, o.TCP = q.DNS.Name, q.DNS.Type, q.DNS.TCP
+		o.Name, o.Type, o.TCP, o.EDNS = q.DNS.Name, q.DNS.Type, q.DNS.TCP, q.DNS.EDNS
 	}
 	return probe.Question{Kind: q.Kind, From: from, Dst: q.Dst, Options: o}
 }

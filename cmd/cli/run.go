@@ -19,6 +19,7 @@ import (
 
 // globals are the flags that every command takes.
 type globals struct {
+	short      bool // dns: the answer only
 	output     string
 	color      string
 	quiet      bool

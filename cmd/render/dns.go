@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -8,6 +9,10 @@ import (
 
 // dns is the screen of one name.
 func (p *printer) dns(r *v1.DNSResult, wide bool) {
+	if p.st.Short {
+		p.short(r)
+		return
+	}
 	if !p.st.Quiet {
 		p.way(r, wide)
 	}
@@ -47,6 +52,7 @@ func (p *printer) way(r *v1.DNSResult, wide bool) {
 		p.table("", head, rows)
 		p.line()
 	}
+	p.servers(r, wide)
 	if len(r.Answers) > 0 {
 		p.labelled("", "answer", s(strings.Join(r.Answers, ", ")))
 	}
@@ -61,6 +67,123 @@ func (p *printer) way(r *v1.DNSResult, wide bool) {
 	}
 }
 
+// short is the answer alone, a line for each record.
+func (p *printer) short(r *v1.DNSResult) {
+	for _, a := range r.Answers {
+		p.line(s(a))
+	}
+}
+
+// maxServerRows keeps the plain screen short; wide shows all.
+const maxServerRows = 8
+
+// servers are the answers of each server, one row for each way of asking. The
+// plain screen shows them only where they don't all say the same.
+func (p *printer) servers(r *v1.DNSResult, wide bool) {
+	all := wide || p.st.Verbose
+	if !all && !uneven(r.Servers) {
+		p.serverWays(r)
+		return
+	}
+	var rows [][]span
+	for i := range r.Servers {
+		x := &r.Servers[i]
+		for k := range x.Answers {
+			a := &x.Answers[k]
+			by := a.Transport
+			if a.EDNS {
+				by += "+edns"
+			}
+			sign, paint := p.st.sign(serverSign(a))
+			cells := []span{in(paint, sign), s(x.Server), s(by), s(a.Name), s(rcodeWords(a)), s(took(a.DurationMs))}
+			if wide {
+				cells = append(cells, s(x.From))
+			}
+			rows = append(rows, append(cells, s(strings.Join(a.Records, ", "))))
+		}
+	}
+	more := 0
+	if !all && len(rows) > maxServerRows {
+		rows, more = rows[:maxServerRows], len(rows)-maxServerRows
+	}
+	if len(rows) == 0 {
+		return
+	}
+	head := []string{"", "server", "by", "name", "says", "ms", "records"}
+	if wide {
+		head = []string{"", "server", "by", "name", "says", "ms", "from", "records"}
+	}
+	p.table("", head, rows)
+	if more > 0 {
+		p.line(s(fmt.Sprintf("   and %d more answers (-o wide)", more)))
+	}
+	p.line()
+	p.serverWays(r)
+}
+
+// serverWays are the hops to each server, with --trace-upstream.
+func (p *printer) serverWays(r *v1.DNSResult) {
+	for i := range r.Servers {
+		x := &r.Servers[i]
+		if len(x.Way) == 0 {
+			continue
+		}
+		p.line(s("to " + x.Server + " from " + x.From + ": " + x.Reach))
+		for _, w := range x.Way {
+			p.line(s("   " + w))
+		}
+		p.line()
+	}
+}
+
+// uneven says whether a server answers differently by different ways, or sends
+// what can't be believed.
+func uneven(list []v1.DNSServer) bool {
+	for i := range list {
+		x := &list[i]
+		first := map[string]string{}
+		for k := range x.Answers {
+			a := &x.Answers[k]
+			said := a.Outcome + a.Rcode
+			if was, ok := first[a.Name]; len(a.ThrownAway) > 0 || ok && was != said {
+				return true
+			}
+			first[a.Name] = said
+		}
+	}
+	return false
+}
+
+// took is a time in milliseconds; nothing came after none.
+func took(ms float64) string {
+	if ms == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", ms)
+}
+
+func serverSign(a *v1.DNSServerAnswer) string {
+	switch {
+	case a.Outcome != "answered" || a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED":
+		return "fail"
+	case len(a.ThrownAway) > 0:
+		return "warning"
+	}
+	return "ok"
+}
+
+// rcodeWords is what a server said: the code, the flags, and what else came.
+func rcodeWords(a *v1.DNSServerAnswer) string {
+	out := a.Outcome
+	if a.Outcome == "answered" {
+		out = strings.TrimSpace(a.Rcode + " " + strings.Join(a.Flags, " "))
+	}
+	if len(a.ThrownAway) > 0 {
+		out += ", not believed: wrong " + strings.Join(a.ThrownAway, ", ")
+	}
+	return out
+}
+
 // differ says whether the libraries do not agree.
 func differ(l v1.LibcSet) bool {
 	return l.Glibc.Verdict != l.Musl.Verdict || l.Glibc.Verdict != l.Go.Verdict
@@ -68,7 +191,15 @@ func differ(l v1.LibcSet) bool {
 
 // dnsSet is the screen of one name from several places.
 func (p *printer) dnsSet(r *v1.DNSSetResult, wide bool) {
-	if !p.st.Quiet {
+	if p.st.Short {
+		for i := range r.Results {
+			p.short(&r.Results[i])
+		}
+		return
+	}
+	if r.Name == "" && !p.st.Quiet {
+		p.everyName(r, wide)
+	} else if !p.st.Quiet {
 		var rows [][]span
 		for i := range r.Results {
 			d := &r.Results[i]
@@ -85,4 +216,31 @@ func (p *printer) dnsSet(r *v1.DNSSetResult, wide bool) {
 		p.line()
 	}
 	p.findings(r.Findings, wide)
+}
+
+// everyName is the screen of --all: what fails, and how many resolve.
+func (p *printer) everyName(r *v1.DNSSetResult, wide bool) {
+	var rows [][]span
+	good := 0
+	for i := range r.Results {
+		d := &r.Results[i]
+		if d.Verdict == "resolved" {
+			good++
+			if !wide && !p.st.Verbose {
+				continue
+			}
+		}
+		sign, paint := p.st.sign(d.Verdict)
+		detail := strings.Join(d.Answers, ", ")
+		if d.Problem != nil {
+			detail = d.Problem.Detail
+		}
+		rows = append(rows, []span{in(paint, sign), s(d.From.Target), s(d.Name), verdict(d.Verdict), s(detail)})
+	}
+	p.ends([]span{in(bold, fmt.Sprintf("%d of %d names resolve", good, len(r.Results)))}, in(paintOf(r.Verdict), strings.ToUpper(r.Verdict)))
+	if len(rows) > 0 {
+		p.line()
+		p.table("", []string{"", "from", "name", "verdict", "answer"}, rows)
+	}
+	p.line()
 }

@@ -13,6 +13,7 @@ type Style struct {
 	Width   int  // columns; 0 is 80
 	Wrap    bool // the stream is a terminal: prose is wrapped at Width
 	Quiet   bool // findings only
+	Short   bool // dns: the answer only
 	Verbose bool // also what was checked and passed, and all steps
 	Exit    int  // the exit code, for the last line
 }

@@ -1,6 +1,8 @@
 package diag
 
 import (
+	"net/netip"
+
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -51,6 +53,9 @@ type NameAsk struct {
 	Container string // Container.Ref, "" for the host or a plain namespace
 	Name      string
 	Type      string // "A" when ""
+	// TCP and Server are those of names.Input.
+	TCP    bool
+	Server netip.AddrPort
 }
 
 // FlowCase is one flow that must work, or that was asked for, with what the

@@ -110,7 +110,7 @@ func (e *expecter) name(m member, name string, n *snap.Network) {
 func (in *Input) path(n *NameCase) *names.Path {
 	p := names.Resolve(names.Input{
 		Snap: in.Snap, Netns: n.Ask.Netns, Container: n.Ask.Container, Name: n.Ask.Name, Type: n.Ask.Type,
-		Reach: in.reach,
+		TCP: n.Ask.TCP, Server: n.Ask.Server, Reach: in.reach,
 	})
 	return &p
 }

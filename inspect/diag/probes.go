@@ -1,9 +1,11 @@
 package diag
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -38,6 +40,10 @@ func (in *Input) Questions() []snap.Probe {
 		if n.Path == nil {
 			continue
 		}
+		if n.Asked {
+			asked = append(asked, everyWay(n)...)
+			continue
+		}
 		for _, s := range n.Path.Servers {
 			q := snap.Probe{Kind: "dns", From: s.AskedFrom, Dst: s.Addr, DNS: &snap.DNSProbe{Name: n.Ask.Name, Type: n.Ask.Type}}
 			if q.DNS.Type == "" {
@@ -47,8 +53,6 @@ func (in *Input) Questions() []snap.Probe {
 				q.DNS.Name, q.DNS.Type = ".", "NS"
 			}
 			switch {
-			case n.Asked:
-				asked = append(asked, q)
 			case n.Bad():
 				suspect = append(suspect, q)
 			default:
@@ -59,6 +63,20 @@ func (in *Input) Questions() []snap.Probe {
 	out := unique(nil, asked, len(asked))
 	out = unique(out, suspect, maxSuspects)
 	return unique(out, witness, maxWitnesses)
+}
+
+// everyWay asks every server on the way for each full name that is tried, as
+// programs do and with EDNS: what lies between may lose one and not the other.
+func everyWay(n *NameCase) []snap.Probe {
+	var plain, edns []snap.Probe
+	for _, x := range names.Questions(*n.Path) {
+		d := snap.DNSProbe{Name: x.Name, Type: x.Type, TCP: n.Ask.TCP}
+		e := d
+		e.EDNS = true
+		plain = append(plain, snap.Probe{Kind: "dns", From: x.From, Dst: x.Server, DNS: &d})
+		edns = append(edns, snap.Probe{Kind: "dns", From: x.From, Dst: x.Server, DNS: &e})
+	}
+	return append(edns, plain...)
 }
 
 // unique appends at most n questions that are not there yet.
@@ -80,7 +98,7 @@ func unique(out, more []snap.Probe, n int) []snap.Probe {
 func questionKey(p *snap.Probe) string {
 	k := p.Kind + "|" + p.From + "|" + p.Dst.String()
 	if p.DNS != nil {
-		k += "|" + p.DNS.Name + "|" + p.DNS.Type
+		k += fmt.Sprintf("|%s|%s|%t|%t", p.DNS.Name, p.DNS.Type, p.DNS.TCP, p.DNS.EDNS)
 	}
 	return k
 }
@@ -119,7 +137,7 @@ func (in *Input) probeOf(f *FlowCase) *snap.Probe {
 	}
 	for i := len(in.Snap.Probes) - 1; i >= 0; i-- {
 		p := &in.Snap.Probes[i]
-		if p.Kind == q.Kind && p.From == q.From && p.Dst == q.Dst && p.Size == q.Size {
+		if p.Kind == q.Kind && p.From == q.From && p.Dst == q.Dst && p.Size == q.Size && (p.DNS == nil || !p.DNS.TCP || p.DNS.TC) {
 			return p
 		}
 	}

@@ -88,7 +88,7 @@ func (e *dockerEndpoint) endpoint(network string) snap.Endpoint {
 		Network: network, NetworkID: e.NetworkID, ID: e.EndpointID,
 		IPv4: withLen(e.IPAddress, e.IPPrefixLen), IPv6: withLen(e.GlobalIPv6Address, e.GlobalIPv6PrefixLen),
 		Gateway4: addrOf(e.Gateway), Gateway6: addrOf(e.IPv6Gateway), MAC: e.MacAddress,
-		Aliases: e.Aliases, DNSNames: e.DNSNames,
+		Aliases: e.Aliases, DNSNames: e.DNSNames, Links: e.Links,
 	}
 	if e.IPAMConfig != nil {
 		ep.StaticIPv4, ep.StaticIPv6 = addrOf(e.IPAMConfig.IPv4Address), addrOf(e.IPAMConfig.IPv6Address)

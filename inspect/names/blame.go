@@ -76,7 +76,7 @@ func rank(kind string) int {
 		return 1 // NoSuchName comes with none of the others
 	case GoogleFallback, LoopbackStub, InternalNetwork, UpstreamMissing:
 		return 2
-	case Unreachable, UpstreamDead, UpstreamRefuses:
+	case Unreachable, UpstreamDead, UpstreamRefuses, BigAnswersLost:
 		return 3
 	case FirstServerDead:
 		return 4

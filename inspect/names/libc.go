@@ -11,6 +11,9 @@ func (w *walker) run(libc string) outcome {
 	out := outcome{verdict: NXDomain}
 	order := w.sources(libc)
 	asked := false
+	if w.in.Server.IsValid() {
+		order = []string{"dns"} // a server that is named is asked, and no file
+	}
 	for i, src := range order {
 		if strings.HasPrefix(src, "[") {
 			continue

@@ -39,6 +39,9 @@ func (w *walker) lookup(libc, name string) outcome {
 // machine itself (resolv.conf(5); Go asks ::1, too).
 func (w *walker) nameservers(libc string) []netip.AddrPort {
 	var out []netip.AddrPort
+	if w.in.Server.IsValid() {
+		return append(out, w.in.Server)
+	}
 	for _, a := range w.r.ResolvConf.Nameservers {
 		if len(out) < maxServers {
 			out = append(out, netip.AddrPortFrom(a, 53))
@@ -57,7 +60,7 @@ func (w *walker) nameservers(libc string) []netip.AddrPort {
 func (w *walker) inTurn(libc string, list []netip.AddrPort, name string) outcome {
 	var out outcome
 	for i, srv := range list {
-		o := w.ask(w.ns.ID, srv, "resolv.conf", name)
+		o := whole(libc, w.ask(w.ns.ID, srv, "resolv.conf", name))
 		if o.wait > w.limit(libc, len(list)) && (o.definite() || o.verdict == Unknown || o.verdict == ServFail) {
 			o = late(o, srv, w.limit(libc, len(list)))
 		}
@@ -114,6 +117,18 @@ func (w *walker) race(list []netip.AddrPort, name string) outcome {
 	return w.unserved(out)
 }
 
+// whole turns an answer that was cut short for good into none where the libc
+// wants the whole (glibc resolv/res_send.c: send_dg goes over to send_vc; Go
+// net/dnsclient_unix.go: exchange likewise).
+func whole(libc string, o outcome) outcome {
+	if o.cut == nil || libc == "musl" {
+		return o
+	}
+	o.verdict, o.answers = Timeout, nil
+	o.problems = append(slices.Clone(o.problems), *o.cut)
+	return o
+}
+
 // late turns an answer that comes after the client gave up into none.
 func late(o outcome, srv netip.AddrPort, limit time.Duration) outcome {
 	o.step(Step{Where: srv.Addr().String(), Verdict: stepFail, Answer: fmt.Sprintf("answers after %s, the client waits %s", o.wait, limit)})
@@ -124,7 +139,7 @@ func late(o outcome, srv netip.AddrPort, limit time.Duration) outcome {
 // unserved adds that resolv.conf names no server, when none answered.
 func (w *walker) unserved(out outcome) outcome {
 	rc := &w.r.ResolvConf
-	if len(rc.Nameservers) > 0 {
+	if len(rc.Nameservers) > 0 || w.in.Server.IsValid() {
 		return out
 	}
 	what := "has no nameserver line"

@@ -32,6 +32,9 @@ type Input struct {
 	Name      string
 	Type      string // "A" when ""
 	Libc      string // "glibc", "musl", "go"; "": the resolver's own, else glibc
+	TCP       bool   // ask by TCP; else by UDP, as everybody does first
+	// Server is asked instead of those of resolv.conf; not valid: those.
+	Server netip.AddrPort
 	// Reach is the simulator's answer: does a question from that namespace get
 	// to that server and the answer back? nil: not known.
 	Reach func(netns string, server netip.AddrPort, proto snap.Proto) Reach

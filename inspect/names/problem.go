@@ -12,6 +12,7 @@ const (
 	Unreachable      = "upstream-unreachable" // the model says the way to a server is cut
 	UpstreamDead     = "upstream-dead"        // no answer to a live question
 	UpstreamRefuses  = "upstream-refuses"     // REFUSED or SERVFAIL to a live question
+	BigAnswersLost   = "big-answers-lost"     // cut short by UDP, and the rest does not come by TCP
 	NotShared        = "not-shared-network"   // the name belongs to a container on another network
 	DefaultBridge    = "default-bridge"       // no names by DNS there
 	NotRunning       = "container-not-running"

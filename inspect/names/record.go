@@ -125,8 +125,8 @@ func (w *walker) onNetwork(n *snap.Network, name string) (hit, bool) {
 			if w.s.NetworkOf(c.Engine, ep) != n || !ep.IPv4.IsValid() && !ep.IPv6.IsValid() {
 				continue
 			}
-			if !slices.Contains(endpointNames(c, ep), name) && !w.linked(c, name) {
-				continue
+			if linked := w.linked(n, name); linked != "" && linked != c.Name || linked == "" && !slices.Contains(endpointNames(c, ep), name) {
+				continue // a link hides whoever else has the name
 			}
 			found = true
 			h.because = append(h.because, snap.RefContainer(c.Ref))
@@ -143,19 +143,27 @@ func (w *walker) onNetwork(n *snap.Network, name string) (hit, bool) {
 	return h, found
 }
 
-// linked: --link x:y gives the asker a private alias.
-func (w *walker) linked(c *snap.Container, name string) bool {
-	for _, l := range w.box.Links {
-		to, alias, ok := strings.Cut(l, ":")
-		if !ok {
-			alias = to
+// linked is the container that a private alias of the asker stands for on a
+// network, "" for none: docker run --link container:alias (moby
+// daemon/libnetwork/sandbox.go: resolveName).
+func (w *walker) linked(n *snap.Network, name string) string {
+	for i := range w.box.Endpoints {
+		ep := &w.box.Endpoints[i]
+		if w.s.NetworkOf(w.box.Engine, ep) != n {
+			continue
 		}
-		to, alias = to[strings.LastIndexByte(to, '/')+1:], alias[strings.LastIndexByte(alias, '/')+1:]
-		if fold(alias) == name && to == c.Name {
-			return true
+		for _, l := range slices.Concat(ep.Links, w.box.Links) {
+			to, alias, ok := strings.Cut(l, ":")
+			if !ok {
+				alias = to
+			}
+			to, alias = to[strings.LastIndexByte(to, '/')+1:], alias[strings.LastIndexByte(alias, '/')+1:]
+			if fold(alias) == name {
+				return to
+			}
 		}
 	}
-	return false
+	return ""
 }
 
 // endpointNames are the names that a container has on one network: what the

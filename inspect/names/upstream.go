@@ -145,7 +145,7 @@ func (w *walker) forward(ns *snap.Netns, name string) outcome {
 		if o.definite() || o.verdict == Unknown {
 			out.problems = waited(out.problems, out.wait)
 			out.problems = append(out.problems, o.problems...)
-			out.verdict, out.answers, out.wait = o.verdict, o.answers, out.wait+o.wait
+			out.verdict, out.answers, out.wait, out.cut = o.verdict, o.answers, out.wait+o.wait, o.cut
 			return out
 		}
 		for _, p := range o.problems {

@@ -30,6 +30,9 @@ type outcome struct {
 	hosts *snap.HostsLine
 	// dns says that name servers were asked.
 	dns bool
+	// cut is the problem of an answer that was cut short, and whose rest did not
+	// come by TCP; nil for none. musl takes what there is, the others nothing.
+	cut *Problem
 	// nobody says that the engine's own records were searched in vain.
 	nobody bool
 }
@@ -169,7 +172,11 @@ func (w *walker) reach(from string, server netip.AddrPort) Reach {
 	if r, ok := w.reached[k]; ok {
 		return r
 	}
-	r := w.in.Reach(from, server, snap.UDP)
+	proto := snap.UDP
+	if w.in.TCP {
+		proto = snap.TCP
+	}
+	r := w.in.Reach(from, server, proto)
 	w.reached[k] = r
 	return r
 }

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -34,7 +35,36 @@ func (w *walker) lastProbe(from string, server netip.AddrPort, name string) *sna
 }
 
 func (w *walker) probed(p *snap.Probe, from string, server netip.AddrPort) bool {
-	return p.Kind == "dns" && p.DNS != nil && p.From == from && p.Dst == server && p.Outcome != "error" && p.Outcome != ""
+	return p.Kind == "dns" && p.DNS != nil && p.From == from && p.Dst == server && p.Outcome != "error" && p.Outcome != "" &&
+		!p.DNS.EDNS && (p.DNS.TCP == w.in.TCP || p.DNS.TC)
+}
+
+// otherwise is what the same question came to in another way: by TCP, or with
+// EDNS; nil when it was not asked so.
+func (w *walker) otherwise(p *snap.Probe, tcp, edns bool) *snap.Probe {
+	for i := len(w.s.Probes) - 1; i >= 0; i-- {
+		o := &w.s.Probes[i]
+		if o.Kind == "dns" && o.DNS != nil && o.From == p.From && o.Dst == p.Dst && o.DNS.Name == p.DNS.Name && o.DNS.Type == p.DNS.Type &&
+			o.DNS.TCP == tcp && o.DNS.EDNS == edns && o.Outcome != "error" && o.Outcome != "" {
+			return o
+		}
+	}
+	return nil
+}
+
+// thrownAway says what came and could not be believed; "" nothing.
+func thrownAway(p *snap.Probe) string {
+	words := map[string]string{"id": "with another id", "question": "to another question", "source": "from another address", "malformed": "that are malformed"}
+	var list []string
+	for _, b := range p.DNS.Bad {
+		if w := words[b]; w != "" {
+			list = append(list, w)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return "answers " + strings.Join(list, " and ")
 }
 
 // silent says whether nothing came back.
@@ -82,6 +112,16 @@ func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 	switch {
 	case o.verdict == Resolved:
 		s.Answer = strings.Join(o.answers, ", ")
+		if p.DNS.TC && !p.DNS.TCP {
+			s.Verdict, s.Answer = stepFail, fmt.Sprintf("%d records, cut short; by TCP the rest does not come", len(o.answers))
+			o.cut = &Problem{
+				Kind: BigAnswersLost, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
+				Detail: fmt.Sprintf("the answer of %s for %s is too big for UDP, and %s", p.Dst.Addr(), name, strings.Replace(p.Detail, "the answer was cut short, and ", "", 1)),
+			}
+		}
+		if bad := thrownAway(p); bad != "" {
+			s.Answer += " (and " + bad + ")"
+		}
 		o.step(s)
 	case silent(p):
 		s.Answer = ""
@@ -112,11 +152,23 @@ func (w *walker) deadServer(p *snap.Probe) Problem {
 		what = "cannot be reached: " + p.By.String() + " says so (" + p.Errno + ")"
 	case p.Outcome == "unroutable":
 		what = "cannot be reached: " + p.Detail
+	case thrownAway(p) != "":
+		what = "sends nothing but " + thrownAway(p)
+	}
+	if t := w.otherwise(p, !p.DNS.TCP, false); t != nil && !silent(t) {
+		what += " by " + by(p) + ", but by " + by(t) + " it does"
 	}
 	return Problem{
 		Kind: UpstreamDead, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
 		Detail: p.Dst.Addr().String() + " " + what + ", asked from " + w.nsName(w.s.Ns(p.From)),
 	}
+}
+
+func by(p *snap.Probe) string {
+	if p.DNS.TCP {
+		return "TCP"
+	}
+	return "UDP"
 }
 
 func (w *walker) refProbe(p *snap.Probe) snap.Ref {

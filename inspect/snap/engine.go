@@ -104,6 +104,9 @@ type Endpoint struct {
 	MAC       string       `json:"mac,omitempty"`
 	Aliases   []string     `json:"aliases,omitempty"`  // as given by the user
 	DNSNames  []string     `json:"dnsNames,omitempty"` // what the resolver answers to, where the engine says
+	// Links are this container's own names for others on a network that the
+	// user made: "container:alias". On the default bridge they are the container's.
+	Links []string `json:"links,omitempty"`
 	// StaticIPv4 is the address the user asked for (--ip), zero when none.
 	StaticIPv4 netip.Addr `json:"staticIpv4,omitzero"`
 	StaticIPv6 netip.Addr `json:"staticIpv6,omitzero"`

@@ -15,6 +15,8 @@ type DNSResult struct {
 	Answers List[string] `json:"answers"`
 	// The way of the question.
 	Steps List[DNSStep] `json:"steps"`
+	// Every name server on the way, with every answer that it gave.
+	Servers List[DNSServer] `json:"servers"`
 	// Fully qualified names in the order they are tried.
 	Candidates List[string] `json:"candidates"`
 	// What each C library would return.
@@ -44,6 +46,48 @@ type DNSStep struct {
 	LeavesFrom string `json:"leavesFrom"`
 	// Lines of the snapshot that it rests on.
 	Because List[string] `json:"because"`
+}
+
+// DNSServer is one name server on the way.
+type DNSServer struct {
+	// Its address and port.
+	Server string `json:"server"`
+	// resolv.conf, embedded, upstream or aardvark.
+	Role string `json:"role"`
+	// The namespace that it is asked from.
+	From string `json:"from"`
+	// Whether the model lets a question and its answer through on this host.
+	Reach string `json:"reach" enum:"delivered,dropped,unknown"`
+	// Why not; empty otherwise.
+	Why string `json:"why"`
+	// The hops of a question, with --trace-upstream.
+	Way List[string] `json:"way"`
+	// What it answered, in the order of the questions.
+	Answers List[DNSServerAnswer] `json:"answers"`
+}
+
+// DNSServerAnswer is what one question to one server came to.
+type DNSServerAnswer struct {
+	// The full name asked for.
+	Name string `json:"name"`
+	// udp or tcp; tcp too where the answer by UDP was cut short.
+	Transport string `json:"transport" enum:"udp,tcp"`
+	// EDNS(0) was announced.
+	EDNS bool `json:"edns"`
+	// answered, refused, rejected, timeout, unroutable or error.
+	Outcome string `json:"outcome"`
+	// NOERROR, NXDOMAIN and so on; empty when nothing came.
+	Rcode string `json:"rcode"`
+	// aa, ra, tc.
+	Flags List[string] `json:"flags"`
+	// The records, with their type.
+	Records List[string] `json:"records"`
+	// What was wrong with answers that were not believed: id, question, source, malformed.
+	ThrownAway List[string] `json:"thrownAway"`
+	// Time until the answer; 0 when none came.
+	DurationMs float64 `json:"durationMs"`
+	// More in words; empty when nothing is to be said.
+	Detail string `json:"detail"`
 }
 
 // LibcSet holds what each library would return.

@@ -24,7 +24,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.Port53Taken, names.LoDown,
-				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.UpstreamMissing, names.InternalNetwork) {
+				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.UpstreamMissing, names.InternalNetwork, names.BigAnswersLost) {
 				f := g.finding(in)
 				if g.problem.Kind == names.InternalNetwork && !g.first.Asked {
 					continue // by design
