@@ -133,7 +133,7 @@ func TestDNS(t *testing.T) {
 		want       snap.Probe
 	}{
 		{"an honest server", "", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: &good}},
-		{"with EDNS", "", Options{Name: "web.example.org", EDNS: true}, snap.Probe{Outcome: Answered, Got: 1, DNS: &good}},
+		{"with EDNS", "", Options{Name: "web.example.org", EDNS: true}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.EDNS = true })}},
 		{"a name that is not there", "", Options{Name: "nobody.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) {
 			d.Name, d.RCode, d.TTL, d.Answers = "nobody.example.org.", "NXDOMAIN", 0, []string{}
 		})}},

@@ -104,7 +104,7 @@ func (a *App) byTCP(ctx context.Context, ex examination, asks []diag.Ask, o DNSO
 	}
 	a.waiting("servers that do not answer by UDP: asking by TCP")
 	defer a.waiting("")
-	answers, observers := a.Probe(ctx, ex.in.Snap, qs)
+	answers, observers := a.Probe(ctx, ex.in.Snap, qs, o.Observe)
 	if err := ended(ctx); err != nil {
 		return ex, err
 	}

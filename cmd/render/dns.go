@@ -203,7 +203,7 @@ func (p *printer) dnsSet(r *v1.DNSSetResult, wide bool) {
 		var rows [][]span
 		for i := range r.Results {
 			d := &r.Results[i]
-			sign, paint := p.st.sign(d.Verdict)
+			sign, paint := p.st.sign(nameSign(d.Verdict))
 			detail := strings.Join(d.Answers, ", ")
 			if d.Problem != nil {
 				detail = strings.TrimPrefix(detail+"  "+d.Problem.Detail, "  ")
@@ -218,6 +218,15 @@ func (p *printer) dnsSet(r *v1.DNSSetResult, wide bool) {
 	p.findings(r.Findings, wide)
 }
 
+// nameSign is the mark of a name's verdict.
+func nameSign(verdict string) string {
+	switch verdict {
+	case "resolved", "unknown":
+		return verdict
+	}
+	return "fail"
+}
+
 // everyName is the screen of --all: what fails, and how many resolve.
 func (p *printer) everyName(r *v1.DNSSetResult, wide bool) {
 	var rows [][]span
@@ -230,7 +239,7 @@ func (p *printer) everyName(r *v1.DNSSetResult, wide bool) {
 				continue
 			}
 		}
-		sign, paint := p.st.sign(d.Verdict)
+		sign, paint := p.st.sign(nameSign(d.Verdict))
 		detail := strings.Join(d.Answers, ", ")
 		if d.Problem != nil {
 			detail = d.Problem.Detail

@@ -32,14 +32,18 @@ func markdown(w io.Writer, r v1.Result, st Style) error {
 		}
 		p.mdFindings(v.Findings)
 	case *v1.DNSSetResult:
-		p.line(s("## " + md(v.Name) + " " + md(v.Type) + ": " + v.Verdict))
+		title := v.Name + " " + v.Type
+		if v.Name == "" {
+			title = "Every name that must resolve"
+		}
+		p.line(s("## " + md(title) + ": " + v.Verdict))
 		p.line()
 		var rows [][]span
 		for i := range v.Results {
 			d := &v.Results[i]
-			rows = append(rows, []span{s(d.From.Target), s(d.Verdict), s(strings.Join(d.Answers, ", "))})
+			rows = append(rows, []span{s(d.From.Target), s(d.Name), s(d.Verdict), s(strings.Join(d.Answers, ", "))})
 		}
-		p.mdTable([]string{"from", "verdict", "answer"}, rows)
+		p.mdTable([]string{"from", "name", "verdict", "answer"}, rows)
 		p.mdFindings(v.Findings)
 	case *v1.ListResult:
 		head, rows := p.items(v, false)

@@ -53,6 +53,13 @@ func results() map[string]v1.Result {
 		Steps: []v1.DNSStep{{Where: "/etc/hosts", Asked: "db", Answer: "not there", Verdict: "skip"}, {Where: "127.0.0.11", Asked: "db A", Answer: "172.20.0.4", Verdict: "ok", LeavesFrom: "web", DurationMs: 0.4}},
 		Libc:  v1.LibcSet{Glibc: v1.LibcAnswer{Verdict: "resolved"}, Musl: v1.LibcAnswer{Verdict: "nxdomain"}, Go: v1.LibcAnswer{Verdict: "resolved"}},
 	}
+	uneven := dns
+	uneven.Servers = []v1.DNSServer{{Server: "198.51.100.53:53", Role: "upstream", From: "web", Reach: "delivered", Way: []string{"web eth0 route default via 172.20.0.1", "host eth0 send leaves by eth0"}, Answers: []v1.DNSServerAnswer{
+		{Name: "db.", Transport: "udp", EDNS: true, Outcome: "timeout", ThrownAway: []string{"id"}},
+		{Name: "db.", Transport: "udp", Outcome: "answered", Rcode: "NOERROR", Flags: []string{"ra"}, Records: []string{"A 172.20.0.4"}, DurationMs: 0.4},
+	}}}
+	lost := dns
+	lost.Verdict, lost.Answers, lost.Name, lost.Problem = "timeout", nil, "cache", &v1.DNSProblem{Kind: "upstream-dead", Detail: "198.51.100.53 does not answer"}
 	change := v1.Change{ID: 1, Finding: "ND3204", Summary: "append to nat POSTROUTING", Do: []string{"iptables -t nat -A POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Undo: []string{"iptables -t nat -D POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Risk: "low", Survives: "until reboot", Netns: "host"}
 	return map[string]v1.Result{
 		"check": &v1.CheckResult{
@@ -71,6 +78,8 @@ func results() map[string]v1.Result {
 			}, Tail: tail,
 		},
 		"dns":          &dns,
+		"uneven":       &uneven,
+		"allnames":     &v1.DNSSetResult{Head: head(v1.KindDNSSet), Verdict: "timeout", Results: []v1.DNSResult{dns, lost}},
 		"names":        &v1.DNSSetResult{Head: head(v1.KindDNSSet), Verdict: "resolved", Name: "db", Type: "A", Results: []v1.DNSResult{dns}},
 		"plan":         &v1.FixPlan{Head: head(v1.KindFixPlan), Changes: []v1.Change{change}, Pending: true, After: []v1.AfterFlow{{From: "client", To: "198.51.100.20:80/tcp", Before: "dropped", After: "delivered"}}, Advice: []v1.Advice{{Finding: "ND1107", Advice: "docker restart cache"}}, Tail: tail},
 		"fixed":        &v1.FixResult{Head: head(v1.KindFix), Changes: []v1.Change{change}, Applied: true, Verified: true, Transaction: "t-1", Transactions: []string{"t-1"}, Gone: []string{"ND3204"}},

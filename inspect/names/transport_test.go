@@ -1,0 +1,111 @@
+package names
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// answered is a live answer of plain's server in lab(), changed by edit.
+func answered(s *snap.Snapshot, edit func(*snap.Probe)) {
+	p := snap.Probe{
+		ID: len(s.Probes) + 1, Kind: "dns", From: "plain", Dst: port53("198.51.100.53"), Outcome: "answered",
+		DNS: &snap.DNSProbe{Name: "www.example.org.", Type: "A", RCode: "NOERROR", Answers: []string{"A 192.0.2.80"}},
+	}
+	edit(&p)
+	s.Probes = append(s.Probes, p)
+}
+
+func silence(p *snap.Probe) { p.Outcome, p.DNS.RCode, p.DNS.Answers = "timeout", "", []string{} }
+
+func TestHowAServerWasAsked(t *testing.T) {
+	t.Parallel()
+	libcs := func(glibc, musl, golang Verdict) map[string]Verdict {
+		return map[string]Verdict{"glibc": glibc, "musl": musl, "go": golang}
+	}
+	tests := []struct {
+		name   string
+		probes []func(*snap.Probe)
+		tcp    bool
+		want   map[string]Verdict
+		kind   string
+		detail string
+	}{
+		{
+			name: "a big answer whose rest does not come by TCP",
+			probes: []func(*snap.Probe){func(p *snap.Probe) {
+				p.DNS.TC, p.Detail = true, "the answer was cut short, and over TCP: timeout"
+			}},
+			want: libcs(Timeout, Resolved, Timeout), kind: BigAnswersLost,
+			detail: "the answer of 198.51.100.53 for www.example.org is too big for UDP, and over TCP: timeout",
+		},
+		{
+			name: "a big answer that comes by TCP", probes: []func(*snap.Probe){func(p *snap.Probe) { p.DNS.TC, p.DNS.TCP = true, true }},
+			want: libcs(Resolved, Resolved, Resolved),
+		},
+		{
+			name:   "UDP is lost, TCP is not",
+			probes: []func(*snap.Probe){silence, func(p *snap.Probe) { p.DNS.TCP = true }},
+			want:   libcs(Timeout, Timeout, Timeout), kind: UpstreamDead,
+			detail: "198.51.100.53 does not answer by UDP, but by TCP it does, asked from plain",
+		},
+		{
+			name: "asked by TCP", tcp: true, probes: []func(*snap.Probe){silence, func(p *snap.Probe) { p.DNS.TCP = true }},
+			want: libcs(Resolved, Resolved, Resolved),
+		},
+		{
+			name: "only EDNS is lost", probes: []func(*snap.Probe){func(*snap.Probe) {}, func(p *snap.Probe) { p.DNS.EDNS = true; silence(p) }},
+			want: libcs(Resolved, Resolved, Resolved),
+		},
+		{
+			name:   "nothing but answers with another id",
+			probes: []func(*snap.Probe){func(p *snap.Probe) { silence(p); p.DNS.Bad = []string{"id", "source"} }},
+			want:   libcs(Timeout, Timeout, Timeout), kind: UpstreamDead,
+			detail: "198.51.100.53 sends nothing but answers with another id and from another address, asked from plain",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := lab()
+			resolver(s, "plain").ResolvConf = conf("198.51.100.53")
+			for _, p := range tt.probes {
+				answered(s, p)
+			}
+			in := ask(s, "plain", "www.example.org")
+			in.Reach, in.TCP = healthy, tt.tcp
+			got := Resolve(in)
+			if diff := cmp.Diff(tt.want, got.Libc); diff != "" {
+				t.Errorf("libc (-want +got)\n%s", diff)
+			}
+			if kind(got.Problem) != tt.kind || tt.kind != "" && got.Problem.Detail != tt.detail {
+				t.Errorf("problem %+v, want %s %q", got.Problem, tt.kind, tt.detail)
+			}
+		})
+	}
+}
+
+func TestANamedServerIsAskedAlone(t *testing.T) {
+	t.Parallel()
+	s := lab()
+	asked(s, "client", "192.0.2.53", "web", "192.0.2.9")
+	in := ask(s, "client", "web")
+	in.Reach, in.Server = healthy, port53("192.0.2.53")
+	got := Resolve(in)
+	if diff := cmp.Diff([]string{"192.0.2.53: ok: 192.0.2.9"}, steps(got)); diff != "" || got.Verdict != Resolved {
+		t.Errorf("%s (-want +got)\n%s", got.Verdict, diff)
+	}
+}
+
+func TestALinkHidesAContainerOfItsName(t *testing.T) {
+	t.Parallel()
+	s := lab()
+	s.Container("docker:client").Endpoints[0].Links = []string{"db:web"}
+	in := ask(s, "client", "web")
+	in.Reach = healthy
+	if got := Resolve(in); !cmp.Equal(got.Answers, []string{"172.30.1.13"}) {
+		t.Errorf("web is %v, and stands for db", got.Answers)
+	}
+}
