@@ -18,7 +18,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/testenv/driver"
-	"github.com/netdoctor/netdoctor/testenv/store"
 )
 
 // Down takes everything away that was set up. It goes by the owner marks of what
@@ -85,7 +84,7 @@ func (s *session) endAll(ctx context.Context) error {
 			errs = append(errs, kill(ctx, c.Ctr.PID, c.Start))
 		}
 	}
-	for _, pid := range marked(s.dir) {
+	for _, pid := range marked(s.mark()) {
 		p, err := ns.ReadProc(pid)
 		if err == nil {
 			errs = append(errs, kill(ctx, pid, p.Start))
@@ -94,9 +93,17 @@ func (s *session) endAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// marked are the pids of processes that were started for a directory: their
-// first environment says so (proc_pid_environ(5)).
-func marked(dir store.Dir) []int {
+// markEnv marks processes of ours in their first environment: with the directory
+// and the host namespace, as other hosts on this machine may have a directory of
+// the same name.
+const markEnv = "NETDOCTOR_MARK"
+
+func (s *session) mark() string {
+	return markEnv + "=" + string(s.dir) + "@" + strconv.FormatUint(s.b.Host().Inode, 10)
+}
+
+// marked are the pids of processes with that mark (proc_pid_environ(5)).
+func marked(mark string) []int {
 	names, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -108,16 +115,8 @@ func marked(dir store.Dir) []int {
 			continue
 		}
 		b, err := os.ReadFile("/proc/" + n.Name() + "/environ")
-		if err != nil || len(b) > 1<<20 {
-			continue
-		}
-		for kv := range strings.SplitSeq(string(b), "\x00") {
-			if v, ok := strings.CutPrefix(kv, helperEnv+"="); ok && v == string(dir) {
-				out = append(out, pid)
-			}
-			if v, ok := strings.CutPrefix(kv, boxEnv+"="); ok && strings.Contains(v, `"exit":"`+string(dir)+"/") {
-				out = append(out, pid)
-			}
+		if err == nil && len(b) < 1<<20 && slices.Contains(strings.Split(string(b), "\x00"), mark) {
+			out = append(out, pid)
 		}
 	}
 	return out

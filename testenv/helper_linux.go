@@ -115,7 +115,7 @@ func (s *session) startHelper(ctx context.Context) error {
 	defer readyR.Close() //nolint:errcheck // only read
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"netdoctor:helper"}
-	cmd.Env = []string{helperEnv + "=" + string(s.dir)}
+	cmd.Env = []string{helperEnv + "=" + string(s.dir), s.mark()}
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
 	cmd.ExtraFiles = []*os.File{readyW}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -129,7 +129,7 @@ func (s *session) start(ctx context.Context, c *driver.Container, st start) erro
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"netdoctor:" + c.Ctr.Name}
-	cmd.Env = []string{boxEnv + "=" + string(order), "PATH=" + os.Getenv("PATH")}
+	cmd.Env = []string{boxEnv + "=" + string(order), s.mark(), "PATH=" + os.Getenv("PATH")}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = st.stdin, st.stdout, st.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWPID, Setsid: st.detach}
 	if st.detach {

@@ -1,6 +1,7 @@
 package testenv_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/testenv"
 	"github.com/netdoctor/netdoctor/testenv/lab"
+	"github.com/netdoctor/netdoctor/testenv/serve"
 )
 
 func init() { runtime.LockOSThread() }
@@ -17,6 +19,30 @@ func init() { runtime.LockOSThread() }
 // TestMain runs everything in namespaces of its own, with a /run of its own.
 func TestMain(m *testing.M) {
 	testenv.Child()
+	if len(os.Args) > 4 && os.Args[1] == "act" {
+		act()
+		os.Exit(0)
+	}
+	if len(os.Args) > 3 && os.Args[1] == "act2" {
+		if _, err := (&testenv.Host{}).Attach(context.Background(), os.Args[3], testenv.AttachOptions{Network: "two"}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) > 2 && os.Args[1] == "serve" { // a container's command
+		for _, a := range os.Args[2:] {
+			sp, err := serve.Parse(a)
+			if err == nil {
+				err = serve.Run(context.Background(), sp, "hello")
+			}
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+		select {}
+	}
 	if !lab.Inside() {
 		code, err := lab.Rerun(os.Args[1:])
 		if err != nil {

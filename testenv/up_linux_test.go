@@ -26,9 +26,7 @@ func parse(t testing.TB, text string) *spec.Spec {
 func sh(t testing.TB, line string) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", line).CombinedOutput()
-	if err != nil {
-		t.Logf("%s: %v", line, err)
-	}
+	_ = err // some of the lines find nothing, and say so
 	return string(out)
 }
 

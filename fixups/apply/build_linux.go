@@ -61,7 +61,7 @@ func (m *machine) planned(ctx context.Context, ops []fixups.Op) ([]*step, error)
 			}
 			old, err := m.sysctlNow(ctx, o)
 			if err != nil {
-				if sysctlOfNewDevice(o.Key, ops) {
+				if sysctlOfNewDevice(o, ops) {
 					break // it goes with the device
 				}
 				return nil, err
@@ -110,9 +110,10 @@ func (m *machine) planned(ctx context.Context, ops []fixups.Op) ([]*step, error)
 func isSandbox(op fixups.Op) bool { _, ok := op.(*fixups.SandboxDel); return ok }
 
 // sysctlOfNewDevice says whether a key is of a device that these operations make.
-func sysctlOfNewDevice(key string, ops []fixups.Op) bool {
+func sysctlOfNewDevice(o *fixups.SysctlSet, ops []fixups.Op) bool {
+	of := func(ns, dev string) bool { return ns == o.ID && strings.Contains(o.Key, "/"+dev+"/") }
 	for _, op := range ops {
-		if l, ok := op.(*fixups.LinkAdd); ok && strings.Contains(key, "/"+l.Link.Name+"/") {
+		if l, ok := op.(*fixups.LinkAdd); ok && (of(l.ID, l.Link.Name) || l.Peer != nil && of(l.Peer.ID, l.Peer.Name)) {
 			return true
 		}
 	}
@@ -154,7 +155,7 @@ func (n *nftNames) plan(op, undo fixups.Op) (fixups.Op, bool) {
 			return nil, true
 		}
 		n.tables[t] = true
-		if undo == nil { // a table of iptables': it goes when it is empty again
+		if undo == nil && ref.System != snap.NFT { // a table of iptables': it goes when it is empty again
 			undo = &fixups.TableDel{ChainRef: ref}
 		}
 	case *fixups.ChainAdd:
@@ -162,7 +163,7 @@ func (n *nftNames) plan(op, undo fixups.Op) (fixups.Op, bool) {
 			return nil, true
 		}
 		n.chains[c] = "accept"
-		if undo == nil {
+		if undo == nil && ref.System != snap.NFT {
 			undo = &fixups.ChainDel{ChainRef: ref}
 		}
 	case *fixups.ChainPolicy:
