@@ -52,11 +52,20 @@ func SaveJSON(w io.Writer, s *snap.Snapshot) error {
 // when the name ends in ".json", else packed. A file that is there already,
 // also a symbolic link, is an error (fs.ErrExist); with force it is replaced,
 // never written through.
-func WriteFile(path string, s *snap.Snapshot, force bool) (err error) {
+func WriteFile(path string, s *snap.Snapshot, force bool) error {
 	save := Save
 	if strings.HasSuffix(path, ".json") {
 		save = SaveJSON
 	}
+	if err := WriteNew(path, force, func(w io.Writer) error { return save(w, s) }); err != nil {
+		return fmt.Errorf("writing snapshot: %w", err)
+	}
+	return nil
+}
+
+// WriteNew writes a file for its owner alone. What is there is left alone, a
+// symbolic link, too; with force it is replaced, as a whole or not at all.
+func WriteNew(path string, force bool, write func(io.Writer) error) (err error) {
 	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL | syscall.O_NOFOLLOW
 	var f *os.File
 	if force {
@@ -68,21 +77,19 @@ func WriteFile(path string, s *snap.Snapshot, force bool) (err error) {
 		if errors.Is(err, fs.ErrExist) {
 			err = snap.Hint(err, "choose another name, or --force to replace it")
 		}
-		return fmt.Errorf("writing snapshot: %w", err)
+		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(f.Name()) // half a snapshot is of no use
+			_ = os.Remove(f.Name()) // half a file is of no use
 		}
 	}()
-	err = save(f, s)
+	err = write(f)
 	if closeErr := f.Close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("writing snapshot: %w", closeErr)
+		err = closeErr
 	}
 	if err == nil && force {
-		if err = os.Rename(f.Name(), path); err != nil {
-			err = fmt.Errorf("writing snapshot: %w", err)
-		}
+		err = os.Rename(f.Name(), path)
 	}
 	return err
 }

@@ -36,6 +36,13 @@ func (a *App) Check(ctx context.Context, o CheckOptions) (*v1.CheckResult, error
 	if only != nil {
 		r.Findings = touching(ex.in.Snap, r.Findings, only)
 	}
+	res := checkResult(ex, r, s, o)
+	res.Head = a.head(v1.KindCheck, start)
+	return res, nil
+}
+
+// checkResult is the answer of a check-up, without its head.
+func checkResult(ex examination, r diag.Report, s *snap.Snapshot, o CheckOptions) *v1.CheckResult {
 	res := &v1.CheckResult{
 		Targets: o.Targets,
 		Host:    hostInfo(s, o.Snapshot),
@@ -63,8 +70,7 @@ func (a *App) Check(ctx context.Context, o CheckOptions) (*v1.CheckResult, error
 	default:
 		res.Verdict = "healthy"
 	}
-	res.Head = a.head(v1.KindCheck, start)
-	return res, nil
+	return res
 }
 
 // only are the namespaces of the targets; nil for none given.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -136,13 +135,7 @@ func can(context.Context) []v1.Ability {
 
 // write saves a snapshot in a file of its own.
 func write(path string, s *snap.Snapshot, force bool) (int64, error) {
-	if err := inspect.WriteFile(path, s, force); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return 0, snap.Hint(Usagef("%s is there already", path), "another name, or --force to replace it")
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return 0, snap.Hint(Usagef("%s: there is no such directory", path), "make it first, or write elsewhere")
-		}
+	if err := fileError(path, inspect.WriteFile(path, s, force)); err != nil {
 		return 0, err
 	}
 	st, err := os.Stat(path)

@@ -65,6 +65,7 @@ Reading changes nothing.`,
 		s.fix(), s.undo(),
 		s.setup(), s.teardown(), s.run(), s.exec(), s.connect(), s.disconnect(), s.ps(),
 		s.ls(), s.inspect(), s.snapshotCmd(), s.diff(),
+		s.mapCmd(), s.report(),
 		s.explain(), s.capabilities(), s.version(),
 	)
 	if s.env.Lab != nil {

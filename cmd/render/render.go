@@ -24,6 +24,15 @@ func Write(w io.Writer, r v1.Result, format string, st Style) error {
 		return markdown(w, r, st)
 	case "junit", "tap", "sarif", "github":
 		return ci(w, r, format)
+	case "dot", "svg":
+		m, ok := r.(*v1.MapResult)
+		switch {
+		case !ok:
+			return fmt.Errorf("format %q is not for a %s", format, r.Meta().Kind)
+		case format == "dot":
+			return dot(w, m)
+		}
+		return svg(w, m)
 	case "text", "wide":
 		p := newPrinter(w, st)
 		p.result(r, format == "wide")
@@ -90,6 +99,10 @@ func (p *printer) result(r v1.Result, wide bool) {
 		p.setup(v)
 	case *v1.LabResult:
 		p.lab(v)
+	case *v1.ReportResult:
+		p.file(v.File, v.Bytes, v.Contents)
+	case *v1.MapResult:
+		p.mapTree(v)
 	case *v1.DiffResult:
 		p.diff(v)
 	case *v1.TestResult:

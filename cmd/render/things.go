@@ -135,16 +135,21 @@ func joinDots(parts ...string) string {
 
 // written is the screen of snapshot.
 func (p *printer) written(r *v1.SnapshotResult) {
-	p.ends([]span{in(bold, r.File)}, in(dim, size(r.Bytes)))
-	for _, f := range r.Contents {
-		p.labelled("  ", f.Value, s(f.Name))
-	}
+	p.file(r.File, r.Bytes, r.Contents)
 	if len(r.Redacted) > 0 {
 		p.line(s("replaced by pseudonyms: " + strings.Join(r.Redacted, ", ")))
 	} else {
 		p.line(in(yellow, "nothing was replaced by pseudonyms: look before you give it away"))
 	}
 	p.skipped(r.Coverage.Skipped, p.st.Verbose)
+}
+
+// file says what a file that was written holds.
+func (p *printer) file(name string, bytes int64, contents []v1.Fact) {
+	p.ends([]span{in(bold, name)}, in(dim, size(bytes)))
+	for _, f := range contents {
+		p.labelled("  ", f.Value, s(f.Name))
+	}
 }
 
 func size(n int64) string {

@@ -1,0 +1,198 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+)
+
+// mapTree is the screen of the map: the host, its uplinks, its networks, and what
+// is on each.
+func (p *printer) mapTree(r *v1.MapResult) {
+	var host *v1.MapNode
+	for i := range r.Nodes {
+		if r.Nodes[i].Kind == "host" {
+			host = &r.Nodes[i]
+		}
+	}
+	if host == nil {
+		p.line(s("nothing is known of this host"))
+		return
+	}
+	p.line(append([]span{in(bold, host.Name), s("   " + hostLine(r.Host, nil))}, p.marks(r, host)...)...)
+	var below []*v1.MapNode
+	for _, kind := range []string{"uplink", "network", "container", "netns"} {
+		for i := range r.Nodes {
+			if n := &r.Nodes[i]; n.Kind == kind && (n.On == "host" || kind == "uplink") {
+				below = append(below, n)
+			}
+		}
+	}
+	for i, n := range below {
+		p.branch(r, n, "", i == len(below)-1)
+	}
+	if r.Path != nil {
+		p.line()
+		sign, paint := p.st.sign(r.Path.Verdict)
+		p.line(in(paint, sign+" "), s(r.Path.From+" → "+r.Path.To+"  "), in(paint, strings.ToUpper(r.Path.Verdict)))
+		if r.Path.Why != "" {
+			p.labelled("  ", "why", s(strings.TrimSpace(r.Path.Code+" "+r.Path.Why)))
+		}
+	}
+}
+
+// branch writes a node and what hangs on it.
+func (p *printer) branch(r *v1.MapResult, n *v1.MapNode, indent string, last bool) {
+	tee, bar := p.st.pick("├─ ", "|- "), p.st.pick("│  ", "|  ")
+	if last {
+		tee, bar = p.st.pick("└─ ", "`- "), "   "
+	}
+	what := []span{in(dim, indent+tee)}
+	switch n.Kind {
+	case "network":
+		what = append(what, in(bold, "net:"+n.Name), s("  "+join("  ", n.State, n.Device, strings.Join(n.Addresses, ", "))))
+	case "uplink":
+		what = append(what, in(bold, n.Name), s("  "+join("  ", strings.Join(n.Addresses, ", "), "→ internet", notUp(n.State))))
+	default:
+		width := 0
+		for i := range r.Nodes {
+			if r.Nodes[i].On == n.On {
+				width = max(width, p.columns(r.Nodes[i].Name))
+			}
+		}
+		dev := ""
+		if n.Device != "" {
+			dev = "↔ " + n.Device
+		}
+		what = append(what, s(p.pad(n.Name, width)+"  "+join("  ", strings.Join(n.Addresses, ", "), dev, strings.Join(n.Ports, ", "), notUp(n.State))))
+	}
+	p.line(append(what, p.marks(r, n)...)...)
+	var below []*v1.MapNode
+	for i := range r.Nodes {
+		if r.Nodes[i].On == n.ID {
+			below = append(below, &r.Nodes[i])
+		}
+	}
+	for i, c := range below {
+		p.branch(r, c, indent+bar, i == len(below)-1)
+	}
+}
+
+// marks are what is wrong at a node, and its place on the path.
+func (p *printer) marks(r *v1.MapResult, n *v1.MapNode) []span {
+	var out []span
+	if r.Path != nil {
+		var at []string
+		for i, id := range r.Path.Nodes {
+			if id == n.ID {
+				at = append(at, fmt.Sprint(i+1))
+			}
+		}
+		if len(at) > 0 {
+			out = append(out, in(cyan, "  ["+strings.Join(at, ",")+"]"))
+		}
+		if r.Path.Broken == n.ID {
+			sign, paint := p.st.sign("fail")
+			out = append(out, in(paint, "  "+join(" ", sign, "ends here", r.Path.Code)))
+		}
+	}
+	if len(n.Findings) > 0 {
+		sign, paint := p.st.sign(n.Severity)
+		out = append(out, in(paint, "  "+sign+" "+strings.Join(n.Findings, " ")))
+	}
+	return out
+}
+
+func notUp(state string) string {
+	if state == "running" || state == "up" {
+		return ""
+	}
+	return state
+}
+
+// join puts together what is not empty.
+func join(sep string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), sep)
+}
+
+// dot writes the map in Graphviz' language; every foreign text is a quoted label.
+func dot(w io.Writer, r *v1.MapResult) error {
+	var b strings.Builder
+	q := func(t string) string {
+		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(Clean(t)) + `"`
+	}
+	color := func(n *v1.MapNode) string {
+		switch {
+		case r.Path != nil && r.Path.Broken == n.ID, n.Severity == "error":
+			return `, color="#c62828", penwidth=2`
+		case r.Path != nil && slices.Contains(r.Path.Nodes, n.ID):
+			return `, color="#1565c0", penwidth=2`
+		case n.Severity == "warning":
+			return `, color="#b26a00", penwidth=2`
+		}
+		return ""
+	}
+	node := func(n *v1.MapNode, indent string) {
+		shape := map[string]string{"host": "box3d", "uplink": "cds", "internet": "ellipse", "network": "hexagon"}[n.Kind]
+		if shape == "" {
+			shape = "box"
+		}
+		label := n.Name
+		for _, l := range []string{strings.Join(n.Addresses, ", "), notUp(n.State), strings.Join(n.Findings, " ")} {
+			if l != "" {
+				label += "\n" + l
+			}
+		}
+		var lines []string
+		for _, l := range strings.Split(label, "\n") {
+			lines = append(lines, strings.Trim(q(l), `"`))
+		}
+		fmt.Fprintf(&b, "%s%s [shape=%s, label=\"%s\"%s];\n", indent, q(n.ID), shape, strings.Join(lines, `\n`), color(n))
+	}
+	b.WriteString("graph netdoctor {\n  rankdir=LR;\n  node [fontname=\"sans-serif\", fontsize=10];\n  edge [fontname=\"sans-serif\", fontsize=8];\n")
+	for i := range r.Nodes {
+		n := &r.Nodes[i]
+		switch n.Kind {
+		case "network":
+			fmt.Fprintf(&b, "  subgraph %s {\n    label=%s;\n", q("cluster "+n.ID), q("net:"+n.Name))
+			node(n, "    ")
+			for j := range r.Nodes {
+				if r.Nodes[j].On == n.ID {
+					node(&r.Nodes[j], "    ")
+				}
+			}
+			b.WriteString("  }\n")
+		case "container":
+			if n.On == "host" {
+				node(n, "  ")
+			}
+		default:
+			node(n, "  ")
+		}
+	}
+	uplinks := false
+	for i := range r.Nodes {
+		uplinks = uplinks || r.Nodes[i].Kind == "uplink"
+	}
+	for i := range r.Nodes {
+		n := &r.Nodes[i]
+		switch {
+		case n.Kind == "uplink":
+			fmt.Fprintf(&b, "  \"host\" -- %s;\n  %s -- \"internet\";\n", q(n.ID), q(n.ID))
+		case n.Kind == "host" && uplinks, n.On == "":
+		default:
+			fmt.Fprintf(&b, "  %s -- %s [label=%s];\n", q(n.ID), q(n.On), q(n.Device))
+		}
+	}
+	if r.Path != nil {
+		for i := 1; i < len(r.Path.Nodes); i++ {
+			fmt.Fprintf(&b, "  %s -- %s [dir=forward, color=\"#1565c0\", penwidth=2, constraint=false];\n", q(r.Path.Nodes[i-1]), q(r.Path.Nodes[i]))
+		}
+	}
+	b.WriteString("}\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
