@@ -46,6 +46,9 @@ type App struct {
 	// Routes asks the kernel for routing decisions; answers by Netns.ID, each in
 	// the order of its questions. nil: it is not asked.
 	Routes func(context.Context, *snap.Snapshot, []sim.RouteAsk) (map[string][]snap.RouteAnswer, []snap.Gap)
+	// Drops begins to tell of the packets that the kernel drops; nil: that can't
+	// be seen with this binary.
+	Drops func(*snap.Snapshot) (Drops, error)
 	// Changer changes the machine; nil: it can't be changed with this binary.
 	Changer Changer
 	// Settle is how long a change may take to show; 0: at once.

@@ -49,6 +49,40 @@ func (a *App) Diff(ctx context.Context, o DiffOptions) (*v1.DiffResult, error) {
 	// Answers of probes belong to their own state; what is compared is the model.
 	sa, sb = unprobed(sa), unprobed(sb)
 	res := &v1.DiffResult{A: hostInfo(sa, o.A), B: hostInfo(sb, o.B)}
+	d := a.differences(ctx, sa, sb)
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	res.Changes, res.Broke, res.Mended = d.changes, d.broke, d.mended
+	ra, rb := diag.Run(d.ina, a.Checks), diag.Run(d.inb, a.Checks)
+	res.Tail = tail(sb, rb)
+	before, after := map[string]bool{}, map[string]bool{}
+	for i := range ra.Findings {
+		before[string(ra.Findings[i].Code)+ra.Findings[i].Summary] = true
+	}
+	for i := range rb.Findings {
+		after[string(rb.Findings[i].Code)] = true
+	}
+	res.Findings = slices.DeleteFunc(res.Findings, func(f v1.Finding) bool { return before[f.Code+f.Summary] })
+	for i := range ra.Findings {
+		if c := string(ra.Findings[i].Code); !after[c] && !slices.Contains(res.Gone, c) {
+			res.Gone = append(res.Gone, c)
+		}
+	}
+	res.Head = a.head(v1.KindDiff, start)
+	return res, nil
+}
+
+// difference is what changed between two states: what broke something first,
+// what broke without a single change as its cause, and what works again.
+type difference struct {
+	changes       []v1.Difference
+	broke, mended []v1.Turned
+	ina, inb      *diag.Input
+}
+
+// differences makes each change alone on the older state to see what it broke.
+func (a *App) differences(ctx context.Context, sa, sb *snap.Snapshot) difference {
 	changes := diff.Of(sa, sb)
 	ina, inb := diag.Build(sa, nil, diag.Options{}), diag.Build(sb, nil, diag.Options{})
 	was, is := fates(ina), fates(inb)
@@ -80,34 +114,14 @@ func (a *App) Diff(ctx context.Context, o DiffOptions) (*v1.DiffResult, error) {
 			rest = append(rest, d)
 		}
 	}
-	if err := ended(ctx); err != nil {
-		return nil, err
-	}
 	slices.SortStableFunc(first, func(x, y v1.Difference) int { return len(y.Broke) - len(x.Broke) })
-	res.Changes = slices.Concat(first, rest)
+	d := difference{changes: slices.Concat(first, rest), mended: mended, ina: ina, inb: inb}
 	for _, t := range broke {
 		if !blamed[key(t)] {
-			res.Broke = append(res.Broke, t)
+			d.broke = append(d.broke, t)
 		}
 	}
-	res.Mended = mended
-	ra, rb := diag.Run(ina, a.Checks), diag.Run(inb, a.Checks)
-	res.Tail = tail(sb, rb)
-	before, after := map[string]bool{}, map[string]bool{}
-	for i := range ra.Findings {
-		before[string(ra.Findings[i].Code)+ra.Findings[i].Summary] = true
-	}
-	for i := range rb.Findings {
-		after[string(rb.Findings[i].Code)] = true
-	}
-	res.Findings = slices.DeleteFunc(res.Findings, func(f v1.Finding) bool { return before[f.Code+f.Summary] })
-	for i := range ra.Findings {
-		if c := string(ra.Findings[i].Code); !after[c] && !slices.Contains(res.Gone, c) {
-			res.Gone = append(res.Gone, c)
-		}
-	}
-	res.Head = a.head(v1.KindDiff, start)
-	return res, nil
+	return d
 }
 
 // unprobed is a snapshot without answers from the wire.

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -138,6 +140,36 @@ func TestProofInALab(t *testing.T) {
 		}
 		if r.Verdict != "problems" || r.Summary.Differ < 3 {
 			t.Errorf("verdict %s, %+v; want problems, and three that differ", r.Verdict, r.Summary)
+		}
+	})
+	t.Run("watch tells of a drop and of a change", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		a := New()
+		var drop, change *v1.WatchEvent
+		err := a.Watch(ctx, WatchOptions{Every: 200 * time.Millisecond}, func(e *v1.WatchEvent) error {
+			switch {
+			case e.Event == "observer": // it has begun
+				if !e.Observer.Have {
+					t.Errorf("drops can't be seen: %s", e.Observer.Why)
+				}
+				trace(t, New(), TraceOptions{From: "client", To: "198.51.100.20:80"})
+				dropTo(t, "late", [4]byte{172, 20, 0, 12})
+			case e.Event == "drop" && strings.HasPrefix(e.Drop.Dst, "198.51.100.20"):
+				drop = e
+			case e.Event == "change" && strings.Contains(e.Text, "late"):
+				change = e
+			}
+			if drop != nil && change != nil {
+				cancel()
+			}
+			return nil
+		})
+		if !errors.Is(err, context.Canceled) || drop == nil || change == nil {
+			t.Fatalf("ended with %v, drop %+v, change %+v", err, drop, change)
+		}
+		if d := drop.Drop; d.FromContainer != "netdoctor:client" || d.Reason != "NETFILTER_DROP" || !strings.Contains(d.Rule, "hidden fwd rule 1") {
+			t.Errorf("told of %+v, want client's packet and the rule of hidden", d)
 		}
 	})
 	t.Run("nothing is sent when it must not", func(t *testing.T) {

@@ -32,7 +32,14 @@ func New() *App {
 		Probe:  sender,
 		Count:  recounted,
 		Routes: askRoutes,
-		Can:    can,
+		Drops: func(s *snap.Snapshot) (Drops, error) {
+			d, err := witness.NewDrops(s)
+			if err != nil {
+				return nil, err // never a nil inside of an interface
+			}
+			return d, nil
+		},
+		Can: can,
 
 		Changer: newChanger(),
 		Nets:    newNets(),

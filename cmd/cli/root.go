@@ -61,7 +61,7 @@ Reading changes nothing.`,
 	)
 	s.flags(root.PersistentFlags())
 	root.AddCommand(
-		s.check(), s.trace(), s.dns(), s.probe(), s.test(),
+		s.check(), s.trace(), s.dns(), s.probe(), s.watch(), s.test(),
 		s.fix(), s.undo(),
 		s.setup(), s.teardown(), s.run(), s.exec(), s.connect(), s.disconnect(), s.ps(),
 		s.ls(), s.inspect(), s.snapshotCmd(), s.diff(),

@@ -73,6 +73,8 @@ func (p *printer) result(r v1.Result, wide bool) {
 		p.traceSet(v, wide)
 	case *v1.ProbeResult:
 		p.probes(v, wide)
+	case *v1.WatchEvent:
+		p.line(s(v.StartedAt.Format("15:04:05") + "  " + v.Event + "  " + v.Text))
 	case *v1.DNSResult:
 		p.dns(v, wide)
 	case *v1.DNSSetResult:

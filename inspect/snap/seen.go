@@ -25,8 +25,9 @@ type Seen struct {
 	Netns  string `json:"netns"`  // Netns.ID
 	Device string `json:"device"` // "" when the packet was on none
 	// Src and Dst are its addresses there; the ports are 0 for ICMP.
-	Src netip.AddrPort `json:"src"`
-	Dst netip.AddrPort `json:"dst"`
+	Src   netip.AddrPort `json:"src"`
+	Dst   netip.AddrPort `json:"dst"`
+	Proto Proto          `json:"proto,omitempty"`
 	// Answer says that it is on its way back.
 	Answer bool `json:"answer,omitempty"`
 	// ICMP is set when the packet is an ICMP error that quotes the probe's.

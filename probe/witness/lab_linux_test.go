@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"runtime"
@@ -75,6 +76,7 @@ func TestInALab(t *testing.T) {
 	s := read(t)
 	t.Run("the kernel tells where a packet died", func(t *testing.T) { testTracepoints(t, s) })
 	t.Run("counters name the rule", func(t *testing.T) { testCounters(t, s) })
+	t.Run("drops are told of, and a flood is a sample", func(t *testing.T) { testDrops(t, s) })
 }
 
 func testTracepoints(t *testing.T, s *snap.Snapshot) {
@@ -139,6 +141,45 @@ func testTracepoints(t *testing.T, s *snap.Snapshot) {
 			t.Errorf("outcome %s, died %v, %d sent; want one that timed out as it died", r.Outcome, r.Died, r.Sent)
 		}
 	})
+}
+
+func testDrops(t *testing.T, s *snap.Snapshot) {
+	d, err := NewDrops(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	q := probe.Question{Kind: "udp", From: netns(t, s, "report"), Dst: netip.MustParseAddrPort("172.20.0.12:9")}
+	p := &probe.Prober{}
+	if _, err := p.Burst(ctx, q, 1); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		x, err := d.Next(ctx)
+		if err != nil {
+			t.Fatalf("the drop was not told of: %v", err)
+		}
+		if x.Dst == q.Dst && x.Src.Addr() == netip.MustParseAddr("172.21.0.11") {
+			if x.Netns != "host" || x.Device != "br-data" || x.Reason != "NETFILTER_DROP" || x.Proto != snap.UDP {
+				t.Errorf("told of %+v, want a NETFILTER_DROP in host on br-data", x)
+			}
+			break
+		}
+	}
+	for d.Skipped() == 0 {
+		if ctx.Err() != nil {
+			t.Fatal("no flood was sampled")
+		}
+		if _, err := p.Burst(ctx, q, 200); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func testCounters(t *testing.T, s *snap.Snapshot) {

@@ -2,6 +2,7 @@ package witness
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -13,6 +14,7 @@ import (
 // in bytes from the start of their structures, and the names of its reasons.
 type layout struct {
 	skbDev, skbSk, skbHead, skbData, skbNetwork int32 // of struct sk_buff
+	skbProtocol                                 int32
 	devIndex, devNet                            int32 // of struct net_device
 	sockNet                                     int32 // of struct sock
 	netInum                                     int32 // of struct net
@@ -36,6 +38,7 @@ func readLayout() (*layout, error) {
 		{&l.skbHead, "sk_buff", []string{"head"}},
 		{&l.skbData, "sk_buff", []string{"data"}},
 		{&l.skbNetwork, "sk_buff", []string{"network_header"}},
+		{&l.skbProtocol, "sk_buff", []string{"protocol"}},
 		{&l.devIndex, "net_device", []string{"ifindex"}},
 		{&l.devNet, "net_device", []string{"nd_net", "net"}},
 		{&l.sockNet, "sock", []string{"__sk_common", "skc_net", "net"}},
@@ -59,6 +62,14 @@ func readLayout() (*layout, error) {
 		}
 	}
 	return l, nil
+}
+
+// reason names a drop reason; "" when this kernel has none.
+func (l *layout) reason(n uint32) string {
+	if r := l.reasons[n]; r != "" || len(l.reasons) == 0 {
+		return r
+	}
+	return strconv.Itoa(int(n)) // of a subsystem of its own: its number is in the high half
 }
 
 // offset follows a path of field names.

@@ -14,6 +14,7 @@ type packet struct {
 	icmp     bool           // it is an echo
 	reply    bool           // an echo reply
 	rst      bool
+	proto    snap.Proto
 	ttl      int
 	quotes   *packet // what an ICMP error quotes
 	err      *snap.ICMPInfo
@@ -48,7 +49,7 @@ func parseDepth(b []byte, outer bool) (p packet, ok bool) {
 	if len(b) < 8 {
 		return p, false
 	}
-	p.src, p.dst = netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0)
+	p.src, p.dst, p.proto = netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0), protocols[proto]
 	switch proto {
 	case 6, 17, 132:
 		p.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
@@ -79,6 +80,9 @@ func parseDepth(b []byte, outer bool) (p packet, ok bool) {
 	}
 	return p, false
 }
+
+// protocols are those that probes have.
+var protocols = map[uint8]snap.Proto{1: snap.ICMP, 6: snap.TCP, 17: snap.UDP, 58: snap.ICMPv6, 132: snap.SCTP}
 
 // key is an identity without its namespace.
 type key struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -250,21 +249,12 @@ func (t *Tracepoints) sighting(b []byte, p *packet) sighting {
 	s := sighting{at: binary.NativeEndian.Uint64(b[evTime:])}
 	s.Src, s.Dst, s.TTL, s.RST, s.ICMP = p.src, p.dst, p.ttl, p.rst, p.err
 	index := int(binary.NativeEndian.Uint32(b[evDevice:]))
-	if n := t.netns[binary.NativeEndian.Uint32(b[evNetns:])]; n != nil {
-		s.Netns = n.ID
-		if l := n.LinkAt(index); l != nil {
-			s.Device = l.Name
-		}
-	}
+	s.Netns, s.Device = place(t.netns, b)
 	switch binary.NativeEndian.Uint32(b[evKind:]) {
 	case kindDrop:
 		s.What = snap.SeenDrop
 		s.addr = binary.NativeEndian.Uint64(b[evFunc:])
-		n := binary.NativeEndian.Uint32(b[evReason:])
-		s.Reason = t.layout.reasons[n]
-		if s.Reason == "" && len(t.layout.reasons) > 0 {
-			s.Reason = strconv.Itoa(int(n)) // of a subsystem of its own: its number is in the high half
-		}
+		s.Reason = t.layout.reason(binary.NativeEndian.Uint32(b[evReason:]))
 	case kindReceive:
 		s.What = snap.SeenReceive
 	case kindTransmit:
@@ -272,4 +262,16 @@ func (t *Tracepoints) sighting(b []byte, p *packet) sighting {
 		s.out = t.leaves[device{s.Netns, index}]
 	}
 	return s
+}
+
+// place is the namespace and the device of an event.
+func place(netns map[uint32]*snap.Netns, b []byte) (id, device string) {
+	n := netns[binary.NativeEndian.Uint32(b[evNetns:])]
+	if n == nil {
+		return "", ""
+	}
+	if l := n.LinkAt(int(binary.NativeEndian.Uint32(b[evDevice:]))); l != nil {
+		device = l.Name
+	}
+	return n.ID, device
 }

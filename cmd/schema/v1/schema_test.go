@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write schema.json")
 // results are the kinds and their types.
 func results() map[string]any {
 	return map[string]any{
-		v1.KindCheck: v1.CheckResult{}, v1.KindTrace: v1.TraceResult{}, v1.KindTraceSet: v1.TraceSetResult{}, v1.KindProbe: v1.ProbeResult{},
+		v1.KindCheck: v1.CheckResult{}, v1.KindTrace: v1.TraceResult{}, v1.KindTraceSet: v1.TraceSetResult{}, v1.KindProbe: v1.ProbeResult{}, v1.KindWatch: v1.WatchEvent{},
 		v1.KindDNS: v1.DNSResult{}, v1.KindDNSSet: v1.DNSSetResult{}, v1.KindFixPlan: v1.FixPlan{}, v1.KindFix: v1.FixResult{},
 		v1.KindUndo: v1.UndoResult{}, v1.KindList: v1.ListResult{}, v1.KindInspect: v1.InspectResult{},
 		v1.KindSnapshot: v1.SnapshotResult{}, v1.KindCapabilities: v1.CapabilitiesResult{}, v1.KindExplain: v1.ExplainResult{},
@@ -199,6 +199,9 @@ func TestZeroValuesAreValid(t *testing.T) {
 		*r.Meta() = v1.Head{APIVersion: v1.APIVersion, Kind: kind, StartedAt: v1.Time(time.Unix(0, 0))}
 		if f := p.Elem().FieldByName("Verdict"); f.IsValid() {
 			f.SetString("unknown")
+		}
+		if f := p.Elem().FieldByName("Event"); f.IsValid() {
+			f.SetString("sampled")
 		}
 		if f := p.Elem().FieldByName("Object"); f.IsValid() {
 			f.Set(reflect.ValueOf(json.RawMessage("{}")))
