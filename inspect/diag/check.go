@@ -80,6 +80,8 @@ type FlowCase struct {
 	// Excused: a sibling of it works (another sender outside, another
 	// destination), so that what stops it may be meant.
 	Excused bool
+	// Astray: it is answered, but by somebody else than its Target.
+	Astray bool
 }
 
 // NameCase is one name that must resolve, or that was asked for.

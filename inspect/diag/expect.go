@@ -34,6 +34,7 @@ func expect(in *Input, o Options) ([]FlowCase, []NameCase) {
 	}
 	e.peers()
 	e.egress()
+	e.six()
 	e.published()
 	e.plain()
 	e.tried()

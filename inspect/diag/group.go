@@ -120,6 +120,12 @@ func (in *Input) unmasked(f *FlowCase) bool {
 	}
 	if n := in.Graph.NetworkOfAddr(src); n != nil && (!n.Masquerade || n.GatewayMode4 == "routed") {
 		return false // by will
+	} else if n != nil && src.Is6() {
+		// Without ip6tables an engine masquerades no IPv6; programs then prefer
+		// IPv4 for such sources (RFC 6724, section 5, rule 6).
+		if e := in.Snap.Engine(n.Engine); e == nil || !e.IP6Tables {
+			return false
+		}
 	}
 	return true
 }

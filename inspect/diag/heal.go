@@ -25,6 +25,7 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 	for i := range out.Flows {
 		f := &out.Flows[i]
 		f.Trace, f.Probe = out.World.Trace(f.Flow), nil
+		f.Astray = out.astray(f)
 		f.Unmasked = out.unmasked(f)
 	}
 	out.excuse()

@@ -48,9 +48,11 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 func (in *Input) traceAll(first int) {
 	for i := first; i < len(in.Flows); i++ {
 		f := &in.Flows[i]
+		in.aim(f)
 		if f.Trace == nil {
 			f.Trace = in.World.Trace(f.Flow)
 		}
+		f.Astray = in.astray(f)
 		f.Probe = in.probeOf(f)
 		f.Unmasked = in.unmasked(f)
 	}
@@ -74,12 +76,12 @@ func (in *Input) only(flows []FlowCase, ids []string) []FlowCase {
 // Works says whether the model lets the flow work as far as this host goes: it
 // is delivered, or it leaves the host and an answer would come back.
 func (f *FlowCase) Works() bool {
-	return f.Trace.Verdict == sim.Delivered || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Delivered
+	return !f.Astray && f.Trace.Verdict == sim.Delivered || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Delivered
 }
 
 // Broken says whether the model says firmly that the flow does not work.
 func (f *FlowCase) Broken() bool {
-	return f.Trace.Verdict == sim.Dropped || f.Trace.Verdict == sim.Refused || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Dropped
+	return f.Astray || f.Trace.Verdict == sim.Dropped || f.Trace.Verdict == sim.Refused || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Dropped
 }
 
 // Run looks with every check, folds consequences under their causes, and puts

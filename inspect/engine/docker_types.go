@@ -71,6 +71,8 @@ type dockerContainer struct {
 	ID             string
 	Name           string
 	Created        string
+	Path           string
+	Args           []string
 	State          dockerState
 	RestartCount   int
 	ResolvConfPath string

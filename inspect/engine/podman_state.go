@@ -34,7 +34,10 @@ type podConfig struct {
 	Exposed         map[string][]string   `json:"exposedPorts"` // "80" → ["tcp"]
 	Spec            struct {
 		Hostname string `json:"hostname"`
-		Linux    struct {
+		Process  struct {
+			Args []string `json:"args"`
+		} `json:"process"`
+		Linux struct {
 			Sysctl     map[string]string `json:"sysctl"`
 			Namespaces []struct {
 				Type string `json:"type"`
@@ -262,6 +265,7 @@ func (r *podRecord) container() snap.Container {
 		DNS: c.DNSServer, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, ExtraHosts: c.HostAdd,
 		ResolvConfPath: s.BindMounts["/etc/resolv.conf"], HostsPath: s.BindMounts["/etc/hosts"], HostnamePath: s.BindMounts["/etc/hostname"],
 		Labels: c.Labels, Sysctls: c.Spec.Linux.Sysctl, Privileged: c.Privileged,
+		ArgPorts: argPorts(c.Spec.Process.Args),
 	}
 	for name, n := range c.Networks {
 		v.Endpoints = append(v.Endpoints, r.endpoint(name, n))

@@ -71,11 +71,14 @@ type Container struct {
 	Endpoints   []Endpoint  `json:"endpoints"`
 	Ports       []Port      `json:"ports"`             // published
 	Exposed     []PortProto `json:"exposed,omitempty"` // EXPOSE or --expose, published or not
-	DNS         []string    `json:"dns,omitempty"`
-	DNSSearch   []string    `json:"dnsSearch,omitempty"`
-	DNSOptions  []string    `json:"dnsOptions,omitempty"`
-	ExtraHosts  []string    `json:"extraHosts,omitempty"`
-	Links       []string    `json:"links,omitempty"`
+	// ArgPorts are the numbers in its command line that may be ports. The command
+	// line itself is not kept: it may hold secrets.
+	ArgPorts   []uint16 `json:"argPorts,omitempty"`
+	DNS        []string `json:"dns,omitempty"`
+	DNSSearch  []string `json:"dnsSearch,omitempty"`
+	DNSOptions []string `json:"dnsOptions,omitempty"`
+	ExtraHosts []string `json:"extraHosts,omitempty"`
+	Links      []string `json:"links,omitempty"`
 	// Engine's own copies of the name service files, outside the container.
 	ResolvConfPath string            `json:"resolvConfPath,omitempty"`
 	HostsPath      string            `json:"hostsPath,omitempty"`

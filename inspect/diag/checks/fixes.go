@@ -87,10 +87,16 @@ func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if !gw.IsValid() || !subnet.IsValid() {
 		return nil
 	}
-	return []fixups.Op{&fixups.AddrAdd{Where: at(in, host.ID), Dev: f.Subject.Name, Addr: snap.Addr{
+	var ops []fixups.Op
+	for _, a := range host.AddrsOf(host.Link(f.Subject.Name).Index) {
+		if a.Prefix.Addr() == gw && a.Prefix.Bits() > subnet.Bits() {
+			ops = append(ops, &fixups.AddrDel{Where: at(in, host.ID), Dev: f.Subject.Name, Prefix: a.Prefix, Peer: a.Peer})
+		}
+	}
+	return append(ops, &fixups.AddrAdd{Where: at(in, host.ID), Dev: f.Subject.Name, Addr: snap.Addr{
 		Index: host.Link(f.Subject.Name).Index, Prefix: netip.PrefixFrom(gw, subnet.Bits()), Bcast: lastAddr(subnet), Scope: "global",
 		Label: f.Subject.Name, ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"},
-	}}}
+	}})
 }
 
 // lastAddr is the broadcast address of an IPv4 subnet.
@@ -145,7 +151,7 @@ func fixND2104(in *diag.Input, f *diag.Finding) []fixups.Op {
 func fixStart(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
-		if c.Name == f.Subject.Name && !c.Running() && c.Engine == "docker" && c.State != "restarting" {
+		if c.Name == f.Subject.Name && !c.Running() && c.Engine == "docker" && c.State != "restarting" && !looping(in, c) {
 			return []fixups.Op{&fixups.ContainerStart{Ctr: fixups.CtrOf(c)}}
 		}
 	}

@@ -24,13 +24,23 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if p == nil || p.Rule == nil {
 		return nil
 	}
-	if slices.Contains(managed, diag.Owner(w)) {
-		f.Advice = ownerAdvice(diag.Owner(w))
+	if ops := fixSetElement(in, f); len(ops) > 0 {
+		f.Advice = "the program or list that put it into the set puts it back: change it there, too"
+		return ops
+	}
+	if owner := diag.Owner(w); slices.Contains(managed, owner) {
+		f.Advice = ownerAdvice(owner)
+		switch owner {
+		case "firewalld":
+			return exception(in, f)
+		case "fail2ban":
+			return unban(in, w)
+		}
 		return nil
 	}
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
 	if op := deleteRule(in, w.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil {
-		return []fixups.Op{op}
+		return append([]fixups.Op{op}, tidy(in, w.Netns, p)...)
 	}
 	return nil
 }

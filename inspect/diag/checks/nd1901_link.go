@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -24,7 +25,7 @@ See it by hand:
     tc filter show dev DEVICE ingress
 
 Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
-		After: []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108"},
+		After: []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1110"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseLinkDown, sim.CauseNoCarrier, sim.CauseBridgeNoPort, sim.CausePortState, sim.CauseIsolated,
@@ -44,7 +45,35 @@ Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
 			}
 			return out
 		},
+		Fix: fixPort,
 	}
+}
+
+// fixPort gives a bridge port the setting that lets the packet pass, tried on
+// the value first.
+func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
+	w := in.Flows[f.Covers.Traces[0]].Trace.Where
+	if w.Behind != nil {
+		w = w.Behind
+	}
+	set := &fixups.PortSet{Where: at(in, w.Netns), Name: w.Device}
+	on, off, forwarding := true, false, snap.PortForwarding
+	switch w.Cause {
+	case sim.CausePortState:
+		set.State = &forwarding
+	case sim.CauseIsolated:
+		set.Isolated = &off
+	case sim.CauseHairpin:
+		set.Hairpin = &on
+	case sim.CauseBridgeFlood:
+		set.Flood, set.Learning = &on, &on
+	default:
+		return nil
+	}
+	if ops := []fixups.Op{set}; heals(in, f.Covers.Traces[0], ops) {
+		return ops
+	}
+	return nil
 }
 
 // adviceLayer2 is what a person would do about a layer-2 cause.

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -15,7 +16,8 @@ func nd2102() diag.Check {
 		Doc: `The containers' default gateway is an address of the bridge on the host. When
 it is gone, nobody answers ARP for the gateway and the host has no route back to
 the subnet; containers of that network still reach each other. Network managers
-that "clean up" devices, and "ip addr flush", remove it.
+that "clean up" devices, and "ip addr flush", remove it; put back with a wrong
+prefix length it is there, and the connected route to the subnet is not.
 
 See it by hand:
     ip addr show dev BRIDGE                  the gateway address is not there
@@ -45,9 +47,12 @@ func detectND2102(in *diag.Input) []diag.Finding {
 			continue
 		}
 		var have []string
-		found := false
+		found, wrong := false, netip.Prefix{}
 		for _, a := range host.AddrsOf(br.Index) {
-			found = found || a.Prefix.Addr() == gw
+			if a.Prefix.Addr() == gw {
+				found = found || a.Prefix.Bits() <= subnet.Bits()
+				wrong = a.Prefix
+			}
 			if a.Prefix.Addr().Is4() {
 				have = append(have, a.Prefix.String())
 			}
@@ -59,7 +64,7 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		if len(have) > 0 {
 			text = fmt.Sprint(have)
 		}
-		out = append(out, diag.Finding{
+		f := diag.Finding{
 			Summary: fmt.Sprintf("%s has no address %s/%d: the gateway of network %s is missing", br.Name, gw, subnet.Bits(), n.Name),
 			Cause:   fmt.Sprintf("the bridge %s lacks the gateway address %s/%d that the containers of %s send everything to", br.Name, gw, subnet.Bits(), n.Name),
 			Subject: diag.Subject{Kind: "address", Name: br.Name, Netns: host.ID},
@@ -68,7 +73,12 @@ func detectND2102(in *diag.Input) []diag.Finding {
 				ev(n.Engine+" network inspect "+n.Name, fmt.Sprintf("gateway %s, subnet %s", gw, subnet), snap.RefNetwork(n.Ref)),
 			},
 			Weight: 85,
-		})
+		}
+		if wrong.IsValid() {
+			f.Summary = fmt.Sprintf("%s has %s where network %s needs %s/%d: the connected route to its containers is missing", br.Name, wrong, n.Name, gw, subnet.Bits())
+			f.Cause = fmt.Sprintf("the prefix length of the gateway address on %s is %d instead of %d, so the host has no connected route for %s", br.Name, wrong.Bits(), subnet.Bits(), subnet)
+		}
+		out = append(out, f)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -14,7 +15,8 @@ func nd5104() diag.Check {
 		Code: "ND5104", Name: "published-elsewhere", Severity: diag.Error, Since: "0.1",
 		Title: "The port is published at another host address than the one asked for",
 		Doc: `"-p 127.0.0.1:8080:80" publishes a port for programs on this host only; "-p
-192.0.2.1:8080:80" at that address only. From elsewhere the host itself refuses.
+192.0.2.1:8080:80" at that address only; "-p 0.0.0.0:8080:80" on IPv4 only, while programs
+that prefer IPv6 (localhost is ::1 first) are refused.
 
 See it by hand:
     docker port NAME                         127.0.0.1:8080
@@ -23,13 +25,14 @@ See it by hand:
 Sources: docs.docker.com, port publishing; moby portmapper`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
-				c, p := published(in, f)
-				if c == nil || !p.HostIP.IsValid() || p.HostIP.IsUnspecified() || p.HostIP == f.Flow.Dst {
+				c, p, at := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto)
+				if c == nil || at {
 					return nil
 				}
+				where := netip.AddrPortFrom(p.HostIP, p.HostPort)
 				return &diag.Finding{
-					Summary:  fmt.Sprintf("port %d of %s is published on %s:%d only, not on %s", p.ContainerPort, c.Name, p.HostIP, p.HostPort, f.Flow.Dst),
-					Cause:    fmt.Sprintf("%s was started with -p %s:%d:%d", c.Name, p.HostIP, p.HostPort, p.ContainerPort),
+					Summary:  fmt.Sprintf("port %d of %s is published on %s only, not on %s", p.ContainerPort, c.Name, where, f.Flow.Dst),
+					Cause:    fmt.Sprintf("%s was started with -p %s:%d", c.Name, where, p.ContainerPort),
 					Evidence: []diag.Evidence{ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref))},
 					Advice:   fmt.Sprintf("recreate %s with -p %d:%d if others are meant to reach it", c.Name, p.HostPort, p.ContainerPort),
 				}
@@ -59,18 +62,4 @@ func atHost(in *diag.Input, found func(*diag.FlowCase) *diag.Finding) []diag.Fin
 		out = append(out, *x)
 	}
 	return out
-}
-
-// published is the container that publishes a flow's destination port, and how.
-func published(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Port) {
-	for i := range in.Snap.Containers {
-		c := &in.Snap.Containers[i]
-		for j := range c.Ports {
-			p := &c.Ports[j]
-			if c.Running() && p.HostPort == f.Flow.Dport && p.Proto == f.Flow.Proto && p.HostPort != 0 {
-				return c, p
-			}
-		}
-	}
-	return nil, nil
 }

@@ -23,8 +23,11 @@ See it by hand:
 Sources: docs.docker.com, port publishing`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
-				if c, _ := published(in, f); c != nil {
+				if c, _, _ := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto); c != nil {
 					return nil
+				}
+				if c, _ := otherProto(in, f); c != nil {
+					return nil // ND5111 tells
 				}
 				host := in.Snap.HostNs()
 				x := &diag.Finding{

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
@@ -36,7 +37,8 @@ func detectND5106(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
-		if c.Running() || c.State == "vanished" {
+		loops := looping(in, c)
+		if c.Running() && !loops || c.State == "vanished" {
 			continue
 		}
 		f := diag.Finding{
@@ -56,7 +58,14 @@ func detectND5106(in *diag.Input) []diag.Finding {
 				f.Covers.Traces = append(f.Covers.Traces, k)
 			}
 		}
-		if len(f.Covers.Names)+len(f.Covers.Traces) == 0 && !missed(in, c) {
+		if len(f.Covers.Names)+len(f.Covers.Traces) == 0 && !loops && !missed(in, c) {
+			continue
+		}
+		if loops {
+			f.Summary = fmt.Sprintf("%s restarts again and again (%s, last exit code %d): its name and its address on network %s come and go", c.Name, count(c.Restarts, "restart"), c.ExitCode, networks(c))
+			f.Cause = fmt.Sprintf("the program in %s ends soon after each start, and its restart policy %q starts it again", c.Name, c.RestartPolicy)
+			f.Advice = fmt.Sprintf("the program's own words say why: %s logs --tail 20 %s", c.Engine, c.Name)
+			out = append(out, f)
 			continue
 		}
 		why := fmt.Sprintf("exit code %d", c.ExitCode)
@@ -72,6 +81,19 @@ func detectND5106(in *diag.Input) []diag.Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// crashTime is how long a container must run for its engine to take its start
+// for a success (moby restartmanager: the delay is reset after 10 s).
+const crashTime = 10 * time.Second
+
+// looping says whether an engine starts a container again and again because it
+// ends each time.
+func looping(in *diag.Input, c *snap.Container) bool {
+	if c.RestartPolicy == "" || c.RestartPolicy == "no" || c.Restarts < 2 {
+		return false
+	}
+	return c.State == "restarting" || c.State == "running" && in.Snap.Taken.Start.Sub(c.Started) < crashTime
 }
 
 // missed says whether a container that nobody asked for was killed or crashed

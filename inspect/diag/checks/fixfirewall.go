@@ -1,0 +1,123 @@
+package checks
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// fixSetElement takes out of a set what makes a rule match the flow: the rule
+// and the rest of the set stay. nil when the rule looks nothing up, or the flow
+// would still not work.
+func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
+	i := f.Covers.Traces[0]
+	fl := &in.Flows[i]
+	w := fl.Trace.Where
+	if w == nil || w.Rule == nil || w.Rule.Rule == nil || w.Rule.TableP == nil {
+		return nil
+	}
+	for _, e := range w.Rule.Rule.Exprs {
+		l, ok := e.(*snap.Lookup)
+		if !ok || l.Invert || l.Dreg != snap.NoReg {
+			continue
+		}
+		set := w.Rule.TableP.Set(l.Set)
+		if set == nil {
+			continue
+		}
+		for _, a := range addrsOf(fl) {
+			for _, el := range set.Elements {
+				if !covers(&el, a) {
+					continue
+				}
+				ops := []fixups.Op{&fixups.SetElementDel{ChainRef: fixups.ChainAt(in.Snap, w.Netns, w.Rule.TableP, w.Rule.Chain), Set: l.Set, Elements: []snap.Element{el}}}
+				if heals(in, i, ops) {
+					return ops
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// addrsOf are the addresses that a flow has on its way.
+func addrsOf(f *diag.FlowCase) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range []netip.Addr{f.Flow.Dst, f.Flow.Src, f.Trace.ExitSrc.Addr(), f.Trace.ExitDst.Addr(), f.Trace.ArrivedAs.Addr()} {
+		if a.IsValid() {
+			out = append(out, a)
+		}
+	}
+	if len(f.Trace.Forward) > 0 {
+		if a := f.Trace.Forward[0].Src.Addr(); a.IsValid() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// covers says whether an element is, or spans, an address.
+func covers(e *snap.Element, a netip.Addr) bool {
+	b := a.AsSlice()
+	if e.CatchAll || len(e.Key) != len(b) {
+		return false
+	}
+	if len(e.KeyEnd) == len(b) {
+		return bytes.Compare(e.Key, b) <= 0 && bytes.Compare(b, e.KeyEnd) <= 0
+	}
+	return bytes.Equal(e.Key, b)
+}
+
+// exception accepts what comes in by the flow's bridge right before a rule that
+// drops whatever is left: the rule stays. The narrowest that works is taken.
+func exception(in *diag.Input, f *diag.Finding) []fixups.Op {
+	i := f.Covers.Traces[0]
+	w := in.Flows[i].Trace.Where
+	p := w.Rule
+	for _, br := range bridgesOf(in, f.Covers.Traces) {
+		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
+		if p.System == snap.NFT {
+			op.Text = `iifname "` + br + `" accept`
+		} else {
+			op.Args = []string{"-i", br, "-j", "ACCEPT"}
+		}
+		if ops := []fixups.Op{op}; heals(in, i, ops) {
+			return ops
+		}
+	}
+	return nil
+}
+
+// unban deletes fail2ban's rule for one address, which is what
+// "fail2ban-client unban" does to the kernel.
+func unban(in *diag.Input, w *sim.Where) []fixups.Op {
+	p := w.Rule
+	if op := deleteRule(in, w.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil {
+		return []fixups.Op{op}
+	}
+	return nil
+}
+
+// tidy takes away what a deleted rule leaves behind when it was the only one of
+// its table: a table of nf_tables that a hand made for it, with chains that
+// accept, and nothing else in it.
+func tidy(in *diag.Input, netns string, p *rules.Place) []fixups.Op {
+	t := p.TableP
+	if t == nil || p.System == snap.IPTablesLegacy || len(t.Sets)+len(t.Objects)+len(t.Flowtables) > 0 {
+		return nil
+	}
+	var ops []fixups.Op
+	for i := range t.Chains {
+		c := &t.Chains[i]
+		if n := len(c.Rules); n > 1 || n == 1 && c.Name != p.Chain || c.Unread != "" || c.Policy != "" && c.Policy != "accept" {
+			return nil
+		}
+		ops = append(ops, &fixups.ChainDel{ChainRef: fixups.ChainAt(in.Snap, netns, t, c.Name)})
+	}
+	return append(ops, &fixups.TableDel{ChainRef: fixups.ChainAt(in.Snap, netns, t, p.Chain)})
+}

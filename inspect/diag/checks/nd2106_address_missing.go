@@ -1,0 +1,211 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2106: a container lacks the address that its engine gave it.
+func nd2106() diag.Check {
+	return diag.Check{
+		Code: "ND2106", Name: "container-address-missing", Severity: diag.Error, Since: "0.1",
+		Title: "A container has lost the address that its engine gave it",
+		Doc: `The engine gave the container an address and tells it to everybody (DNS, published
+ports), but no device in the container holds it: a DHCP client or network manager
+inside flushed it, or disable_ipv6 was switched on, which deletes IPv6 addresses.
+With the address its routes are gone, too.
+
+See it by hand:
+    docker inspect -f '{{json .NetworkSettings.Networks}}' NAME
+    nsenter -t PID -n ip addr
+
+Sources: moby libnetwork/osl/interface_linux.go; net/ipv6/addrconf.c: addrconf_ifdown; moby#23407`,
+		After:  []diag.Code{"ND1103"},
+		Detect: detectND2106,
+		Fix:    fixND2106,
+	}
+}
+
+// lost is an address that a container should have and has not.
+type lost struct {
+	a      attachment
+	dev    *snap.Link
+	prefix netip.Prefix
+}
+
+// lostAddrs are those of all running containers on networks of every driver
+// that puts a device into the container.
+func lostAddrs(in *diag.Input) []lost {
+	var out []lost
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		ns := in.Snap.Ns(c.Netns)
+		if !c.Running() || ns == nil || ns.Light || c.Netns == in.Snap.Host.Netns || in.Snap.Container(ownerOf(in, ns)) != c {
+			continue
+		}
+		for j := range c.Endpoints {
+			e := &c.Endpoints[j]
+			n := in.Snap.NetworkOf(c.Engine, e)
+			if n == nil {
+				continue
+			}
+			dev := deviceOf(ns, c, e)
+			if dev == nil {
+				continue
+			}
+			for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
+				if !p.IsValid() {
+					continue
+				}
+				if _, ok := ns.HasAddr(p.Addr()); !ok {
+					out = append(out, lost{attachment{c: c, e: e, n: n, ns: ns, link: dev}, dev, p})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// deviceOf is the device of an endpoint, told by what does not go with an
+// address: what the engine says, the other family's address, the MAC, or that
+// there is only one.
+func deviceOf(ns *snap.Netns, c *snap.Container, e *snap.Endpoint) *snap.Link {
+	if l := inside(ns, c, e); l != nil {
+		return l
+	}
+	var only *snap.Link
+	for i := range ns.Links {
+		l := &ns.Links[i]
+		switch {
+		case l.Loopback || l.Kind == "sit" || l.Kind == "ipip" || l.Kind == "tunl0" || l.Kind == "":
+		case only != nil:
+			return nil
+		default:
+			only = l
+		}
+	}
+	if len(c.Endpoints) != 1 {
+		return nil
+	}
+	return only
+}
+
+func detectND2106(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for _, x := range lostAddrs(in) {
+		f := diag.Finding{
+			Summary: fmt.Sprintf("%s has lost its address %s on network %s: %s has no such address", x.a.c.Name, x.prefix.Addr(), x.a.n.Name, x.dev.Name),
+			Cause:   fmt.Sprintf("%s gave %s the address %s, and no device in its namespace holds it", x.a.c.Engine, x.a.c.Name, x.prefix),
+			Subject: diag.Subject{Kind: "address", Name: x.prefix.Addr().String(), Netns: x.a.ns.ID},
+			Evidence: []diag.Evidence{
+				ev(x.a.c.Engine+" inspect "+x.a.c.Name, fmt.Sprintf("%s on network %s", x.prefix, x.a.n.Name), snap.RefContainer(x.a.c.Ref)),
+				ev(ipIn(in, x.a.ns.ID, "addr show dev "+x.dev.Name), addrList(x.a.ns, x.dev), snap.RefLink(x.a.ns.ID, x.dev.Name)),
+			},
+			Weight: 89,
+		}
+		if x.prefix.Addr().Is6() {
+			if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
+				f.Summary = fmt.Sprintf("IPv6 is off in %s (%s=1): its address %s on network %s is gone", x.a.c.Name, dotted(key), x.prefix.Addr(), x.a.n.Name)
+				f.Cause = dotted(key) + " was set to 1, which deletes the device's IPv6 addresses and routes"
+				f.Evidence = append(f.Evidence, ev(in.IPCommand(x.a.ns.ID, "sysctl "+dotted(key)), dotted(key)+" = 1", snap.RefSysctl(x.a.ns.ID, key)))
+			}
+		}
+		for i := range in.Flows {
+			if fl := &in.Flows[i]; fl.Broken() && (fl.Flow.From == x.a.ns.ID || fl.Target == x.a.c.Ref || fl.Flow.Dst == x.prefix.Addr()) && fl.Flow.Dst.Is4() == x.prefix.Addr().Is4() {
+				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// ipv6Off is the sysctl that keeps a device from having IPv6; "" none does.
+func ipv6Off(ns *snap.Netns, dev string) string {
+	for _, k := range []string{dev, "all"} {
+		key := "net/ipv6/conf/" + k + "/disable_ipv6"
+		if v, ok := ns.Sysctl(key); ok && v == "1" {
+			return key
+		}
+	}
+	return ""
+}
+
+// addrList are a device's addresses in one line.
+func addrList(ns *snap.Netns, l *snap.Link) string {
+	text := l.Name + ":"
+	for _, a := range ns.AddrsOf(l.Index) {
+		text += " " + a.Prefix.String()
+	}
+	if text == l.Name+":" {
+		text += " no address"
+	}
+	return text
+}
+
+// fixND2106 gives the address back as the engine set it, and the default route
+// that went with it.
+func fixND2106(in *diag.Input, f *diag.Finding) []fixups.Op {
+	for _, x := range lostAddrs(in) {
+		if x.a.ns.ID != f.Subject.Netns || x.prefix.Addr().String() != f.Subject.Name {
+			continue
+		}
+		w := at(in, x.a.ns.ID)
+		var ops []fixups.Op
+		a := snap.Addr{Index: x.dev.Index, Prefix: x.prefix, Scope: "global", ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"}}
+		if x.prefix.Addr().Is6() {
+			if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
+				ops = append(ops, &fixups.SysctlSet{Where: w, Key: key, Value: "0"})
+			}
+			a.Flags = append(a.Flags, "nodad")
+		} else {
+			a.Bcast, a.Label = lastAddr(x.prefix), x.dev.Name
+		}
+		ops = append(ops, &fixups.AddrAdd{Where: w, Dev: x.dev.Name, Addr: a})
+		if r, ok := lostDefault(in, x); ok {
+			ops = append(ops, &fixups.RouteAdd{Where: w, Route: r, Devs: []string{x.dev.Name}})
+		}
+		return ops
+	}
+	return nil
+}
+
+// lostDefault is the default route that went with an address, if the network
+// is the one that should carry it and there is none.
+func lostDefault(in *diag.Input, x lost) (snap.Route, bool) {
+	if x.prefix.Addr().Is6() {
+		if !x.a.e.Gateway6.IsValid() || hasDefault6(x.a.ns) {
+			return snap.Route{}, false
+		}
+		return default6(x.dev, x.a.e.Gateway6), true
+	}
+	gw := x.a.e.Gateway4
+	if !gw.IsValid() || hasDefault(x.a.ns) || x.a.n.Internal {
+		return snap.Route{}, false
+	}
+	if best, want := gatewayAttachment(in, x.a.c); best != nil && want != gw.String() {
+		return snap.Route{}, false
+	}
+	return defaultVia(x.a.ns, x.dev, gw.String())
+}
+
+func hasDefault6(ns *snap.Netns) bool {
+	for _, r := range ns.Routes {
+		if r.Family == snap.IPv6 && r.Dst.Bits() == 0 && r.Type == "unicast" && r.Table == snap.TableMain {
+			return true
+		}
+	}
+	return false
+}
+
+// default6 is an IPv6 default route as engines write it: metric 1024, protocol boot.
+func default6(dev *snap.Link, gw netip.Addr) snap.Route {
+	return snap.Route{
+		Family: snap.IPv6, Table: snap.TableMain, Type: "unicast", Dst: netip.PrefixFrom(netip.IPv6Unspecified(), 0),
+		Scope: "global", Protocol: "boot", Metric: 1024, Oif: dev.Index, Gateway: gw,
+	}
+}

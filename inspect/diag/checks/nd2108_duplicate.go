@@ -1,0 +1,115 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2108: two machines on one wire have the same address.
+func nd2108() diag.Check {
+	return diag.Check{
+		Code: "ND2108", Name: "duplicate-address", Severity: diag.Error, Since: "0.1",
+		Title: "Two containers on one bridge have the same address",
+		Doc: `Both answer ARP for it, and whoever answers last is believed: connections to the
+address work, are refused, or hang, by turns. Someone set the address by hand
+inside a container, or two engines share a bridge.
+
+See it by hand:
+    arping -I BRIDGE ADDRESS                 answers from two MACs
+    docker network inspect NET               who should have it
+
+Sources: RFC 5227; net/ipv4/arp.c: arp_process`,
+		Detect: detectND2108,
+		Fix:    fixND2108,
+	}
+}
+
+// twin is an address that is held beside its rightful holder on one bridge.
+type twin struct {
+	a     attachment // the rightful holder
+	rogue *snap.Netns
+	dev   *snap.Link
+	addr  snap.Addr
+	ref   snap.Ref
+}
+
+func twins(in *diag.Input) []twin {
+	host := in.Snap.HostNs()
+	var out []twin
+	for _, a := range attachments(in) {
+		if a.host == nil || a.host.Master == 0 || !a.e.IPv4.IsValid() {
+			continue
+		}
+		for i := range in.Snap.Netns {
+			ns := &in.Snap.Netns[i]
+			if ns == a.ns || ns == host || !ns.Class.Ours() || ns.Light {
+				continue
+			}
+			for k, x := range ns.Addrs {
+				l := ns.LinkAt(x.Index)
+				if x.Prefix.Addr() != a.e.IPv4.Addr() || l == nil {
+					continue
+				}
+				if p, ok := in.Graph.Peer(ns, l); ok && p.Netns == host && p.Link.Master == a.host.Master {
+					out = append(out, twin{a, ns, l, x, snap.RefItem(ns.ID, "addr", k)})
+				}
+			}
+		}
+	}
+	return out
+}
+
+func detectND2108(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for _, t := range twins(in) {
+		ip := t.a.e.IPv4.Addr()
+		f := diag.Finding{
+			Summary: fmt.Sprintf("duplicate address %s on network %s: it is %s's, and %s has it on %s, too", ip, t.a.n.Name, t.a.c.Name, in.Who(t.rogue.ID), t.dev.Name),
+			Cause:   fmt.Sprintf("%s and %s both answer ARP for %s", t.a.c.Name, in.Who(t.rogue.ID), ip),
+			Subject: diag.Subject{Kind: "address", Name: ip.String(), Netns: t.rogue.ID},
+			Evidence: []diag.Evidence{
+				ev(t.a.c.Engine+" inspect "+t.a.c.Name, fmt.Sprintf("%s on network %s", t.a.e.IPv4, t.a.n.Name), snap.RefContainer(t.a.c.Ref)),
+				ev(ipIn(in, t.rogue.ID, "addr show dev "+t.dev.Name), addrList(t.rogue, t.dev), t.ref),
+			},
+			Weight: 87,
+		}
+		for i := range in.Flows {
+			fl := &in.Flows[i]
+			if fl.Flow.Dst == ip || fl.Target == t.a.c.Ref || fl.Trace.Where != nil && fl.Trace.Where.Cause == sim.CauseDuplicate && fl.Flow.From == t.a.ns.ID {
+				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// fixND2108 takes the address off the one who should not have it, and lets
+// everybody on the bridge forget whom they believed.
+func fixND2108(in *diag.Input, f *diag.Finding) []fixups.Op {
+	var ops []fixups.Op
+	for _, t := range twins(in) {
+		if t.rogue.ID != f.Subject.Netns || t.addr.Prefix.Addr().String() != f.Subject.Name {
+			continue
+		}
+		ops = append(ops, &fixups.AddrDel{Where: at(in, t.rogue.ID), Dev: t.dev.Name, Prefix: t.addr.Prefix, Peer: t.addr.Peer})
+		for i := range in.Snap.Netns {
+			ns := &in.Snap.Netns[i]
+			if !ns.Class.Ours() || ns.Light {
+				continue
+			}
+			for _, n := range ns.Neighs {
+				if l := ns.LinkAt(n.Index); l != nil && n.IP == t.addr.Prefix.Addr() && strings.EqualFold(n.MAC, t.dev.MAC) && !n.Proxy && slices.Contains([]string{"reachable", "stale", "delay", "probe", "permanent"}, n.State) {
+					ops = append(ops, &fixups.NeighDel{Where: at(in, ns.ID), Dev: l.Name, IP: n.IP})
+				}
+			}
+		}
+	}
+	return ops
+}

@@ -1,0 +1,195 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2201: a route or a routing rule throws packets away.
+func nd2201() diag.Check {
+	return diag.Check{
+		Code: "ND2201", Name: "reject-route", Severity: diag.Error, Since: "0.1",
+		Title: "A route or routing rule throws the packet away",
+		Doc: `Routes of the types blackhole, unreachable and prohibit, and routing rules with
+those actions, drop what they match, although the default route looks right: the
+longest prefix wins, and rules are asked before tables. They come from scripts,
+VPN clients and "kill switches", and are forgotten there.
+
+See it by hand:
+    ip route show table all type blackhole   also: type unreachable, type prohibit
+    ip rule                                  a rule that ends in prohibit
+    ip route get DST                         RTNETLINK answers: …
+
+False positives: routes that keep private ranges from leaving on purpose.
+
+Sources: net/ipv4/fib_semantics.c: fib_props; ip-route(8), ip-rule(8)`,
+		Detect: detectND2201,
+		Fix:    fixUnroute,
+	}
+}
+
+func detectND2201(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for _, g := range in.Groups(sim.CauseReject, sim.CauseRejectRule) {
+		w := g.Where
+		if !owned(in, w.Netns) {
+			continue
+		}
+		line, source := routeLine(in, w.Netns, w.Ref)
+		if line == "" {
+			continue
+		}
+		first := &in.Flows[g.Flows[0]]
+		out = append(out, diag.Finding{
+			Summary:  fmt.Sprintf("%s in %s throws away %s → %s%s", line, in.Who(w.Netns), first.From, first.To, more(g)),
+			Cause:    fmt.Sprintf("%q of %s matches before the default route", line, in.Who(w.Netns)),
+			Subject:  diag.Subject{Kind: "route", Name: string(w.Ref), Netns: w.Netns},
+			Evidence: []diag.Evidence{ev(source, line, w.Ref)},
+			Covers:   diag.Cover{Traces: g.Flows},
+			Advice:   "find out who added it: it comes back with that program or script",
+			Weight:   72,
+		})
+	}
+	return append(out, idleRejects(in, out)...)
+}
+
+// idleRejects are such routes in containers that no flow of this run met.
+// Engines never make any; in the host's own tables they are common and meant.
+func idleRejects(in *diag.Input, told []diag.Finding) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		if ns.Class != snap.ClassContainer || ns.ID == in.Snap.Host.Netns {
+			continue
+		}
+		add := func(ref snap.Ref) {
+			if slices.ContainsFunc(told, func(f diag.Finding) bool { return f.Subject.Name == string(ref) }) {
+				return
+			}
+			line, source := routeLine(in, ns.ID, ref)
+			out = append(out, diag.Finding{
+				Severity: diag.Warning,
+				Summary:  fmt.Sprintf("%s in %s throws packets away", line, in.Who(ns.ID)),
+				Cause:    "no engine makes such routes: a script or program in the container did",
+				Subject:  diag.Subject{Kind: "route", Name: string(ref), Netns: ns.ID},
+				Evidence: []diag.Evidence{ev(source, line, ref)},
+				Advice:   "remove it if it is not meant",
+				Weight:   20,
+			})
+		}
+		for k, r := range ns.Routes {
+			if rejecting(r.Type) && r.Family == snap.IPv4 {
+				add(snap.RefItem(ns.ID, "route", k))
+			}
+		}
+		for k, r := range ns.Rules {
+			if rejecting(r.Action) {
+				add(snap.RefItem(ns.ID, "iprule", k))
+			}
+		}
+	}
+	return out
+}
+
+func rejecting(kind string) bool {
+	return kind == "blackhole" || kind == "unreachable" || kind == "prohibit"
+}
+
+// routeLine is the route or routing rule behind a reference, as ip(8) prints
+// it, and the command that shows it; "" when it is neither.
+func routeLine(in *diag.Input, netns string, ref snap.Ref) (line, source string) {
+	v, err := in.Snap.At(ref)
+	if err != nil {
+		return "", ""
+	}
+	switch x := v.(type) {
+	case *snap.Route:
+		op := fixups.NewRouteDel(in.Snap, netns, *x)
+		return lastArgs(op.Shell(), " route del "), ipIn(in, netns, "route show table all")
+	case *snap.PolicyRule:
+		op := &fixups.PolicyRuleDel{Where: at(in, netns), Rule: *x}
+		return "ip rule " + lastArgs(op.Shell(), " rule del "), ipIn(in, netns, "rule")
+	}
+	return "", ""
+}
+
+// lastArgs is what follows a verb in the last of some shell lines.
+func lastArgs(lines []string, verb string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	_, args, _ := strings.Cut(lines[len(lines)-1], verb)
+	return strings.TrimSpace(args)
+}
+
+// fixUnroute takes away the route or routing rule without which the flow would
+// work: of those that its packet met, from the deciding one back. It is tried on
+// the value first. On the host only those that throw packets away are looked
+// at: others lead somewhere, and somebody wants them.
+func fixUnroute(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if len(f.Covers.Traces) == 0 {
+		return unrouteAt(in, snap.Ref(f.Subject.Name), f.Subject.Netns)
+	}
+	t := in.Flows[f.Covers.Traces[0]].Trace
+	var refs []snap.Ref
+	if t.Where != nil {
+		refs = append(refs, t.Where.Ref)
+	}
+	for _, hops := range [][]sim.Hop{t.Reply, t.Forward} {
+		for i := len(hops) - 1; i >= 0; i-- {
+			refs = append(refs, hops[i].Because...)
+		}
+	}
+	for _, r := range refs {
+		ops := unrouteAt(in, r, r.Netns())
+		if len(ops) > 0 && heals(in, f.Covers.Traces[0], ops) {
+			return ops
+		}
+	}
+	return nil
+}
+
+// unrouteAt deletes the route or rule at a reference if it is one that a hand
+// may delete; nil otherwise.
+func unrouteAt(in *diag.Input, ref snap.Ref, netns string) []fixups.Op {
+	v, err := in.Snap.At(ref)
+	ns := in.Netns(netns)
+	if err != nil || ns == nil || !ns.Class.Ours() {
+		return nil
+	}
+	host := netns == in.Snap.Host.Netns
+	switch x := v.(type) {
+	case *snap.Route:
+		if host && !rejecting(x.Type) || x.Protocol != "boot" && x.Protocol != "static" || x.Dst.Bits() == 0 && !rejecting(x.Type) {
+			return nil
+		}
+		return []fixups.Op{fixups.NewRouteDel(in.Snap, netns, *x)}
+	case *snap.PolicyRule:
+		// 0, 32766 and 32767 are the kernel's own (net/ipv4/fib_rules.c: fib_default_rules_init).
+		if host && !rejecting(x.Action) || x.Priority == 0 || x.Priority >= 32766 || x.L3mdev {
+			return nil
+		}
+		return []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, netns), Rule: *x}}
+	}
+	return nil
+}
+
+// heals tries operations on a copy of the value and says whether one flow
+// works then.
+func heals(in *diag.Input, flow int, ops []fixups.Op) bool {
+	s := in.Snap.Clone()
+	for _, op := range ops {
+		if op.On(s) != nil {
+			return false
+		}
+	}
+	f := in.Flows[flow]
+	f.Trace = sim.New(s).Trace(f.Flow)
+	return f.Works()
+}

@@ -1,0 +1,141 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2203: an engine's network and a route of the host claim the same addresses.
+func nd2203() diag.Check {
+	return diag.Check{
+		Code: "ND2203", Name: "subnet-overlap", Severity: diag.Error, Since: "0.1",
+		Title: "A container network and another route of the host cover the same addresses",
+		Doc: `The longest prefix wins. A VPN's route that is more specific than a container
+network's takes its containers' traffic away; a container network that lies inside
+a company's range, or on top of it, takes the company's servers away from this host
+and its containers. Engines look for free ranges when a network is made, but only
+at routes without gateway, and not at what is brought up later.
+
+See it by hand:
+    ip route get ADDRESS                     by which device it really leaves
+    docker network inspect NET               IPAM.Config[0].Subnet
+
+Sources: moby libnetwork/netutils/utils_linux.go: InferReservedNetworks; net/ipv4/fib_trie.c`,
+		Detect: detectND2203,
+	}
+}
+
+func detectND2203(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	var out []diag.Finding
+	if host == nil {
+		return nil
+	}
+	for i := range in.Snap.Networks {
+		n := &in.Snap.Networks[i]
+		if n.Driver != "bridge" || n.Bridge == "" {
+			continue
+		}
+		for _, p := range n.Pools {
+			if !p.Subnet.IsValid() {
+				continue
+			}
+			for k := range host.Routes {
+				if f, ok := overlap(in, n, p.Subnet.Masked(), k); ok {
+					out = append(out, f)
+				}
+			}
+			out = append(out, vainly(in, n, p.Subnet.Masked())...)
+		}
+	}
+	return out
+}
+
+// overlap compares a network's subnet with one route of the host.
+func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.Finding, bool) {
+	host := in.Snap.HostNs()
+	r := host.Routes[k]
+	dev := host.LinkAt(r.Oif)
+	if r.Type != "unicast" || r.Table == snap.TableLocal || r.Dst.Bits() < 2 || dev == nil || dev.Name == n.Bridge || !r.Dst.Overlaps(subnet) {
+		return diag.Finding{}, false
+	}
+	if m := in.Graph.NetworkOfBridge(dev.Name); m != nil {
+		return diag.Finding{}, false // engines keep their own networks apart
+	}
+	line, source := routeLine(in, host.ID, snap.RefItem(host.ID, "route", k))
+	f := diag.Finding{
+		Subject:    diag.Subject{Kind: "network", Name: n.Name, Netns: host.ID},
+		Confidence: diag.Predicted,
+		Evidence: []diag.Evidence{
+			ev(source, line, snap.RefItem(host.ID, "route", k)),
+			ev(n.Engine+" network inspect "+n.Name, "subnet "+subnet.String(), snap.RefNetwork(n.Ref)),
+		},
+		Advice: fmt.Sprintf("make network %s anew with a subnet that nobody else uses, or keep the range out of what brings the route on %s (split tunnel)", n.Name, dev.Name),
+		Weight: 78,
+	}
+	if r.Dst.Bits() < subnet.Bits() {
+		f.Severity, f.Weight = diag.Info, 5
+		f.Summary = fmt.Sprintf("network %s (%s) lies inside %s, which is routed by %s: addresses of that range behind %s can't be reached", n.Name, subnet, r.Dst, dev.Name, dev.Name)
+		f.Cause = "the network's connected route is more specific and wins"
+		return f, true
+	}
+	f.Summary = fmt.Sprintf("route %s by %s shadows network %s (%s): packets to its containers leave by %s", r.Dst, dev.Name, n.Name, subnet, dev.Name)
+	f.Cause = fmt.Sprintf("%s is more specific than the connected route of %s, so the longest prefix leads away from the bridge", r.Dst, n.Bridge)
+	hit := false
+	for _, a := range attachments(in) {
+		if a.n != n || !r.Dst.Contains(a.e.IPv4.Addr()) && !(a.e.IPv6.IsValid() && r.Dst.Contains(a.e.IPv6.Addr())) {
+			continue
+		}
+		hit = true
+		for i := range in.Flows {
+			fl := &in.Flows[i]
+			if (fl.Target == a.c.Ref && (fl.Flow.From == host.ID || fl.Outside)) || fl.Flow.From == a.ns.ID && fl.Trace.LeftHost != "" || r.Dst.Contains(fl.Flow.Dst) && fl.Flow.From == host.ID {
+				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+	}
+	slices.Sort(f.Covers.Traces)
+	f.Covers.Traces = slices.Compact(f.Covers.Traces)
+	if !hit {
+		f.Severity = diag.Warning
+	}
+	return f, true
+}
+
+// vainly tells of a network that no container is on, while programs ask for
+// addresses in its subnet: they mean machines elsewhere, which the network's
+// route hides.
+func vainly(in *diag.Input, n *snap.Network, subnet netip.Prefix) []diag.Finding {
+	host := in.Snap.HostNs()
+	br := host.Link(n.Bridge)
+	if br == nil || members(in, n) > 0 {
+		return nil
+	}
+	for i, x := range host.Neighs {
+		if x.Index != br.Index || x.State != "failed" && x.State != "incomplete" || !subnet.Contains(x.IP) {
+			continue
+		}
+		f := diag.Finding{
+			Summary: fmt.Sprintf("network %s (%s) has no container, but programs ask for %s in it, in vain: the network hides whoever has that address elsewhere", n.Name, subnet, x.IP),
+			Cause:   fmt.Sprintf("the connected route of %s covers %s, so packets for it end on an empty bridge instead of leaving by the default route", n.Bridge, x.IP),
+			Subject: diag.Subject{Kind: "network", Name: n.Name, Netns: host.ID},
+			Evidence: []diag.Evidence{
+				ev("ip neigh show dev "+n.Bridge, fmt.Sprintf("%s dev %s %s", x.IP, n.Bridge, x.State), snap.RefItem(host.ID, "neigh", i)),
+				ev(n.Engine+" network inspect "+n.Name, "subnet "+subnet.String()+", no containers", snap.RefNetwork(n.Ref)),
+			},
+			Advice: fmt.Sprintf("if it is not needed: %s network rm %s; else make it anew with another --subnet", n.Engine, n.Name),
+			Weight: 79,
+		}
+		for k := range in.Flows {
+			if fl := &in.Flows[k]; subnet.Contains(fl.Flow.Dst) {
+				f.Covers.Traces = append(f.Covers.Traces, k)
+			}
+		}
+		return []diag.Finding{f}
+	}
+	return nil
+}

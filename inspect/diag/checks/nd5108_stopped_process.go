@@ -1,0 +1,104 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5108: the process that listens is stopped.
+func nd5108() diag.Check {
+	return diag.Check{
+		Code: "ND5108", Name: "process-stopped", Severity: diag.Error, Since: "0.1",
+		Title: "The process that listens on the port is stopped",
+		Doc: `The process that owns the listening socket is in state T: stopped by SIGSTOP, or
+by a debugger that holds it. The kernel completes the handshake for it, so the
+connection is accepted, and then no data ever comes back. The network is fine.
+
+See it by hand:
+    ps -o pid,stat,comm -p PID               STAT shows T
+    kill -CONT PID
+
+False positives: a process that is being debugged.
+
+Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check_req`,
+		After: []diag.Code{"ND5107"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for _, s := range seats(in) {
+				p := s.socket.Process
+				if p == nil || p.State != "T" && p.State != "t" {
+					continue
+				}
+				out = append(out, diag.Finding{
+					Summary: fmt.Sprintf("%s (pid %d) in %s is stopped (state %s): connections to port %d are accepted and never answered", p.Name, p.PID, s.who, p.State, s.socket.Local.Port()),
+					Cause:   fmt.Sprintf("the process that listens on %s is in state %s, so the kernel takes connections and nobody reads them", s.socket.Local, p.State),
+					Subject: diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s", s.socket.Local.Port(), s.who), Netns: s.ns.ID},
+					Evidence: []diag.Evidence{
+						ev(fmt.Sprintf("ps -o pid,stat,comm -p %d", p.PID), fmt.Sprintf("%d %s %s", p.PID, p.State, p.Name), s.ref),
+					},
+					Covers: coverSocket(in, s),
+					Advice: fmt.Sprintf("find out who stopped it, then: kill -CONT %d", p.PID),
+					Weight: 66,
+				})
+			}
+			return out
+		},
+	}
+}
+
+// listening is a socket that takes connections, and where it is.
+type listening struct {
+	ns     *snap.Netns
+	who    string
+	socket *snap.Socket
+	ref    snap.Ref
+}
+
+// seats are the listening TCP and bound UDP sockets of this host's namespaces,
+// engines' own left out; of several on one port of one process the first.
+func seats(in *diag.Input) []listening {
+	type key struct {
+		ns    string
+		proto snap.Proto
+		port  uint16
+		pid   int
+	}
+	seen := map[key]bool{}
+	var out []listening
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		if !ns.Class.Ours() || ns.Light {
+			continue
+		}
+		for j := range ns.Sockets {
+			s := &ns.Sockets[j]
+			if s.Remote.IsValid() || engineSocket(s) || s.Process == nil {
+				continue
+			}
+			k := key{ns.ID, s.Proto, s.Local.Port(), s.Process.PID}
+			if seen[k] {
+				continue
+			}
+			seen[k] = true
+			out = append(out, listening{ns, in.Who(ns.ID), s, snap.RefItem(ns.ID, "socket", j)})
+		}
+	}
+	return out
+}
+
+// coverSocket covers the flows that end at a socket's port.
+func coverSocket(in *diag.Input, s listening) diag.Cover {
+	var c diag.Cover
+	for i := range in.Flows {
+		t := in.Flows[i].Trace
+		if t.Proxy != nil {
+			t = t.Proxy
+		}
+		if t.Arrived == s.ns.ID && t.ArrivedAs.Port() == s.socket.Local.Port() && in.Flows[i].Flow.Proto == s.socket.Proto {
+			c.Traces = append(c.Traces, i)
+		}
+	}
+	return c
+}

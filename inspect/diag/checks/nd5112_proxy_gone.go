@@ -1,0 +1,80 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5112: the userland proxy of a published port is gone.
+func nd5112() diag.Check {
+	return diag.Check{
+		Code: "ND5112", Name: "userland-proxy-gone", Severity: diag.Error, Since: "0.1",
+		Title: "The docker-proxy of a published port is not running",
+		Doc: `With the userland proxy on (the default) one docker-proxy process listens on the
+host for each published port. Connections from outside are rewritten by DNAT and
+never meet it, but those of the host itself to 127.0.0.1 do: the rule in nat
+OUTPUT leaves 127.0.0.0/8 out. When the process is killed (the OOM killer, a
+clean-up script), the port works from other machines and is refused on localhost.
+The engine starts the process only when it sets up the endpoint: reconnecting the
+container to its network does, and so does restarting it.
+
+See it by hand:
+    ss -lntp 'sport = :PORT'                 nobody listens
+    ps -C docker-proxy -o args               no line with -host-port PORT
+
+Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
+		After: []diag.Code{"ND6101"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
+				c, p, at := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto)
+				if c == nil || !at {
+					return nil
+				}
+				e := in.Snap.Engine(c.Engine)
+				if e == nil || !e.UserlandProxy {
+					return nil
+				}
+				return &diag.Finding{
+					Summary: fmt.Sprintf("no docker-proxy listens on port %d/%s, which %s publishes: the host itself is refused", p.HostPort, p.Proto, c.Name),
+					Cause:   fmt.Sprintf("the userland proxy process of port %d is gone; %s is not rewritten by DNAT and needs it", p.HostPort, f.Flow.Dst),
+					Evidence: []diag.Evidence{
+						ev(fmt.Sprintf("ss -lntup 'sport = :%d'", p.HostPort), "(nobody listens)", snap.RefNetns(in.Snap.Host.Netns)),
+						ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref)),
+					},
+					Advice: fmt.Sprintf("reconnecting %s to its network starts the proxy again and cuts its open connections; restarting the container does, too", c.Name),
+				}
+			})
+		},
+		Fix: fixND5112,
+	}
+}
+
+// fixND5112 takes the container off the network that carries its ports and
+// puts it back with the address, the names and the gateway that it had: the
+// engine then starts its proxies anew. The container itself goes on. A
+// container on several networks is left alone: its device names could change.
+func fixND5112(in *diag.Input, f *diag.Finding) []fixups.Op {
+	flow := in.Flows[f.Covers.Traces[0]].Flow
+	c, _, _ := in.PublishedAt(flow.Dst, flow.Dport, flow.Proto)
+	if c == nil || c.Engine != "docker" || len(c.Endpoints) != 1 {
+		return nil
+	}
+	e := &c.Endpoints[0]
+	n := in.Snap.NetworkOf(c.Engine, e)
+	if n == nil {
+		return nil
+	}
+	return reconnect(c, e, n)
+}
+
+// reconnect renews an endpoint.
+func reconnect(c *snap.Container, e *snap.Endpoint, n *snap.Network) []fixups.Op {
+	ctr := fixups.CtrOf(c)
+	return []fixups.Op{
+		&fixups.EngineDisconnect{Ctr: ctr, Network: n.Name, NetworkID: n.ID},
+		&fixups.EngineConnect{Ctr: ctr, Network: n.Name, NetworkID: n.ID, IPv4: e.StaticIPv4, IPv6: e.StaticIPv6, Aliases: e.Aliases},
+	}
+}

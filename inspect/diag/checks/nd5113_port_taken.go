@@ -1,0 +1,118 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5113: a container can't start because its host port is in use.
+func nd5113() diag.Check {
+	return diag.Check{
+		Code: "ND5113", Name: "host-port-taken", Severity: diag.Error, Since: "0.1",
+		Title: "A container does not run because somebody else has its port on the host",
+		Doc: `A published port is a port of the host; a container with --network host binds its
+ports on the host itself. Either can be had once: "bind: address already in use"
+(another process has it) or "port is already allocated" (another container
+publishes it).
+
+See it by hand:
+    ss -lntup 'sport = :PORT'                who has it
+    docker inspect -f '{{.State.Error}}' NAME; docker logs --tail 5 NAME
+
+Sources: moby libnetwork/portallocator; bind(2), EADDRINUSE`,
+		Detect: detectND5113,
+	}
+}
+
+func detectND5113(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		if c.Running() || c.State == "vanished" {
+			continue
+		}
+		for _, p := range wanted(c) {
+			who, line, ref := portHolder(in, c, p)
+			if who == "" {
+				continue
+			}
+			f := diag.Finding{
+				Summary:  fmt.Sprintf("%s can't run: port %d/%s of this host is in use by %s", c.Name, p.HostPort, p.Proto, who),
+				Cause:    fmt.Sprintf("%s needs port %d of the host, and %s listens on it", c.Name, p.HostPort, who),
+				Subject:  diag.Subject{Kind: "container", Name: c.Name},
+				Evidence: []diag.Evidence{ev(fmt.Sprintf("ss -lntup 'sport = :%d'", p.HostPort), line, ref), ev(c.Engine+" ps -a", fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
+				Advice:   fmt.Sprintf("stop %s, or give %s another port", who, c.Name),
+				Weight:   63,
+			}
+			if c.Error != "" {
+				f.Evidence = append(f.Evidence, ev(c.Engine+" inspect "+c.Name, strings.TrimSpace(c.Error), snap.RefContainer(c.Ref)))
+			}
+			for k := range in.Flows {
+				if fl := &in.Flows[k]; fl.Asked && fl.Flow.Dport == p.HostPort && fl.Flow.Proto == p.Proto && fl.Trace.Arrived == in.Snap.Host.Netns {
+					f.Covers.Traces = append(f.Covers.Traces, k)
+				}
+			}
+			out = append(out, f)
+			break
+		}
+	}
+	return out
+}
+
+// wanted are the host ports that a container that does not run would need:
+// those it publishes, if it failed to start or never ran; with --network host
+// those that it exposes or names in its command line, if it ended with an error.
+func wanted(c *snap.Container) []snap.Port {
+	if c.NetworkMode != "host" {
+		if c.Error == "" && c.State != "created" {
+			return nil
+		}
+		return slices.DeleteFunc(slices.Clone(c.Ports), func(p snap.Port) bool { return p.HostPort == 0 })
+	}
+	if c.State == "created" || c.ExitCode == 0 || c.ExitCode > 125 {
+		return nil
+	}
+	var out []snap.Port
+	for _, e := range c.Exposed {
+		out = append(out, snap.Port{Proto: e.Proto, HostPort: e.Port})
+	}
+	for _, n := range c.ArgPorts {
+		out = append(out, snap.Port{Proto: snap.TCP, HostPort: n})
+	}
+	return out
+}
+
+// portHolder is who has a port of the host, in words, with the line and place
+// that show it; "" when it is free.
+func portHolder(in *diag.Input, c *snap.Container, p snap.Port) (who, line string, ref snap.Ref) {
+	if o, q, at := in.PublishedAt(p.HostIP, p.HostPort, p.Proto); o != nil && o != c && (at || !p.HostIP.IsValid() || p.HostIP.IsUnspecified() || q.HostIP.IsUnspecified()) {
+		return "container " + o.Name, fmt.Sprintf("%s publishes %d/%s", o.Name, q.HostPort, q.Proto), snap.RefContainer(o.Ref)
+	}
+	host := in.Snap.HostNs()
+	if host == nil {
+		return "", "", ""
+	}
+	for i := range host.Sockets {
+		s := &host.Sockets[i]
+		if s.Proto != p.Proto || s.Local.Port() != p.HostPort || s.Remote.IsValid() {
+			continue
+		}
+		l := s.Local.Addr().Unmap()
+		if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() && !l.IsUnspecified() && l != p.HostIP.Unmap() {
+			continue
+		}
+		if c.NetworkMode == "host" && l.IsLoopback() {
+			continue // it may well have wanted another address
+		}
+		who = "a process"
+		if s.Process != nil {
+			who = fmt.Sprintf("%s (pid %d)", s.Process.Name, s.Process.PID)
+		}
+		return who, fmt.Sprintf("%s %s %s", s.Proto, s.Local, who), snap.RefItem(host.ID, "socket", i)
+	}
+	return "", "", ""
+}

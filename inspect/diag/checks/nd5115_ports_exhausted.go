@@ -1,0 +1,97 @@
+package checks
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5115: a namespace has no local port left for more connections.
+func nd5115() diag.Check {
+	return diag.Check{
+		Code: "ND5115", Name: "local-ports-exhausted", Severity: diag.Error, Since: "0.1",
+		Title: "No local port is left for connections to that destination",
+		Doc: `Each connection to one address and port needs a local port of its own, out of
+net.ipv4.ip_local_port_range (28,232 ports unless it was changed). When all are in
+use, connect says "Cannot assign requested address", while ping and connections to
+other destinations work. Clients that open and close a connection for each request
+get there, and narrowed ranges sooner.
+
+See it by hand:
+    nsenter -t PID -n sysctl net.ipv4.ip_local_port_range
+    nsenter -t PID -n ss -tn state established dst ADDRESS | wc -l
+
+Sources: net/ipv4/inet_hashtables.c: __inet_hash_connect; ip-sysctl.rst`,
+		Detect: detectND5115,
+		Fix:    fixND5115,
+	}
+}
+
+const portRange = "net/ipv4/ip_local_port_range"
+
+// The kernel's own range (net/ipv4/af_inet.c: inet_init_net).
+const (
+	defaultPortLow  = 32768
+	defaultPortHigh = 60999
+)
+
+// localPorts is a namespace's range; ok is false when it was not read.
+func localPorts(ns *snap.Netns) (low, high int, ok bool) {
+	v, have := ns.Sysctl(portRange)
+	f := strings.Fields(v)
+	if !have || len(f) != 2 {
+		return 0, 0, false
+	}
+	low, e1 := strconv.Atoi(f[0])
+	high, e2 := strconv.Atoi(f[1])
+	return low, high, e1 == nil && e2 == nil && low <= high
+}
+
+func detectND5115(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		low, high, ok := localPorts(ns)
+		if !ok || !ns.Class.Ours() {
+			continue
+		}
+		for _, e := range ns.Estab {
+			if size := high - low + 1; e.Count < size {
+				continue
+			}
+			f := diag.Finding{
+				Summary: fmt.Sprintf("%s has no local port left for %s: %s, and ip_local_port_range has %d (%d to %d)", in.Who(ns.ID), e.Remote, count(e.Count, "connection"), high-low+1, low, high),
+				Cause:   "every port of net.ipv4.ip_local_port_range is in use towards that destination",
+				Subject: diag.Subject{Kind: "sysctl", Name: portRange, Netns: ns.ID},
+				Evidence: []diag.Evidence{
+					ev(in.IPCommand(ns.ID, "sysctl net.ipv4.ip_local_port_range"), fmt.Sprintf("net.ipv4.ip_local_port_range = %d %d", low, high), snap.RefSysctl(ns.ID, portRange)),
+					ev(in.IPCommand(ns.ID, "ss -tn dst "+e.Remote.Addr().String()), count(e.Count, "connection"), snap.RefNetns(ns.ID)),
+				},
+				Confidence: diag.Predicted,
+				Advice:     "find out who holds the connections, and let the client reuse them",
+				Weight:     56,
+			}
+			for k := range in.Flows {
+				if fl := &in.Flows[k]; fl.Flow.From == ns.ID && fl.Flow.Proto == snap.TCP && fl.Flow.Dst == e.Remote.Addr() && fl.Flow.Dport == e.Remote.Port() {
+					f.Covers.Traces = append(f.Covers.Traces, k)
+				}
+			}
+			out = append(out, f)
+			break
+		}
+	}
+	return out
+}
+
+// fixND5115 gives the kernel's own range back where a narrower one was set.
+func fixND5115(in *diag.Input, f *diag.Finding) []fixups.Op {
+	low, high, ok := localPorts(in.Netns(f.Subject.Netns))
+	if !ok || high-low >= defaultPortHigh-defaultPortLow {
+		return nil
+	}
+	return []fixups.Op{&fixups.SysctlSet{Where: at(in, f.Subject.Netns), Key: portRange, Value: fmt.Sprintf("%d\t%d", defaultPortLow, defaultPortHigh)}}
+}

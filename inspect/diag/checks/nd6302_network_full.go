@@ -1,0 +1,102 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd6302: a network has no address left.
+func nd6302() diag.Check {
+	return diag.Check{
+		Code: "ND6302", Name: "network-full", Severity: diag.Error, Since: "0.1",
+		Title: "A network has no address left for another container",
+		Doc: `Each container takes an address of the network's subnet (or of its --ip-range);
+the network address, the broadcast address and the gateway are taken from the
+start. When all are in use, starting one more container fails with "no available
+IPv4 addresses on this network's address pools". A subnet can't be changed: the
+network has to be made anew.
+
+See it by hand:
+    docker network inspect NET               IPAM.Config, Containers
+
+Sources: moby libnetwork/ipam; netavark ipam`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Snap.Networks {
+				n := &in.Snap.Networks[i]
+				switch n.Driver {
+				case "bridge", "macvlan", "ipvlan":
+				default:
+					continue
+				}
+				for _, p := range n.Pools {
+					space, used, full := usage(in, n, p)
+					if !full {
+						continue
+					}
+					out = append(out, diag.Finding{
+						Summary:  fmt.Sprintf("network %s is full: all %s of %s are in use", n.Name, plural(used, "usable address", "usable addresses"), space),
+						Cause:    fmt.Sprintf("%s has no address left for another container", space),
+						Subject:  diag.Subject{Kind: "network", Name: n.Name, Netns: in.Snap.Host.Netns},
+						Evidence: []diag.Evidence{ev(n.Engine+" network inspect "+n.Name, fmt.Sprintf("subnet %s, %d in use", p.Subnet, used), snap.RefNetwork(n.Ref))},
+						Advice:   fmt.Sprintf("make a network with a larger subnet and move the containers to it: %s network create --subnet … NAME", n.Engine),
+						Weight:   28,
+					})
+				}
+			}
+			return out
+		},
+	}
+}
+
+// usage counts the addresses of a pool that containers hold; full says that
+// none is left. Pools too large to be full are not counted.
+func usage(in *diag.Input, n *snap.Network, p snap.Pool) (space netip.Prefix, used int, full bool) {
+	space = p.Subnet
+	if p.Range.IsValid() {
+		space = p.Range
+	}
+	if !space.IsValid() || !space.Addr().Is4() || space.Bits() < 16 {
+		return space, 0, false
+	}
+	taken := map[netip.Addr]bool{}
+	if p.Subnet.Bits() < 31 {
+		taken[p.Subnet.Masked().Addr()], taken[lastAddr(p.Subnet)] = true, true
+	}
+	if p.Gateway.IsValid() {
+		taken[p.Gateway] = true
+	}
+	for _, a := range p.Aux {
+		taken[a] = true
+	}
+	held := map[netip.Addr]bool{}
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		for j := range c.Endpoints {
+			e := &c.Endpoints[j]
+			if c.Running() && in.Snap.NetworkOf(c.Engine, e) == n && e.IPv4.IsValid() {
+				held[e.IPv4.Addr()] = true
+			}
+		}
+	}
+	for a := space.Masked().Addr(); space.Contains(a); a = a.Next() {
+		switch {
+		case held[a]:
+			used++
+		case !taken[a]:
+			return space, used, false
+		}
+	}
+	return space, used, used > 0
+}
+
+// plural writes "1 address", "3 addresses".
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

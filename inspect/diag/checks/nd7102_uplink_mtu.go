@@ -1,0 +1,144 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd7102: containers use larger packets than the host's uplink carries.
+func nd7102() diag.Check {
+	return diag.Check{
+		Code: "ND7102", Name: "uplink-mtu-smaller", Severity: diag.Warning, Since: "0.1",
+		Title: "The uplink carries smaller packets than the containers use",
+		Doc: `Cloud networks, VPNs and PPPoE carry less than 1500 bytes, and engines do not look
+at the uplink: their networks have 1500 unless they are told otherwise. What a
+container sends too large is told back by the host itself. What the far side sends
+is as large as the container asked for in its SYN (the MSS), and depends on every
+router out there saying "fragmentation needed" and every firewall letting it
+through: where one does not, TLS handshakes and downloads hang, in containers only.
+
+See it by hand:
+    ip link show UPLINK; nsenter -t PID -n ip link show eth0     compare mtu
+    iptables -t mangle -S FORWARD            a TCPMSS rule would hide it
+
+False positives: path MTU discovery that works in both directions.
+
+Sources: moby#22028, moby#20178; RFC 2923 section 2.1; RFC 4459`,
+		Detect: detectND7102,
+		Fix:    fixND7102,
+	}
+}
+
+func detectND7102(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil || clampsMSS(host) {
+		return nil
+	}
+	var out []diag.Finding
+	for _, up := range diag.Uplinks(in.Snap) {
+		if up.MTU == 0 || up.MTU >= 1500 || !up.Up {
+			continue
+		}
+		var who []string
+		var first attachment
+		for _, a := range attachments(in) {
+			if a.n.Internal || a.link == nil || a.link.MTU <= up.MTU || slices.Contains(who, a.n.Name) {
+				continue
+			}
+			if who = append(who, a.n.Name); first.c == nil {
+				first = a
+			}
+		}
+		if first.c == nil {
+			continue
+		}
+		f := diag.Finding{
+			Summary: fmt.Sprintf("the uplink %s has MTU %d, the containers of %s use %d: what servers outside send is too large for it", up.Name, up.MTU, strings.Join(who, ", "), first.link.MTU),
+			Cause:   fmt.Sprintf("%s carries %d bytes, and containers ask for TCP segments that fill %d", up.Name, up.MTU, first.link.MTU),
+			Subject: diag.Subject{Kind: "link", Name: up.Name, Netns: host.ID},
+			Evidence: []diag.Evidence{
+				ev("ip link show "+up.Name, linkLine(up), snap.RefLink(host.ID, up.Name)),
+				ev(ipIn(in, first.ns.ID, "link show "+first.link.Name), linkLine(first.link), snap.RefLink(first.ns.ID, first.link.Name)),
+				ev("iptables -t mangle -S FORWARD", "(no rule clamps the MSS)", snap.RefNetns(host.ID)),
+			},
+			Confidence: diag.Predicted,
+			Advice:     fmt.Sprintf("for good: \"mtu\": %d in daemon.json, and -o com.docker.network.driver.mtu=%d for each network, which must be made anew", up.MTU, up.MTU),
+			Weight:     32,
+		}
+		if f.Covers.Traces = outward(in, host.ID, up.Name); len(f.Covers.Traces) > 0 {
+			f.Severity = diag.Error
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// outward are the asked TCP flows of others than the host that leave by a device.
+func outward(in *diag.Input, netns, dev string) []int {
+	var out []int
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if f.Asked && f.Flow.Proto == snap.TCP && f.Flow.From != netns && f.Trace.LeftHost == dev {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// clampsMSS says whether any rule of the host rewrites the MSS of connections
+// that it forwards.
+func clampsMSS(host *snap.Netns) bool {
+	for i := range host.Ruleset.Tables {
+		for j := range host.Ruleset.Tables[i].Chains {
+			c := &host.Ruleset.Tables[i].Chains[j]
+			for k := range c.Rules {
+				if setsMSS(&c.Rules[k]) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func setsMSS(r *snap.Rule) bool {
+	for _, e := range r.Exprs {
+		switch x := e.(type) {
+		case *snap.Xt:
+			if x.Target && x.Name == "TCPMSS" {
+				return true
+			}
+		case *snap.Exthdr:
+			if x.Sreg != snap.NoReg && x.Op == "tcpopt" && x.Type == 2 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fixND7102 clamps the MSS of what is forwarded out of the uplink to what it carries.
+func fixND7102(in *diag.Input, f *diag.Finding) []fixups.Op {
+	host := in.Snap.HostNs()
+	sys := snap.IPTablesNFT
+	for i := range in.Snap.Engines {
+		if in.Snap.Engines[i].Rules == "docker-nft" || in.Snap.Engines[i].Rules == "netavark-nft" {
+			return nil // advice: these hosts have no iptables of their own
+		}
+	}
+	if _, c := natPostrouting(host); c != nil {
+		t, _ := natPostrouting(host)
+		sys = t.System
+	}
+	ref := fixups.ChainRef{Where: at(in, host.ID), System: sys, Family: snap.IPv4, Table: "mangle", Chain: "FORWARD"}
+	var ops []fixups.Op
+	if t := host.Ruleset.Table(sys, snap.IPv4, "mangle"); t == nil || t.Chain("FORWARD") == nil {
+		ops = append(ops, &fixups.ChainAdd{ChainRef: ref})
+	}
+	return append(ops, &fixups.RuleInsert{ChainRef: ref, Args: []string{"-o", f.Subject.Name, "-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN,RST", "SYN", "-j", "TCPMSS", "--clamp-mss-to-pmtu"}})
+}

@@ -1,0 +1,118 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd7201: a queueing discipline throttles, loses or delays.
+func nd7201() diag.Check {
+	return diag.Check{
+		Code: "ND7201", Name: "traffic-shaped", Severity: diag.Error, Since: "0.1",
+		Title: "A queueing discipline throttles, loses or delays packets",
+		Doc: `tc(8) can limit the rate of a device (tbf), and lose, delay or corrupt packets on
+purpose (netem). Tools for tests and bandwidth limits leave such disciplines
+behind: small replies still come, transfers crawl and time out. On the host's end
+of a veth it acts on what goes into the container.
+
+See it by hand:
+    tc -s qdisc show dev DEVICE              dropped, overlimits grow
+    tc qdisc del dev DEVICE root
+
+False positives: a rate limit that is meant (CNI's bandwidth plugin); only rates
+below 1 Mbit/s are told of.
+
+Sources: tc-tbf(8), tc-netem(8); net/sched/sch_tbf.c`,
+		Detect: detectND7201,
+		Fix:    fixND7201,
+	}
+}
+
+// slowBps is a rate below which a limit is taken for a mistake: it is less than
+// a page a second.
+const slowBps = 1_000_000
+
+// badDelayMs and badLossPct are what people notice.
+const (
+	badDelayMs = 500
+	badLossPct = 1
+)
+
+// harms says in words what a discipline does that nobody would want; "" nothing.
+func harms(q *snap.Qdisc) string {
+	switch {
+	case q.Kind == "tbf" && q.RateBps > 0 && q.RateBps < slowBps:
+		return fmt.Sprintf("tbf limits it to %s", rate(q.RateBps))
+	case q.Kind == "netem" && q.LossPct >= badLossPct:
+		return fmt.Sprintf("netem loses %g %% of its packets", q.LossPct)
+	case q.Kind == "netem" && q.DelayMs >= badDelayMs:
+		return fmt.Sprintf("netem delays its packets by %g ms", q.DelayMs)
+	case q.Kind == "netem" && q.RateBps > 0 && q.RateBps < slowBps:
+		return fmt.Sprintf("netem limits it to %s", rate(q.RateBps))
+	}
+	return ""
+}
+
+func rate(bps uint64) string {
+	if bps >= 10_000 {
+		return fmt.Sprintf("%d kbit/s", bps/1000)
+	}
+	return fmt.Sprintf("%d bit/s", bps)
+}
+
+func detectND7201(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		if !ns.Class.Ours() || ns.Light {
+			continue
+		}
+		for k := range ns.Links {
+			l := &ns.Links[k]
+			for j := range l.Qdiscs {
+				does := harms(&l.Qdiscs[j])
+				if does == "" {
+					continue
+				}
+				dev := l.Name
+				if c := behind(in, ns, l); c != "" {
+					dev += " (to " + c + ")"
+				}
+				out = append(out, diag.Finding{
+					Summary:    fmt.Sprintf("%s in %s: %s", dev, in.Who(ns.ID), does),
+					Cause:      fmt.Sprintf("a %s queueing discipline sits on %s", l.Qdiscs[j].Kind, l.Name),
+					Subject:    diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID},
+					Evidence:   []diag.Evidence{ev(in.IPCommand(ns.ID, "tc -s qdisc show dev "+l.Name), "qdisc "+l.Qdiscs[j].Kind+": "+does, snap.RefLink(ns.ID, l.Name))},
+					Covers:     diag.Cover{Traces: through(in, ns.ID, l.Name)},
+					Confidence: diag.Predicted,
+					Advice:     "find out who set it (a test tool, a bandwidth limit): it comes back with that",
+					Weight:     48,
+				})
+			}
+		}
+	}
+	return out
+}
+
+// behind is the container at the other end of a veth; "" none.
+func behind(in *diag.Input, ns *snap.Netns, l *snap.Link) string {
+	if p, ok := in.Graph.Peer(ns, l); ok && l.Kind == "veth" && p.Netns != ns {
+		return in.Who(p.Netns.ID)
+	}
+	return ""
+}
+
+// fixND7201 takes the discipline off.
+func fixND7201(in *diag.Input, f *diag.Finding) []fixups.Op {
+	ns := in.Netns(f.Subject.Netns)
+	l := ns.Link(f.Subject.Name)
+	for i := range l.Qdiscs {
+		if harms(&l.Qdiscs[i]) != "" {
+			return []fixups.Op{&fixups.QdiscDel{Where: at(in, ns.ID), Dev: l.Name, Qdisc: l.Qdiscs[i]}}
+		}
+	}
+	return nil
+}

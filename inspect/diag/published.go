@@ -1,0 +1,74 @@
+package diag
+
+import (
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// CoversAddr says whether a published port is bound to an address of the host.
+func CoversAddr(p *snap.Port, dst netip.Addr) bool {
+	switch ip := p.HostIP.Unmap(); {
+	case !p.HostIP.IsValid():
+		return true
+	case ip.IsUnspecified():
+		return ip.Is4() == dst.Is4()
+	default:
+		return ip == dst
+	}
+}
+
+// PublishedAt is the running container that publishes a port of the host at an
+// address, and how; of those that publish the port at other addresses only one
+// is given with at false; nil when there is none.
+func (in *Input) PublishedAt(dst netip.Addr, port uint16, proto snap.Proto) (c *snap.Container, p *snap.Port, at bool) {
+	for i := range in.Snap.Containers {
+		x := &in.Snap.Containers[i]
+		for j := range x.Ports {
+			q := &x.Ports[j]
+			if !x.Running() || q.HostPort != port || q.Proto != proto || port == 0 {
+				continue
+			}
+			if CoversAddr(q, dst) {
+				return x, q, true
+			}
+			if c == nil {
+				c, p = x, q
+			}
+		}
+	}
+	return c, p, false
+}
+
+// aim finds the container that an asked flow to a published port is meant for.
+func (in *Input) aim(f *FlowCase) {
+	host := in.Snap.HostNs()
+	if f.Target != "" || host == nil {
+		return
+	}
+	if _, mine := host.HasAddr(f.Flow.Dst); !mine && !f.Flow.Dst.IsLoopback() {
+		return
+	}
+	if f.Flow.Dst.IsLoopback() && f.Flow.From != host.ID {
+		return
+	}
+	if c, p, ok := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto); ok {
+		f.Target, f.Port = c.Ref, p
+	}
+}
+
+// astray says whether the flow is answered, but by somebody else than the
+// container that publishes the port: a placeholder socket of the engine, or
+// another program on the host.
+func (in *Input) astray(f *FlowCase) bool {
+	c := in.Snap.Container(f.Target)
+	if c == nil || f.Port == nil || c.Netns == "" || f.Trace.Verdict != sim.Delivered || f.Trace.Arrived == "" {
+		return false
+	}
+	t := f.Trace
+	if t.Proxy != nil {
+		t = t.Proxy
+	}
+	return t.Arrived != c.Netns
+}
