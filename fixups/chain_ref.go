@@ -103,7 +103,17 @@ func (c ChainRef) table(s *snap.Snapshot) (*snap.Netns, *snap.Table, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return ns, ns.Ruleset.Table(c.System, c.Family, c.Table), nil
+	if t := ns.Ruleset.Table(c.System, c.Family, c.Table); t != nil || c.System == snap.IPTablesLegacy {
+		return ns, t, nil
+	}
+	// A table of nf_tables without chains does not tell which program made it.
+	for i := range ns.Ruleset.Tables {
+		t := &ns.Ruleset.Tables[i]
+		if t.System != snap.IPTablesLegacy && t.Family == c.Family && t.Name == c.Table && len(t.Chains) == 0 {
+			return ns, t, nil
+		}
+	}
+	return ns, nil, nil
 }
 
 // chain finds the chain; nil without an error when it is not there.

@@ -65,8 +65,9 @@ func (o *TableDel) On(s *snap.Snapshot) error {
 	if !empty(t) {
 		return fmt.Errorf("table %s is not empty", o.Table)
 	}
+	system := t.System
 	ns.Ruleset.Tables = slices.DeleteFunc(ns.Ruleset.Tables, func(x snap.Table) bool {
-		return x.System == o.System && x.Family == o.Family && x.Name == o.Table
+		return x.System == system && x.Family == o.Family && x.Name == o.Table
 	})
 	return nil
 }

@@ -112,7 +112,7 @@ func TestReadsDocker2010(t *testing.T) {
 			{Proto: snap.TCP, HostIP: netip.MustParseAddr("0.0.0.0"), HostPort: 8080, ContainerPort: 80},
 			{Proto: snap.TCP, HostIP: netip.MustParseAddr("::"), HostPort: 8080, ContainerPort: 80},
 		},
-		Exposed: []snap.PortProto{{Proto: snap.TCP, Port: 80}}, Labels: map[string]string{"lab": "1"},
+		Exposed: []snap.PortProto{{Proto: snap.TCP, Port: 80}}, ArgPorts: []uint16{80}, Labels: map[string]string{"lab": "1"},
 		ResolvConfPath: dir + "/resolv.conf", HostsPath: dir + "/hosts", HostnamePath: dir + "/hostname",
 	}
 	if len(got.Containers) != 2 {

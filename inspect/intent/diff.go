@@ -103,7 +103,10 @@ func (d *Drift) chain(host *snap.Netns, table, chain string, want []Rule) {
 		if slices.Contains(texts, r.Text) {
 			continue
 		}
-		at := place(texts, want, i)
+		at := len(texts)
+		if !r.Append {
+			at = place(texts, want, i)
+		}
 		texts = slices.Insert(texts, at, r.Text)
 		d.Missing = append(d.Missing, Insert{Rule: r, Position: at + 1})
 	}

@@ -23,6 +23,9 @@ type Rule struct {
 	Port      *snap.Port
 	// For says what it does for people, in words.
 	For string
+	// Append says that the engine adds it at the end of its chain; else it belongs
+	// beside its neighbours in this list, or on top.
+	Append bool
 	// Optional rules change nothing when they are missing (a RETURN at the end):
 	// they are put back with others, but are no fault alone.
 	Optional bool
@@ -63,6 +66,9 @@ func Of(s *snap.Snapshot) []Set {
 			if set, ok := docker28(s, e); ok {
 				out = append(out, set)
 			}
+		}
+		if sys, ok := varkSystem(s); ok && e.Name == "podman" {
+			out = append(out, netavark(s, e, sys))
 		}
 	}
 	return out
@@ -139,10 +145,31 @@ func bridges(s *snap.Snapshot, engine string) []bridgeNet {
 }
 
 // Args are the words of a rule as iptables takes them, without "-A CHAIN".
+// Words in quotes (comments) are one.
 func Args(text string) []string {
-	words := strings.Fields(text)
-	if len(words) > 2 && words[0] == "-A" {
-		return words[2:]
+	var out []string
+	word, open, in := strings.Builder{}, false, false
+	flush := func() {
+		if in {
+			out = append(out, word.String())
+		}
+		word.Reset()
+		in = false
 	}
-	return words
+	for _, r := range text {
+		switch {
+		case r == '"':
+			open, in = !open, true
+		case r == ' ' && !open:
+			flush()
+		default:
+			word.WriteRune(r)
+			in = true
+		}
+	}
+	flush()
+	if len(out) > 2 && out[0] == "-A" {
+		return out[2:]
+	}
+	return out
 }

@@ -26,6 +26,7 @@ See it by hand:
     docker network connect NETWORK CONTAINER
 
 Sources: docs.docker.com, bridge network driver; moby drivers/bridge/setup_ip_tables.go`,
+		After:  []diag.Code{"ND6401"},
 		Detect: detectND3210,
 		Fix:    nil,
 	}

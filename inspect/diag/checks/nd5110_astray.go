@@ -26,7 +26,7 @@ See it by hand:
     docker port NAME
 
 Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
-		After: []diag.Code{"ND6101", "ND6301", "ND3201"},
+		After: []diag.Code{"ND6101", "ND3201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

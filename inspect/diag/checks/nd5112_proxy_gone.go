@@ -44,7 +44,7 @@ Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 						ev(fmt.Sprintf("ss -lntup 'sport = :%d'", p.HostPort), "(nobody listens)", snap.RefNetns(in.Snap.Host.Netns)),
 						ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref)),
 					},
-					Advice: fmt.Sprintf("reconnecting %s to its network starts the proxy again and cuts its open connections; restarting the container does, too", c.Name),
+					Advice: fmt.Sprintf("reconnecting %s to its network starts the proxy again, cuts its open connections, and may give its device another name; restarting the container does the same", c.Name),
 				}
 			})
 		},
