@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 
@@ -237,7 +238,7 @@ func fold(fs []Finding, after map[Code][]Code) []Finding {
 		causeOf[i] = -1
 		for j := range fs {
 			named := slices.Contains(after[fs[i].Code], fs[j].Code) && related(&fs[i], &fs[j])
-			if i != j && (named || explained(&fs[i], &fs[j])) {
+			if i != j && (named || explained(&fs[i], &fs[j]) || j < i && sameFix(&fs[i], &fs[j])) {
 				causeOf[i] = j
 				break
 			}
@@ -279,6 +280,22 @@ func hide(under, f *Finding) {
 		}
 	}
 	under.Hides = append(under.Hides, Hidden{Code: f.Code, Count: 1, Summary: f.Summary})
+}
+
+// sameFix says whether two findings are mended by the very same operations:
+// they are one fault, seen twice.
+func sameFix(a, b *Finding) bool {
+	if a.Fix == nil || b.Fix == nil || len(a.Fix.Ops) == 0 || len(a.Fix.Ops) != len(b.Fix.Ops) {
+		return false
+	}
+	for i := range a.Fix.Ops {
+		x, errX := fixups.Marshal(a.Fix.Ops[i])
+		y, errY := fixups.Marshal(b.Fix.Ops[i])
+		if errX != nil || errY != nil || !bytes.Equal(x, y) {
+			return false
+		}
+	}
+	return true
 }
 
 // explained says whether mending the cause, a state that is wrong in itself,
