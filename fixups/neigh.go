@@ -129,7 +129,8 @@ func (o *NeighSet) Object(s *snap.Snapshot) any {
 }
 func (o *NeighDel) Object(s *snap.Snapshot) any { return neighObject(s, o.Where, o.Dev, o.IP, o.Proxy) }
 
-// neighObject leaves out the state where it changes by itself.
+// neighObject leaves out what the kernel learns: such entries come and go, and
+// one that is learned where another was deleted changes nothing.
 func neighObject(s *snap.Snapshot, w Where, dev string, ip netip.Addr, proxy bool) any {
 	ns, l, i, err := findNeigh(s, w, dev, ip, proxy)
 	if err != nil {
@@ -139,6 +140,9 @@ func neighObject(s *snap.Snapshot, w Where, dev string, ip netip.Addr, proxy boo
 		return []any{l.Index}
 	}
 	n := ns.Neighs[i]
+	if n.State != "permanent" && n.State != "noarp" && !n.Proxy {
+		return []any{l.Index}
+	}
 	return []any{l.Index, n.MAC, n.State == "permanent"}
 }
 
