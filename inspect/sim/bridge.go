@@ -241,7 +241,12 @@ func (r *run) bridgeForward(n *netns, br, from, to *snap.Link, k *skb) *fate {
 func (r *run) bridgeFlood(n *netns, br, from *snap.Link, k *skb, up bool) *fate {
 	var copies []copyTo
 	var mute *snap.Link
-	for _, p := range n.ports[br.Index] {
+	ports, deaf := n.ports[br.Index], false
+	if r.quiet > 0 && k.arp != nil && !k.arp.reply {
+		hearing := n.hearing(br, k.arp.tip)
+		ports, deaf = hearing, len(hearing) < len(ports)
+	}
+	for _, p := range ports {
 		if o := p.Port; o != nil {
 			if o.ProxyARP && k.arp != nil {
 				continue
@@ -268,6 +273,9 @@ func (r *run) bridgeFlood(n *netns, br, from *snap.Link, k *skb, up bool) *fate 
 	dev := br
 	if from != nil {
 		dev = from
+	}
+	if len(copies) == 0 && deaf && mute == nil {
+		return nil // heard by many who have nothing to say
 	}
 	if len(copies) == 0 {
 		if mute != nil {

@@ -14,14 +14,14 @@ import (
 
 // model builds snapshots by hand.
 type model struct {
-	t     *testing.T
+	t     testing.TB
 	s     *snap.Snapshot
 	macs  int
 	names []string
 	ns    map[string]*snap.Netns
 }
 
-func newModel(t *testing.T) *model {
+func newModel(t testing.TB) *model {
 	t.Helper()
 	return &model{t: t, ns: map[string]*snap.Netns{}, s: &snap.Snapshot{Host: snap.Host{Netns: "host"}, Taken: snap.Window{End: time.Unix(1e9, 0)}}}
 }
@@ -211,7 +211,7 @@ func (m *model) world() *World {
 }
 
 // clone is an independent copy of the model.
-func (m *model) clone(t *testing.T) *model {
+func (m *model) clone(t testing.TB) *model {
 	c := newModel(t)
 	c.names, c.macs = m.names, m.macs
 	for id, n := range m.ns {
@@ -286,7 +286,7 @@ func tcp80(from, to string) Flow { return Flow{From: from, Dst: ip(to), Proto: s
 
 // docker is a host with a bridge of two containers, another bridge with one,
 // and an uplink to the internet.
-func docker(t *testing.T) *model {
+func docker(t testing.TB) *model {
 	m := newModel(t)
 	m.netns("host", snap.ClassHost)
 	m.netns("internet", snap.ClassOutside)

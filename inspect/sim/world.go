@@ -22,6 +22,10 @@ type World struct {
 	// vxlan), by the namespace and ifindex of the lower device.
 	stacked map[devKey][]end
 	now     time.Time
+	// holders are the namespaces by the addresses that they hold, eager those
+	// that may answer for others; see quiet.go.
+	holders map[netip.Addr][]*netns
+	eager   []*netns
 }
 
 // devKey names a device in the whole snapshot.
@@ -55,6 +59,7 @@ type netns struct {
 	// packet in it can be followed; "" nothing.
 	undecided string
 	learned   map[netip.Addr][]int // indices into n.Learned
+	ends      map[int]*ends        // of its bridges, by ifindex
 
 	once sync.Once
 	prog *rules.Program
@@ -75,7 +80,7 @@ type vlanOpt struct{ pvid, untagged bool }
 
 // New indexes a snapshot. The snapshot must not be changed afterwards.
 func New(s *snap.Snapshot) *World {
-	w := &World{snap: s, ns: map[string]*netns{}, stacked: map[devKey][]end{}, now: s.Taken.End}
+	w := &World{snap: s, ns: map[string]*netns{}, stacked: map[devKey][]end{}, now: s.Taken.End, holders: map[netip.Addr][]*netns{}}
 	for i := range s.Netns {
 		n := newNetns(w, &s.Netns[i])
 		w.ns[n.n.ID] = n
@@ -102,6 +107,7 @@ func New(s *snap.Snapshot) *World {
 			w.stacked[k] = append(w.stacked[k], end{n, l})
 		}
 	}
+	w.sortPorts()
 	return w
 }
 
@@ -110,7 +116,7 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		w: w, n: s,
 		links: map[int]*snap.Link{}, byName: map[string]*snap.Link{}, ports: map[int][]*snap.Link{},
 		addrs: map[netip.Addr][]int{}, addrOf: map[int][]int{}, fib: map[snap.Family]*fib{},
-		neighs: map[neighKey]int{}, fdb: map[fdbKey]int{}, vlans: map[int]map[int]vlanOpt{}, gaps: map[string]*snap.Gap{}, learned: map[netip.Addr][]int{},
+		neighs: map[neighKey]int{}, fdb: map[fdbKey]int{}, vlans: map[int]map[int]vlanOpt{}, gaps: map[string]*snap.Gap{}, learned: map[netip.Addr][]int{}, ends: map[int]*ends{},
 	}
 	for i := range s.Learned {
 		n.learned[s.Learned[i].Dst] = append(n.learned[s.Learned[i].Dst], i)
@@ -154,14 +160,19 @@ func newNetns(w *World, s *snap.Netns) *netns {
 	for _, p := range n.ports {
 		// The kernel keeps the newest port first (new_nbp, net/bridge/br_if.c),
 		// which is the order of floods.
-		sort.Slice(p, func(i, j int) bool {
-			if x, y := p[i].Port, p[j].Port; x != nil && y != nil && x.No != y.No {
-				return x.No > y.No
-			}
-			return p[i].Index > p[j].Index
-		})
+		sortFlood(p)
 	}
 	return n
+}
+
+// sortFlood puts ports into the order of floods.
+func sortFlood(p []*snap.Link) {
+	sort.Slice(p, func(i, j int) bool {
+		if x, y := p[i].Port, p[j].Port; x != nil && y != nil && x.No != y.No {
+			return x.No > y.No
+		}
+		return p[i].Index > p[j].Index
+	})
 }
 
 // program is the compiled rule set of the namespace.
