@@ -215,7 +215,7 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 				continue // such a route's device is lo
 			}
 			if e := typeErrno(r.Type); e != "" {
-				return found{errno: e, typ: r.Type, route: r, ref: ref, table: r.Table, text: f.n.routeText(r)}, bits, true
+				return found{errno: e, typ: r.Type, route: r, ref: ref, table: r.Table, text: f.n.routeLine(r)}, bits, true
 			}
 			ways := f.ways(r, q)
 			if len(ways) == 0 {
@@ -235,7 +235,7 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 				}
 				ways = append(ways, f.siblings(t, r, list[k+1:], q)...)
 			}
-			return found{typ: r.Type, route: r, ref: ref, table: r.Table, ways: ways, text: f.n.routeText(r)}, bits, true
+			return found{typ: r.Type, route: r, ref: ref, table: r.Table, ways: ways, text: f.n.routeLine(r)}, bits, true
 		}
 	}
 	return found{}, 0, false

@@ -33,15 +33,7 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 	}
 	h := &hookState{hook: hook, in: in, out: out}
 	k.Iif, k.Oif = in, out
-	all := n.program().BaseChains(k.Family, hook, "")
-	var chains, nats []*rules.BaseChain
-	for _, b := range all {
-		if b.Type == "nat" {
-			nats = append(nats, b)
-		} else {
-			chains = append(chains, b)
-		}
-	}
+	chains, nats := n.users(k.Family, hook)
 	ct := hook != "prerouting" && hook != "output"
 	natPrio, natDone := int32(prioNATDst), hook == "forward"
 	if hook == "postrouting" || hook == "input" {
@@ -89,6 +81,31 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 		r.confirm(n, k)
 	}
 	return nil
+}
+
+// hooked are the base chains of one hook.
+type hooked struct{ chains, nats []*rules.BaseChain }
+
+// users are the base chains of an IP hook, those of NAT apart.
+func (n *netns) users(fam snap.Family, hook string) (chains, nats []*rules.BaseChain) {
+	type key struct {
+		fam  snap.Family
+		hook string
+	}
+	if v, ok := n.hooks.Load(key{fam, hook}); ok {
+		h, _ := v.(hooked) // nothing else is put in
+		return h.chains, h.nats
+	}
+	var h hooked
+	for _, b := range n.program().BaseChains(fam, hook, "") {
+		if b.Type == "nat" {
+			h.nats = append(h.nats, b)
+		} else {
+			h.chains = append(h.chains, b)
+		}
+	}
+	n.hooks.Store(key{fam, hook}, h)
+	return h.chains, h.nats
 }
 
 // mappedDst says whether the entry changes the destination of packets in this
@@ -139,6 +156,10 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.B
 	if br.Notrack {
 		k.CT.State = "untracked"
 	}
+	if br.Verdict == "accept" && !br.Tproxy.IsValid() {
+		r.passed(n, dev, b, &br, k)
+		return br, nil
+	}
 	place := fill(n, br.Place)
 	w := Where{Layer: "netfilter", Rule: place, Ref: place.Ref, Reason: "NETFILTER_DROP", Cause: CauseRule}
 	if place.Policy {
@@ -146,12 +167,8 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.B
 	}
 	switch br.Verdict {
 	case "accept":
-		if br.Tproxy.IsValid() {
-			w.Cause, w.Detail, w.Reason = CauseModel, placeName(place)+" hands it to a transparent proxy", ""
-			return br, r.unknown(n, dev, k, w)
-		}
-		r.passed(n, dev, b, &br, k)
-		return br, nil
+		w.Cause, w.Detail, w.Reason = CauseModel, placeName(place)+" hands it to a transparent proxy", ""
+		return br, r.unknown(n, dev, k, w)
 	case "drop":
 		w.Detail = placeName(place) + " drops it"
 	case "reject":

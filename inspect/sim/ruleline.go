@@ -5,6 +5,18 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 )
 
+// line keeps what a route or rule prints as: the same few are asked for again
+// and again.
+func (n *netns) line(key any, text func() string) string {
+	if v, ok := n.lines.Load(key); ok {
+		s, _ := v.(string) // nothing else is put in
+		return s
+	}
+	s := text()
+	n.lines.Store(key, s)
+	return s
+}
+
 // ruleLine is a place as its own tool prints it.
 func ruleLine(n *netns, p *rules.Place) string {
 	if p == nil {
@@ -17,5 +29,5 @@ func ruleLine(n *netns, p *rules.Place) string {
 		}
 		return "policy " + policy
 	}
-	return firewall.RuleText(n.n, p.TableP, p.ChainP, p.Rule)
+	return n.line(p.Rule, func() string { return firewall.RuleText(n.n, p.TableP, p.ChainP, p.Rule) })
 }

@@ -172,6 +172,9 @@ func (r *run) hop(n *netns, dev *snap.Link, stage, did, verdict string, k *skb, 
 			h.Because = append(h.Because, b)
 		}
 	}
+	if r.hops == nil {
+		r.hops = make([]Hop, 0, 12) // one way seldom has more stages
+	}
 	r.hops = append(r.hops, h)
 	return &r.hops[len(r.hops)-1]
 }
@@ -238,13 +241,16 @@ func chainName(p *rules.Place) string {
 	return p.Table + " " + p.Chain
 }
 
+// refKey is under which a rule's Ref is kept, beside its text.
+type refKey struct{ rule *snap.Rule }
+
 // fill completes a place with what only the walk knows.
 func fill(n *netns, p rules.Place) *rules.Place {
 	if p.TableP != nil {
 		if p.Policy || p.Rule == nil {
 			p.Ref = snap.RefChain(n.n.ID, p.TableP, p.Chain)
 		} else {
-			p.Ref = snap.RefRule(n.n.ID, p.TableP, p.Chain, p.Num)
+			p.Ref = snap.Ref(n.line(refKey{p.Rule}, func() string { return string(snap.RefRule(n.n.ID, p.TableP, p.Chain, p.Num)) }))
 		}
 	}
 	return &p

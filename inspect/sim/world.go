@@ -61,8 +61,10 @@ type netns struct {
 	learned   map[netip.Addr][]int // indices into n.Learned
 	ends      map[int]*ends        // of its bridges, by ifindex
 
-	once sync.Once
-	prog *rules.Program
+	hooks sync.Map // base chains by family and hook
+	lines sync.Map // of routes and rules that were printed, by their pointers
+	once  sync.Once
+	prog  *rules.Program
 }
 
 type neighKey struct {

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"sync"
+
 	"cmp"
 	"slices"
 	"strings"
@@ -27,7 +29,8 @@ type BaseChain struct {
 	Tied bool
 
 	code   *chain
-	policy Place // of the policy
+	policy Place      // of the policy
+	pool   *sync.Pool // of work; nil: none is kept
 }
 
 // Compile makes a rule set ready to run. A nil rule set is an empty one.
@@ -37,6 +40,7 @@ func Compile(rs *snap.Ruleset) *Program {
 		return p
 	}
 	filled := filledIPSets(rs)
+	pool := &sync.Pool{}
 	for i := range rs.Tables {
 		t := compileTable(&rs.Tables[i], filled)
 		if t.src.Dormant {
@@ -51,6 +55,7 @@ func Compile(rs *snap.Ruleset) *Program {
 				typ = "filter"
 			}
 			p.bases = append(p.bases, &BaseChain{
+				pool:  pool,
 				Table: t.src, Chain: c.src, Priority: c.src.Priority, Type: typ, System: t.src.System, code: c,
 				policy: Place{
 					System: t.src.System, Family: t.src.Family, Table: t.src.Name, Chain: c.src.Name, Policy: true, ChainP: c.src, TableP: t.src,

@@ -25,18 +25,50 @@ type runner struct {
 	over  string
 }
 
+// work is what a run without forks needs, in one piece: most are such, and
+// there are ten of them in the prediction of one flow.
+type work struct {
+	machine machine
+	runner  runner
+	frames  [4]frame
+	path    [8]step
+	live    [1]*machine
+	paths   [1][]step
+}
+
+// work gives an empty one.
+func (b *BaseChain) work() *work {
+	if b.pool != nil {
+		if w, ok := b.pool.Get().(*work); ok {
+			return w
+		}
+	}
+	return &work{}
+}
+
+// done takes it back: nothing of it is part of what Run gives.
+func (b *BaseChain) done(w *work) {
+	if b.pool != nil {
+		*w = work{}
+		b.pool.Put(w)
+	}
+}
+
 // Run takes the packet through the chain and gives every way it can leave it.
 // There is always at least one, and at most 64; where more would be needed
 // there is a single one with the verdict "unknown". The packet's own slices
 // are not changed.
 func (b *BaseChain) Run(pkt Packet, env Env) []Branch {
-	m := &machine{pkt: pkt, env: env, base: b}
+	w := b.work()
+	defer b.done(w)
+	m, r := &w.machine, &w.runner
+	m.pkt, m.env, m.base, r.base = pkt, env, b, b
 	if !m.seen() {
 		return []Branch{{Verdict: "accept", Packet: pkt, Place: b.policy}}
 	}
-	m.frames = append(make([]frame, 0, 4), frame{c: b.code})
-	m.path = make([]step, 0, 8)
-	r := &runner{base: b, live: []*machine{m}}
+	m.frames = append(w.frames[:0], frame{c: b.code})
+	m.path = w.path[:0]
+	r.live, r.paths = append(w.live[:0], m), w.paths[:0]
 	if b.code.src.Unread != "" {
 		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: b.code.unread(), Place: b.policy}}
 	}
