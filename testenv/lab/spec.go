@@ -9,7 +9,8 @@ import (
 // Engine is the name under which the lab's containers appear.
 const Engine = "netdoctor"
 
-// Spec is what a lab is made of.
+// Spec is what a lab is made of. The zero value is a host with an uplink to an
+// internet, and nothing on it.
 type Spec struct {
 	Networks   []Network
 	Containers []Container
