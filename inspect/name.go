@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -49,10 +50,14 @@ func nameAll(s *snap.Snapshot, members map[string][]int) map[string]string {
 			give(n, c.Name, c.Ref)
 		}
 	}
-	for i := range s.Netns {
-		n := &s.Netns[i]
-		if len(n.Names) > 0 && names[n.ID] == "" {
-			give(n, n.Names[0], "netns:"+n.Names[0])
+	// A name that `ip netns` shows here goes before the same one of another mount
+	// namespace.
+	for _, own := range []bool{true, false} {
+		for i := range s.Netns {
+			n := &s.Netns[i]
+			if len(n.Names) > 0 && names[n.ID] == "" && (!own || named(n.Path)) {
+				give(n, n.Names[0], "netns:"+n.Names[0])
+			}
 		}
 	}
 	for i := range s.Netns {
@@ -75,4 +80,9 @@ func nameAll(s *snap.Snapshot, members map[string][]int) map[string]string {
 		}
 	}
 	return names
+}
+
+// named says whether a path is that of a file by which `ip netns` knows it.
+func named(path string) bool {
+	return strings.HasPrefix(path, "/run/netns/") || strings.HasPrefix(path, "/var/run/netns/")
 }

@@ -29,7 +29,7 @@ var floors = map[string]int{
 // pure packages do no input or output, on any platform.
 var pure = []string{
 	"inspect/snap", "cmd/schema/v1", "inspect/firewall", "inspect/resolv", "inspect/walk", "fixups", "inspect/intent", "inspect/diff",
-	"inspect/sim/rules", "inspect/sim", "inspect/names", "inspect/diag", "inspect/diag/checks",
+	"inspect/sim/rules", "inspect/sim", "inspect/names", "inspect/diag", "inspect/diag/checks", "testenv/fault",
 	"testenv/ipam", "testenv/spec", "testenv/driver",
 }
 

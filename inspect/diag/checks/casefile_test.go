@@ -93,6 +93,7 @@ func parseCase(path string) (*caseFile, error) {
 		key, val, ok := strings.Cut(strings.TrimSpace(line), ":")
 		val = strings.TrimSpace(val)
 		switch {
+		case strings.TrimSpace(line) == "":
 		case !ok:
 			return nil, fmt.Errorf("%q is no key: value", line)
 		case key == "snapshot":
@@ -158,8 +159,10 @@ func (c *caseFile) questions(s *snap.Snapshot) ([]diag.Ask, error) {
 	return out, nil
 }
 
-// question reads "client -> web:80/tcp", "lan:192.168.50.20 -> host:8080/tcp"
-// (a packet that arrives from there), "client ? www.example.org AAAA".
+// question reads "client -> web:80/tcp", "outside:192.168.50.20 ->
+// 192.168.50.10:8080/tcp" (a packet that arrives from there), "client ->
+// web:80/tcp size 1400" (so large, and not to be fragmented), "client ?
+// www.example.org AAAA".
 func question(s *snap.Snapshot, text string) (diag.Ask, error) {
 	f := strings.Fields(text)
 	if len(f) < 3 {
@@ -178,6 +181,13 @@ func question(s *snap.Snapshot, text string) (diag.Ask, error) {
 		return diag.Ask{}, fmt.Errorf("want FROM -> TO:PORT/PROTO")
 	}
 	flow := &sim.Flow{From: id, Proto: snap.Proto(proto)}
+	if len(f) == 5 && f[3] == "size" {
+		size, err := strconv.Atoi(f[4])
+		if err != nil {
+			return diag.Ask{}, err
+		}
+		flow.Size, flow.DF = size, true
+	}
 	a := diag.Ask{From: f[0], To: f[2], Flow: flow}
 	host, port := to, ""
 	if i := strings.LastIndexByte(to, ':'); i >= 0 && proto != "icmp" {

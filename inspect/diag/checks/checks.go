@@ -1,6 +1,8 @@
 // Package checks holds every diagnosis of netdoctor, one a file: the fault as
 // a fact, why it happens, how to see it by hand, how it is found in a snapshot
 // and what mends it.
+//
+//go:generate go test -run TestPagesAreCurrent -update .
 package checks
 
 import (

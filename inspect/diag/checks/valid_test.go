@@ -64,3 +64,23 @@ func TestConsequencesGoInNoCircle(t *testing.T) {
 		walk([]diag.Code{c})
 	}
 }
+
+func TestEveryCheckHasItsCases(t *testing.T) {
+	t.Parallel()
+	fires, silent := map[diag.Code]int{}, map[diag.Code]int{}
+	for _, c := range cases(t) {
+		if _, ok := checks.ByCode(c.code); !ok {
+			t.Errorf("%s: no check has that code", c.path)
+		}
+		if c.near {
+			silent[c.code]++
+		} else {
+			fires[c.code]++
+		}
+	}
+	for _, c := range checks.All() {
+		if fires[c.Code] == 0 || silent[c.Code] == 0 {
+			t.Errorf("%s has %d cases in which it fires and %d near misses; one of each is the least: testdata/%s", c.Code, fires[c.Code], silent[c.Code], c.Code)
+		}
+	}
+}
