@@ -78,11 +78,17 @@ func (s *scene) parseFlow(text string) flow {
 
 // send sends all flows at once.
 func (s *scene) send(list []flow) []outcome {
+	s.t.Helper()
+	return s.sendWithin(list, answerWithin)
+}
+
+// sendWithin sends all flows at once, and waits so long for each answer.
+func (s *scene) sendWithin(list []flow, wait time.Duration) []outcome {
 	out := make([]outcome, len(list))
 	var wg sync.WaitGroup
 	for i, f := range list {
 		wg.Go(func() {
-			if err := s.ns[f.from].Do(func() error { out[i] = attempt(f.sim); return nil }); err != nil {
+			if err := s.ns[f.from].Do(func() error { out[i] = attempt(f.sim, wait); return nil }); err != nil {
 				out[i] = outcome{verdict: "error", detail: err.Error()}
 			}
 		})
@@ -106,7 +112,7 @@ func sockaddr(a netip.Addr, port uint16) unix.Sockaddr {
 }
 
 // attempt sends one flow from the namespace of this thread.
-func attempt(f sim.Flow) outcome {
+func attempt(f sim.Flow, within time.Duration) outcome {
 	af, level, discover, ttl, echo := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_TTL, unix.IPPROTO_ICMP
 	if f.Dst.Is6() {
 		af, level, discover, ttl, echo = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_UNICAST_HOPS, unix.IPPROTO_ICMPV6
@@ -155,7 +161,7 @@ func attempt(f sim.Flow) outcome {
 		return told("connect", err)
 	}
 	if f.Proto == snap.TCP {
-		return established(fd)
+		return established(fd, within)
 	}
 	size := f.Size
 	if size == 0 {
@@ -177,7 +183,7 @@ func attempt(f sim.Flow) outcome {
 	if _, err := unix.Write(fd, msg); err != nil {
 		return told("send", err)
 	}
-	return answered(fd, f, id)
+	return answered(fd, f, id, within)
 }
 
 // told is an error that the stack gave the sender.
@@ -208,8 +214,8 @@ func wait(fd int, events int16, deadline time.Time) bool {
 }
 
 // established waits for a TCP handshake.
-func established(fd int) outcome {
-	if !wait(fd, unix.POLLOUT, time.Now().Add(answerWithin)) {
+func established(fd int, within time.Duration) outcome {
+	if !wait(fd, unix.POLLOUT, time.Now().Add(within)) {
 		return outcome{"dropped", "", "no answer"}
 	}
 	e, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
@@ -223,8 +229,8 @@ func established(fd int) outcome {
 }
 
 // answered waits for a datagram that answers.
-func answered(fd int, f sim.Flow, id uint16) outcome {
-	deadline := time.Now().Add(answerWithin)
+func answered(fd int, f sim.Flow, id uint16, within time.Duration) outcome {
+	deadline := time.Now().Add(within)
 	buf := make([]byte, 65536)
 	for wait(fd, unix.POLLIN, deadline) {
 		n, err := unix.Read(fd, buf)
