@@ -10,7 +10,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test tools lint gen vet faultlab truth bench fuzz soak clean
+.PHONY: package all build demo test tools lint gen vet faultlab truth bench fuzz soak clean
 
 all: build
 
@@ -36,9 +36,15 @@ vet:
 lint:
 	golangci-lint run ./...
 
-# Everything that is generated: the schema, the pages of the checks.
+# Everything that is generated: the schema, docs/commands.
 gen:
 	$(GO) generate ./...
+	rm -rf docs/commands
+	$(GO) run ./cmd/gen docs docs
+
+# A deb: built, installed into a scratch root, used and removed there.
+package:
+	.ci/package/deb.sh $(patsubst v%,%,$(VERSION))
 
 # The score against the fault lab's real dockerd. FAULTS=id,id for some.
 faultlab: build

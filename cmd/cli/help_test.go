@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"strings"
 	"testing"
 
@@ -15,11 +14,7 @@ type noLab struct{}
 
 func (noLab) Do(context.Context, string, []string) (*v1.LabResult, error) { return nil, nil }
 
-// tree is the tree of commands, as the program has it.
-func tree() *cobra.Command {
-	s := &session{env: &Env{Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }, App: app.New(), Lab: noLab{}}}
-	return s.root()
-}
+func tree() *cobra.Command { return Tree(app.New(), noLab{}) }
 
 // TestHelpOfEveryCommand: each says what it is for in one line, has a real
 // example, and the example's arguments are ones that it takes.

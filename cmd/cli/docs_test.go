@@ -1,0 +1,118 @@
+package cli_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// expectations are those that the documents' commands name.
+const expectations = "expect:\n  - web -> db:5432\n  - client -x-> lonely:80\n  - resolve: web -> db\n  - findings: none above info\n"
+
+// TestCommandsInDocuments runs every line "$ netdoctor …" of a console block, in
+// the order of its document; "# exit N" behind it is the code it ends with.
+func TestCommandsInDocuments(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	data, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```console\n(.*?)```")
+	code := regexp.MustCompile(`\s+# exit (\d+)$`)
+	ran := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		for _, f := range []string{"docker20.ndsnap", "docker20-no-masquerade.ndsnap"} {
+			if err := os.Symlink(filepath.Join(data, f), filepath.Join(dir, f)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "EXPECT.yaml"), []byte(expectations), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range block.FindAllSubmatch(text, -1) {
+			for _, line := range strings.Split(strings.TrimSpace(string(m[1])), "\n") {
+				cmd, ok := strings.CutPrefix(line, "$ ")
+				if !ok {
+					continue
+				}
+				want := "0"
+				if c := code.FindStringSubmatch(cmd); c != nil {
+					want, cmd = c[1], strings.TrimSuffix(cmd, c[0])
+				}
+				ran++
+				sh := exec.CommandContext(t.Context(), "sh", "-c", cmd) //nolint:gosec // our own documents
+				sh.Dir = dir
+				sh.Env = append(os.Environ(), "ND_READ="+filepath.Join(dir, "docker20.ndsnap"), "LC_ALL=C.UTF-8")
+				var out bytes.Buffer
+				sh.Stdout, sh.Stderr = &out, &out
+				got := "0"
+				var exit *exec.ExitError
+				if err := sh.Run(); errors.As(err, &exit) {
+					got = fmt.Sprint(exit.ExitCode())
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				if got != want {
+					t.Errorf("%s: %s\nexit code %s, want %s\n%s", file, cmd, got, want, out.String())
+				}
+			}
+		}
+	}
+	if ran < 20 {
+		t.Errorf("only %d commands were run", ran)
+	}
+}
+
+// TestSnippetsForCI are YAML, and the lines of netdoctor in them are ones that it
+// understands.
+func TestSnippetsForCI(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/ci.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "EXPECT.yaml"), []byte(expectations), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data, err := filepath.Abs("testdata/docker20.ndsnap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+		var doc map[string]any
+		if err := yaml.Unmarshal(m[1], &doc); err != nil {
+			t.Errorf("%v\n%s", err, m[1])
+		}
+		for _, l := range regexp.MustCompile(`netdoctor"? (test .*)`).FindAllSubmatch(m[1], -1) {
+			ran++
+			sh := exec.CommandContext(t.Context(), "sh", "-c", "netdoctor "+string(l[1])) //nolint:gosec // our own documents
+			sh.Dir = dir
+			sh.Env = append(os.Environ(), "ND_READ="+data)
+			if out, err := sh.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", l[1], err, out)
+			}
+		}
+	}
+	if ran < 2 {
+		t.Errorf("only %d lines were run", ran)
+	}
+}
