@@ -115,8 +115,12 @@ func (w *walker) about(p *Path, res outcome) *Problem {
 		best = w.aliasMissing(nets)
 	}
 	if best == nil && res.nobody && !strings.Contains(fold(w.in.Name), ".") {
-		x := w.noSuchName(p, res)
-		best = &x
+		// Searched in vain for a candidate of the search list, perhaps: the name
+		// as it stands may be there.
+		if _, there := w.record(nets, w.in.Name); !there {
+			x := w.noSuchName(p, res)
+			best = &x
+		}
 	}
 	return best
 }

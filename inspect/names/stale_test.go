@@ -66,3 +66,22 @@ func TestAnAnswerThatOnlyAnUpstreamCanGiveBeatsTheModel(t *testing.T) {
 		}
 	}
 }
+
+// A search list that comes first, with an answer that is not known, says
+// nothing against the name as it stands.
+func TestASearchListOfUnknownAnswersIsNoFault(t *testing.T) {
+	t.Parallel()
+	s := lab()
+	rc := &resolver(s, "client").ResolvConf
+	rc.Search, rc.Ndots, rc.Options = []string{"corp.example"}, 5, []string{"ndots:5"}
+	in := ask(s, "client", "web")
+	in.Reach = healthy
+	if got := Resolve(in); got.Problem != nil || got.Verdict != Unknown && got.Verdict != Resolved {
+		t.Errorf("%s, problem %+v", got.Verdict, got.Problem)
+	}
+	in = ask(s, "client", "nobody")
+	in.Reach = healthy
+	if got := Resolve(in); kind(got.Problem) != NoSuchName {
+		t.Errorf("nobody: %s %q, want %s", got.Verdict, kind(got.Problem), NoSuchName)
+	}
+}

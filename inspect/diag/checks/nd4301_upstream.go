@@ -2,8 +2,11 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
 )
@@ -53,7 +56,35 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 			}
 			return out
 		},
+		Fix: fixUpstream,
 	}
+}
+
+// fixUpstream writes a container's resolv.conf as its engine does, where somebody
+// changed it to a server that is silent and the engine's own choice answers
+// others on this host.
+func fixUpstream(in *diag.Input, f *diag.Finding) []fixups.Op {
+	n := &in.Names[f.Covers.Names[0]]
+	c, r := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container)
+	dead := n.Path.Problem.Server.Addr()
+	if c == nil || r == nil || c.Engine != "docker" || len(c.DNS) > 0 || !slices.Contains(r.ResolvConf.Nameservers, dead) {
+		return nil
+	}
+	text := engineResolvConf(in, c)
+	good := workingServers(in, c.Netns)
+	for l := range strings.Lines(text) {
+		w := strings.Fields(l)
+		if len(w) != 2 || w[0] != "nameserver" {
+			continue
+		}
+		if a, err := netip.ParseAddr(w[1]); err != nil || a != embeddedServer() && !slices.Contains(good, a) {
+			return nil
+		}
+	}
+	if text == "" || text == r.ResolvConf.Raw {
+		return nil
+	}
+	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
 }
 
 // hostSays is what the host itself heard of the server: "dead", "alive", "" not asked.

@@ -49,6 +49,9 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 					Advice:   fmt.Sprintf("start the daemon again (systemctl start %s) and read why it ended (journalctl -u %s); containers keep running with live-restore", e.Name, e.Name),
 					Weight:   96,
 				}
+				if pid := stoppedDaemon(in); pid != 0 {
+					f.Advice = fmt.Sprintf("its process is stopped by a signal or a debugger (state T): kill -CONT %d; find out who stopped it", pid)
+				}
 				f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
 					k := n.Path.Problem.Kind
 					return k == names.SocketGone || k == names.EngineHung || k == names.DNATDeadPort
@@ -72,4 +75,18 @@ func daemon(engine string) string {
 		return "dockerd"
 	}
 	return engine
+}
+
+// stoppedDaemon is the process of an engine's daemon that holds a resolver's
+// socket and is stopped; 0 for none.
+func stoppedDaemon(in *diag.Input) int {
+	for i := range in.Snap.Netns {
+		for k := range in.Snap.Netns[i].Sockets {
+			s := &in.Snap.Netns[i].Sockets[k]
+			if p := s.Process; p != nil && p.Name == "dockerd" && (p.State == "T" || p.State == "t") {
+				return p.PID
+			}
+		}
+	}
+	return 0
 }
