@@ -22,7 +22,7 @@ import (
 //
 // [X] is the element of a list whose id, name, ref or owner is X, or whose
 // given field is, or its number from 0, or a key of a map. Recorded probes speak
-// of the state before and go, unless a comment says to keep probes.
+// of the state before: "- probes" leaves them out.
 func edited(s *snap.Snapshot, script string) (*snap.Snapshot, error) {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -31,9 +31,6 @@ func edited(s *snap.Snapshot, script string) (*snap.Snapshot, error) {
 	doc, err := decode(b)
 	if err != nil {
 		return nil, err
-	}
-	if m, ok := doc.(map[string]any); ok && !strings.Contains(script, "keep probes") {
-		m["probes"] = []any{}
 	}
 	for line := range strings.Lines(script) {
 		line = strings.TrimSpace(line)
