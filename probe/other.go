@@ -4,6 +4,7 @@ package probe
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -35,3 +36,17 @@ func (p *Prober) ARP(_ context.Context, from *snap.Netns, dst netip.Addr, o Opti
 func (p *Prober) DNS(_ context.Context, from *snap.Netns, server netip.AddrPort, o Options) snap.Probe {
 	return fail(p.begin("dns", from, server, o), snap.ErrUnsupported)
 }
+
+// StandIn is Linux's.
+type StandIn struct{}
+
+// StandIn says that there is none.
+func (p *Prober) StandIn(*snap.Netns, snap.Proto, netip.AddrPort) (*StandIn, error) {
+	return nil, fmt.Errorf("a stand-in: %w", snap.ErrUnsupported)
+}
+
+// Where is nowhere.
+func (*StandIn) Where() (at netip.AddrPort, beside bool) { return at, false }
+
+// Close does nothing.
+func (*StandIn) Close() error { return nil }

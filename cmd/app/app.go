@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,8 @@ type App struct {
 	// Routes asks the kernel for routing decisions; answers by Netns.ID, each in
 	// the order of its questions. nil: it is not asked.
 	Routes func(context.Context, *snap.Snapshot, []sim.RouteAsk) (map[string][]snap.RouteAnswer, []snap.Gap)
+	// StandIn begins to answer in a namespace; nil: it can't with this binary.
+	StandIn func(*snap.Netns, snap.Proto, netip.AddrPort) (Stand, error)
 	// Drops begins to tell of the packets that the kernel drops; nil: that can't
 	// be seen with this binary.
 	Drops func(*snap.Snapshot) (Drops, error)

@@ -172,6 +172,29 @@ func TestProofInALab(t *testing.T) {
 			t.Errorf("told of %+v, want client's packet and the rule of hidden", d)
 		}
 	})
+	t.Run("a stand-in tells the network from the application", func(t *testing.T) {
+		o := TraceOptions{From: "client", To: "db:9999"}
+		if r := trace(t, New(), o); r.Verdict != "refused" {
+			t.Fatalf("without a stand-in: %s", r.Verdict)
+		}
+		o.StandIn = true
+		r := trace(t, New(), o)
+		if r.Verdict != "delivered" || r.StandIn == nil || r.StandIn.Netns != "db" || r.StandIn.Beside || finding(r.Findings, "ND9001") != nil {
+			t.Errorf("verdict %s, stand-in %+v, findings %v; want delivered to it", r.Verdict, r.StandIn, r.Findings)
+		}
+		o.To = "db:5432"
+		if r := trace(t, New(), o); r.Verdict != "delivered" || r.StandIn == nil || !r.StandIn.Beside {
+			t.Errorf("verdict %s, stand-in %+v; want delivered to one beside the application's port", r.Verdict, r.StandIn)
+		}
+		o.To, o.StandIn = "db:9999", false
+		if r := trace(t, New(), o); r.Verdict != "refused" {
+			t.Errorf("%s after the stand-in ended, want refused", r.Verdict)
+		}
+		o.StandIn, o.NoProbe = true, true
+		if _, err := New().Trace(t.Context(), o); !errors.Is(err, ErrUsage) {
+			t.Errorf("with --no-probe: %v, want wrong usage", err)
+		}
+	})
 	t.Run("nothing is sent when it must not", func(t *testing.T) {
 		a := New()
 		a.Probe = func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -32,6 +33,13 @@ func New() *App {
 		Probe:  sender,
 		Count:  recounted,
 		Routes: askRoutes,
+		StandIn: func(n *snap.Netns, proto snap.Proto, at netip.AddrPort) (Stand, error) {
+			s, err := (&probe.Prober{}).StandIn(n, proto, at)
+			if err != nil {
+				return nil, err // never a nil inside of an interface
+			}
+			return s, nil
+		},
 		Drops: func(s *snap.Snapshot) (Drops, error) {
 			d, err := witness.NewDrops(s)
 			if err != nil {

@@ -25,6 +25,8 @@ type TraceOptions struct {
 	Size  int
 	Sport uint16
 	DF    bool // in one piece; implied for TCP
+	// StandIn answers in the target's namespace in place of its application.
+	StandIn bool
 }
 
 // Trace walks one path.
@@ -81,7 +83,20 @@ func (t *tracer) trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, er
 		return nil, err
 	}
 	t.flow(q, o)
-	return t.follow(ctx, q)
+	var stands *v1.StandIn
+	if o.StandIn {
+		s, done, err := t.standIn(q)
+		defer done()
+		if err != nil {
+			return nil, err
+		}
+		stands = s
+	}
+	res, err := t.follow(ctx, q)
+	if res != nil {
+		res.StandIn = stands
+	}
+	return res, err
 }
 
 // resolve finds the address of the destination, by the sender's own name

@@ -11,7 +11,7 @@ import (
 )
 
 func (s *session) probe() *cobra.Command {
-	var all bool
+	var all, standIn bool
 	cmd := &cobra.Command{
 		Use:     "probe SRC DST",
 		GroupID: groupFind,
@@ -44,10 +44,11 @@ is expected is all.`,
 				if all {
 					return result(a.ReachAll(ctx, c))
 				}
-				return result(a.Reach(ctx, app.TraceOptions{Common: c, From: got[0], To: got[1]}))
+				return result(a.Reach(ctx, app.TraceOptions{Common: c, From: got[0], To: got[1], StandIn: standIn}))
 			}))
 		},
 	}
+	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
 	cmd.Flags().BoolVar(&all, "all", false, "everybody to everything")
 	return cmd
 }

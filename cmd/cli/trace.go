@@ -11,7 +11,7 @@ import (
 )
 
 func (s *session) trace() *cobra.Command {
-	var batch bool
+	var batch, standIn bool
 	var size int
 	var sport uint16
 	cmd := &cobra.Command{
@@ -52,7 +52,10 @@ same order, over one snapshot of the host, proved unless --no-probe says otherwi
 			if size < 0 || size > 65000 {
 				return app.Usagef("--size %d is out of range", size)
 			}
-			o := app.TraceOptions{Common: c, From: got[0], Size: size, Sport: sport}
+			o := app.TraceOptions{Common: c, From: got[0], Size: size, Sport: sport, StandIn: standIn}
+			if standIn && len(got) == 1 {
+				return app.Usagef("--stand-in needs a destination")
+			}
 			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
 				if len(got) == 1 {
 					return result(a.TraceAll(ctx, o))
@@ -63,6 +66,7 @@ same order, over one snapshot of the host, proved unless --no-probe says otherwi
 		},
 	}
 	cmd.Flags().BoolVar(&batch, "batch", false, "read flows as JSON lines from stdin")
+	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
 	cmd.Flags().IntVar(&size, "size", 0, "payload in bytes")
 	cmd.Flags().Uint16Var(&sport, "sport", 0, "source port (default any)")
 	return cmd

@@ -54,6 +54,9 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 	if r.Name != nil {
 		p.labelled("", "name", s(strings.TrimSuffix(fmt.Sprintf("%s: %s, %s", r.Name.Name, r.Name.Verdict, strings.Join(r.Name.Answers, ", ")), ", ")))
 	}
+	if k := r.StandIn; k != nil {
+		p.labelled("", "stand-in", s("netdoctor answered in place of the application, in "+k.Netns+" at "+k.Address))
+	}
 	switch {
 	case r.Proved != nil:
 		p.labelled("", "proof", s(r.Proved.Verdict+": "+r.Proved.Detail))

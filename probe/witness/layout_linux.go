@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -23,6 +24,9 @@ type layout struct {
 
 // readLayout reads it from the kernel's own type information.
 func readLayout() (*layout, error) {
+	// Before Linux 5.11 tables count against RLIMIT_MEMLOCK. Where it can't be
+	// raised making them fails, and says so.
+	_ = rlimit.RemoveMemlock()
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, fmt.Errorf("reading the kernel's type information: %w", err)

@@ -37,9 +37,21 @@ type TraceResult struct {
 	Name *NameWay `json:"name"`
 	// Packets that were sent to prove it, in order.
 	Sent List[Sent] `json:"sent"`
+	// What answered in place of the application, when that was asked for.
+	StandIn *StandIn `json:"standIn,omitempty"`
 	// Who watched those packets on their way, and who could not.
 	Observers List[Observer] `json:"observers"`
 	Tail
+}
+
+// StandIn is a listener of ours, for the time of the trace.
+type StandIn struct {
+	// The namespace that it listened in.
+	Netns string `json:"netns"`
+	// Its address.
+	Address string `json:"address"`
+	// The application's own port was taken: it listened beside it.
+	Beside bool `json:"beside"`
 }
 
 // Observer is one way of watching packets.
