@@ -76,7 +76,7 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 		why := "whether aardvark-dns takes upper case before its search domain depends on its version"
 		return w.orSeen(join(o, unknownStep(st, why, snap.RefNetwork(n.Ref))), srv.AskedFrom, srv.Addr, name)
 	}
-	if h, ok := w.record(nets, bare); ok && w.typ != "MX" {
+	if h, ok := w.aardvarkRecord(n, nets, bare, suffixed); ok {
 		o.verdict, o.answers = Resolved, h.answers
 		ans := strings.Join(h.answers, ", ")
 		if len(h.answers) == 0 {
@@ -88,16 +88,80 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 	o.nobody = true
 	st = Step{Where: "network " + strings.Join(nets.names(), ", "), Asked: name, Verdict: stepSkip, Because: []snap.Ref{snap.RefNetwork(n.Ref)}}
 	st.Answer = "no container there answers to it"
-	// src/dns/coredns.rs: names of the search domain, single words and whatever
-	// an internal network asks are denied at once.
-	if suffixed || n.Internal || !strings.Contains(fold(name), ".") {
+	// src/dns/coredns.rs: names of the search domain and single words are denied
+	// at once.
+	if suffixed || !strings.Contains(fold(name), ".") {
 		o.verdict, st.Verdict = NXDomain, stepFail
 		st.Answer += ", and it is not forwarded"
 		o.step(st)
 		return o
 	}
 	o.step(st)
+	if n.Internal {
+		// Later versions deny it (src/backend/mod.rs: ctr_is_internal); 1.4.0 was
+		// seen to forward it, by the host.
+		why := "whether aardvark-dns forwards what an internal network asks depends on its version"
+		return w.orSeen(join(o, unknownStep(Step{Where: "aardvark-dns", Asked: name}, why, snap.RefNetwork(n.Ref))), srv.AskedFrom, srv.Addr, name)
+	}
 	return w.orSeen(join(o, w.aardvarkForward(n, owner, name)), srv.AskedFrom, srv.Addr, name)
+}
+
+// aardvarkRecord is what aardvark-dns knows of a name: the addresses that it
+// has on any network of the asker, or with the search domain behind it on the
+// server's own network alone (src/dns/coredns.rs). A name of the form
+// NAME.NETWORK is none. An address has all names of its container, and a name
+// that is there has no record but addresses.
+func (w *walker) aardvarkRecord(n *snap.Network, nets places, name string, suffixed bool) (hit, bool) {
+	out := hit{network: n}
+	found := false
+	for _, p := range nets {
+		if suffixed && p.net != n {
+			continue
+		}
+		h, ok := w.onNetwork(p.net, fold(name))
+		if w.typ == "PTR" {
+			h, ok = w.aardvarkNames(p.net, name)
+		}
+		if !ok {
+			continue
+		}
+		if !found {
+			out.network = p.net
+		}
+		found = true
+		out.because = append(out.because, h.because...)
+		if w.typ == "A" || w.typ == "AAAA" || w.typ == "PTR" {
+			out.answers = append(out.answers, h.answers...)
+		}
+		if w.typ == "PTR" {
+			break
+		}
+	}
+	slices.Sort(out.answers)
+	return out, found
+}
+
+// aardvarkNames are the names of whoever has an address on a network.
+func (w *walker) aardvarkNames(n *snap.Network, name string) (hit, bool) {
+	ip, ok := address(name)
+	if !ok {
+		return hit{}, false
+	}
+	for i := range w.s.Containers {
+		c := &w.s.Containers[i]
+		for j := range c.Endpoints {
+			ep := &c.Endpoints[j]
+			if c.Engine != n.Engine || !c.Running() || w.s.NetworkOf(c.Engine, ep) != n || ep.IPv4.Addr() != ip && ep.IPv6.Addr() != ip {
+				continue
+			}
+			h := hit{network: n, because: []snap.Ref{snap.RefNetwork(n.Ref), snap.RefContainer(c.Ref)}}
+			for _, x := range endpointNames(c, ep) {
+				h.answers = append(h.answers, x+".")
+			}
+			return h, true
+		}
+	}
+	return hit{}, false
 }
 
 // aardvarkForward asks the network's own servers, else those of the host's

@@ -17,6 +17,7 @@ need gcc gcc
 need curl curl
 need python3 python3
 need conntrack conntrack
+need musl-gcc musl-tools
 need ping iputils-ping
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
