@@ -54,8 +54,15 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 	if err != nil {
 		return nil, err
 	}
-	if !o.All && (o.Name == "" || len(o.Name) > 253 || strings.ContainsAny(o.Name, " \t\n/")) {
-		return nil, Usagef("%q is no name", o.Name)
+	if !o.All {
+		name, err := nameOf(o.Name)
+		if err != nil {
+			return nil, err
+		}
+		if name != o.Name {
+			a.note("%s is asked as %s (IDNA)", o.Name, name)
+		}
+		o.Name = name
 	}
 	if *state == nil {
 		read, err := a.snapshot(ctx, o.Common)

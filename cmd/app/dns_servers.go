@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -26,6 +29,38 @@ func serverOf(s string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, snap.Hint(Usagef("%q is no address of a name server", s), "an address, or address:port")
 	}
 	return netip.AddrPortFrom(a, 53), nil
+}
+
+// nameOf is a name as it is asked: what can't stand in a question is a mistake
+// (RFC 1035 2.3.4: labels of 1 to 63 octets, 255 in all), other letters than
+// ASCII become what programs that know IDNA make of them.
+func nameOf(name string) (string, error) {
+	if name == "" {
+		return "", Usagef("%q is no name", name)
+	}
+	for _, c := range name {
+		if c <= ' ' || c == 0x7f || c == '/' || c == utf8.RuneError {
+			return "", Usagef("%q is no name: %q can't be part of one", name, c)
+		}
+		if c > 0x7f {
+			ascii, err := idna.Lookup.ToASCII(name)
+			if err != nil {
+				return "", Usagef("%q is no name: %s", name, err)
+			}
+			name = ascii
+			break
+		}
+	}
+	bare := strings.TrimSuffix(name, ".")
+	if len(bare) > 253 {
+		return "", Usagef("%q is no name: %d octets, and 253 is the most", name, len(bare))
+	}
+	for label := range strings.SplitSeq(bare, ".") {
+		if n := len(label); name != "." && (n == 0 || n > 63) {
+			return "", Usagef("%q is no name: a part has %d octets, and 1 to 63 are allowed", name, n)
+		}
+	}
+	return name, nil
 }
 
 // askOf is one name asked by a target.
