@@ -20,10 +20,20 @@ import (
 // when it was started as such, and never returns then. Every program that builds
 // networks calls it first thing in main.
 func Child() {
+	if os.Getenv(boxEnv) != "" || os.Getenv(keeperEnv) != "" || os.Getenv(helperEnv) != "" {
+		signal.Reset() // what main waits for is not what ends these
+	}
 	if order := os.Getenv(boxEnv); order != "" {
 		code, err := runBox(order)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "netdoctor: error:", err)
+		}
+		exit(code)
+	}
+	if path := os.Getenv(keeperEnv); path != "" {
+		code := 0
+		if err := runKeeper(path); err != nil {
+			code = 1
 		}
 		exit(code)
 	}

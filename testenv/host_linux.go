@@ -146,9 +146,9 @@ func (s *session) begin(ctx context.Context, o *Options) (*store.State, error) {
 	case o.Firewall == "nftables":
 		gen = driver.Docker29n
 	}
-	e := driver.Env{Name: "default", Gen: gen, Dir: string(s.dir), Host: s.b.Host(), Proxy: !o.NoProxy}
+	e := driver.Env{Name: "default", Gen: gen, Dir: string(s.dir), Host: s.b.Host(), Proxy: !o.NoProxy, Rootless: !initialUser()}
 	return &store.State{Env: store.Env{Env: e, Engine: snap.Engine{
-		Name: driver.Engine, Version: "1", Reachable: true, Rules: "netdoctor", UserlandProxy: e.Proxy, ExecRoot: string(s.dir), Rootless: os.Geteuid() == 0 && !initialUser(),
+		Name: driver.Engine, Version: "1", Reachable: true, Rules: "netdoctor", UserlandProxy: e.Proxy, ExecRoot: string(s.dir), Rootless: e.Rootless,
 	}}}, nil
 }
 

@@ -21,6 +21,9 @@ type Env struct {
 	App    *app.App
 	// Lab is the practice host; nil: this binary has none, and no lab command.
 	Lab Lab
+	// Rootless runs this command line on this user's own host, which is made
+	// first when begin says so; nil: this binary can't, or runs there already.
+	Rootless func(ctx context.Context, args []string, begin bool) (int, error)
 	// Grace is how long after the end of --timeout a reading command may still
 	// take before it is left behind; 0 is one second.
 	Grace time.Duration

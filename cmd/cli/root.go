@@ -50,6 +50,7 @@ Reading changes nothing.`,
 			return unknownCommand(cmd, args[0])
 		},
 		CompletionOptions: cobra.CompletionOptions{},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return s.inside(cmd) },
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
@@ -127,6 +128,7 @@ func (s *session) flags(f *pflag.FlagSet) {
 	f.StringVar(&g.snapshot, "snapshot", "", "think about the state in this `FILE` of netdoctor snapshot; - is stdin")
 	f.BoolVarP(&g.four, "ipv4", "4", false, "IPv4 only")
 	f.BoolVarP(&g.six, "ipv6", "6", false, "IPv6 only")
+	f.BoolVar(&g.rootless, "rootless", false, "on this user's own host, in a user namespace: no root is needed")
 	f.BoolVar(&g.noProbe, "no-probe", false, "predict only; send nothing")
 	f.StringSliceVar(&g.observe, "observe", nil, "watch probes by these only: "+strings.Join(app.Observers(), ", ")+" (default all that work here)")
 	f.StringVar(&g.failOn, "fail-on", "error", "exit 1 from this severity on: error, warning, info")

@@ -32,6 +32,7 @@ type globals struct {
 	snapshot   string
 	four, six  bool
 	noProbe    bool
+	rootless   bool
 	observe    []string
 	failOn     string
 }

@@ -43,3 +43,14 @@ func insideLab(ctx context.Context) (code int, done bool) {
 	}
 	return 0, true
 }
+
+// rootless runs a command line on this user's own host; nil when this program
+// runs there already.
+func rootless() func(context.Context, []string, bool) (int, error) {
+	if os.Getenv(testenv.InsideEnv) != "" {
+		return nil
+	}
+	return func(ctx context.Context, args []string, begin bool) (int, error) {
+		return testenv.Rootless(ctx, args, begin, [3]*os.File{os.Stdin, os.Stdout, os.Stderr})
+	}
+}

@@ -12,3 +12,5 @@ import (
 func labs() cli.Lab { return nil }
 
 func insideLab(context.Context) (int, bool) { return 0, false }
+
+func rootless() func(context.Context, []string, bool) (int, error) { return nil }

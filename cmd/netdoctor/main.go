@@ -38,6 +38,6 @@ func run() int {
 		return code
 	}
 	return cli.Run(ctx, &cli.Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, App: app.New(), Lab: labs(),
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, App: app.New(), Lab: labs(), Rootless: rootless(),
 	})
 }

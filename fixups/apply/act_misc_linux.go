@@ -25,27 +25,31 @@ func sysctlPath(key string) (string, error) {
 	return "/proc/sys/" + key, nil
 }
 
-// sysctl writes a value with one system call, as the kernel wants it.
+// sysctl writes a value.
 func (m *machine) sysctl(ctx context.Context, o *fixups.SysctlSet) error {
-	path, err := sysctlPath(o.Key)
-	if err != nil {
-		return err
-	}
 	h, err := m.handle(ctx, o.Where)
 	if err != nil {
 		return err
 	}
-	return h.Do(func() error {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return kind("writing "+o.Key, err)
-		}
-		_, err = f.WriteString(o.Value + "\n")
-		if e := f.Close(); err == nil {
-			err = e
-		}
+	return h.Do(func() error { return writeSysctl(o) })
+}
+
+// writeSysctl writes a value in the namespace of the calling thread, with one
+// system call, as the kernel wants it.
+func writeSysctl(o *fixups.SysctlSet) error {
+	path, err := sysctlPath(o.Key)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
 		return kind("writing "+o.Key, err)
-	})
+	}
+	_, err = f.WriteString(o.Value + "\n")
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return kind("writing "+o.Key, err)
 }
 
 // lookSysctl reads the one key. Where the snapshot did not have it, what is

@@ -40,18 +40,43 @@ func (m *machine) sandboxAdd(o *fixups.SandboxAdd) error {
 		return kind("making "+o.Path, err)
 	}
 	_ = f.Close() // nothing was written
+	// What is to be done in it needs sockets there: they are opened on the thread
+	// that is there already.
+	var h *ns.Handle
+	conns := map[int]*conn{}
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends in the new namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- err
-			return
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = unix.Mount("/proc/thread-self/ns/net", o.Path, "", unix.MS_BIND, "")
 		}
-		done <- unix.Mount("/proc/thread-self/ns/net", o.Path, "", unix.MS_BIND, "")
+		if err == nil {
+			h, err = ns.Self()
+		}
+		for _, proto := range []int{unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER} {
+			if c, e := dialHere(proto); err == nil && e == nil {
+				conns[proto] = c
+			}
+		}
+		done <- err
 	}()
 	if err := <-done; err != nil {
-		_ = os.Remove(o.Path) // the error that matters is err
+		_ = unix.Unmount(o.Path, unix.MNT_DETACH) // the error that matters is err
+		_ = os.Remove(o.Path)
 		return nlError("making namespace "+o.ID, err)
+	}
+	m.drop(o.ID)
+	// The first device of every namespace (net/core/net_namespace.c, loopback.c).
+	m.base.Netns = append(m.base.Netns, snap.Netns{
+		ID: o.ID, Path: o.Path, Class: snap.ClassAttached, Sysctls: map[string]string{}, Links: []snap.Link{{Index: 1, Name: "lo", PeerNSID: -1}},
+	})
+	m.handles[o.ID] = h
+	if m.conns == nil {
+		m.conns = map[connKey]*conn{}
+	}
+	for proto, c := range conns {
+		m.conns[connKey{o.ID, proto}] = c
 	}
 	return nil
 }

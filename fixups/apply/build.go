@@ -237,7 +237,14 @@ func group(steps []*step, at int) int { return groupOps(opsOf(steps[at:])) }
 
 func groupOps(ops []fixups.Op) int {
 	if !batched(ops[0]) {
-		return 1
+		n := 1
+		for _, is := ops[0].(*fixups.SysctlSet); is && n < len(ops) && ops[n].Netns() == ops[0].Netns(); n++ {
+			_, is = ops[n].(*fixups.SysctlSet)
+			if !is {
+				break
+			}
+		}
+		return n
 	}
 	n := 1
 	for n < len(ops) && batched(ops[n]) && refOf(ops[n]).ID == refOf(ops[0]).ID {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -228,6 +229,9 @@ func (m *machine) chainNow(ctx context.Context, ref fixups.ChainRef) (*snap.Chai
 // make carries out one operation, or one batch of nf_tables.
 func (m *machine) make(ctx context.Context, steps []*step) error {
 	if !batched(steps[0].Op[0]) {
+		if len(steps) > 1 {
+			return m.sysctls(ctx, opsOf(steps))
+		}
 		return m.makeOne(ctx, steps[0].Op[0])
 	}
 	b := &batch{}
@@ -251,6 +255,28 @@ func (m *machine) make(ctx context.Context, steps []*step) error {
 		}
 	}
 	return m.commit(ctx, refOf(steps[0].Op[0]).Where, b)
+}
+
+// sysctls writes several values of one namespace on one visit.
+func (m *machine) sysctls(ctx context.Context, ops []fixups.Op) error {
+	first, ok := ops[0].(*fixups.SysctlSet)
+	if !ok {
+		return fmt.Errorf("%s: %w", ops[0].Describe(), snap.ErrUnsupported)
+	}
+	h, err := m.handle(ctx, first.Where)
+	if err != nil {
+		return err
+	}
+	return h.Do(func() error {
+		for _, op := range ops {
+			if o, ok := op.(*fixups.SysctlSet); ok {
+				if err := writeSysctl(o); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // plainElements are elements of a set without ranges.
@@ -302,11 +328,40 @@ func (m *machine) makeOne(ctx context.Context, op fixups.Op) error {
 		return m.act(ctx, op, now)
 	}
 	for _, d := range devices(op) {
+		if m.known(d.Where, d.Name) {
+			continue
+		}
 		if err := m.know(ctx, d.Where, d.Name); err != nil {
 			return err
 		}
 	}
+	if d, ok := op.(*fixups.LinkDel); ok {
+		err := m.act(ctx, op, m.base)
+		m.forget(d.Where, d.Name)
+		return err
+	}
 	return m.act(ctx, op, m.base)
+}
+
+// known says whether a device's ifindex was asked for already. It stays what it
+// was as long as the device is not deleted, and ifindices are not given out
+// twice (net/core/dev.c: dev_index_reserve).
+func (m *machine) known(w fixups.Where, name string) bool {
+	n := m.base.Ns(m.idOf(w))
+	return n != nil && n.Link(name) != nil
+}
+
+func (m *machine) forget(w fixups.Where, name string) {
+	if n := m.base.Ns(m.idOf(w)); n != nil {
+		n.Links = slices.DeleteFunc(n.Links, func(l snap.Link) bool { return l.Name == name })
+	}
+}
+
+func (m *machine) idOf(w fixups.Where) string {
+	if w.Host {
+		return m.base.Host.Netns
+	}
+	return w.ID
 }
 
 // devices are those whose ifindices an operation needs.
@@ -377,10 +432,7 @@ func (m *machine) know(ctx context.Context, w fixups.Where, name string) error {
 	if err != nil || index == 0 {
 		return nlError(fmt.Sprintf("device %s in %s", name, w.ID), errors.Join(err, noDevice(index)))
 	}
-	id := w.ID
-	if w.Host {
-		id = m.base.Host.Netns
-	}
+	id := m.idOf(w)
 	n := m.base.Ns(id)
 	if n == nil {
 		m.base.Netns = append(m.base.Netns, snap.Netns{ID: id, Path: w.Path, Class: snap.ClassAttached, Sysctls: map[string]string{}})
@@ -404,6 +456,9 @@ func noDevice(index int) error {
 // unmake takes one object away, or those of one batch. What is gone is no error.
 func (m *machine) unmake(ctx context.Context, ops []fixups.Op) error {
 	if !batched(ops[0]) {
+		if len(ops) > 1 {
+			return gone(m.sysctls(ctx, ops))
+		}
 		return gone(m.makeOne(ctx, ops[0]))
 	}
 	w := refOf(ops[0]).Where

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -25,12 +26,19 @@ const answerSeconds = 10
 
 // dial opens a socket inside a namespace.
 func dial(h *ns.Handle, proto int) (*conn, error) {
-	c := &conn{fd: -1, buf: make([]byte, 64<<10)}
-	err := h.Do(func() error {
-		var err error
-		c.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, proto)
+	var c *conn
+	err := h.Do(func() (err error) {
+		c, err = dialHere(proto)
 		return err
 	})
+	return c, err
+}
+
+// dialHere opens a socket in the namespace of the calling thread.
+func dialHere(proto int) (*conn, error) {
+	c := &conn{fd: -1, buf: make([]byte, 64<<10)}
+	var err error
+	c.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, proto)
 	if err == nil {
 		err = unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	}
@@ -265,6 +273,9 @@ func (m *machine) drop(id string) {
 	if h := m.handles[id]; h != nil {
 		_ = h.Close() // only a descriptor
 		delete(m.handles, id)
+	}
+	if id != m.base.Host.Netns {
+		m.base.Netns = slices.DeleteFunc(m.base.Netns, func(n snap.Netns) bool { return n.ID == id })
 	}
 }
 

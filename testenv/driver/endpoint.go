@@ -31,13 +31,13 @@ func Attach(e *Env, n *Network, c *Container, ep *snap.Endpoint) []fixups.Op {
 	case "macvlan":
 		host := e.Host
 		ops = []fixups.Op{&fixups.LinkAdd{
-			Where: w, Lower: n.Net.Parent, LowerIn: &host, Up: true,
+			Where: w, Lower: n.Net.Parent, LowerIn: &host,
 			Link: snap.Link{Name: ep.Link, Kind: "macvlan", MAC: ep.MAC, MTU: n.Net.MTU, Alias: e.Mark(), Macvlan: &snap.Macvlan{Mode: n.Net.Mode}},
 		}}
 	case "ipvlan":
 		host := e.Host
 		ops = []fixups.Op{&fixups.LinkAdd{
-			Where: w, Lower: n.Net.Parent, LowerIn: &host, Up: true,
+			Where: w, Lower: n.Net.Parent, LowerIn: &host,
 			Link: snap.Link{Name: ep.Link, Kind: "ipvlan", MTU: n.Net.MTU, Alias: e.Mark(), Ipvlan: &snap.Ipvlan{Mode: n.Net.Mode}},
 		}}
 	default:
@@ -47,7 +47,8 @@ func Attach(e *Env, n *Network, c *Container, ep *snap.Endpoint) []fixups.Op {
 	if ep.IPv6.IsValid() {
 		v6 = "0"
 	}
-	ops = append(ops, &fixups.SysctlSet{Where: w, Key: "net/ipv6/conf/" + ep.Link + "/disable_ipv6", Value: v6})
+	// Before the device is up: taking IPv6 from one that is waits for the kernel.
+	ops = append(ops, &fixups.SysctlSet{Where: w, Key: "net/ipv6/conf/" + ep.Link + "/disable_ipv6", Value: v6}, &fixups.LinkSet{Where: w, Name: ep.Link, Up: true})
 	for _, p := range []netip.Prefix{ep.IPv4, ep.IPv6} {
 		if p.IsValid() {
 			ops = append(ops, addr(w, ep.Link, p))
@@ -64,7 +65,7 @@ func (n *Network) veth(e *Env, at fixups.Where, br string, in fixups.Where, ep *
 	return []fixups.Op{&fixups.LinkAdd{
 		Where: at, Master: br, Up: true,
 		Link: snap.Link{Name: ep.HostLink, Kind: "veth", MTU: n.Net.MTU, Alias: e.Mark(), Group: Group},
-		Peer: &fixups.LinkEnd{Where: in, Name: ep.Link, MAC: ep.MAC, Up: true},
+		Peer: &fixups.LinkEnd{Where: in, Name: ep.Link, MAC: ep.MAC},
 	}}
 }
 

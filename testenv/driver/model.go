@@ -43,9 +43,8 @@ type Env struct {
 	Proxy bool         `json:"proxy"` // a program beside the rules takes connections to published ports
 	// System is how iptables' rules are kept, snap.IPTablesNFT when empty.
 	System snap.System `json:"system,omitempty"`
-	// Forward says that this program turned forwarding on, and so the policy of
-	// FORWARD to DROP.
-	Forward bool `json:"forward,omitempty"`
+	// Rootless is a user namespace in which only one user and group exist.
+	Rootless bool `json:"rootless,omitempty"`
 }
 
 // Mark is the owner mark.

@@ -18,11 +18,15 @@ var Resolver = netip.AddrFrom4([4]byte{127, 0, 0, 11})
 // have, and the way to the embedded resolver.
 func Sandbox(e *Env, c *Container) []fixups.Op {
 	w := e.Where(c)
+	groups := "0 2147483647"
+	if e.Rootless {
+		groups = "0 0" // others are not mapped (net/ipv4/sysctl_net_ipv4.c: ipv4_ping_group_range)
+	}
 	ops := []fixups.Op{
 		&fixups.SandboxAdd{Where: w},
 		&fixups.LinkSet{Where: w, Name: "lo", Up: true},
 		&fixups.SysctlSet{Where: w, Key: "net/ipv4/ip_unprivileged_port_start", Value: "0"},
-		&fixups.SysctlSet{Where: w, Key: "net/ipv4/ping_group_range", Value: "0 2147483647"},
+		&fixups.SysctlSet{Where: w, Key: "net/ipv4/ping_group_range", Value: groups},
 	}
 	if e.Gen == Docker20 && !slices.ContainsFunc(c.Ctr.Endpoints, func(x snap.Endpoint) bool { return x.IPv6.IsValid() }) {
 		for _, d := range []string{"all", "default", "lo"} {

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/spf13/cobra"
+)
+
+// inside hands the command to this user's own host when --rootless asks for it.
+func (s *session) inside(cmd *cobra.Command) error {
+	if !s.g.rootless {
+		return nil
+	}
+	if s.env.Rootless == nil {
+		if s.env.Getenv("NETDOCTOR_ROOTLESS") != "" {
+			return nil // it runs there
+		}
+		return fmt.Errorf("--rootless: %w", snap.ErrUnsupported)
+	}
+	code, err := s.env.Rootless(cmd.Context(), s.env.Args, cmd.Name() == "setup")
+	if err != nil {
+		return err
+	}
+	s.exit = code
+	return errSilent
+}

@@ -1,0 +1,249 @@
+package testenv_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/testenv"
+	"github.com/netdoctor/netdoctor/testenv/driver"
+)
+
+// BenchmarkAttach puts containers on one network and takes everything away, and
+// does the same with nothing but the system calls for the very same objects of
+// the kernel: a namespace held by a mount, lo, sysctls, a veth pair with alias
+// and group, address, route, the guard rule on the host, the resolver's two
+// sockets and their DNAT.
+func BenchmarkAttach(b *testing.B) {
+	for _, n := range []int{50, 500} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			// The best of all rounds: on a busy machine the others measure the neighbours.
+			var ours, down, bare, bareDown time.Duration
+			for b.Loop() {
+				u, d := attachOurs(b, n)
+				bu, bd := attachBare(b, n)
+				if ours == 0 {
+					ours, down, bare, bareDown = u, d, bu, bd
+				}
+				ours, down, bare, bareDown = min(ours, u), min(down, d), min(bare, bu), min(bareDown, bd)
+				b.ReportMetric(float64(ours.Microseconds())/float64(n)/1000, "ms/attach")
+				b.ReportMetric(float64(bare.Microseconds())/float64(n)/1000, "ms/floor")
+				b.ReportMetric(float64(ours)/float64(bare), "ours/floor")
+				b.ReportMetric(float64(down)/float64(ours), "down/up")
+				b.ReportMetric(float64(bareDown)/float64(bare), "floordown/up")
+			}
+		})
+	}
+}
+
+func attachOurs(b *testing.B, n int) (up, down time.Duration) {
+	b.Helper()
+	text := fmt.Sprintf("services:\n  box: {networks: [app], scale: %d, deploy: {endpoint_mode: dnsrr}}\nnetworks:\n  app: {}\n", n)
+	ctx := context.Background()
+	dir := "/run/netdoctor/bench"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	helper, err := testenv.NewHelper("/run/netdoctor/bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := &testenv.Host{Dir: "/run/netdoctor/bench", NoProcess: true, Local: helper}
+	if _, err := h.Up(ctx, parse(b, "networks:\n  app: {}\n"), testenv.UpOptions{Options: testenv.Options{Like: driver.Docker29n}}); err != nil {
+		b.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := h.Up(ctx, parse(b, text), testenv.UpOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	up = time.Since(start)
+	start = time.Now()
+	helper.Close()
+	if _, err := h.Down(ctx, false); err != nil {
+		b.Fatal(err)
+	}
+	settled(b)
+	return up, time.Since(start)
+}
+
+// settled waits until the kernel has ended the namespaces that were let go.
+func settled(b *testing.B) {
+	b.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		links, err := netlink.LinkList()
+		if err != nil {
+			continue
+		}
+		veths := 0
+		for _, l := range links {
+			if l.Type() == "veth" {
+				veths++
+			}
+		}
+		if veths == 0 {
+			return
+		}
+	}
+	b.Fatal("devices are left")
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// attachBare makes the same objects and nothing else.
+func attachBare(b *testing.B, n int) (up, down time.Duration) {
+	b.Helper()
+	h, err := netlink.NewHandle()
+	must(b, err)
+	defer h.Close()
+	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "bench0", Group: driver.Group}}
+	must(b, h.LinkAdd(br))
+	must(b, h.LinkSetUp(br))
+	must(b, h.AddrAdd(br, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(172, 17, 0, 1), Mask: net.CIDRMask(16, 32)}}))
+	c, err := nftables.New(nftables.AsLasting())
+	must(b, err)
+	defer func() { _ = c.CloseLasting() }()
+	table := c.AddTable(&nftables.Table{Name: "bench", Family: nftables.TableFamilyIPv4})
+	raw := c.AddChain(&nftables.Chain{Name: "raw", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw})
+	must(b, c.Flush())
+	must(b, os.MkdirAll("/run/bench", 0o755))
+	var sockets []interface{ Close() error }
+	start := time.Now()
+	for i := range n {
+		ip := netip.AddrFrom4([4]byte{172, 17, byte((i + 2) >> 8), byte(i + 2)})
+		sockets = append(sockets, bareOne(b, h, br, i, ip)...)
+		c.AddRule(&nftables.Rule{Table: table, Chain: raw, Exprs: []expr.Any{
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4}, &expr.Cmp{Register: 1, Data: ip.AsSlice()},
+			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: append([]byte("bench0"), make([]byte, 10)...)},
+			&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop},
+		}})
+		must(b, c.Flush())
+	}
+	up = time.Since(start)
+	start = time.Now()
+	for _, s := range sockets {
+		_ = s.Close()
+	}
+	for i := range n {
+		path := fmt.Sprintf("/run/bench/%d", i)
+		must(b, unix.Unmount(path, unix.MNT_DETACH))
+		must(b, os.Remove(path))
+	}
+	must(b, h.LinkDel(br))
+	c.DelTable(table)
+	must(b, c.Flush())
+	settled(b)
+	return up, time.Since(start)
+}
+
+// bareOne makes one namespace with everything in it.
+func bareOne(b *testing.B, h *netlink.Handle, br netlink.Link, i int, ip netip.Addr) (sockets []interface{ Close() error }) {
+	b.Helper()
+	path := fmt.Sprintf("/run/bench/%d", i)
+	must(b, os.WriteFile(path, nil, 0o444))
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+		}
+		done <- err
+	}()
+	must(b, <-done)
+	in, err := ns.Open(path)
+	must(b, err)
+	defer in.Close()
+	host := fmt.Sprintf("vethb%d", i)
+	must(b, h.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: host, MasterIndex: br.Attrs().Index, Group: driver.Group, Flags: net.FlagUp}, PeerName: "eth0", PeerNamespace: netlink.NsFd(in.Fd()),
+		PeerHardwareAddr: net.HardwareAddr{2, 66, 0, 0, byte(i >> 8), byte(i)},
+	}))
+	must(b, h.LinkSetAlias(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: host}}, "netdoctor:bench"))
+	must(b, in.Do(func() error {
+		g, err := netlink.NewHandle()
+		if err != nil {
+			return err
+		}
+		defer g.Close()
+		for k, v := range map[string]string{"net/ipv4/ip_unprivileged_port_start": "0", "net/ipv4/ping_group_range": "0 2147483647", "net/ipv6/conf/eth0/disable_ipv6": "1"} {
+			if err := os.WriteFile("/proc/sys/"+k, []byte(v), 0o644); err != nil {
+				return err
+			}
+		}
+		lo := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}
+		if err := g.LinkSetUp(lo); err != nil {
+			return err
+		}
+		eth, err := g.LinkByName("eth0")
+		if err == nil {
+			err = g.LinkSetUp(eth)
+		}
+		if err == nil {
+			err = g.AddrAdd(eth, &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(16, 32)}})
+		}
+		if err == nil {
+			err = g.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: net.IPv4(172, 17, 0, 1)})
+		}
+		if err != nil {
+			return err
+		}
+		if err := bareDNS(); err != nil {
+			return err
+		}
+		u, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 11), Port: 40000})
+		if err != nil {
+			return err
+		}
+		t, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 11), Port: 40000})
+		sockets = append(sockets, u, t)
+		return err
+	}))
+	return sockets
+}
+
+// bareDNS are the resolver's four rules, in the calling thread's namespace.
+func bareDNS() error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	t := c.AddTable(&nftables.Table{Name: "netdoctor-dns", Family: nftables.TableFamilyIPv4})
+	chains := []*nftables.Chain{
+		c.AddChain(&nftables.Chain{Name: "dns-dnat", Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest}),
+		c.AddChain(&nftables.Chain{Name: "dns-snat", Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource}),
+	}
+	for i, ch := range chains {
+		for _, proto := range []byte{6, 17} {
+			e := []expr.Any{
+				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: uint32(16 - 4*i), Len: 4}, &expr.Cmp{Register: 1, Data: []byte{127, 0, 0, 11}},
+				&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Register: 1, Data: []byte{proto}},
+				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: uint32(2 - 2*i), Len: 2}, &expr.Cmp{Register: 1, Data: [][]byte{{0, 53}, {156, 64}}[i]},
+				&expr.Counter{},
+			}
+			if i == 0 {
+				e = append(e, &expr.Immediate{Register: 1, Data: []byte{127, 0, 0, 11}}, &expr.Immediate{Register: 2, Data: []byte{156, 64}},
+					&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2})
+			} else {
+				e = append(e, &expr.Immediate{Register: 1, Data: []byte{0, 53}}, &expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegProtoMin: 1})
+			}
+			c.AddRule(&nftables.Rule{Table: t, Chain: ch, Exprs: e})
+		}
+	}
+	return c.Flush()
+}
