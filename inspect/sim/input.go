@@ -125,6 +125,9 @@ func (r *run) deliver(n *netns, dev *snap.Link, k *skb) *fate {
 	if f := r.nf(n, "input", dev.Index, 0, k); f != nil {
 		return f
 	}
+	if f := r.ipvs(n, dev, k); f != nil {
+		return f
+	}
 	if k.encap != nil {
 		return r.decap(n, dev, k)
 	}

@@ -121,6 +121,9 @@ func (r *run) localOut(n *netns, k *skb) *fate {
 	if f := r.nf(n, "output", 0, k.route.dev.Index, k); f != nil {
 		return f
 	}
+	if f := r.ipvs(n, k.route.dev, k); f != nil {
+		return f
+	}
 	return r.output(n, k, 0)
 }
 

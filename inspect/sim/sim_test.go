@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +139,19 @@ func TestWays(t *testing.T) {
 		}, flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "eth0", CauseTC, "NEIGH_FAILED", "192.0.2.1 answers no ARP on eth0: netem on eth0 loses 100 %", false}},
 		{name: "an XDP program is not read", edit: func(m *model) { m.link("host", "eth0").XDP = &snap.XDP{Name: "filter"} },
 			flow: tcp80("client", "198.51.100.7"), want: want{Unknown, "host", "eth0", CauseXDP, "", "XDP program filter on eth0", false}},
+		{name: "a virtual service of IPVS", edit: func(m *model) {
+			m.addr("host", "br-app", "10.96.0.1/32")
+			m.ns["host"].IPVS = []snap.IPVSService{{Family: snap.IPv4, Proto: 6, Addr: netip.MustParseAddrPort("10.96.0.1:80"), Sched: "rr", Dests: []snap.IPVSDest{
+				{Addr: netip.MustParseAddrPort("172.18.0.2:80"), Weight: 1, Method: "masq"}, {Addr: netip.MustParseAddrPort("172.19.0.2:80"), Weight: 0, Method: "masq"},
+			}}}
+		}, flow: tcp80("client", "10.96.0.1"), want: want{Unknown, "host", "br-app", CauseModel, "", "IPVS of host sends it to one of 172.18.0.2:80 (rr)", false}},
+		{name: "and another port of its address", edit: func(m *model) {
+			m.addr("host", "br-app", "10.96.0.1/32")
+			m.ns["host"].IPVS = []snap.IPVSService{{Family: snap.IPv4, Proto: 6, Addr: netip.MustParseAddrPort("10.96.0.1:81"), Sched: "rr"}}
+		}, flow: tcp80("client", "10.96.0.1"), want: want{Refused, "host", "br-app", CauseNoListener, "NO_SOCKET", "", false}},
+		{name: "a table of routes that could not be read", edit: func(m *model) {
+			m.s.Gaps = []snap.Gap{{What: "policy rules", Netns: "host", Kind: "torn", Why: "dump interrupted"}}
+		}, flow: tcp80("client", "198.51.100.7"), want: want{Unknown, "client", "eth0", CauseUnread, "", "policy rules of host could not be read", false}},
 		{name: "rules that could not be read", edit: func(m *model) {
 			m.ns["host"].Ruleset = snap.Ruleset{}
 			m.s.Gaps = []snap.Gap{{What: "ruleset", Netns: "host", Kind: "permission", Why: "operation not permitted"}}

@@ -35,7 +35,8 @@ func RefNetns(id string) Ref { return ref("netns", id) }
 func RefLink(netns, name string) Ref { return ref("netns", netns, "link", name) }
 
 // RefItem points at the n-th entry of a list of a namespace: "addr", "route",
-// "iprule", "neigh", "fdb", "socket", "conn".
+// "iprule", "neigh", "fdb", "socket", "conn",
+// "ipvs".
 func RefItem(netns, list string, n int) Ref { return ref("netns", netns, list, strconv.Itoa(n)) }
 
 // RefSysctl points at a sysctl by its key with slashes.
@@ -181,6 +182,8 @@ func (ns *Netns) at(p []string) any {
 		return item(ns.Sockets, p[1], 0)
 	case "conn":
 		return item(ns.Conntrack, p[1], 0)
+	case "ipvs":
+		return item(ns.IPVS, p[1], 0)
 	case "sysctl":
 		if v, ok := ns.Sysctls[strings.Join(p[1:], "/")]; ok {
 			return v
