@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -228,7 +229,11 @@ func stumble(ctx context.Context, t *v1.Test, err error) error {
 	if end := ended(ctx); end != nil {
 		return end
 	}
-	settle(t, "failed", "%v", err)
+	status := "failed"
+	if errors.Is(err, ErrUndecided) {
+		status = "unknown" // it may be the name of something that could not be read
+	}
+	settle(t, status, "%v", err)
 	if h := snap.HintOf(err); h != "" {
 		t.Reason += " (" + h + ")"
 	}

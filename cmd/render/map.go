@@ -42,6 +42,10 @@ func (p *printer) mapTree(r *v1.MapResult) {
 			p.labelled("  ", "why", s(strings.TrimSpace(r.Path.Code+" "+r.Path.Why)))
 		}
 	}
+	if len(r.Coverage.Skipped) > 0 && !p.st.Quiet {
+		p.line()
+		p.skipped(r.Coverage.Skipped, p.st.Verbose)
+	}
 }
 
 // branch writes a node and what hangs on it.

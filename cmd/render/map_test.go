@@ -39,10 +39,9 @@ func runFor(t *testing.T, d time.Duration, name string, args ...string) (string,
 
 func TestMapPictures(t *testing.T) {
 	t.Parallel()
-	m := reportPage(30).Map
-	m.Head = head("MapResult")
+	m := mapResult(30)
 	var pic, graph bytes.Buffer
-	if err := Write(&pic, &m, "svg", Style{}); err != nil {
+	if err := Write(&pic, m, "svg", Style{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := wellFormed(pic.Bytes()); err != nil {
@@ -53,7 +52,7 @@ func TestMapPictures(t *testing.T) {
 			t.Errorf("the picture lacks %q", want)
 		}
 	}
-	if err := Write(&graph, &m, "dot", Style{}); err != nil {
+	if err := Write(&graph, m, "dot", Style{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(graph.String(), "{") - strings.Count(graph.String(), "}"); n != 0 {

@@ -92,7 +92,18 @@ func results() map[string]v1.Result {
 		"explain":      &v1.ExplainResult{Head: head(v1.KindExplain), Code: "ND3204", Name: "no-masquerade", Title: "Nothing masquerades", Severity: "error", Since: "v1.0", Doc: "Because.\n\nSee it by hand:\n\n\tiptables -t nat -S", After: []string{"ND6101"}, Fixable: true},
 		"version":      &v1.VersionResult{Head: head(v1.KindVersion), Version: "v1.2.3", Commit: "0123abc", Go: "go1.26", OS: "linux", Arch: "amd64", SnapshotSchema: 1},
 		"test":         testResult([]v1.Finding{cause}),
-		"lab":          &v1.LabResult{Head: head(v1.KindLab), Action: "faults", Lab: "default", Items: []v1.Fact{{Name: "bridge-down", Value: "the bridge is down"}}},
+		"map":          mapResult(8),
+		"diff": &v1.DiffResult{
+			Head: head(v1.KindDiff), A: host, B: host, Gone: []string{"ND1107"}, Tail: tail,
+			Changes: []v1.Difference{
+				{Sign: "-", Noun: "rule", Netns: "host", Name: "nat POSTROUTING", Text: "rule removed from nat POSTROUTING: -s 172.20.0.0/16 ! -o br-app -j MASQUERADE", Broke: []v1.Turned{{Kind: "flow", From: "client", To: "internet", Before: "delivered", After: "dropped"}, {Kind: "name", From: "client", To: "example.com.", Before: "resolved", After: "timeout"}}},
+				{Sign: "~", Noun: "container", Name: "docker:db", Text: "docker:db running → exited (code 137)"},
+				{Sign: "+", Noun: "addr", Netns: "host", Name: "eth0", Text: "eth0 has the address 192.0.2.11/24 now"},
+			},
+			Broke: []v1.Turned{{Kind: "flow", From: "web", To: "db:5432/tcp", Before: "delivered", After: "refused"}}, Mended: []v1.Turned{{Kind: "flow", From: "db", To: "web:80/tcp", Before: "dropped", After: "delivered"}},
+		},
+		"report": &v1.ReportResult{Head: head(v1.KindReport), File: "report.html", Bytes: 123456, Verdict: "problems", Contents: []v1.Fact{{Name: "findings", Value: "2"}}},
+		"lab":    &v1.LabResult{Head: head(v1.KindLab), Action: "faults", Lab: "default", Items: []v1.Fact{{Name: "bridge-down", Value: "the bridge is down"}}},
 	}
 }
 

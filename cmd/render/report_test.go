@@ -24,8 +24,22 @@ func reportPage(n int) *v1.Page {
 	trace := *results()["trace"].(*v1.TraceResult) //nolint:forcetypeassert // the map says so
 	dns := *results()["dns"].(*v1.DNSResult)       //nolint:forcetypeassert // the map says so
 	check.Summary.Containers = n
-	p := &v1.Page{Check: check, Traces: []v1.TraceResult{trace}, Names: []v1.DNSResult{dns}, Left: []string{"3 more firewall rules"}}
-	add := func(node v1.MapNode) { p.Map.Nodes = append(p.Map.Nodes, node) }
+	p := &v1.Page{Check: check, Traces: []v1.TraceResult{trace}, Names: []v1.DNSResult{dns}, Left: []string{"3 more firewall rules"}, Map: *mapResult(n)}
+	t := v1.RuleTable{Netns: "host", System: "iptables-nft", Family: "ipv4", Name: "filter"}
+	c := v1.RuleChain{Name: "DOCKER-ISOLATION-STAGE-1"}
+	for i := range 2 + n/10 {
+		c.Rules = append(c.Rules, v1.RuleLine{Num: i + 1, Text: fmt.Sprintf("-A DOCKER-ISOLATION-STAGE-1 -i br-net%d -j RETURN", i), Packets: int64(i * 1000), Bytes: int64(i * 60000)})
+	}
+	c.Rules[1].Text, c.Rules[1].Decides = "-A DOCKER-ISOLATION-STAGE-1 -o br-data -j DROP", []string{"ND3210", "path"}
+	t.Chains = []v1.RuleChain{{Name: "FORWARD", Hook: "forward", Policy: "drop"}, c}
+	p.Tables = []v1.RuleTable{t}
+	return p
+}
+
+// mapResult is the map of it.
+func mapResult(n int) *v1.MapResult {
+	m := &v1.MapResult{Head: head(v1.KindMap)}
+	add := func(node v1.MapNode) { m.Nodes = append(m.Nodes, node) }
 	add(v1.MapNode{ID: "internet", Kind: "internet", Name: "internet"})
 	add(v1.MapNode{ID: "host", Kind: "host", On: "internet", Name: "host", Netns: "host"})
 	add(v1.MapNode{ID: "uplink:eth0", Kind: "uplink", On: "internet", Name: "eth0", Netns: "host", Device: "eth0", State: "up", Addresses: []string{"192.0.2.10/24"}})
@@ -51,16 +65,8 @@ func reportPage(n int) *v1.Page {
 			add(c)
 		}
 	}
-	p.Map.Path = &v1.MapPath{From: "web", To: "db:5432", Verdict: "dropped", Nodes: []string{"container:docker:c0@network:docker:app", "network:docker:app", "host"}, Broken: "host", Why: "Docker isolates br-app from br-data", Code: "ND3210"}
-	t := v1.RuleTable{Netns: "host", System: "iptables-nft", Family: "ipv4", Name: "filter"}
-	c := v1.RuleChain{Name: "DOCKER-ISOLATION-STAGE-1"}
-	for i := range 2 + n/10 {
-		c.Rules = append(c.Rules, v1.RuleLine{Num: i + 1, Text: fmt.Sprintf("-A DOCKER-ISOLATION-STAGE-1 -i br-net%d -j RETURN", i), Packets: int64(i * 1000), Bytes: int64(i * 60000)})
-	}
-	c.Rules[1].Text, c.Rules[1].Decides = "-A DOCKER-ISOLATION-STAGE-1 -o br-data -j DROP", []string{"ND3210", "path"}
-	t.Chains = []v1.RuleChain{{Name: "FORWARD", Hook: "forward", Policy: "drop"}, c}
-	p.Tables = []v1.RuleTable{t}
-	return p
+	m.Path = &v1.MapPath{From: "web", To: "db:5432", Verdict: "dropped", Nodes: []string{"container:docker:c0@network:docker:app", "network:docker:app", "host"}, Broken: "host", Why: "Docker isolates br-app from br-data", Code: "ND3210"}
+	return m
 }
 
 func reportText(t *testing.T, p *v1.Page) string {
