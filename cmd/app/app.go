@@ -199,7 +199,7 @@ func (a *App) snapshot(ctx context.Context, c Common) (*snap.Snapshot, error) {
 		return s, ended(ctx)
 	}
 	a.waiting("reading " + c.Snapshot)
-	var r io.Reader = c.Stdin
+	r := c.Stdin
 	if c.Snapshot != "-" {
 		f, err := a.Open(c.Snapshot)
 		if err != nil {
@@ -342,12 +342,4 @@ func anyFailing(fs []v1.Finding, bar diag.Severity) bool {
 		}
 	}
 	return false
-}
-
-// sentence begins with a capital and ends as it is.
-func sentence(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"go.yaml.in/yaml/v3"
 )
 
 // Expectation is one line of a file of expectations.

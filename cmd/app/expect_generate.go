@@ -7,11 +7,12 @@ import (
 	"strconv"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"go.yaml.in/yaml/v3"
 )
 
 // Generate writes expectations from what this host's own configuration says

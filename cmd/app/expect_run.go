@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"golang.org/x/sync/errgroup"
 )
 
 // TestOptions are those of test.
@@ -35,7 +35,7 @@ type TestOptions struct {
 // Test holds a host against a file of expectations.
 func (a *App) Test(ctx context.Context, o TestOptions) (*v1.TestResult, error) {
 	start := a.now()
-	var r io.Reader = o.Stdin
+	r := o.Stdin
 	if o.File != "-" {
 		f, err := a.Open(o.File)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
@@ -114,8 +115,15 @@ func TestTags(t *testing.T) {
 		tags, want string
 		chosen     bool
 	}{
-		{"", "", true}, {"a", "", true}, {"", "a", false}, {"a b", "b", true}, {"a b", "c", false},
-		{"a", "!a", false}, {"", "!a", true}, {"a b", "a !b", false}, {"a", "a !b", true},
+		{"", "", true},
+		{"a", "", true},
+		{"", "a", false},
+		{"a b", "b", true},
+		{"a b", "c", false},
+		{"a", "!a", false},
+		{"", "!a", true},
+		{"a b", "a !b", false},
+		{"a", "a !b", true},
 	} {
 		if got := chosen(strings.Fields(c.tags), strings.Fields(c.want)); got != c.chosen {
 			t.Errorf("tags %q with --tags %q: %v", c.tags, c.want, got)

@@ -61,8 +61,14 @@ func (a *App) Snapshot(ctx context.Context, o SnapshotOptions) (*v1.SnapshotResu
 		name string
 		n    int
 	}{
-		{"namespaces", len(s.Netns)}, {"containers", len(s.Containers)}, {"networks", len(s.Networks)},
-		{"firewall rules", rules}, {"tracked connections", conns}, {"resolvers", len(s.Resolvers)}, {"probes", len(s.Probes)}, {"gaps", len(s.Gaps)},
+		{"namespaces", len(s.Netns)},
+		{"containers", len(s.Containers)},
+		{"networks", len(s.Networks)},
+		{"firewall rules", rules},
+		{"tracked connections", conns},
+		{"resolvers", len(s.Resolvers)},
+		{"probes", len(s.Probes)},
+		{"gaps", len(s.Gaps)},
 	} {
 		res.Contents = append(res.Contents, v1.Fact{Name: f.name, Value: fmt.Sprint(f.n)})
 	}

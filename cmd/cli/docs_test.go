@@ -57,7 +57,7 @@ func TestCommandsInDocuments(t *testing.T) {
 					want, cmd = c[1], strings.TrimSuffix(cmd, c[0])
 				}
 				ran++
-				sh := exec.CommandContext(t.Context(), "sh", "-c", cmd) //nolint:gosec // our own documents
+				sh := exec.CommandContext(t.Context(), "sh", "-c", cmd)
 				sh.Dir = dir
 				sh.Env = append(os.Environ(), "ND_READ="+filepath.Join(dir, "docker20.ndsnap"), "LC_ALL=C.UTF-8")
 				var out bytes.Buffer
@@ -104,7 +104,7 @@ func TestSnippetsForCI(t *testing.T) {
 		}
 		for _, l := range regexp.MustCompile(`netdoctor"? (test .*)`).FindAllSubmatch(m[1], -1) {
 			ran++
-			sh := exec.CommandContext(t.Context(), "sh", "-c", "netdoctor "+string(l[1])) //nolint:gosec // our own documents
+			sh := exec.CommandContext(t.Context(), "sh", "-c", "netdoctor "+string(l[1]))
 			sh.Dir = dir
 			sh.Env = append(os.Environ(), "ND_READ="+data)
 			if out, err := sh.CombinedOutput(); err != nil {

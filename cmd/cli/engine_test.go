@@ -57,7 +57,7 @@ func fakeEngine(ts *testscript.TestScript, neg bool, args []string) {
 				return
 			}
 			go func() {
-				defer c.Close() //nolint:errcheck // a fake
+				defer c.Close()
 				r := bufio.NewReader(c)
 				for {
 					req, err := http.ReadRequest(r)

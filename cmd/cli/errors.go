@@ -51,7 +51,7 @@ func exitOfResult(r v1.Result, bar diag.Severity) int {
 	for _, f := range r.Found().Findings {
 		failing = failing || app.Failing(f.Severity, bar)
 	}
-	verdict := ""
+	var verdict string
 	switch v := r.(type) {
 	case *v1.CheckResult:
 		verdict = v.Verdict

@@ -67,7 +67,7 @@ func run() int {
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close() //nolint:errcheck // only read
+		defer f.Close()
 		s, err := a.Load(f)
 		if root := os.Getenv("ND_ROOT"); root != "" && err == nil {
 			// The engines of a machine that has nothing but what is below that directory.

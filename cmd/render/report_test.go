@@ -168,7 +168,8 @@ func TestHostileNamesAreHarmlessInPages(t *testing.T) {
 			}
 		case map[string]any:
 			for k := range x {
-				if _, text := x[k].(string); !(text && keep[k]) && k != "nodes" || k == "nodes" && isObjects(x[k]) {
+				_, text := x[k].(string)
+				if k == "nodes" && isObjects(x[k]) || k != "nodes" && (!text || !keep[k]) {
 					x[k] = poison(x[k])
 				}
 			}

@@ -8,10 +8,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	"github.com/netdoctor/netdoctor/inspect"
 	"github.com/netdoctor/netdoctor/inspect/diff"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"pgregory.net/rapid"
 )
 
 // host is a recorded host with Docker 20.10.
@@ -21,7 +22,7 @@ func host(t *testing.T) *snap.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	s, err := inspect.Load(f)
 	if err != nil {
 		t.Fatal(err)

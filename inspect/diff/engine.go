@@ -46,10 +46,14 @@ func (d *differ) networks() {
 			d.add(Change{Sign: "~", Noun: "network", Name: ref, Text: fmt.Sprintf("network %s was made anew", ref), Ref: snap.RefNetwork(ref)})
 		}
 		for _, f := range []struct{ what, a, b string }{
-			{"driver", x.Driver, y.Driver}, {"bridge", x.Bridge, y.Bridge}, {"parent", x.Parent, y.Parent},
+			{"driver", x.Driver, y.Driver},
+			{"bridge", x.Bridge, y.Bridge},
+			{"parent", x.Parent, y.Parent},
 			{"subnets", strings.Join(pools(x), ", "), strings.Join(pools(y), ", ")},
-			{"internal", onOff(x.Internal), onOff(y.Internal)}, {"masquerade", onOff(x.Masquerade), onOff(y.Masquerade)},
-			{"traffic among containers", onOff(x.ICC), onOff(y.ICC)}, {"mtu", fmt.Sprint(x.MTU), fmt.Sprint(y.MTU)},
+			{"internal", onOff(x.Internal), onOff(y.Internal)},
+			{"masquerade", onOff(x.Masquerade), onOff(y.Masquerade)},
+			{"traffic among containers", onOff(x.ICC), onOff(y.ICC)},
+			{"mtu", fmt.Sprint(x.MTU), fmt.Sprint(y.MTU)},
 		} {
 			if f.a != f.b {
 				d.add(Change{Sign: "~", Noun: "network", Name: ref, Text: fmt.Sprintf("%s of network %s: %s → %s", f.what, ref, or(f.a), or(f.b)), Ref: snap.RefNetwork(ref)})
