@@ -118,6 +118,20 @@ func (s *sock) connected() error {
 		_, err = unix.Getpeername(int(fd))
 		return err == nil
 	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// On a machine that is too busy the answer may have come in time, and the
+		// deadline be noticed first.
+		_ = s.rc.Control(func(fd uintptr) { // the socket is open
+			e, gerr := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+			_, perr := unix.Getpeername(int(fd))
+			switch {
+			case gerr == nil && e != 0:
+				res, err = unix.Errno(e), nil
+			case perr == nil:
+				res, err = nil, nil
+			}
+		})
+	}
 	if err != nil {
 		return err
 	}

@@ -153,7 +153,8 @@ func (s *sock) sendTo(b []byte, to unix.Sockaddr) error {
 // recv waits for a datagram or for an entry of the error queue.
 func (s *sock) recv(buf []byte) (n int, from netip.AddrPort, e *extErr, err error) {
 	var res error
-	err = s.rc.Read(func(fd uintptr) bool {
+	take := func(fd uintptr) bool {
+		res = nil
 		if x, ok := readErr(int(fd)); ok {
 			e = &x
 			return true
@@ -169,7 +170,17 @@ func (s *sock) recv(buf []byte) (n int, from netip.AddrPort, e *extErr, err erro
 			e, res = &x, nil // it came between the two calls
 		}
 		return true
-	})
+	}
+	err = s.rc.Read(take)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// On a machine that is too busy the answer may have come in time, and the
+		// deadline be noticed first.
+		_ = s.rc.Control(func(fd uintptr) { // the socket is open
+			if take(fd) {
+				err = nil
+			}
+		})
+	}
 	if err == nil {
 		err = res
 	}

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -27,6 +28,9 @@ type Proof struct {
 func (in *Input) Prove(f *FlowCase) *Proof {
 	p := f.Probe
 	v := ProbeSays(p)
+	if unheard(p) {
+		v = "refused"
+	}
 	if v == "" {
 		return nil
 	}
@@ -57,6 +61,16 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 		out.Differs = fmt.Sprintf("predicted%s, but it died%s", at(model), at(out.Where))
 	}
 	return out
+}
+
+// unheard says that the destination's stack had no socket for the probe and that
+// its error was never sent: errors are rate-limited (net/ipv4/icmp.c:
+// icmpv4_xrlim_allow), and a sender that is not told is refused all the same.
+func unheard(p *snap.Probe) bool {
+	if p == nil || p.Kind == "tcp" || p.Outcome != kindTimeout || p.Died == nil || p.Died.Answer || p.Died.Reason != "NO_SOCKET" {
+		return false
+	}
+	return !slices.ContainsFunc(p.Seen, func(s snap.Seen) bool { return s.Answer })
 }
 
 // silent says that the probe's silence proves nothing: many UDP services answer
@@ -91,7 +105,7 @@ func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
 		if p.Outcome == kindUnroutable && model != nil && model.Netns == p.From && !model.Reply {
 			return model // the sender's own stack refused it, where the model says so
 		}
-		if stayed(p, model) {
+		if stayed(p, model) || in.answered(p, model) {
 			return model
 		}
 		return nil
@@ -105,6 +119,20 @@ func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
 		Netns: d.Netns, Device: d.Device, Layer: layerOf(d), Reason: d.Reason, Reply: d.Answer,
 		Detail: "the kernel freed the packet in " + d.Netns + onDevice(d.Device) + because(d),
 	}
+}
+
+// answered says whether the ICMP error that came back is of the namespace whose
+// firewall the model says rejects.
+func (in *Input) answered(p *snap.Probe, model *sim.Where) bool {
+	if p.Outcome != "rejected" || !p.By.IsValid() || model == nil || model.Layer != "netfilter" || model.Reply {
+		return false
+	}
+	n := in.Snap.Ns(model.Netns)
+	if n == nil {
+		return false
+	}
+	_, mine := n.HasAddr(p.By)
+	return mine
 }
 
 // stayed says whether the last that was seen of a probe is that it came into the

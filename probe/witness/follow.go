@@ -32,7 +32,7 @@ type sighting struct {
 type follower struct {
 	id   probe.Identity
 	key  key
-	stop func(*follower)
+	stop func(*follower) bool     // true when all that happened was read before
 	name func(addr uint64) string // of a kernel function
 
 	mu    sync.Mutex
@@ -44,7 +44,7 @@ type follower struct {
 	kill context.CancelFunc
 }
 
-func newFollower(id probe.Identity, stop func(*follower), name func(uint64) string) *follower {
+func newFollower(id probe.Identity, stop func(*follower) bool, name func(uint64) string) *follower {
 	f := &follower{id: id, key: key{icmp: id.ICMP, id: id.ID}, stop: stop, name: name}
 	f.dead, f.kill = context.WithCancel(context.Background())
 	return f
@@ -60,6 +60,9 @@ func (f *follower) add(s sighting) {
 	if f.over {
 		return
 	}
+	if s.Answer && f.id.ICMP && s.What == snap.SeenDrop && s.Reason == "NO_SOCKET" && s.Netns == f.id.From.ID {
+		return // its raw socket had a copy (net/ipv4/icmp.c:icmp_rcv, ping_rcv)
+	}
 	if len(f.all) < maxSeen {
 		f.all = append(f.all, s)
 	}
@@ -74,7 +77,7 @@ func (f *follower) add(s sighting) {
 
 // End puts the sightings into the probe.
 func (f *follower) End(r *snap.Probe) {
-	f.stop(f)
+	all := f.stop(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
@@ -82,7 +85,7 @@ func (f *follower) End(r *snap.Probe) {
 		f.timer.Stop()
 	}
 	f.kill()
-	r.Watched = true
+	r.Watched = all
 	for i := range f.all {
 		if s := &f.all[i]; s.addr != 0 {
 			s.Func = f.name(s.addr)

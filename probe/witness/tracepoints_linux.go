@@ -174,16 +174,17 @@ func (t *Tracepoints) drop(f *follower) {
 }
 
 // release ends the look-out for a probe after all that happened until now was
-// read.
-func (t *Tracepoints) release(f *follower) {
+// read; false: the reader did not get that far.
+func (t *Tracepoints) release(f *follower) (all bool) {
 	ch := make(chan struct{})
 	t.mu.Lock()
 	t.waiting = append(t.waiting, ch)
 	t.mu.Unlock()
 	if t.reader.Flush() == nil {
-		late := time.NewTimer(200 * time.Millisecond) // the reader is never that far behind
+		late := time.NewTimer(time.Second) // only on a machine that does nothing any more
 		select {
 		case <-ch:
+			all = true
 		case <-t.done:
 		case <-late.C:
 		}
@@ -193,6 +194,7 @@ func (t *Tracepoints) release(f *follower) {
 	defer t.mu.Unlock()
 	t.drop(f)
 	_ = t.want(f.key.id) // it stays wanted at worst: nobody follows it then
+	return all
 }
 
 // read takes in events until the end.

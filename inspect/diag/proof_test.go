@@ -1,0 +1,79 @@
+package diag
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+func TestProve(t *testing.T) {
+	t.Parallel()
+	s := &snap.Snapshot{Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{
+		{ID: "host", Addrs: []snap.Addr{{Prefix: netip.MustParsePrefix("192.0.2.1/24")}}, Ruleset: snap.Ruleset{Tables: []snap.Table{{
+			System: snap.NFT, Family: snap.IPv4, Name: "corp",
+			Chains: []snap.Chain{{Name: "fwd", Hook: "forward", Rules: []snap.Rule{
+				{Num: 1, Exprs: snap.Exprs{&snap.Counter{}, &snap.Immediate{Dreg: snap.VerdictReg, Verdict: &snap.Verdict{Code: "accept"}}}},
+				{Num: 2, Exprs: snap.Exprs{&snap.Counter{}, &snap.Immediate{Dreg: snap.VerdictReg, Verdict: &snap.Verdict{Code: "drop"}}}},
+			}}},
+		}}}},
+		{ID: "web"}, {ID: "db"},
+	}}
+	model := func(v sim.Verdict, netns, layer, reason string) *sim.Trace {
+		return &sim.Trace{Verdict: v, Where: &sim.Where{Netns: netns, Layer: layer, Reason: reason}}
+	}
+	rule := func(n int, grew ...int64) snap.Counted {
+		return snap.Counted{Netns: "host", Ref: snap.RefRule("host", &s.Netns[0].Ruleset.Tables[0], "fwd", n), Sent: []int{7, 5}, Grew: grew}
+	}
+	drop := func(netns, reason string) *snap.Seen {
+		return &snap.Seen{What: snap.SeenDrop, Netns: netns, Reason: reason}
+	}
+	delivered := &sim.Trace{Verdict: sim.Delivered}
+	for _, tt := range []struct {
+		name    string
+		tr      *sim.Trace
+		p       *snap.Probe
+		verdict string // "" nothing is proved
+		where   string // namespace, and the rule's number
+		differs bool
+	}{
+		{"no probe", delivered, nil, "", "", false},
+		{"a probe that did not work", delivered, &snap.Probe{Kind: "tcp", Outcome: "error"}, "", "", false},
+		{"both say delivered", delivered, &snap.Probe{Kind: "tcp", Outcome: "answered"}, "delivered", "", false},
+		{"delivered against the model", model(sim.Dropped, "host", "route", ""), &snap.Probe{Kind: "tcp", Outcome: "answered"}, "delivered", "", true},
+		{"silence, and nobody watched", delivered, &snap.Probe{Kind: "udp", Outcome: "timeout"}, "", "", false},
+		{"no answer, and nobody knows where", model(sim.Dropped, "host", "route", ""), &snap.Probe{Kind: "tcp", Outcome: "timeout"}, "dropped", "", false},
+		{"it died where the model says", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Died: drop("host", "NETFILTER_DROP")}, "dropped", "host", false},
+		{"it died elsewhere", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Died: drop("db", "IP_RPFILTER")}, "dropped", "db", true},
+		{"it died for another reason", model(sim.Dropped, "host", "route", "IP_RPFILTER"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Died: drop("host", "NETFILTER_DROP")}, "dropped", "host", true},
+		{"a counter names the rule", delivered, &snap.Probe{Kind: "tcp", Outcome: "timeout", Counted: []snap.Counted{rule(1, 7, 5), rule(2, 7, 5)}}, "dropped", "host rule 2", true},
+		{"a counter of a silent datagram", delivered, &snap.Probe{Kind: "udp", Outcome: "timeout", Counted: []snap.Counted{rule(2, 7, 5)}}, "dropped", "host rule 2", true},
+		{"a counter that others raise, too", delivered, &snap.Probe{Kind: "tcp", Outcome: "timeout", Counted: []snap.Counted{rule(2, 9, 5)}}, "dropped", "", true},
+		{"held for a neighbour", model(sim.Dropped, "host", "neigh", "NEIGH_FAILED"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Seen: []snap.Seen{{What: snap.SeenReceive, Netns: "host"}}}, "dropped", "host", false},
+		{"the stack's error was not sent", model(sim.Refused, "db", "socket", "NO_SOCKET"), &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Died: drop("db", "NO_SOCKET")}, "refused", "db", false},
+		{"the error is of the host that rejects", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "rejected", By: netip.MustParseAddr("192.0.2.1")}, "dropped", "host", false},
+		{"the error is of somebody else", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "rejected", By: netip.MustParseAddr("192.0.2.9")}, "dropped", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := (&Input{Snap: s}).Prove(&FlowCase{Trace: tt.tr, Probe: tt.p})
+			if got == nil {
+				if tt.verdict != "" {
+					t.Fatalf("nothing proved, want %s", tt.verdict)
+				}
+				return
+			}
+			where := ""
+			if w := got.Where; w != nil {
+				where = w.Netns
+				if w.Rule != nil {
+					where += " rule " + string(rune('0'+w.Rule.Num))
+				}
+			}
+			if got.Verdict != tt.verdict || where != tt.where || (got.Differs != "") != tt.differs {
+				t.Errorf("proved %s at %q, differs %q; want %s at %q, differs %v", got.Verdict, where, got.Differs, tt.verdict, tt.where, tt.differs)
+			}
+		})
+	}
+}
