@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -119,16 +120,16 @@ func (d *drift) rules(want, now *snap.Netns) {
 				d.add("chain %s %s is missing", wt.Name, wc.Name)
 				continue
 			}
-			have := map[string]int{}
-			for k := range nc.Rules {
-				have[firewall.RuleText(now, nt, nc, bare(&nc.Rules[k]))]++
-			}
+			var wanted, there []string
 			for k := range wc.Rules {
-				text := firewall.RuleText(want, wt, wc, &wc.Rules[k])
-				if have[text]--; have[text] < 0 {
-					d.add("rule is missing in %s %s: %s", wt.Name, wc.Name, text)
+				wanted = append(wanted, firewall.RuleText(want, wt, wc, &wc.Rules[k]))
+			}
+			for k := range nc.Rules {
+				if t := firewall.RuleText(now, nt, nc, bare(&nc.Rules[k])); slices.Contains(wanted, t) {
+					there = append(there, t)
 				}
 			}
+			d.order(wt.Name+" "+wc.Name, wanted, there)
 		}
 		for j := range wt.Sets {
 			ns := nt.Set(wt.Sets[j].Name)
@@ -136,6 +137,27 @@ func (d *drift) rules(want, now *snap.Netns) {
 				d.add("map %s %s has lost elements", wt.Name, wt.Sets[j].Name)
 			}
 		}
+	}
+}
+
+// order compares our rules of a chain; those of others may stand between them.
+func (d *drift) order(chain string, wanted, there []string) {
+	if slices.Equal(wanted, there) {
+		return
+	}
+	rest := slices.Clone(there)
+	whole := true
+	for _, w := range wanted {
+		i := slices.Index(rest, w)
+		if i < 0 {
+			d.add("rule is missing in %s: %s", chain, w)
+			whole = false
+			continue
+		}
+		rest = slices.Delete(rest, i, i+1)
+	}
+	if whole {
+		d.add("rules of %s are not in their order", chain)
 	}
 }
 

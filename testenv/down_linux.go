@@ -130,15 +130,10 @@ func (s *session) ours(ctx context.Context) ([]fixups.Op, error) {
 	}
 	defer h.Close() //nolint:errcheck // only a descriptor
 	host := s.b.Host()
-	rs, gaps := kernel.ReadRuleset(ctx, h)
-	for _, g := range gaps {
-		// Our rules are in nf_tables; what may be in tables of the legacy kind is
-		// others', and in a user namespace nobody may list them.
-		if g.Kind != "unsupported" && g.Kind != "tool" && !strings.Contains(g.Why, "legacy") {
-			return nil, snap.Hint(fmt.Errorf("reading the host's rules: %s", g.Why), g.Needs)
-		}
+	ops, err := s.ourRules(ctx)
+	if err != nil {
+		return nil, err
 	}
-	ops := ourRules(&rs, host, s.st.Env.Env.Mark())
 	ops = append(ops, s.st.Env.Undo...)
 	n, gaps := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, MaxConntrack: -1, Host: true})
 	for _, g := range gaps {

@@ -64,6 +64,11 @@ func (u *up) run(ctx context.Context) error {
 	if err := u.possible(); err != nil {
 		return err
 	}
+	if len(u.st.Networks) > 0 {
+		if err := u.repair(ctx); err != nil {
+			return err
+		}
+	}
 	if err := u.surplus(ctx); err != nil {
 		return err
 	}

@@ -235,16 +235,16 @@ func (m *machine) make(ctx context.Context, steps []*step) error {
 		return m.makeOne(ctx, steps[0].Op[0])
 	}
 	b := &batch{}
-	fresh := map[string]bool{} // chains of this very batch
+	orders, err := m.orders(ctx, steps)
+	if err != nil {
+		return err
+	}
 	for _, st := range steps {
 		op := st.Op[0]
-		if c, ok := op.(*fixups.ChainAdd); ok {
-			fresh[tableKeyOf(c.ChainRef)+" "+c.Chain] = true
-		}
 		var err error
 		switch o := op.(type) {
 		case *fixups.RuleInsert:
-			err = m.newRuleOf(ctx, b, o, fresh[tableKeyOf(o.ChainRef)+" "+o.Chain])
+			err = b.newRuleOf(o, orders[chainKeyOf(o.ChainRef)])
 		case *fixups.SetElementAdd:
 			b.elementMessages(unix.NFT_MSG_NEWSETELEM, o.ChainRef, o.Set, 0, plainElements(o.Elements))
 		default:
@@ -288,10 +288,38 @@ func plainElements(list []snap.Element) []rawElement {
 	return out
 }
 
-// newRuleOf adds a rule at its place: at the head or the end, or before the
-// rule that is there now. In a chain that the same batch makes, rules come in
-// their order.
-func (m *machine) newRuleOf(ctx context.Context, b *batch, o *fixups.RuleInsert, fresh bool) error {
+// order is a chain as a batch leaves it: handles of rules that are there, and
+// the batch's own numbers of those that it makes, below zero.
+type order struct{ list []int64 }
+
+func chainKeyOf(r fixups.ChainRef) string { return tableKeyOf(r) + " " + r.Chain }
+
+// orders reads the chains into whose middle something is inserted.
+func (m *machine) orders(ctx context.Context, steps []*step) (map[string]*order, error) {
+	out := map[string]*order{}
+	for _, st := range steps {
+		o, ok := st.Op[0].(*fixups.RuleInsert)
+		if !ok || o.Position <= 1 || out[chainKeyOf(o.ChainRef)] != nil {
+			continue
+		}
+		ch, err := m.chainNow(ctx, o.ChainRef)
+		if err != nil {
+			return nil, err
+		}
+		now := &order{}
+		if ch != nil { // else this very batch makes it
+			for i := range ch.Rules {
+				now.list = append(now.list, int64(ch.Rules[i].Handle)) // #nosec G115 -- handles count from 1
+			}
+		}
+		out[chainKeyOf(o.ChainRef)] = now
+	}
+	return out, nil
+}
+
+// newRuleOf adds a rule at its place: at the head, at the end, or before the
+// rule that is there when those before it in the batch are.
+func (b *batch) newRuleOf(o *fixups.RuleInsert, at *order) error {
 	r, err := o.Compile()
 	if err != nil {
 		return err
@@ -300,21 +328,28 @@ func (m *machine) newRuleOf(ctx context.Context, b *batch, o *fixups.RuleInsert,
 	if err != nil {
 		return err
 	}
-	if o.Position <= 1 || fresh {
-		b.newRule(o.ChainRef, nil, 0, exprs, &r)
+	b.newRule(o.ChainRef, nil, 0, exprs, &r)
+	last := &b.list[len(b.list)-1]
+	if at == nil {
 		if o.Position == 1 {
-			b.list[len(b.list)-1].flags = unix.NLM_F_CREATE // without NLM_F_APPEND: at the head
+			last.flags = unix.NLM_F_CREATE // without NLM_F_APPEND: at the head
 		}
 		return nil
 	}
-	ch, err := m.chainNow(ctx, o.ChainRef)
-	if err != nil {
-		return err
+	b.ruleID++
+	last.attrs.be32(ruleID, b.ruleID)
+	i := o.Position - 1
+	if o.Position == 0 || i >= len(at.list) {
+		at.list = append(at.list, -int64(b.ruleID))
+		return nil
 	}
-	if ch == nil {
-		return fmt.Errorf("chain %s: %w", o.ChainRef, snap.ErrNotFound)
+	last.flags = unix.NLM_F_CREATE
+	if before := at.list[i]; before > 0 {
+		last.attrs.be64(rulePosition, uint64(before)) // #nosec G115 -- a handle
+	} else {
+		last.attrs.be32(rulePositionID, uint32(-before)) // #nosec G115 -- a number of this batch
 	}
-	b.newRule(o.ChainRef, ch, o.Position-1, exprs, &r)
+	at.list = slices.Insert(at.list, i, -int64(b.ruleID))
 	return nil
 }
 

@@ -19,6 +19,7 @@ type batch struct {
 	generation uint32 // 0: whatever there is
 	list       []nftMessage
 	setID      uint32
+	ruleID     uint32 // of the last rule that others of the batch may be put before
 }
 
 type nftMessage struct {
@@ -75,6 +76,7 @@ const (
 	deviceName                                               = 1
 
 	ruleTable, ruleChain, ruleHandle, ruleExprs, ruleCompat, rulePosition, ruleUserData = 1, 2, 3, 4, 5, 6, 7
+	ruleID, rulePositionID                                                              = 9, 10
 	compatProto, compatFlags                                                            = 1, 2
 
 	listElem = 1
