@@ -1,0 +1,197 @@
+package testenv_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv"
+	"github.com/netdoctor/netdoctor/testenv/driver"
+)
+
+const modes = `
+services:
+  web: {networks: [app], hostname: shop}
+  side: {network_mode: "service:web"}
+  alone: {network_mode: none}
+  open: {network_mode: host}
+  old: {network_mode: bridge}
+  linked: {network_mode: bridge, links: ["old:db"], extra_hosts: {gw: host-gateway}}
+  six: {networks: {dual: {ipv6_address: "fd00:9::9"}}}
+  seven: {networks: [dual]}
+networks:
+  app: {}
+  dual: {ipam: {config: [{subnet: 10.9.0.0/24, ip_range: 10.9.0.128/25, gateway: 10.9.0.254}, {subnet: "fd00:9::/64"}]}}
+`
+
+func TestNetworkModes(t *testing.T) {
+	before := dump(t)
+	h := &testenv.Host{}
+	ctx := context.Background()
+	if _, err := h.Up(ctx, parse(t, modes), testenv.UpOptions{Options: testenv.Options{Like: driver.Docker29i}}); err != nil {
+		t.Fatal(err)
+	}
+	st, err := h.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ in, do, want string }{
+		{"web", "hostname", "shop"},
+		{"side", "ip -4 -br addr show eth0", "172.17.0.2/16"},
+		{"side", "cat /etc/hosts", "172.17.0.2\tshop"},
+		{"alone", "ip -br link | wc -l | tr -d ' '", "1"},
+		{"open", "ip -br link", "netdoctor0"},
+		{"linked", "cat /etc/hosts", "\tdb " + st.Container("old").Ctr.ID[:12] + " old"},
+		{"linked", "ping -c1 -W2 db >/dev/null && echo reached", "reached"},
+		{"linked", "cat /etc/resolv.conf", "(legacy)"},
+		{"linked", "grep gw /etc/hosts", st.Container("old").Ctr.Endpoints[0].Gateway4.String()},
+		{"six", "ip -br addr show eth0", "10.9.0.128/24 fd00:9::9/64"},
+		{"seven", "ping -6 -c1 -W2 six >/dev/null && echo reached", "reached"},
+		{"seven", "ip -6 route show default", "default via fd00:9::1 dev eth0 metric 1024"},
+		{"six", "getent ahostsv6 seven", "fd00:9::2"},
+	} {
+		if out, _ := in(t, h, c.in, c.do); !strings.Contains(out, c.want) {
+			t.Errorf("%s: %s: %q, want %q in it", c.in, c.do, out, c.want)
+		}
+	}
+	if d, err := h.Check(ctx); err != nil || len(d) > 0 {
+		t.Errorf("drift %q, %v", d, err)
+	}
+	if _, err := h.Down(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	if after := dump(t); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+const drivers = `
+services:
+  a: {networks: [lan]}
+  b: {networks: [lan]}
+  c: {networks: [far]}
+  d: {networks: [far]}
+networks:
+  lan: {driver: macvlan, driver_opts: {parent: eth7}, ipam: {config: [{subnet: 192.0.2.0/24, gateway: 192.0.2.1}]}}
+  far: {driver: overlay, driver_opts: {local: 198.51.100.1}, x-peers: {10.0.1.9: 198.51.100.2}}
+`
+
+func TestMacvlanAndOverlay(t *testing.T) {
+	sh(t, "ip link add eth7 type veth peer name eth8; ip link set eth7 up; ip link set eth8 up")
+	defer sh(t, "ip link del eth7")
+	before := dump(t)
+	h := &testenv.Host{}
+	ctx := context.Background()
+	if _, err := h.Up(ctx, parse(t, drivers), testenv.UpOptions{Options: testenv.Options{Like: driver.Docker29n}}); err != nil {
+		t.Fatal(err)
+	}
+	st, err := h.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ in, do, want string }{
+		{"a", "ping -c1 -W2 b >/dev/null && echo reached", "reached"},
+		{"a", "ip route show default", "default via 192.0.2.1 dev eth0"},
+		{"a", "ip -d link show eth0", "macvlan mode bridge"},
+		{"c", "ping -c1 -W2 d >/dev/null && echo reached", "reached"},
+		{"c", "ip link show eth0", "mtu 1450"},
+		{"c", "ip -4 -br addr show eth0", "10.0.1.2/24"},
+		{"c", "ip route show default", "dev eth1"},
+	} {
+		if out, _ := in(t, h, c.in, c.do); !strings.Contains(out, c.want) {
+			t.Errorf("%s: %s: %q, want %q in it", c.in, c.do, out, c.want)
+		}
+	}
+	far := "nsenter --net=/run/netdoctor/env/netns/1-" + st.Network("far").Net.ID[:10] + " "
+	for do, want := range map[string]string{
+		"ip -d link show vxlan0":       "vxlan id 4097 local 198.51.100.1",
+		"bridge fdb show dev vxlan0":   "02:42:0a:00:01:09 dst 198.51.100.2 ",
+		"ip neigh show dev vxlan0":     "10.0.1.9 lladdr 02:42:0a:00:01:09 PERMANENT",
+		"ip -4 -br addr show dev br0":  "10.0.1.1/24",
+		"ip -d link show vxlan0 | cat": "proxy",
+	} {
+		if out := sh(t, far+do); !strings.Contains(out, want) {
+			t.Errorf("%s: %q, want %q in it", do, out, want)
+		}
+	}
+	if _, err := h.Down(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	if after := dump(t); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	before := dump(t)
+	h := &testenv.Host{}
+	ctx := context.Background()
+	up := func(text string) error {
+		_, err := h.Up(ctx, parse(t, text), testenv.UpOptions{Options: testenv.Options{Like: driver.Docker29n}, Keep: true})
+		return err
+	}
+	if err := up("networks:\n  a: {driver: ipvlan}\n"); err == nil {
+		t.Log("this kernel has ipvlan")
+	} else if !errors.Is(err, snap.ErrUnsupported) || !strings.Contains(snap.HintOf(err), "CONFIG_IPVLAN") {
+		t.Errorf("ipvlan: %v (%s), want the kernel's option", err, snap.HintOf(err))
+	}
+	if after := dump(t); strings.Contains(after, "nd-") {
+		t.Errorf("a refused set-up left\n%s", after)
+	}
+	sh(t, "ip link add nd-mine type bridge")
+	defer sh(t, "ip link del nd-mine")
+	for name, c := range map[string]struct{ text, want string }{
+		"a device of that name":  {"networks:\n  a: {driver_opts: {com.docker.network.bridge.name: nd-mine}}\n", "already"},
+		"an address in use":      {"services:\n  x: {networks: {n: {ipv4_address: 10.5.0.2}}}\n  y: {networks: {n: {ipv4_address: 10.5.0.2}}}\nnetworks:\n  n: {ipam: {config: [{subnet: 10.5.0.0/24}]}}\n", "in use already"},
+		"no address left":        {"services:\n  x: {networks: [m], scale: 3}\nnetworks:\n  m: {ipam: {config: [{subnet: 10.6.0.0/30}]}}\n", "nothing free is left"},
+		"a port published twice": {"services:\n  p: {networks: [o], ports: [\"81:80\"]}\n  q: {networks: [o], ports: [\"81:80\"]}\nnetworks:\n  o: {}\n", "published by container p already"},
+	} {
+		if err := up(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q in it", name, err, c.want)
+		}
+	}
+	if out := sh(t, "ip link show nd-mine"); !strings.Contains(out, "nd-mine") {
+		t.Error("the device of others is gone")
+	}
+	if _, err := h.Down(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "ip link del nd-mine")
+	if after := dump(t); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+// TestTeardownWithoutState loses the state first.
+func TestTeardownWithoutState(t *testing.T) {
+	for _, gen := range driver.Generations() {
+		t.Run(string(gen), func(t *testing.T) {
+			sh(t, "echo 1 > /proc/sys/net/ipv4/ip_forward")
+			defer sh(t, "echo 0 > /proc/sys/net/ipv4/ip_forward")
+			h := &testenv.Host{}
+			ctx := context.Background()
+			if _, err := h.Up(ctx, parse(t, killed), testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
+				t.Fatal(err)
+			}
+			sh(t, "cd /run/netdoctor/env && rm -rf env.json networks containers files helper.sock")
+			r, err := h.Down(ctx, false)
+			if err != nil || len(r.Warnings) == 0 {
+				t.Fatalf("%v, %v; want a warning of what only the state knew", r.Warnings, err)
+			}
+			after := dump(t)
+			// Empty tables of iptables' own are what nobody can tell whose they are.
+			for _, l := range strings.Split(after, "\n") {
+				if !strings.HasPrefix(l, "find:") && strings.Contains(strings.ToLower(l), "netdoctor") || strings.Contains(l, "nd-") || strings.Contains(l, "veth") {
+					t.Errorf("left: %s", l)
+				}
+			}
+			if p := left(t); p != "" {
+				t.Errorf("processes left: %s", p)
+			}
+			sh(t, "nft flush ruleset")
+
+		})
+	}
+}
