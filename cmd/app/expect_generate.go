@@ -56,10 +56,14 @@ func (g *generator) line(kind, from, mark, to, tag, now string) {
 }
 
 // printable is foreign text in a comment: on one line, without controls.
-func printable(t string) string { return strings.Trim(strconv.Quote(t), `"`) }
+func printable(t string) string { return strings.Trim(strconv.QuoteToASCII(t), `"`) }
 
-// quoteYAML writes a text as YAML would read it again.
+// quoteYAML writes a text as YAML would read it again. Whatever a terminal could
+// obey is escaped: Go's escapes are YAML's, too.
 func quoteYAML(t string) string {
+	if strings.ContainsFunc(t, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+		return strconv.QuoteToASCII(t)
+	}
 	out, err := yaml.Marshal(t)
 	if err != nil || bytes.ContainsRune(bytes.TrimSpace(out), '\n') {
 		return strconv.Quote(t)

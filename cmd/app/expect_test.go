@@ -1,14 +1,19 @@
 package app
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netdoctor/netdoctor/inspect"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 func TestParseExpectations(t *testing.T) {
@@ -127,6 +132,46 @@ func TestTags(t *testing.T) {
 	} {
 		if got := chosen(strings.Fields(c.tags), strings.Fields(c.want)); got != c.chosen {
 			t.Errorf("tags %q with --tags %q: %v", c.tags, c.want, got)
+		}
+	}
+}
+
+// TestGeneratedIsReadAgain: whatever containers are called, and why ever something
+// does not hold now, the file that is written is one that can be read.
+func TestGeneratedIsReadAgain(t *testing.T) {
+	t.Parallel()
+	f, err := os.Open("../cli/testdata/docker20-no-masquerade.ndsnap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s, err := inspect.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{`we"b#x`, "'q'", "*a", "&b", "-dash", "multi\nline", "\u202eback", "{{.}}", "null", "~"} {
+		if i < len(s.Containers) {
+			s.Containers[i].Name = name
+		}
+	}
+	a := &App{Read: func(context.Context, ReadOptions) (*snap.Snapshot, error) { return s, nil }}
+	out, err := a.Generate(t.Context(), Common{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := ParseExpectations("f", bytes.NewReader(out))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if strings.ContainsAny(string(out), "\u202e\x1b\r") {
+		t.Errorf("a terminal would obey this: %q", out)
+	}
+	if !strings.Contains(string(out), `we"b#x`) || len(all) < 10 {
+		t.Errorf("%d expectations:\n%s", len(all), out)
+	}
+	for i := range all {
+		if e := &all[i]; e.Kind == "reach" && e.From == "" || len(e.Tags) != 1 {
+			t.Errorf("read as %+v", e)
 		}
 	}
 }
