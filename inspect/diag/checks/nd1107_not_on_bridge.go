@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
-	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -48,7 +47,7 @@ func detectND1107(in *diag.Input) []diag.Finding {
 			Cause:    fmt.Sprintf("the host's end of the veth of %s has no master %s, so its frames reach nobody on the network", a.c.Name, br.Name),
 			Subject:  diag.Subject{Kind: "link", Name: a.host.Name, Netns: host.ID},
 			Evidence: []diag.Evidence{ev("ip link show "+a.host.Name, linkLine(a.host)+" (no master "+br.Name+")", snap.RefLink(host.ID, a.host.Name))},
-			Covers:   coverDevice(in, host.ID, a.host.Name, sim.CauseBridgeNoPort),
+			Covers:   coverDevice(in, host.ID, a.host.Name), // whatever rules then say of a device that they do not know
 			Weight:   82,
 		})
 	}

@@ -29,7 +29,7 @@ See it by hand:
 False positives: a policy that is meant to keep exactly this flow out.
 
 Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
-		After:  []diag.Code{"ND6101"},
+		After:  []diag.Code{"ND1107", "ND6101"},
 		Detect: detectND3101,
 		Fix:    fixAccept,
 	}
