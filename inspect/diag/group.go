@@ -29,7 +29,7 @@ func (in *Input) Groups(causes ...sim.Cause) []Group {
 		if !f.Broken() || f.Excused || f.Trace.Where == nil || !slices.Contains(causes, f.Trace.Where.Cause) {
 			continue
 		}
-		w := f.Trace.Where
+		w := RulePlace(f.Trace.Where)
 		device := w.Device
 		if w.Rule != nil {
 			device = ""
@@ -44,6 +44,15 @@ func (in *Input) Groups(causes ...sim.Cause) []Group {
 		out[k].Flows = append(out[k].Flows, i)
 	}
 	return out
+}
+
+// RulePlace is where the deciding rule is: when a question for a neighbour was
+// dropped on its way, the place of that, not of who asked.
+func RulePlace(w *sim.Where) *sim.Where {
+	if w != nil && w.Rule != nil && w.Behind != nil && w.Behind.Rule == w.Rule {
+		return w.Behind
+	}
+	return w
 }
 
 // excuse marks the flows that belong to a bundle of which another works, or of

@@ -86,12 +86,15 @@ func (d *Drift) chain(host *snap.Netns, table, chain string, want []Rule) {
 			if c.Unread != "" {
 				return // not known: no drift is claimed
 			}
+			all := make([]string, len(c.Rules))
 			for i := range c.Rules {
-				text := firewall.RuleText(host, t, c, &c.Rules[i])
+				all[i] = firewall.RuleText(host, t, c, &c.Rules[i])
+			}
+			for i, text := range all {
 				if own && !slices.ContainsFunc(want, func(r Rule) bool { return r.Text == text }) {
 					d.Extra = append(d.Extra, Extra{
 						Table: table, Chain: chain, Text: text, Num: c.Rules[i].Num,
-						Ref: snap.RefRule(host.ID, t, chain, c.Rules[i].Num), Instead: replaced(text, want),
+						Ref: snap.RefRule(host.ID, t, chain, c.Rules[i].Num), Instead: replaced(text, want, all),
 					})
 					continue
 				}
@@ -132,17 +135,29 @@ func place(texts []string, want []Rule, i int) int {
 	return 0
 }
 
-// replaced finds the wanted rule that an unwanted one stands for: the same up
-// to its target address.
-func replaced(text string, want []Rule) *Rule {
-	head, _, found := strings.Cut(text, " --to-destination ")
-	if !found {
-		return nil
-	}
-	for i := range want {
-		if strings.HasPrefix(want[i].Text, head+" --to-destination ") {
-			return &want[i]
+// replaced finds the missing rule that an unwanted one stands for: the same up
+// to its target address, or to its port.
+func replaced(text string, want []Rule, present []string) *Rule {
+	for _, mark := range []string{" --to-destination ", " --dport "} {
+		head, _, found := strings.Cut(text, mark)
+		if !found {
+			continue
+		}
+		for i := range want {
+			if strings.HasPrefix(want[i].Text, head+mark) && sameEnd(text, want[i].Text, mark) && !slices.Contains(present, want[i].Text) {
+				return &want[i]
+			}
 		}
 	}
 	return nil
+}
+
+// sameEnd says whether two rules go on alike behind the word that follows mark.
+func sameEnd(a, b, mark string) bool {
+	rest := func(s string) string {
+		_, tail, _ := strings.Cut(s, mark)
+		_, end, _ := strings.Cut(tail, " ")
+		return end
+	}
+	return rest(a) == rest(b)
 }

@@ -3,6 +3,7 @@ package checks
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -17,7 +18,7 @@ import (
 func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
 	i := f.Covers.Traces[0]
 	fl := &in.Flows[i]
-	w := fl.Trace.Where
+	w := diag.RulePlace(fl.Trace.Where)
 	if w == nil || w.Rule == nil || w.Rule.Rule == nil || w.Rule.TableP == nil {
 		return nil
 	}
@@ -77,7 +78,7 @@ func covers(e *snap.Element, a netip.Addr) bool {
 // drops whatever is left: the rule stays. The narrowest that works is taken.
 func exception(in *diag.Input, f *diag.Finding) []fixups.Op {
 	i := f.Covers.Traces[0]
-	w := in.Flows[i].Trace.Where
+	w := diag.RulePlace(in.Flows[i].Trace.Where)
 	p := w.Rule
 	for _, br := range bridgesOf(in, f.Covers.Traces) {
 		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
@@ -120,4 +121,32 @@ func tidy(in *diag.Input, netns string, p *rules.Place) []fixups.Op {
 		ops = append(ops, &fixups.ChainDel{ChainRef: fixups.ChainAt(in.Snap, netns, t, c.Name)})
 	}
 	return append(ops, &fixups.TableDel{ChainRef: fixups.ChainAt(in.Snap, netns, t, p.Chain)})
+}
+
+// acceptPublished lets new connections to published ports pass a chain of the
+// forward hook into the bridges of their containers: those alone that a DNAT
+// rule has sent there.
+func acceptPublished(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) []fixups.Op {
+	if p.System == snap.NFT {
+		return nil
+	}
+	var ops []fixups.Op
+	seen := map[string]bool{}
+	for _, i := range f.Covers.Traces {
+		fl := &in.Flows[i]
+		c := in.Snap.Container(fl.Target)
+		if c == nil || fl.Port == nil || len(fl.Trace.NATed) == 0 {
+			continue
+		}
+		for _, a := range attachments(in) {
+			if a.c != c || a.n.Bridge == "" || seen[a.n.Bridge] || !slices.ContainsFunc(fl.Trace.NATed, func(n rules.NAT) bool { return !n.Src && n.AddrMin == a.e.IPv4.Addr() }) {
+				continue
+			}
+			seen[a.n.Bridge] = true
+			ops = append(ops, &fixups.RuleInsert{
+				ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain), Args: []string{"-o", a.n.Bridge, "-m", "conntrack", "--ctstate", "DNAT", "-j", "ACCEPT"},
+			})
+		}
+	}
+	return ops
 }

@@ -19,7 +19,7 @@ var managed = []string{"ufw", "firewalld", "kube-proxy", "Calico", "Cilium", "li
 // fixRule removes a hand-made rule that drops what should pass. Rules of
 // programs are left to them.
 func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
-	w := in.Flows[f.Covers.Traces[0]].Trace.Where
+	w := diag.RulePlace(in.Flows[f.Covers.Traces[0]].Trace.Where)
 	p := w.Rule
 	if p == nil || p.Rule == nil {
 		return nil
@@ -65,7 +65,7 @@ func ownerAdvice(owner string) string {
 // fixReplies lets answers pass before the rule that drops them: the rule
 // itself stays, for what it was meant for.
 func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
-	w := in.Flows[f.Covers.Traces[0]].Trace.Where
+	w := diag.RulePlace(in.Flows[f.Covers.Traces[0]].Trace.Where)
 	if w.Rule == nil || w.Rule.Rule == nil {
 		return nil
 	}
@@ -94,7 +94,7 @@ func established(in *diag.Input, netns string, p *rules.Place, position int) []f
 // gets its policy back; else the narrowest rule that lets the bridge's traffic
 // pass is added. The policy itself stays.
 func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
-	w := in.Flows[f.Covers.Traces[0]].Trace.Where
+	w := diag.RulePlace(in.Flows[f.Covers.Traces[0]].Trace.Where)
 	p := w.Rule
 	if p == nil || p.ChainP == nil {
 		return nil
@@ -116,6 +116,7 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for _, br := range bridgesOf(in, f.Covers.Traces) {
 		ops = append(ops, accept(in, w.Netns, p, br)...)
 	}
+	ops = append(ops, acceptPublished(in, f, w.Netns, p)...)
 	if len(ops) == 0 {
 		f.Advice = "add the narrowest rule that accepts it, or have the program that owns the chain do so"
 	}
