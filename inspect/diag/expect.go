@@ -35,6 +35,7 @@ func expect(in *Input, o Options) ([]FlowCase, []NameCase) {
 	e.peers()
 	e.egress()
 	e.six()
+	e.tunnels()
 	e.published()
 	e.plain()
 	e.tried()

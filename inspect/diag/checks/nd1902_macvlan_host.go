@@ -1,0 +1,82 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd1902: a host does not reach its own macvlan containers.
+func nd1902() diag.Check {
+	return diag.Check{
+		Code: "ND1902", Name: "macvlan-host", Severity: diag.Error, Since: "0.1",
+		Title: "The host can't reach its own macvlan container",
+		Doc: `A macvlan device and its parent do not exchange frames: what the host sends out of
+the parent goes to the wire, and the container, which sits beside the parent, never
+sees it. Every other machine on the wire reaches the container. That is how macvlan
+is made. A macvlan device of the host's own on the same parent, with a route to the
+container by it, is a way round.
+
+See it by hand:
+    nsenter -t PID -n ip -d link show eth0   macvlan, parent is the host's uplink
+    ip link add shim link PARENT type macvlan mode bridge; ip link set shim up
+    ip route add CONTAINER/32 dev shim
+
+Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.docker.com, macvlan`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			host := in.Snap.HostNs()
+			var out []diag.Finding
+			for i := range in.Flows {
+				f := &in.Flows[i]
+				w := f.Trace.Where
+				if host == nil || w == nil || !f.Broken() && w.Cause != sim.CauseNeighFailed && w.Cause != sim.CauseOutside {
+					continue
+				}
+				// Either end may be the host.
+				c := in.Graph.ContainerOfAddr(f.Flow.Dst)
+				if f.Flow.From != host.ID {
+					c = container(in, f.Flow.From)
+					if _, mine := host.HasAddr(f.Flow.Dst); !mine {
+						continue
+					}
+				}
+				n, parent := macvlanOf(in, host, c)
+				if n == nil || f.Works() && diag.ProbeSays(f.Probe) != "dropped" {
+					continue
+				}
+				out = append(out, diag.Finding{
+					Summary: fmt.Sprintf("%s is a macvlan container on %s (network %s), and macvlan keeps this host from its own containers: %s → %s can't work this way", c.Name, parent, n.Name, f.From, f.To),
+					Cause:   fmt.Sprintf("frames between %s and its macvlan devices are not exchanged, by design", parent),
+					Subject: diag.Subject{Kind: "link", Name: parent, Netns: host.ID},
+					Evidence: []diag.Evidence{
+						ev(n.Engine+" network inspect "+n.Name, fmt.Sprintf("driver %s, parent %s", n.Driver, parent), snap.RefNetwork(n.Ref)),
+						ev("ip link show "+parent, linkLine(host.Link(parent)), snap.RefLink(host.ID, parent)),
+					},
+					Covers: diag.Cover{Traces: []int{i}},
+					Advice: fmt.Sprintf("ip link add shim link %s type macvlan mode bridge; ip link set shim up; ip route add %s/32 dev shim; and keep it over reboots in the network's own configuration", parent, f.Flow.Dst),
+					Weight: 68,
+				})
+			}
+			return out
+		},
+	}
+}
+
+// macvlanOf is the macvlan network of a container, with its parent on the host.
+func macvlanOf(in *diag.Input, host *snap.Netns, c *snap.Container) (*snap.Network, string) {
+	if c == nil {
+		return nil, ""
+	}
+	for j := range c.Endpoints {
+		n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[j])
+		if n == nil || n.Driver != "macvlan" && n.Driver != "ipvlan" {
+			continue
+		}
+		if l := host.Link(n.Parent); l != nil {
+			return n, l.Name
+		}
+	}
+	return nil, ""
+}

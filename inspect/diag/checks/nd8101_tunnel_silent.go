@@ -1,0 +1,71 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd8101: packets go into a VXLAN tunnel, and nothing comes back.
+func nd8101() diag.Check {
+	return diag.Check{
+		Code: "ND8101", Name: "vxlan-silent", Severity: diag.Error, Since: "0.1",
+		Title: "Packets enter a VXLAN tunnel, and no answer returns through it",
+		Doc: `This host puts the packet into a VXLAN tunnel to another host, and nothing comes
+back. The outer packets may be dropped on the way (UDP 4789 closed at the other
+host or between them), the other end may use another VNI or port, in which case it
+drops what arrives without a word, or it has no forwarding entry for the way back.
+
+See it by hand:
+    ip -d link show type vxlan               id and dstport: the same on both hosts
+    tcpdump -ni UPLINK udp port 4789         vni of what leaves and of what returns
+    bridge fdb show dev VXLAN
+
+Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.docker.com, overlay networks`,
+		After: []diag.Code{"ND3101", "ND3102", "ND3103"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Flows {
+				f := &in.Flows[i]
+				lost := diag.ProbeSays(f.Probe) == "dropped" || f.Trace.Verdict == sim.Dropped && f.Trace.Where != nil && !owned(in, f.Trace.Where.Netns)
+				if !f.Asked || !lost || f.Trace.IfAnswered == sim.Dropped {
+					continue
+				}
+				ns, l := tunnel(in, f)
+				if l == nil {
+					continue
+				}
+				v := l.Vxlan
+				out = append(out, diag.Finding{
+					Summary:  fmt.Sprintf("packets of %s to %s leave this host in VXLAN %s (VNI %d, UDP port %d), and no answer returns: compare the VNI and port of the other end, and whether it lets the port in", f.From, f.To, l.Name, v.VNI, v.Port),
+					Cause:    "the other end does not answer through the tunnel: another VNI or port there, or UDP dropped between the hosts",
+					Subject:  diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID},
+					Evidence: []diag.Evidence{ev(ipIn(in, ns.ID, "-d link show "+l.Name), fmt.Sprintf("%s: vxlan id %d local %s dstport %d", l.Name, v.VNI, v.Local, v.Port), snap.RefLink(ns.ID, l.Name))},
+					Covers:   diag.Cover{Traces: []int{i}},
+					Advice:   fmt.Sprintf("on the other host: ip -d link show type vxlan must say id %d dstport %d; tcpdump -ni UPLINK udp port %d shows what returns", v.VNI, v.Port, v.Port),
+					Weight:   42,
+				})
+			}
+			return out
+		},
+	}
+}
+
+// tunnel is the VXLAN device that a flow's request passes.
+func tunnel(in *diag.Input, f *diag.FlowCase) (*snap.Netns, *snap.Link) {
+	i := slices.IndexFunc(f.Trace.Forward, func(h sim.Hop) bool { return h.Stage == "vxlan" })
+	if i < 0 {
+		return nil, nil
+	}
+	ns := in.Netns(f.Trace.Forward[i].Netns)
+	if ns == nil {
+		return nil, nil
+	}
+	if l := ns.Link(f.Trace.Forward[i].Device); l != nil && l.Vxlan != nil {
+		return ns, l
+	}
+	return nil, nil
+}
