@@ -137,7 +137,11 @@ func fixND7102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	ref := fixups.ChainRef{Where: at(in, host.ID), System: sys, Family: snap.IPv4, Table: "mangle", Chain: "FORWARD"}
 	var ops []fixups.Op
-	if t := host.Ruleset.Table(sys, snap.IPv4, "mangle"); t == nil || t.Chain("FORWARD") == nil {
+	t := host.Ruleset.Table(sys, snap.IPv4, "mangle")
+	if t == nil {
+		ops = append(ops, &fixups.TableAdd{ChainRef: ref})
+	}
+	if t == nil || t.Chain("FORWARD") == nil {
 		ops = append(ops, &fixups.ChainAdd{ChainRef: ref})
 	}
 	return append(ops, &fixups.RuleInsert{ChainRef: ref, Args: []string{"-o", f.Subject.Name, "-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN,RST", "SYN", "-j", "TCPMSS", "--clamp-mss-to-pmtu"}})
