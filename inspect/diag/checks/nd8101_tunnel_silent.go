@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -54,18 +53,26 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 	}
 }
 
-// tunnel is the VXLAN device that a flow's request passes.
+// tunnel is the VXLAN port of the sender's bridge behind which a flow's
+// destination must be: it is on the sender's subnet, and nobody here holds it.
 func tunnel(in *diag.Input, f *diag.FlowCase) (*snap.Netns, *snap.Link) {
-	i := slices.IndexFunc(f.Trace.Forward, func(h sim.Hop) bool { return h.Stage == "vxlan" })
-	if i < 0 {
+	host := in.Snap.HostNs()
+	if host == nil || len(in.Graph.Owners(f.Flow.Dst)) > 0 {
 		return nil, nil
 	}
-	ns := in.Netns(f.Trace.Forward[i].Netns)
-	if ns == nil {
-		return nil, nil
-	}
-	if l := ns.Link(f.Trace.Forward[i].Device); l != nil && l.Vxlan != nil {
-		return ns, l
+	for _, a := range attachments(in) {
+		if a.ns.ID != f.Flow.From || a.host == nil || !a.e.IPv4.IsValid() || !a.e.IPv4.Masked().Contains(f.Flow.Dst) {
+			continue
+		}
+		br := host.LinkAt(a.host.Master)
+		if br == nil {
+			continue
+		}
+		for _, l := range in.Graph.Ports(host, br) {
+			if l.Vxlan != nil {
+				return host, l
+			}
+		}
 	}
 	return nil, nil
 }
