@@ -178,6 +178,12 @@ func dnsResult(s *snap.Snapshot, n *diag.NameCase) v1.DNSResult {
 	}
 	d.Servers = servers(s, p, n.Ask.Type)
 	d.Libc = v1.LibcSet{Glibc: libc(p, "glibc"), Musl: libc(p, "musl"), Go: libc(p, "go")}
+	if d.Libc.Musl.Verdict == string(names.Resolved) && slices.ContainsFunc(d.Servers, func(x v1.DNSServer) bool {
+		return slices.ContainsFunc(x.Answers, func(a v1.DNSServerAnswer) bool { return slices.Contains(a.Flags, "tc") })
+	}) {
+		// musl src/network/res_msend.c: TCP came with 1.2.4.
+		d.Libc.Musl.Note = "before 1.2.4 it takes the part that fits into 512 octets"
+	}
 	if p.Problem != nil {
 		d.Problem = &v1.DNSProblem{Kind: p.Problem.Kind, Detail: p.Problem.Detail, Server: addrPort(p.Problem.Server)}
 	}
@@ -185,7 +191,7 @@ func dnsResult(s *snap.Snapshot, n *diag.NameCase) v1.DNSResult {
 }
 
 func libc(p *names.Path, which string) v1.LibcAnswer {
-	a := v1.LibcAnswer{Verdict: string(p.Libc[which])}
+	a := v1.LibcAnswer{Verdict: string(p.Libc[which]), WaitMs: float64(p.Waits[which].Milliseconds())}
 	if p.Libc[which] == names.Resolved {
 		a.Answers = p.Answers
 	}

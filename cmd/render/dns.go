@@ -60,7 +60,7 @@ func (p *printer) way(r *v1.DNSResult, wide bool) {
 		p.labelled("", "why", s(r.Problem.Detail))
 	}
 	if wide || p.st.Verbose || differ(r.Libc) {
-		p.labelled("", "libc", s("glibc "+r.Libc.Glibc.Verdict+" · musl "+r.Libc.Musl.Verdict+" · Go "+r.Libc.Go.Verdict))
+		p.labelled("", "libc", s("glibc "+libcWords(&r.Libc.Glibc)+" · musl "+libcWords(&r.Libc.Musl)+" · Go "+libcWords(&r.Libc.Go)))
 	}
 	if wide && len(r.Candidates) > 0 {
 		p.labelled("", "tried", s(strings.Join(r.Candidates, ", ")))
@@ -184,9 +184,20 @@ func rcodeWords(a *v1.DNSServerAnswer) string {
 	return out
 }
 
-// differ says whether the libraries do not agree.
+func libcWords(a *v1.LibcAnswer) string {
+	out := a.Verdict
+	if a.WaitMs >= 1000 {
+		out += fmt.Sprintf(" after %.0f s", a.WaitMs/1000)
+	}
+	if a.Note != "" {
+		out += " (" + a.Note + ")"
+	}
+	return out
+}
+
+// differ says whether the libraries do not agree, or have something to tell.
 func differ(l v1.LibcSet) bool {
-	return l.Glibc.Verdict != l.Musl.Verdict || l.Glibc.Verdict != l.Go.Verdict
+	return l.Glibc.Verdict != l.Musl.Verdict || l.Glibc.Verdict != l.Go.Verdict || l.Glibc.Note+l.Musl.Note+l.Go.Note != "" || l.Glibc.WaitMs+l.Musl.WaitMs+l.Go.WaitMs >= 1000
 }
 
 // dnsSet is the screen of one name from several places.

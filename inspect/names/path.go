@@ -6,6 +6,7 @@ package names
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -64,6 +65,8 @@ type Path struct {
 	Others []Problem
 	// Libc says what each C library (and Go) would return.
 	Libc map[string]Verdict
+	// Waits says how long each of them waits for servers that keep silent.
+	Waits map[string]time.Duration
 	// Servers are the name servers on the way, in order.
 	Servers []Server
 }

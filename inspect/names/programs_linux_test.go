@@ -58,6 +58,9 @@ func programs(t *testing.T, c *snap.Container, name, musl string, p names.Path) 
 		if (want == names.Resolved) != (err == nil && len(list) > 0) {
 			t.Errorf("%s %s: %s was to get %s, and got %v (%v)", c.Name, name, libc, want, list, err)
 		}
+		if libc == "musl" && len(p.Answers) > 20 && len(list) > 0 && !slices.ContainsFunc(list, func(a string) bool { return !slices.Contains(p.Answers, a) }) {
+			continue // before 1.2.4 it does not ask by TCP and takes what fits into 512 octets
+		}
 		if want == names.Resolved && !same(p.Answers, list) && name != "localhost" && p.Verdict == names.Resolved {
 			t.Errorf("%s %s: %s was to get %v, and got %v", c.Name, name, libc, p.Answers, list)
 		}

@@ -3,6 +3,7 @@ package names
 import (
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Resolve predicts the way of a name. What an upstream server answers is taken
@@ -11,7 +12,7 @@ import (
 // networks, and compared with probes by Reconcile only.
 func Resolve(in Input) Path {
 	w := newWalker(in)
-	p := Path{Name: in.Name, Type: w.typ, From: w.netns(), Verdict: Unknown, Libc: map[string]Verdict{}}
+	p := Path{Name: in.Name, Type: w.typ, From: w.netns(), Verdict: Unknown, Libc: map[string]Verdict{}, Waits: map[string]time.Duration{}}
 	if a, ok := literal(in.Name, w.typ); ok {
 		p.Verdict, p.Answers = Resolved, []string{a}
 		for _, l := range libcs() {
@@ -31,11 +32,11 @@ func Resolve(in Input) Path {
 	p.Verdict, p.Answers, p.Candidates, p.Steps = res.verdict, res.answers, res.candidates, res.steps
 	p.Servers = w.servers
 	for _, l := range libcs() {
-		v := res.verdict
+		x := res
 		if l != w.libc {
-			v = w.run(l).verdict
+			x = w.run(l)
 		}
-		p.Libc[l] = v
+		p.Libc[l], p.Waits[l] = x.verdict, x.wait
 	}
 	w.blame(&p, res)
 	return p

@@ -1,7 +1,9 @@
 package names
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -107,5 +109,42 @@ func TestALinkHidesAContainerOfItsName(t *testing.T) {
 	in.Reach = healthy
 	if got := Resolve(in); !cmp.Equal(got.Answers, []string{"172.30.1.13"}) {
 		t.Errorf("web is %v, and stands for db", got.Answers)
+	}
+}
+
+func TestHowLongAProgramWaits(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]struct {
+		verdict Verdict
+		step    string
+		waits   map[string]time.Duration
+	}{
+		// Before 25 the resolver says nothing, so that each client waits its own
+		// time: getent took 10.0 s on 20.10.24. Since then it answers SERVFAIL after
+		// 8 s, which glibc still hears: it asks again by the same socket.
+		"20.10.24": {Timeout, "embedded resolver: fail: waits 2 × 4s = 8s for its servers, then gives no answer", map[string]time.Duration{"glibc": 10 * time.Second, "musl": 5 * time.Second, "go": 10 * time.Second}},
+		"29.0.1":   {ServFail, "embedded resolver: fail: waits 2 × 4s = 8s for its servers, then answers SERVFAIL", nil},
+	} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			s := lab()
+			s.Engines[0].Version = version
+			s.Container("docker:client").DNS = []string{"192.0.2.77", "192.0.2.78"}
+			for _, a := range s.Container("docker:client").DNS {
+				answered(s, func(p *snap.Probe) { p.From, p.Dst = "client", port53(a); silence(p) })
+			}
+			in := ask(s, "client", "www.example.org")
+			in.Reach = healthy
+			got := Resolve(in)
+			if got.Verdict != want.verdict {
+				t.Errorf("glibc gets %s, want %s", got.Verdict, want.verdict)
+			}
+			if list := steps(got); !slices.Contains(list, want.step) {
+				t.Errorf("no step %q in %q", want.step, list)
+			}
+			if diff := cmp.Diff(want.waits, got.Waits); want.waits != nil && diff != "" {
+				t.Errorf("waits (-want +got)\n%s", diff)
+			}
+		})
 	}
 }

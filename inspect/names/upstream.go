@@ -161,6 +161,16 @@ func (w *walker) forward(ns *snap.Netns, name string) outcome {
 		}
 	}
 	silent := out.verdict == Timeout
+	if silent && out.wait > 0 {
+		then := "answers SERVFAIL"
+		if !modern {
+			then = "gives no answer"
+		}
+		out.step(Step{
+			Where: "embedded resolver", Asked: name, Verdict: stepFail, LeavesFrom: ns.ID,
+			Answer: fmt.Sprintf("waits %d × %s = %s for its servers, then %s", out.wait/extTimeout, extTimeout, out.wait, then),
+		})
+	}
 	switch {
 	case silent && !modern:
 		// 20.10 gives no answer at all when every server is silent.

@@ -106,6 +106,8 @@ type LibcAnswer struct {
 	Verdict string `json:"verdict"`
 	// The addresses or texts it gets.
 	Answers List[string] `json:"answers"`
+	// How long it waits in vain for servers that keep silent, in this one look-up.
+	WaitMs float64 `json:"waitMs"`
 	// What is peculiar to it; empty when nothing is.
 	Note string `json:"note"`
 }
