@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -393,12 +392,4 @@ func detail(tr *sim.Trace) string {
 		return fmt.Sprintf("%s answers on %s", tr.Socket.Process.Name, tr.Socket.Local)
 	}
 	return ""
-}
-
-// errorTrace is the result for a flow that could not even be asked.
-func (a *App) errorTrace(start time.Time, why string) *v1.TraceResult {
-	return &v1.TraceResult{
-		Head: a.head(v1.KindTrace, start), Verdict: string(sim.Unknown), Why: "asked",
-		Predicted: &v1.Said{Verdict: string(sim.Unknown), Detail: why}, Unknown: v1.List[string]{why},
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -234,4 +235,12 @@ func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) (*v
 	}
 	res.Head = b.a.head(v1.KindTrace, start)
 	return res, fc
+}
+
+// errorTrace is the result for a flow that could not even be asked.
+func (a *App) errorTrace(start time.Time, why string) *v1.TraceResult {
+	return &v1.TraceResult{
+		Head: a.head(v1.KindTrace, start), Verdict: string(sim.Unknown), Why: "asked",
+		Predicted: &v1.Said{Verdict: string(sim.Unknown), Detail: why}, Unknown: v1.List[string]{why},
+	}
 }
