@@ -227,6 +227,20 @@ func opCases() []opCase {
 			return &fixups.ProcessContinue{Proc: fixups.Proc{PID: 100, Name: "nginx"}}
 		}, []string{"kill -CONT 100"}, []string{"kill -STOP 100"}},
 		{"a namespace", func(s *snap.Snapshot) fixups.Op { return &fixups.NetnsAdd{Name: "green"} }, []string{"ip netns add green"}, []string{"ip netns del green"}},
+		{"a namespace that a file of one's own holds", func(*snap.Snapshot) fixups.Op {
+			return &fixups.SandboxAdd{Where: fixups.Where{ID: "ctr-1", Path: "/run/own/ctr-1"}}
+		}, []string{"touch /run/own/ctr-1", "unshare --net=/run/own/ctr-1 true"}, []string{"umount /run/own/ctr-1", "rm /run/own/ctr-1"}},
+		{"a verdict map by device", func(s *snap.Snapshot) fixups.Op {
+			m := fixups.VerdictMap("jumps")
+			m.Elements = append(m.Elements, fixups.DeviceVerdict("eth0", "jump", "in"))
+			return &fixups.SetAdd{ChainRef: chainRef(s, snap.NFT, snap.Inet, "fw", ""), Set: m}
+		}, []string{"nft add map inet fw jumps '{ type ifname : verdict ; }'", "nft add element inet fw jumps '{ \"eth0\" : jump in }'"}, []string{"nft delete set inet fw jumps"}},
+		{"a named set is deleted", func(s *snap.Snapshot) fixups.Op {
+			return &fixups.SetDel{ChainRef: chainRef(s, snap.NFT, snap.Inet, "fw", ""), Set: "bad"}
+		}, []string{"nft delete set inet fw bad"}, []string{"nft add set inet fw bad '{ type ipv4_addr ; }'", "nft add element inet fw bad '{ 198.51.100.0/24 }'"}},
+		{"an empty table is dropped", func(s *snap.Snapshot) fixups.Op {
+			return &fixups.TableDrop{ChainRef: chainRef(s, snap.NFT, snap.IPv6, "spare", "")}
+		}, []string{"nft delete table ip6 spare"}, []string{"nft add table ip6 spare"}},
 		{"two operations are undone in reverse", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.Seq{Ops: fixups.Ops{
 				&fixups.LinkAdd{Where: host(s), Link: snap.Link{Kind: "dummy", Name: "d0"}, Up: true},

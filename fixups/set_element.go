@@ -77,7 +77,20 @@ func elementText(e snap.Element) string {
 	return s
 }
 
+// deviceName is the device that 16 bytes name: printable up to the zeros that
+// fill it up. No address in use looks like that.
+func deviceName(b []byte) (string, bool) {
+	name := strings.TrimRight(string(b), "\x00")
+	if len(b) != 16 || name == "" || len(name) > 15 {
+		return "", false
+	}
+	return name, !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
 func keyText(b []byte) string {
+	if name, ok := deviceName(b); ok {
+		return `"` + name + `"`
+	}
 	switch len(b) {
 	case 4, 16:
 		if a, ok := netip.AddrFromSlice(b); ok {
