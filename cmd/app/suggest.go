@@ -1,6 +1,7 @@
 package app
 
 import (
+	"github.com/netdoctor/netdoctor/inspect/snap"
 	"slices"
 	"strings"
 )
@@ -70,4 +71,16 @@ func distance(a, b string) int {
 		prev2, prev, cur = prev, cur, prev2
 	}
 	return prev[len(b)]
+}
+
+// OneOf says that a word must be one of those that are known.
+func OneOf(what, word string, known []string) error {
+	if slices.Contains(known, word) {
+		return nil
+	}
+	err := Usagef("no %s is called %q", what, word)
+	if near := Suggest(word, known); len(near) > 0 {
+		return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
+	}
+	return err
 }

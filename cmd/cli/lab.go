@@ -19,12 +19,18 @@ func (s *session) lab() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, sub := range []struct {
-		use, short string
-		most       int
+		use, short  string
+		least, most int
 	}{
-		{"demo", "Break, find, mend and show, step by step", 0},
+		{"demo", "Break, find, mend and show, step by step", 0, 0},
+		{"up", "Build a practice host that stays", 0, 0},
+		{"break FAULT|random [CONTAINER]", "Break it in a named way", 1, 2},
+		{"heal", "Take back what was broken", 0, 0},
+		{"down", "Take the practice host away", 0, 0},
+		{"faults", "The ways in which it can be broken", 0, 0},
+		{"score", "Break a private one in every way, and see what is found and mended", 0, 0},
 	} {
-		c := &cobra.Command{Use: sub.use, Short: sub.short, Args: args(0, sub.most, "the name of a fault: netdoctor lab faults"), ValidArgsFunction: cobra.NoFileCompletions}
+		c := &cobra.Command{Use: sub.use, Short: sub.short, Args: args(sub.least, sub.most, "the name of a fault: netdoctor lab faults"), ValidArgsFunction: cobra.NoFileCompletions}
 		c.RunE = func(cmd *cobra.Command, got []string) error {
 			if err := s.before(render.Formats()); err != nil {
 				return err

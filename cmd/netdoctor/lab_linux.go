@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
+	"strings"
 
+	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/cli"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/testenv"
+	"github.com/netdoctor/netdoctor/testenv/fault"
 	"github.com/netdoctor/netdoctor/testenv/lab"
 )
 
@@ -17,27 +19,76 @@ type practice struct{}
 
 func labs() cli.Lab { return practice{} }
 
-// Do carries out "demo": this program runs again in namespaces of its own, and
-// tells the story there.
-func (practice) Do(_ context.Context, action string, _ []string) (*v1.LabResult, error) {
-	code, err := lab.Rerun([]string{"lab", "demo"})
+// Do carries out one of the lab commands. For "demo" and "score" this program
+// runs again in namespaces of its own, which are gone afterwards.
+func (practice) Do(ctx context.Context, action string, args []string) (*v1.LabResult, error) {
+	res := &v1.LabResult{Action: action, Lab: "default"}
+	switch action {
+	case "demo", "score":
+		code, err := lab.Rerun([]string{"lab", action})
+		if err == nil && code != 0 {
+			err = fmt.Errorf("the %s ended with %d", action, code)
+		}
+		res.Lab = "private namespaces, gone now"
+		return res, err
+	case "faults":
+		for _, f := range fault.All() {
+			res.Items = append(res.Items, v1.Fact{Name: f.Name, Value: f.Title})
+		}
+		return res, nil
+	case "up":
+		pid, err := lab.Stay(ctx)
+		if err != nil {
+			return nil, err
+		}
+		in := lab.Enter(pid)
+		res.Items = v1.List[v1.Fact]{
+			{Name: "process", Value: fmt.Sprint(pid)},
+			{Name: "look", Value: in + " netdoctor check"},
+			{Name: "break", Value: "netdoctor lab break random"},
+			{Name: "mend", Value: in + " netdoctor fix"},
+			{Name: "end", Value: "netdoctor lab down"},
+		}
+		return res, nil
+	case "break":
+		known := []string{"random"}
+		for _, f := range fault.All() {
+			known = append(known, f.Name)
+		}
+		if err := app.OneOf("fault", args[0], known); err != nil {
+			return nil, err
+		}
+	}
+	lines, err := lab.Tell(ctx, action, args...)
 	if err != nil {
 		return nil, err
 	}
-	if code != 0 {
-		return nil, fmt.Errorf("the demo ended with %d", code)
+	for _, l := range lines {
+		res.Items = append(res.Items, v1.Fact{Name: action, Value: l})
 	}
-	return &v1.LabResult{Action: action, Lab: "private namespaces, gone now"}, nil
+	return res, nil
 }
 
 // insideLab does what a process of a lab has to do; done is false in any other.
 func insideLab(ctx context.Context) (code int, done bool) {
 	testenv.Child()
 	lab.Child()
-	if !lab.Inside() || !slices.Equal(os.Args[1:], []string{"lab", "demo"}) {
+	if !lab.Inside() || len(os.Args) < 3 || os.Args[1] != "lab" {
 		return 0, false
 	}
-	if err := lab.Demo(ctx, os.Stdout); err != nil {
+	var err error
+	switch strings.Join(os.Args[2:], " ") {
+	case "demo":
+		err = lab.Demo(ctx, os.Stdout)
+	case "score":
+		err = lab.Score(ctx, os.Stdout)
+	default:
+		if os.Args[2] != "hold" || len(os.Args) != 4 {
+			return 0, false
+		}
+		err = lab.Hold(ctx, os.Args[3])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "netdoctor: error:", err)
 		return 1, true
 	}

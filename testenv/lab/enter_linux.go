@@ -72,11 +72,19 @@ func Rerun(args []string) (int, error) {
 		return 0, nil
 	case errors.As(err, &exit):
 		return exit.ExitCode(), nil
+	}
+	return -1, refused(err)
+}
+
+// refused is the error of a program that could not be started in namespaces of
+// its own.
+func refused(err error) error {
+	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EINVAL):
-		return -1, snap.Hint(fmt.Errorf("making private namespaces: %w (%w)", snap.ErrPermission, err),
+		return snap.Hint(fmt.Errorf("making private namespaces: %w (%w)", snap.ErrPermission, err),
 			"allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or run as root")
 	}
-	return -1, fmt.Errorf("making private namespaces: %w", err)
+	return fmt.Errorf("making private namespaces: %w", err)
 }
 
 // settle makes the mount namespace private and gives it a /run of its own, so
