@@ -24,7 +24,7 @@ import (
 // is there, and so works without the state, too; what only the state knows is
 // then left and said: whether forwarding was off before.
 func (h *Host) Down(ctx context.Context, dry bool) (Report, error) {
-	s, err := h.open(ctx, &Options{Like: driver.Docker29n})
+	s, err := h.open(ctx, &Options{Like: driver.Docker29n, any: true})
 	if err != nil {
 		// A state that can't be read is no reason to leave everything.
 		if s, err = h.openBlind(ctx, err); err != nil {
@@ -60,7 +60,7 @@ func (h *Host) Down(ctx context.Context, dry bool) (Report, error) {
 
 // openBlind opens without a state.
 func (h *Host) openBlind(ctx context.Context, why error) (*session, error) {
-	s, err := h.open(ctx, &Options{Like: driver.Docker29n})
+	s, err := h.open(ctx, &Options{Like: driver.Docker29n, any: true})
 	if err == nil {
 		return s, nil
 	}
@@ -72,7 +72,7 @@ func (h *Host) openBlind(ctx context.Context, why error) (*session, error) {
 	if e := os.Rename(env, env+".unreadable"); e != nil {
 		return nil, errors.Join(why, e)
 	}
-	return h.open(ctx, &Options{Like: driver.Docker29n})
+	return h.open(ctx, &Options{Like: driver.Docker29n, any: true})
 }
 
 // endAll ends the helper and all containers' processes: those that the state

@@ -73,6 +73,7 @@ type Options struct {
 	Like     driver.Generation // "": told by the host's own Docker, else nftables
 	Firewall string            // "iptables", "nftables"; "" as Like says
 	NoProxy  bool
+	any      bool // whatever there is: for taking it away
 }
 
 // open takes the lock and reads the state. Without begin there must be one.
@@ -119,6 +120,8 @@ func (s *session) load(ctx context.Context, begin *Options) error {
 		if st, err = s.begin(ctx, begin); err != nil {
 			return err
 		}
+	case begin != nil && begin.Like != "" && begin.Like != st.Env.Env.Gen && len(st.Networks) > 0 && !begin.any:
+		return snap.Hint(fmt.Errorf("it is set up like Docker %s, not %s", st.Env.Env.Gen, begin.Like), "netdoctor teardown")
 	default:
 		st.Env.Env.Host = s.b.Host()
 	}

@@ -137,8 +137,12 @@ func TestRefusals(t *testing.T) {
 	} else if !errors.Is(err, snap.ErrUnsupported) || !strings.Contains(snap.HintOf(err), "CONFIG_IPVLAN") {
 		t.Errorf("ipvlan: %v (%s), want the kernel's option", err, snap.HintOf(err))
 	}
-	if after := dump(t); strings.Contains(after, "nd-") {
-		t.Errorf("a refused set-up left\n%s", after)
+	r, err := h.Up(ctx, parse(t, killed), testenv.UpOptions{Options: testenv.Options{Like: driver.Docker20}, DryRun: true})
+	if err != nil || len(r.Changes) != 5 {
+		t.Errorf("a dry run: %v, %v; want two networks and three containers", r.Changes, err)
+	}
+	if after := dump(t); after != before {
+		t.Errorf("a refused set-up and a dry run left\n%s", after)
 	}
 	sh(t, "ip link add nd-mine type bridge")
 	defer sh(t, "ip link del nd-mine")
@@ -151,6 +155,9 @@ func TestRefusals(t *testing.T) {
 		if err := up(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q in it", name, err, c.want)
 		}
+	}
+	if _, err := h.Up(ctx, parse(t, simple), testenv.UpOptions{Options: testenv.Options{Like: driver.Docker20}}); err == nil || !strings.Contains(err.Error(), "set up like Docker 29-nftables") {
+		t.Errorf("another generation: %v", err)
 	}
 	if out := sh(t, "ip link show nd-mine"); !strings.Contains(out, "nd-mine") {
 		t.Error("the device of others is gone")

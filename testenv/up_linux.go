@@ -2,7 +2,9 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -46,6 +48,9 @@ func (h *Host) Up(ctx context.Context, sp *spec.Spec, o UpOptions) (Report, erro
 	defer s.close()
 	u := &up{session: s, sp: sp, o: o}
 	err = u.run(ctx)
+	if _, e := os.Stat(s.dir.Path("env.json")); os.IsNotExist(e) { // nothing was made
+		err = errors.Join(err, s.clean())
+	}
 	return Report{Changes: u.changes, Warnings: s.warnings, State: s.st}, err
 }
 
