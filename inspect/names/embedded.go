@@ -179,7 +179,7 @@ func (w *walker) records(ns *snap.Netns, server netip.AddrPort, name string) out
 		return o
 	}
 	if svc := w.swarm(name); svc != "" {
-		return w.orSeen(unknownStep(st, "a swarm service; its addresses are not in the snapshot", snap.Ref(svc)), ns.ID, server, name)
+		return w.orSeen(unknownStep(st, "a swarm service; its addresses are not in the snapshot", svc), ns.ID, server, name)
 	}
 	st.Answer, st.Verdict = "no container there answers to it", stepSkip
 	if len(nets) == 0 {

@@ -89,8 +89,8 @@ func BenchmarkLocal(b *testing.B) {
 
 // flood asks n questions and gives how long each was waited for. A question
 // without an answer within a second is asked again.
-func flood(t testing.TB, addr string, n int) []time.Duration {
-	t.Helper()
+func flood(tb testing.TB, addr string, n int) []time.Duration {
+	tb.Helper()
 	var (
 		all []time.Duration
 		mu  sync.Mutex
@@ -100,7 +100,7 @@ func flood(t testing.TB, addr string, n int) []time.Duration {
 		wg.Go(func() {
 			got, err := client(addr, n/benchClients, k)
 			if err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -175,7 +175,8 @@ func client(addr string, n, seed int) ([]time.Duration, error) {
 }
 
 // startDnsmasq starts dnsmasq with the same names; "" where it isn't installed.
-func startDnsmasq(t testing.TB) string {
+func startDnsmasq(tb testing.TB) string {
+	tb.Helper()
 	bin := find("dnsmasq")
 	if bin == "" {
 		return ""
@@ -184,18 +185,19 @@ func startDnsmasq(t testing.TB) string {
 	for i := range benchHosts {
 		fmt.Fprintf(&hosts, "172.20.1.%d web%d\n", i+1, i)
 	}
-	dir := t.TempDir()
+	dir := tb.TempDir()
 	file := filepath.Join(dir, "hosts")
 	if err := os.WriteFile(file, []byte(hosts.String()), 0o644); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	start(t, exec.Command(bin, "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file="+dir+"/pid", "--user=root", "--port=5301", "--no-hosts",
+	start(tb, exec.Command(bin, "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file="+dir+"/pid", "--user=root", "--port=5301", "--no-hosts",
 		"--addn-hosts="+file, "--no-resolv", "--listen-address=127.0.0.1", "--bind-interfaces", "--dns-forward-max=1000"))
-	return ready(t, "127.0.0.1:5301")
+	return ready(tb, "127.0.0.1:5301")
 }
 
 // startAardvark likewise; its files are those that netavark writes.
-func startAardvark(t testing.TB) string {
+func startAardvark(tb testing.TB) string {
+	tb.Helper()
 	bin := find("/usr/lib/podman/aardvark-dns")
 	if bin == "" {
 		return ""
@@ -206,12 +208,12 @@ func startAardvark(t testing.TB) string {
 		fmt.Fprintf(&net1, "%064x 172.20.1.%d  web%d\n", i, i+1, i)
 	}
 	fmt.Fprintf(&net1, "%064x 127.0.0.1  asker\n", benchHosts)
-	dir := t.TempDir()
+	dir := tb.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "app"), []byte(net1.String()), 0o644); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	start(t, exec.Command(bin, "--config", dir, "--port", "5302", "run"))
-	return ready(t, "127.0.0.1:5302")
+	start(tb, exec.Command(bin, "--config", dir, "--port", "5302", "run"))
+	return ready(tb, "127.0.0.1:5302")
 }
 
 func find(name string) string {

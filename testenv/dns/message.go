@@ -81,7 +81,8 @@ func (q *query) parse(msg []byte) (rcode int, answer bool) {
 		if q.edns || !r.root { // RFC 6891 6.1.1: one, and its name is the root
 			return rcodeFormat, true
 		}
-		q.edns, q.version, q.size = true, byte(r.ttl>>16), max(udpMin, int(r.class))
+		q.edns, q.size = true, max(udpMin, int(r.class))
+		q.version = byte(r.ttl >> 16 & 0xff) // RFC 6891 6.1.3
 	}
 	q.end = question // from here on the question is known to be sound
 	if q.edns && q.version != 0 {
@@ -204,7 +205,7 @@ func reverse(name []byte) (netip.Addr, bool) {
 		if v < 0 || i < 31 && rest[2*i+1] != '.' {
 			return netip.Addr{}, false
 		}
-		b[15-i/2] |= byte(v) << (4 * (i % 2))
+		b[15-i/2] |= byte(v) << (4 * (i % 2)) // #nosec G115 -- 4 bits
 	}
 	a := netip.AddrFrom16(b)
 	return a, !a.Is4In6() // an IPv4 address has its name under in-addr.arpa

@@ -46,6 +46,7 @@ func TestSoak(t *testing.T) {
 }
 
 func soak(t *testing.T, total int) {
+	t.Helper()
 	lies := func(q *mdns.Msg) []*mdns.Msg {
 		a := says("192.0.2.66")(q)[0]
 		a.Id ^= 0x5555
