@@ -111,7 +111,7 @@ func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
 		return nil
 	}
 	for _, m := range []*sim.Where{model, behind(model)} {
-		if m != nil && fits(m, d) {
+		if m != nil && (fits(m, d) || flooded(p, m)) {
 			return model
 		}
 	}
@@ -154,6 +154,14 @@ func behind(w *sim.Where) *sim.Where {
 		return nil
 	}
 	return w.Behind
+}
+
+// flooded says whether one of the copies that a bridge sent to all of its ports
+// ended where the model says: all of them were for somebody else.
+func flooded(p *snap.Probe, m *sim.Where) bool {
+	return p.Died.Reason == "OTHERHOST" && m.Reason == "OTHERHOST" && slices.ContainsFunc(p.Seen, func(s snap.Seen) bool {
+		return s.What == snap.SeenDrop && s.Reason == "OTHERHOST" && s.Netns == m.Netns && s.Answer == m.Reply
+	})
 }
 
 // fits says whether a drop that was seen is the one that the model tells of.

@@ -50,6 +50,8 @@ func TestProve(t *testing.T) {
 		{"a counter names the rule", delivered, &snap.Probe{Kind: "tcp", Outcome: "timeout", Counted: []snap.Counted{rule(1, 7, 5), rule(2, 7, 5)}}, "dropped", "host rule 2", true},
 		{"a counter of a silent datagram", delivered, &snap.Probe{Kind: "udp", Outcome: "timeout", Counted: []snap.Counted{rule(2, 7, 5)}}, "dropped", "host rule 2", true},
 		{"a counter that others raise, too", delivered, &snap.Probe{Kind: "tcp", Outcome: "timeout", Counted: []snap.Counted{rule(2, 9, 5)}}, "dropped", "", true},
+		{"copies to all ports, and the model names one of them", model(sim.Dropped, "web", "link", "OTHERHOST"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Died: drop("db", "OTHERHOST"), Seen: []snap.Seen{*drop("web", "OTHERHOST"), *drop("db", "OTHERHOST")}}, "dropped", "web", false},
+		{"copies to all ports, and the model names none of them", model(sim.Dropped, "host", "link", "OTHERHOST"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Died: drop("db", "OTHERHOST"), Seen: []snap.Seen{*drop("web", "OTHERHOST"), *drop("db", "OTHERHOST")}}, "dropped", "db", true},
 		{"held for a neighbour", model(sim.Dropped, "host", "neigh", "NEIGH_FAILED"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Seen: []snap.Seen{{What: snap.SeenReceive, Netns: "host"}}}, "dropped", "host", false},
 		{"the stack's error was not sent", model(sim.Refused, "db", "socket", "NO_SOCKET"), &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Died: drop("db", "NO_SOCKET")}, "refused", "db", false},
 		{"the error is of the host that rejects", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "rejected", By: netip.MustParseAddr("192.0.2.1")}, "dropped", "host", false},
