@@ -303,14 +303,18 @@ func readEntry(path string) (*entry, error) {
 }
 
 // find is the entry with that ID, or for "" the last that stands.
-func (j *journal) find(id string) (*entry, error) {
+func (j *journal) find(id string, host uint64) (*entry, error) {
 	list, err := j.list()
 	if err != nil {
 		return nil, err
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		e := list[i]
-		if id == e.ID || id == "" && (e.State == stateDone || e.State == stateStuck) && (e.Boot == "" || e.Boot == bootID()) {
+		elsewhere := e.Boot == bootID() && e.Host != host
+		switch {
+		case id == e.ID && elsewhere:
+			return nil, snap.Hint(fmt.Errorf("transaction %s was made on another host's namespace: %w", id, snap.ErrNotFound), "run it there, or name that namespace with --host-ns")
+		case id == e.ID, id == "" && !elsewhere && (e.State == stateDone || e.State == stateStuck) && (e.Boot == "" || e.Boot == bootID()):
 			return e, nil
 		}
 	}

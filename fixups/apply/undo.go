@@ -199,7 +199,9 @@ func partly(op fixups.Op) bool {
 	return false
 }
 
-// Undo puts back what a transaction changed; id "" is the last one that stands.
+// Undo puts back what a transaction changed; id "" is the last one that stands
+// of this host namespace. snap.ErrNotFound: there is none, or it is another
+// namespace's.
 func (a *Applier) Undo(ctx context.Context, id string) (Entry, error) {
 	m, err := a.open(nil)
 	if err != nil {
@@ -215,7 +217,7 @@ func (a *Applier) Undo(ctx context.Context, id string) (Entry, error) {
 	if err := a.recover(ctx, m, j, &res); err != nil {
 		return Entry{}, err
 	}
-	e, err := j.find(id)
+	e, err := j.find(id, m.inode())
 	if err != nil {
 		return Entry{}, err
 	}

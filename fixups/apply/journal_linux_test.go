@@ -1,0 +1,51 @@
+package apply
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Hosts in namespaces share one journal when they share a file system.
+func TestUndoFindsTransactionsOfItsOwnHost(t *testing.T) {
+	t.Parallel()
+	j := &journal{dir: t.TempDir()}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for i, e := range []entry{
+		{ID: "mine", Host: 7, Boot: bootID(), State: stateDone},
+		{ID: "undone", Host: 7, Boot: bootID(), State: stateUndone},
+		{ID: "theirs", Host: 8, Boot: bootID(), State: stateDone},
+		{ID: "before", Host: 7, Boot: "another boot", State: stateDone},
+	} {
+		e.Version, e.At = journalVersion, at.Add(time.Duration(i)*time.Second)
+		if err := j.write(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name, id string
+		host     uint64
+		want     string // "" for snap.ErrNotFound
+	}{
+		{"the last that stands here", "", 7, "mine"},
+		{"the last that stands there", "", 8, "theirs"},
+		{"nothing was done here", "", 9, ""},
+		{"by name", "mine", 7, "mine"},
+		{"by name, of another host", "theirs", 7, ""},
+		{"by name, of an earlier boot: the caller says so", "before", 7, "before"},
+		{"no such name", "none", 7, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e, err := j.find(tt.id, tt.host)
+			switch {
+			case tt.want == "" && !errors.Is(err, snap.ErrNotFound):
+				t.Errorf("found %v, error %v, want %v", e, err, snap.ErrNotFound)
+			case tt.want != "" && (err != nil || e.ID != tt.want):
+				t.Errorf("found %v, error %v, want %s", e, err, tt.want)
+			}
+		})
+	}
+}
