@@ -34,7 +34,11 @@ func command(args []string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), envInside+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
 	if !mayUnshare() {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		// The user namespace first, and the others once its map is written: what is
+		// made before belongs to nobody, and ip_tables_names can't be read in it
+		// (net/netfilter/x_tables.c: xt_proto_init).
+		cmd.SysProcAttr.Unshareflags = cmd.SysProcAttr.Cloneflags
+		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
