@@ -50,6 +50,11 @@ package:
 faultlab: build
 	cd $(FAULTLAB) && ./score --bin $(abspath $(BIN)) --faults $(FAULTS) --healthy -v
 
+# What is predicted of names against the fault lab's real dockerd.
+names:
+	$(GO) test -c -o bin/names.test ./inspect/names
+	cd $(FAULTLAB) && ./lab.sh up && ./lab.sh exec env ND_DNS=198.51.100.53 $(abspath bin/names.test) -test.run TestPredictionsAgainst -test.v
+
 # The simulator against the real kernel.
 truth: build
 	$(TRUTH) sweep --seeds $(SEEDS) --where --batch --cmd '$(abspath $(BIN)) trace --batch --no-probe -o json' -v
