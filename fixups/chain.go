@@ -88,7 +88,7 @@ func (*ChainDel) Kind() string { return "chain-del" }
 func (o *ChainAdd) Describe() string { return fmt.Sprintf("make chain %s%s", o.ChainRef, o.in()) }
 func (o *ChainDel) Describe() string { return fmt.Sprintf("delete chain %s%s", o.ChainRef, o.in()) }
 
-// Shell has no line for iptables' own chains: they come with their first rule.
+// Shell has -P for iptables' own chains: iptables refuses to make them with -N.
 func (o *ChainAdd) Shell() []string {
 	switch {
 	case o.System == snap.NFT && o.Hook != "":
@@ -126,6 +126,11 @@ func (o *ChainAdd) On(s *snap.Snapshot) error {
 		return fmt.Errorf("no table %s in %s: %w", o.Table, o.ID, snap.ErrNotFound)
 	case t.Chain(o.Chain) != nil:
 		return fmt.Errorf("chain %s is there already", o.ChainRef)
+	}
+	// A user chain of that name would see no packet, and keep iptables from
+	// making its own (iptables/nft.c: nft_xt_builtin_init).
+	if _, _, _, own := builtinHook(o.Table, o.Chain); own && o.IPTables() && o.Hook == "" {
+		return fmt.Errorf("chain %s, one of iptables' own, without its hook: %w", o.ChainRef, snap.ErrUnsupported)
 	}
 	c := snap.Chain{
 		Name: o.Chain, Hook: o.Hook, Type: o.Type, Priority: o.Priority, Policy: o.Policy, Devices: slices.Clone(o.Devices),

@@ -3,6 +3,7 @@ package fixups_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -320,5 +321,26 @@ func TestJSONKeepsEveryOperation(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 			}
 		}
+	}
+}
+
+// A user chain that is called FORWARD sees no packet: nothing would be mended,
+// and iptables could no longer make its own.
+func TestOwnChainOfIPTablesNeedsItsHook(t *testing.T) {
+	t.Parallel()
+	s := world(t)
+	ref := chainRef(s, snap.IPTablesNFT, snap.IPv4, "mangle", "FORWARD")
+	if err := (&fixups.TableAdd{ChainRef: ref}).On(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&fixups.ChainAdd{ChainRef: ref}).On(s); !errors.Is(err, snap.ErrUnsupported) {
+		t.Errorf("mangle/FORWARD without a hook: %v, want %v", err, snap.ErrUnsupported)
+	}
+	own := &fixups.ChainAdd{ChainRef: ref, Hook: "forward", Type: "filter", Priority: -150, Policy: "accept"}
+	if err := own.On(s); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"iptables -t mangle -P FORWARD ACCEPT"}, own.Shell()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -136,13 +136,6 @@ func fixND7102(in *diag.Input, f *diag.Finding) []fixups.Op {
 		sys = t.System
 	}
 	ref := fixups.ChainRef{Where: at(in, host.ID), System: sys, Family: snap.IPv4, Table: "mangle", Chain: "FORWARD"}
-	var ops []fixups.Op
-	t := host.Ruleset.Table(sys, snap.IPv4, "mangle")
-	if t == nil {
-		ops = append(ops, &fixups.TableAdd{ChainRef: ref})
-	}
-	if t == nil || t.Chain("FORWARD") == nil {
-		ops = append(ops, &fixups.ChainAdd{ChainRef: ref})
-	}
-	return append(ops, &fixups.RuleInsert{ChainRef: ref, Args: []string{"-o", f.Subject.Name, "-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN,RST", "SYN", "-j", "TCPMSS", "--clamp-mss-to-pmtu"}})
+	// The table and its chain come along where they are not there yet, as iptables' own do.
+	return []fixups.Op{&fixups.RuleInsert{ChainRef: ref, Args: []string{"-o", f.Subject.Name, "-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN,RST", "SYN", "-j", "TCPMSS", "--clamp-mss-to-pmtu"}}}
 }
