@@ -149,6 +149,8 @@ func Print(r *snap.Rule) string {
 			q := *x
 			q.Used = 0
 			list = append(list, &q)
+		case *snap.Nat:
+			list = append(list, plainNat(x))
 		case *snap.Unknown:
 			if x.Name == "last" { // when it was used last
 				list = append(list, &snap.Unknown{Name: x.Name})
@@ -167,6 +169,24 @@ func Print(r *snap.Rule) string {
 		return "?" + r.Comment
 	}
 	return string(b)
+}
+
+// plainNat is a NAT without what the kernel adds by itself: the upper end of a
+// range that is one, and the flags that say what is given
+// (net/netfilter/nft_nat.c: nft_nat_init, nft_nat_dump).
+func plainNat(x *snap.Nat) *snap.Nat {
+	n := *x
+	if n.AddrMax == n.AddrMin {
+		n.AddrMax = snap.NoReg
+	}
+	if n.ProtoMax == n.ProtoMin {
+		n.ProtoMax = snap.NoReg
+	}
+	n.Flags = slices.DeleteFunc(slices.Clone(x.Flags), func(f string) bool { return f == "map-ips" || f == "proto-specified" })
+	if len(n.Flags) == 0 {
+		n.Flags = nil
+	}
+	return &n
 }
 
 // Prints is the fingerprint of a chain's rules in order; "" for no chain.

@@ -79,7 +79,8 @@ networks:
 `
 
 func TestMacvlanAndOverlay(t *testing.T) {
-	sh(t, "ip link add eth7 type veth peer name eth8; ip link set eth7 up; ip link set eth8 up")
+	sh(t, "ip link add eth7 type veth peer name eth8; sysctl -q net.ipv6.conf.eth7.disable_ipv6=1 net.ipv6.conf.eth8.disable_ipv6=1; ip link set eth7 up; ip link set eth8 up")
+	until(t, "the parent is up", func() bool { return strings.Contains(sh(t, "ip link show eth7"), "state UP") })
 	defer sh(t, "ip link del eth7")
 	before := dump(t)
 	h := &testenv.Host{}

@@ -94,3 +94,28 @@ func TestFiftyAtOnce(t *testing.T) {
 		t.Errorf("before\n%s\nafter\n%s", before, after)
 	}
 }
+
+// TestAContainerTakesItsRulesAlong: what a container alone had is gone with it.
+func TestAContainerTakesItsRulesAlong(t *testing.T) {
+	for _, gen := range driver.Generations() {
+		t.Run(string(gen), func(t *testing.T) {
+			h := &testenv.Host{}
+			ctx := context.Background()
+			up := func(text string) string {
+				t.Helper()
+				if _, err := h.Up(ctx, parse(t, text), testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
+					t.Fatal(err)
+				}
+				return sh(t, "nft -s list ruleset | sed 's/ counter//'")
+			}
+			without := up("networks:\n  app: {}\n")
+			with := up("services:\n  web: {networks: [app], ports: [\"8080:80\", \"127.0.0.1:81:81/udp\"]}\nnetworks:\n  app: {}\n")
+			if again := up("networks:\n  app: {}\n"); again != without || with == without {
+				t.Errorf("before\n%s\nafter\n%s", without, again)
+			}
+			if _, err := h.Down(ctx, false); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

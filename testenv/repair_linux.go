@@ -68,7 +68,7 @@ func (u *up) repair(ctx context.Context) error {
 func (u *up) rerule(ctx context.Context, lines []string, rules []fixups.Op) error {
 	missing := false
 	for _, l := range lines {
-		for _, w := range []string{"rule is missing", "rules of ", "chain ", "table ", "map "} {
+		for _, w := range []string{"rule is ", "rules of ", "chain ", "table ", "map "} {
 			missing = missing || strings.HasPrefix(l, w)
 		}
 	}
