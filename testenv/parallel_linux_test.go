@@ -97,6 +97,8 @@ func TestFiftyAtOnce(t *testing.T) {
 
 // TestAContainerTakesItsRulesAlong: what a container alone had is gone with it.
 func TestAContainerTakesItsRulesAlong(t *testing.T) {
+	sh(t, "ip link set lo up")
+	defer sh(t, "ip link set lo down")
 	for _, gen := range driver.Generations() {
 		t.Run(string(gen), func(t *testing.T) {
 			h := &testenv.Host{}
