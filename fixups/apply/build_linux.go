@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -212,7 +213,8 @@ func (m *machine) chainNow(ctx context.Context, ref fixups.ChainRef) (*snap.Chai
 	out := &snap.Chain{Name: ref.Chain}
 	var bad error
 	err = c.dump(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETRULE, append(nfgen(firewall.NFProto(ref.Family), 0), a...), func(b []byte) {
-		r, err := firewall.DecodeRule(ref.Table, ref.Chain, b[4:])
+		// A rule points into its message, and the buffer is the next answer's.
+		r, err := firewall.DecodeRule(ref.Table, ref.Chain, bytes.Clone(b[4:]))
 		if err != nil {
 			bad = err
 			return
