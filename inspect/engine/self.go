@@ -82,9 +82,18 @@ func readSelfEnv(m *machine) (selfFiles, error) {
 	st := selfFiles{foreign: map[string]bool{}}
 	var env struct {
 		Engine snap.Engine `json:"engine"`
+		Env    struct {
+			Host struct {
+				Inode uint64 `json:"inode"`
+			} `json:"host"`
+		} `json:"env"`
 	}
 	if err := readJSON(m.path(selfEnv+"/env.json"), &env); err != nil {
 		return st, err
+	}
+	// Hosts in namespaces share /run where they share a file system.
+	if at := env.Env.Host.Inode; at != 0 && m.netns != 0 && at != m.netns {
+		return st, fmt.Errorf("what was set up is of another host namespace: %w", snap.ErrNotFound)
 	}
 	st.Engine = env.Engine
 	if st.Engine.PID != 0 && m.procs[st.Engine.PID] == nil {

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -11,8 +12,10 @@ import (
 // Drift is the difference between what one engine wants and what is there.
 type Drift struct {
 	Set Set
-	// Chains that are missing.
+	// Chains, maps and their elements that are missing.
 	Chains []Chain
+	Maps   []Map
+	Jumps  []Jump
 	// Missing rules, in the order in which they are to be put back.
 	Missing []Insert
 	// Extra rules stand in chains that belong to the engine alone, and are not
@@ -42,7 +45,7 @@ type Extra struct {
 
 // Broken says whether anything is missing that matters.
 func (d *Drift) Broken() bool {
-	if len(d.Chains) > 0 {
+	if len(d.Chains)+len(d.Maps)+len(d.Jumps) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(d.Missing, func(i Insert) bool { return !i.Optional })
@@ -60,6 +63,7 @@ func Diff(s *snap.Snapshot, set Set) Drift {
 			d.Chains = append(d.Chains, c)
 		}
 	}
+	d.maps(host)
 	type key struct{ table, chain string }
 	var order []key
 	want := map[key][]Rule{}
@@ -76,11 +80,40 @@ func Diff(s *snap.Snapshot, set Set) Drift {
 	return d
 }
 
+// maps compares the maps and their elements.
+func (d *Drift) maps(host *snap.Netns) {
+	find := func(table, name string) *snap.Set {
+		if t := host.Ruleset.Table(d.Set.System, d.Set.Family, table); t != nil {
+			return t.Set(name)
+		}
+		return nil
+	}
+	for _, m := range d.Set.Maps {
+		if find(m.Table, m.Name) == nil {
+			d.Maps = append(d.Maps, m)
+		}
+	}
+	for _, j := range d.Set.Jumps {
+		m := find(j.Table, j.Map)
+		if m != nil && m.Unread != "" {
+			continue // not known: no drift is claimed
+		}
+		if m == nil || !slices.ContainsFunc(m.Elements, j.is) {
+			d.Jumps = append(d.Jumps, j)
+		}
+	}
+}
+
+// is says whether an element of a map is the jump.
+func (j Jump) is(e snap.Element) bool {
+	return string(bytes.TrimRight(e.Key, "\x00")) == j.Device && e.Verdict != nil && e.Verdict.Code == "jump" && e.Verdict.Chain == j.Chain
+}
+
 // chain compares one chain.
 func (d *Drift) chain(host *snap.Netns, table, chain string, want []Rule) {
 	t := host.Ruleset.Table(d.Set.System, d.Set.Family, table)
 	var texts []string
-	own := slices.Contains(d.Set.Chains, Chain{table, chain}) && chain != "DOCKER-USER"
+	own := chain != "DOCKER-USER" && slices.ContainsFunc(d.Set.Chains, func(c Chain) bool { return c.Table == table && c.Name == chain })
 	if t != nil {
 		if c := t.Chain(chain); c != nil {
 			if c.Unread != "" {

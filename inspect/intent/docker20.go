@@ -14,8 +14,8 @@ import (
 func docker20(s *snap.Snapshot, e *snap.Engine) Set {
 	set := Set{Engine: e.Name, Family: snap.IPv4, System: systemOf(s)}
 	set.Chains = []Chain{
-		{"filter", "DOCKER"}, {"filter", "DOCKER-ISOLATION-STAGE-1"}, {"filter", "DOCKER-ISOLATION-STAGE-2"}, {"filter", "DOCKER-USER"},
-		{"nat", "DOCKER"},
+		{Table: "filter", Name: "DOCKER"}, {Table: "filter", Name: "DOCKER-ISOLATION-STAGE-1"}, {Table: "filter", Name: "DOCKER-ISOLATION-STAGE-2"}, {Table: "filter", Name: "DOCKER-USER"},
+		{Table: "nat", Name: "DOCKER"},
 	}
 	add := set.add
 	nets := bridges(s, e.Name)

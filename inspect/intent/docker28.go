@@ -26,14 +26,14 @@ func docker28(s *snap.Snapshot, e *snap.Engine) (set Set, ok bool) {
 		return set, false
 	}
 	for _, c := range []string{"DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", "DOCKER-USER"} {
-		set.Chains = append(set.Chains, Chain{"filter", c})
+		set.Chains = append(set.Chains, Chain{Table: "filter", Name: c})
 	}
 	fence := "DOCKER-INTERNAL"
 	if stages {
 		fence = "DOCKER-ISOLATION-STAGE-1"
-		set.Chains = append(set.Chains, Chain{"filter", "DOCKER-ISOLATION-STAGE-2"})
+		set.Chains = append(set.Chains, Chain{Table: "filter", Name: "DOCKER-ISOLATION-STAGE-2"})
 	}
-	set.Chains = append(set.Chains, Chain{"filter", fence}, Chain{"nat", "DOCKER"})
+	set.Chains = append(set.Chains, Chain{Table: "filter", Name: fence}, Chain{Table: "nat", Name: "DOCKER"})
 	nets := bridges(s, e.Name)
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return a.n.Created.Compare(b.n.Created) })
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return boolRank(b.n.Default) - boolRank(a.n.Default) })

@@ -35,7 +35,30 @@ type Rule struct {
 type Chain struct {
 	Table string
 	Name  string
+	// Hook, Type and Priority are a base chain's, in nftables; its policy is accept.
+	Hook     string
+	Type     string
+	Priority int32
 }
+
+// Map is a map from device names to verdicts that an engine wants to exist.
+type Map struct {
+	Table string
+	Name  string
+}
+
+// Jump is an element of such a map: packets of the device go through the chain.
+type Jump struct {
+	Table  string
+	Map    string
+	Device string
+	Chain  string
+	// Network says whose it is.
+	Network string
+}
+
+// Text is the element as nft lists it.
+func (j Jump) Text() string { return fmt.Sprintf("%q : jump %s", j.Device, j.Chain) }
 
 // Set is everything that one engine wants in the host's IPv4 firewall.
 type Set struct {
@@ -47,6 +70,9 @@ type Set struct {
 	Chains []Chain
 	// Rules in the order in which they must stand, per chain.
 	Rules []Rule
+	// Maps and Jumps are of nftables' backends only.
+	Maps  []Map
+	Jumps []Jump
 }
 
 // Of gives the rule sets that the engines of a snapshot want. Engines that
@@ -66,6 +92,9 @@ func Of(s *snap.Snapshot) []Set {
 			if set, ok := docker28(s, e); ok {
 				out = append(out, set)
 			}
+		}
+		if e.Name == "docker" && e.Rules == "docker-nft" {
+			out = append(out, dockerNFT(s, e))
 		}
 		if sys, ok := varkSystem(s); ok && e.Name == "podman" {
 			out = append(out, netavark(s, e, sys))

@@ -53,7 +53,7 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
 	add := func(n *snap.Network, table, chain, text, why string, end bool) {
 		set.Rules = append(set.Rules, Rule{Table: table, Chain: chain, Text: "-A " + chain + " " + text, For: why, Network: n.Ref, Append: end})
 	}
-	chain := func(table, name string) { set.Chains = append(set.Chains, Chain{table, name}) }
+	chain := func(table, name string) { set.Chains = append(set.Chains, Chain{Table: table, Name: name}) }
 	var published []varkPort
 	first := true
 	for _, b := range bridges(s, e.Name) {

@@ -168,8 +168,18 @@ func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
 		host := in.Snap.HostNs()
 		w := at(in, host.ID)
 		ops := missingTableOps(host, w, &set, &d)
+		ref := func(table, chain string) fixups.ChainRef {
+			return fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: table, Chain: chain}
+		}
+		for _, m := range d.Maps {
+			ops = append(ops, &fixups.SetAdd{ChainRef: ref(m.Table, ""), Set: fixups.VerdictMap(m.Name)})
+		}
 		for _, c := range d.Chains {
-			ops = append(ops, &fixups.ChainAdd{ChainRef: fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: c.Table, Chain: c.Name}})
+			add := &fixups.ChainAdd{ChainRef: ref(c.Table, c.Name), Hook: c.Hook, Type: c.Type, Priority: c.Priority}
+			if c.Hook != "" {
+				add.Policy = "accept"
+			}
+			ops = append(ops, add)
 		}
 		stale := staleTargets(&d)
 		slices.SortStableFunc(stale, func(a, b intent.Extra) int { return b.Num - a.Num }) // from the end, so that numbers stay right
@@ -179,20 +189,26 @@ func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
 			}
 		}
 		for _, m := range d.Missing {
-			ops = append(ops, &fixups.RuleInsert{
-				ChainRef: fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: m.Table, Chain: m.Chain},
-				Position: m.Position, Args: intent.Args(m.Text),
-			})
+			op := &fixups.RuleInsert{ChainRef: ref(m.Table, m.Chain), Position: m.Position}
+			if set.System == snap.NFT {
+				op.Text = m.Text
+			} else {
+				op.Args = intent.Args(m.Text)
+			}
+			ops = append(ops, op)
+		}
+		for _, j := range d.Jumps { // last: their chains are there now
+			ops = append(ops, &fixups.SetElementAdd{ChainRef: ref(j.Table, ""), Set: j.Map, Elements: []snap.Element{fixups.DeviceVerdict(j.Device, "jump", j.Chain)}})
 		}
 		return ops
 	}
 	return nil
 }
 
-// missingTableOps make the tables that are gone altogether, as iptables would
-// with the first chain in them; legacy ones are there when they are used.
+// missingTableOps make the tables that are gone altogether; legacy ones are
+// there when they are used.
 func missingTableOps(host *snap.Netns, w fixups.Where, set *intent.Set, d *intent.Drift) []fixups.Op {
-	if set.System != snap.IPTablesNFT {
+	if set.System == snap.IPTablesLegacy {
 		return nil
 	}
 	var ops []fixups.Op

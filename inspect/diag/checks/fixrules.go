@@ -28,7 +28,7 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "the program or list that put it into the set puts it back: change it there, too"
 		return ops
 	}
-	if owner := diag.Owner(w); slices.Contains(managed, owner) {
+	if owner := in.Owner(w); slices.Contains(managed, owner) {
 		f.Advice = ownerAdvice(owner)
 		switch owner {
 		case "firewalld":
@@ -69,7 +69,7 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if w.Rule == nil || w.Rule.Rule == nil {
 		return nil
 	}
-	if o := diag.Owner(w); slices.Contains(managed, o) {
+	if o := in.Owner(w); slices.Contains(managed, o) {
 		f.Advice = ownerAdvice(o)
 		return nil
 	}
@@ -102,7 +102,7 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if p.System == snap.IPTablesLegacy && abandoned(in.Netns(w.Netns), p) {
 		return []fixups.Op{&fixups.ChainPolicy{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Policy: "accept"}}
 	}
-	if o := diag.Owner(w); o == "firewalld" || o == "ufw" {
+	if o := in.Owner(w); o == "firewalld" || o == "ufw" {
 		f.Advice = ownerAdvice(o)
 		return nil
 	}

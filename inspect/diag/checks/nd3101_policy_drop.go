@@ -80,7 +80,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		what = "the answers of " + what
 	}
 	return diag.Finding{
-		Summary:  fmt.Sprintf("%s (%s) in %s %s %s%s: %s", diag.ChainName(g.Where), diag.Owner(g.Where), in.Who(g.Where.Netns), does, what, more(g), text),
+		Summary:  fmt.Sprintf("%s (%s) in %s %s %s%s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, more(g), text),
 		Cause:    fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(g.Where)),
 		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
 		Evidence: []diag.Evidence{ev(source, text, g.Where.Ref)},

@@ -36,7 +36,7 @@ Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 					to += " (" + c.Name + ")"
 				}
 				out = append(out, diag.Finding{
-					Summary:  fmt.Sprintf("%s tries %s in vain: %s (%s) in %s stops it: %s", f.From, to, diag.ChainName(w), diag.Owner(w), in.Who(w.Netns), text),
+					Summary:  fmt.Sprintf("%s tries %s in vain: %s (%s) in %s stops it: %s", f.From, to, diag.ChainName(w), in.Owner(w), in.Who(w.Netns), text),
 					Cause:    "a container asks for what a rule of this host does not let through; whether it should is not known",
 					Subject:  diag.Subject{Kind: "address", Name: f.From + " → " + f.To, Netns: f.Flow.From},
 					Evidence: []diag.Evidence{ev(source, text, w.Ref), diag.Tried(f)},

@@ -47,9 +47,21 @@ func detectND6101(in *diag.Input) []diag.Finding {
 			Weight:  92,
 		}
 		var parts []string
+		gone := missingTable(host, &set, &d)
+		if gone != "" {
+			parts, f.Severity = append(parts, gone), diag.Error
+		}
 		for _, c := range d.Chains {
-			parts = append(parts, fmt.Sprintf("chain %s %s is gone", c.Table, c.Name))
+			if gone == "" {
+				parts = append(parts, fmt.Sprintf("chain %s %s is gone", c.Table, c.Name))
+			}
 			f.Severity = diag.Error // docker run -p fails from now on
+		}
+		for _, j := range d.Jumps {
+			if gone == "" {
+				parts = append(parts, fmt.Sprintf("map %s lacks %s", j.Map, j.Text()))
+			}
+			f.Evidence = append(f.Evidence, ev("nft list map ip "+j.Table+" "+j.Map, "missing: "+j.Text(), ""))
 		}
 		per, order := map[string]int{}, []string{}
 		for _, m := range d.Missing {
@@ -59,17 +71,20 @@ func detectND6101(in *diag.Input) []diag.Finding {
 			}
 			per[k]++
 			if len(f.Evidence) < 12 {
-				f.Evidence = append(f.Evidence, ev(fmt.Sprintf("iptables -t %s -S %s", m.Table, m.Chain), "missing: "+m.Text, ""))
+				f.Evidence = append(f.Evidence, ev(listChain(&set, m.Table, m.Chain), "missing: "+m.Text, ""))
 			}
 		}
 		for _, k := range order {
+			if gone != "" {
+				break // with the table, all that was in it
+			}
 			parts = append(parts, fmt.Sprintf("%s lacks %s", k, count(per[k], "rule")))
 		}
 		for _, e := range staleTargets(&d) {
 			parts = append(parts, fmt.Sprintf("%s %s has a stale one: %s", e.Table, e.Chain, e.Text))
-			f.Evidence = append(f.Evidence, ev(fmt.Sprintf("iptables -t %s -S %s", e.Table, e.Chain), e.Text, e.Ref))
+			f.Evidence = append(f.Evidence, ev(listChain(&set, e.Table, e.Chain), e.Text, e.Ref))
 		}
-		if len(d.Missing) == 1 {
+		if len(d.Missing) == 1 && len(d.Jumps)+len(d.Chains) == 0 {
 			parts = []string{fmt.Sprintf("%s %s lacks %q (%s)", d.Missing[0].Table, d.Missing[0].Chain, d.Missing[0].Text, d.Missing[0].For)}
 			if s := staleTargets(&d); len(s) == 1 && s[0].Instead != nil {
 				parts[0] = fmt.Sprintf("%s %s has %q instead of %q", s[0].Table, s[0].Chain, s[0].Text, s[0].Instead.Text)
@@ -77,64 +92,29 @@ func detectND6101(in *diag.Input) []diag.Finding {
 		}
 		f.Summary = fmt.Sprintf("%s's firewall rules are incomplete: %s", title(set.Engine), strings.Join(parts, "; "))
 		f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
+		if gone != "" {
+			f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
+		}
 		out = append(out, f)
-	}
-	return append(out, missingTables(in)...)
-}
-
-// missingTables finds what Docker's nftables backend made and what is gone as a
-// whole: its table, or the chains of a network (moby
-// daemon/libnetwork/drivers/bridge/internal/nftabler). Its maps can't be put
-// back piece by piece; the daemon makes all anew when it starts.
-func missingTables(in *diag.Input) []diag.Finding {
-	host := in.Snap.HostNs()
-	var out []diag.Finding
-	for i := range in.Snap.Engines {
-		e := &in.Snap.Engines[i]
-		if e.Name != "docker" || e.Rules != "docker-nft" || e.Remote || e.Rootless {
-			continue
-		}
-		t := host.Ruleset.Table(snap.NFT, snap.IPv4, "docker-bridges")
-		var gone []string
-		for k := range in.Snap.Networks {
-			n := &in.Snap.Networks[k]
-			if n.Engine != e.Name || n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) {
-				continue
-			}
-			for _, c := range []string{"filter-forward-in__" + n.Bridge, "filter-forward-out__" + n.Bridge} {
-				if t != nil && t.Chain(c) == nil {
-					gone = append(gone, "chain "+c+" of network "+n.Name)
-				} else if t == nil && len(gone) == 0 {
-					gone = append(gone, "table ip docker-bridges with all its chains")
-				}
-			}
-		}
-		if len(gone) == 0 {
-			continue
-		}
-		out = append(out, diag.Finding{
-			Severity: diag.Error,
-			Summary:  "Docker's nftables rules are gone: " + strings.Join(gone, ", "),
-			Cause:    "a flush of the whole rule set (nft flush ruleset, the start of nftables.service) took what Docker made with it",
-			Subject:  diag.Subject{Kind: "engine", Name: e.Name, Netns: host.ID},
-			Evidence: []diag.Evidence{ev("nft list table ip docker-bridges", "missing: "+strings.Join(gone, ", "), snap.RefNetns(host.ID))},
-			Advice:   "systemctl restart docker: it makes its tables anew when it starts; then let /etc/nftables.conf delete its own tables instead of flush ruleset",
-			Covers:   unmaskedFlows(in),
-			Weight:   92,
-		})
 	}
 	return out
 }
 
-// unmaskedFlows are those that leave with an address that nobody can answer.
-func unmaskedFlows(in *diag.Input) diag.Cover {
-	var c diag.Cover
-	for i := range in.Flows {
-		if f := &in.Flows[i]; f.Unmasked && !f.Excused {
-			c.Traces = append(c.Traces, i)
-		}
+// listChain is the command that lists a chain of the engine's.
+func listChain(set *intent.Set, table, chain string) string {
+	if set.System == snap.NFT {
+		return "nft list chain " + diag.NFTFamily(set.Family) + " " + table + " " + chain
 	}
-	return c
+	return fmt.Sprintf("iptables -t %s -S %s", table, chain)
+}
+
+// missingTable says that a table of nftables is gone as a whole, which a flush
+// of the whole rule set does; "" when it is there, or is iptables'.
+func missingTable(host *snap.Netns, set *intent.Set, d *intent.Drift) string {
+	if set.System != snap.NFT || len(d.Chains) == 0 || host.Ruleset.Table(set.System, set.Family, d.Chains[0].Table) != nil {
+		return ""
+	}
+	return "table " + diag.NFTFamily(set.Family) + " " + d.Chains[0].Table + " is gone with all that was in it"
 }
 
 // staleTargets are the unwanted rules that stand in a wanted one's place.
