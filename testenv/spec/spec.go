@@ -15,7 +15,7 @@ type Spec struct {
 // Network is a network as asked for.
 type Network struct {
 	Name     string
-	Line     int               // in the file, from 1; 0 for one that no file names
+	Line     int               `json:"-"` // in the file, from 1; 0 for one that no file names
 	Driver   string            // "bridge" when none is given
 	Options  map[string]string // driver_opts
 	Internal bool
@@ -41,7 +41,7 @@ type Pool struct {
 // Service is one service, which has Replicas containers.
 type Service struct {
 	Name          string
-	Line          int
+	Line          int    `json:"-"`
 	ContainerName string // "" is made of the service's name
 	Hostname      string
 	Networks      []Attachment
