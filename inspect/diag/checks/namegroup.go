@@ -35,6 +35,8 @@ func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
 			key += "|" + p.Server.String()
 		case names.NotRunning, names.NotShared, names.DefaultBridge:
 			key += "|" + p.Container + "|" + n.Ask.Netns
+		case names.AardvarkDead, names.Port53Taken:
+			key += "|" + p.Network
 		case names.SocketGone, names.EngineHung:
 		case names.NoSuchName:
 			key += "|" + n.Ask.Name
@@ -50,6 +52,14 @@ func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
 		out[k].names = append(out[k].names, i)
 	}
 	return out
+}
+
+// more counts the questions beside the first.
+func (g *nameGroup) more() string {
+	if n := len(g.names) - 1; n > 0 {
+		return fmt.Sprintf(" (and %s)", count(n, "other question"))
+	}
+	return ""
 }
 
 // finding is the common part: subject and summary are the caller's.

@@ -33,7 +33,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 				if g.first.World {
 					asked = "a name of the Internet"
 				}
-				f.Summary = fmt.Sprintf("%s asked by %s: %s", asked, in.Who(g.first.Ask.Netns), g.problem.Detail)
+				f.Summary = fmt.Sprintf("%s asked by %s%s: %s", asked, in.Who(g.first.Ask.Netns), g.more(), g.problem.Detail)
 				f.Advice = adviceName(in, &g)
 				out = append(out, f)
 			}
@@ -55,6 +55,10 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 		return "start the container that is called so, or give the one that is meant the name as an alias: " + alias("CONTAINER")
 	case g.problem.Kind == names.AliasMissing && n != nil && c != nil:
 		return "give it the alias back: " + alias(c.Name)
+	case g.problem.Kind == names.AardvarkDead && n != nil:
+		return fmt.Sprintf("aardvark-dns starts again with the next container that starts on %s: podman run --rm --network %s IMAGE true, or podman stop and podman start of one that is on it; podman network reload does not start it", n.Name, n.Name)
+	case g.problem.Kind == names.Port53Taken && n != nil:
+		return fmt.Sprintf("let the other server leave %s alone (dnsmasq: except-interface, bind-interfaces), or give aardvark-dns another port (dns_bind_port under [network] in containers.conf); then start a container on %s anew", g.problem.Server, n.Name)
 	case g.problem.Kind == names.NoDNSSource:
 		return "put dns into the hosts line of /etc/nsswitch.conf of " + who
 	case g.problem.Kind == names.UpstreamMissing:
