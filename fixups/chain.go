@@ -110,8 +110,9 @@ func (o *ChainAdd) Shell() []string {
 	return []string{o.xtLine("-N", o.Chain)}
 }
 
+// Shell names iptables' own chains in nft's words: not every iptables deletes them.
 func (o *ChainDel) Shell() []string {
-	if o.System == snap.NFT {
+	if _, _, _, own := builtinHook(o.Table, o.Chain); o.System == snap.NFT || own && o.System == snap.IPTablesNFT {
 		return []string{o.line(append([]string{"nft", "delete", "chain"}, o.place()...)...)}
 	}
 	return []string{o.xtLine("-X", o.Chain)}

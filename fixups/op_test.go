@@ -161,7 +161,7 @@ func opCases() []opCase {
 		{"a first rule makes table and chain", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.IPTablesNFT, snap.IPv4, "nat", "POSTROUTING"), Position: 1, Args: []string{"-s", "172.30.1.0/24", "!", "-o", "br-app", "-j", "MASQUERADE"}}
 		}, []string{"iptables -t nat -I POSTROUTING -s 172.30.1.0/24 ! -o br-app -j MASQUERADE"},
-			[]string{"iptables -t nat -D POSTROUTING -s 172.30.1.0/24 ! -o br-app -j MASQUERADE", "iptables -t nat -X POSTROUTING", "nft delete table ip nat"}},
+			[]string{"iptables -t nat -D POSTROUTING -s 172.30.1.0/24 ! -o br-app -j MASQUERADE", "nft delete chain ip nat POSTROUTING", "nft delete table ip nat"}},
 		{"a legacy rule", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.IPTablesLegacy, snap.IPv4, "filter", "FORWARD"), Position: 2, Args: []string{"-p", "tcp", "--dport", "80", "-m", "comment", "--comment", "let it in", "-j", "ACCEPT"}}
 		}, []string{"iptables-legacy -I FORWARD 2 -p tcp --dport 80 -m comment --comment 'let it in' -j ACCEPT"},
@@ -341,6 +341,9 @@ func TestOwnChainOfIPTablesNeedsItsHook(t *testing.T) {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]string{"iptables -t mangle -P FORWARD ACCEPT"}, own.Shell()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"nft delete chain ip mangle FORWARD"}, (&fixups.ChainDel{ChainRef: ref}).Shell()); diff != "" {
 		t.Error(diff)
 	}
 }
