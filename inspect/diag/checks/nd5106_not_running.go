@@ -62,7 +62,12 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			continue
 		}
 		if loops {
-			f.Summary = fmt.Sprintf("%s restarts again and again (%s, last exit code %d): its name and its address on network %s come and go", c.Name, count(c.Restarts, "restart"), c.ExitCode, networks(c))
+			last := ""
+			if !c.Running() { // a running one's code is 0, whatever it ended with
+				last = fmt.Sprintf(", last exit code %d", c.ExitCode)
+			}
+			f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, count(c.Restarts, "restart"), last, networks(c))
+			f.Evidence = []diag.Evidence{ev(c.Engine+" inspect "+c.Name, fmt.Sprintf("RestartCount %d, Status %s", c.Restarts, c.State), snap.RefContainer(c.Ref))}
 			f.Cause = fmt.Sprintf("the program in %s ends soon after each start, and its restart policy %q starts it again", c.Name, c.RestartPolicy)
 			f.Advice = fmt.Sprintf("the program's own words say why: %s logs --tail 20 %s", c.Engine, c.Name)
 			out = append(out, f)
