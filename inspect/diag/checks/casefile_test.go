@@ -160,7 +160,8 @@ func (c *caseFile) questions(s *snap.Snapshot) ([]diag.Ask, error) {
 }
 
 // question reads "client -> web:80/tcp", "outside:192.168.50.20 ->
-// 192.168.50.10:8080/tcp" (a packet that arrives from there), "client ->
+// 192.168.50.10:8080/tcp" (a packet that arrives from there; "%eth1" behind the
+// address: on that device, else on the one of the default route), "client ->
 // web:80/tcp size 1400" (so large, and not to be fragmented), "client ?
 // www.example.org AAAA".
 func question(s *snap.Snapshot, text string) (diag.Ask, error) {
@@ -199,12 +200,20 @@ func question(s *snap.Snapshot, text string) (diag.Ask, error) {
 		flow.Dport = uint16(n)
 	}
 	if src, ok := strings.CutPrefix(f[0], "outside:"); ok {
+		src, dev, named := strings.Cut(src, "%")
 		addr, err := netip.ParseAddr(src)
 		if err != nil {
 			return a, err
 		}
 		a.Outside, flow.From, flow.Src = true, s.Host.Netns, addr
 		flow.Iif = uplink(s)
+		if named {
+			l := s.HostNs().Link(dev)
+			if l == nil {
+				return a, fmt.Errorf("no device %s", dev)
+			}
+			flow.Iif = l.Name
+		}
 	} else if s.Ns(id) == nil {
 		return a, fmt.Errorf("no namespace %s", f[0])
 	}
