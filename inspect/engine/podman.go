@@ -107,6 +107,9 @@ func readPodman(ctx context.Context, m *machine) Result {
 		r.monitored(&monitors[i])
 	}
 	r.finish()
+	if len(monitors) == 0 && len(r.res.Containers) == 0 && len(r.res.Networks) == 0 && e.Error == "" {
+		return r.res // a store that nothing is in: podman was here once
+	}
 	r.res.Engines = []snap.Engine{e}
 	return r.res
 }
