@@ -68,7 +68,7 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 			p.labelled("", "model", s(t))
 		}
 	default:
-		p.labelled("", "proof", in(dim, "none was sent; this is predicted"))
+		p.labelled("", "proof", in(dim, "none was sent that tells; this is predicted"))
 	}
 	for _, u := range r.Unknown {
 		if r.Where == nil || u != r.Where.Detail {

@@ -42,6 +42,7 @@ func TestProve(t *testing.T) {
 		{"a probe that did not work", delivered, &snap.Probe{Kind: "tcp", Outcome: "error"}, "", "", false},
 		{"both say delivered", delivered, &snap.Probe{Kind: "tcp", Outcome: "answered"}, "delivered", "", false},
 		{"delivered against the model", model(sim.Dropped, "host", "route", ""), &snap.Probe{Kind: "tcp", Outcome: "answered"}, "delivered", "", true},
+		{"taken by a proxy, and its container refuses", &sim.Trace{Verdict: sim.Refused, Where: &sim.Where{Netns: "web", Layer: "socket"}, Proxy: &sim.Trace{Verdict: sim.Refused}}, &snap.Probe{Kind: "tcp", Outcome: "answered"}, "", "", false},
 		{"silence, and nobody watched", delivered, &snap.Probe{Kind: "udp", Outcome: "timeout"}, "", "", false},
 		{"no answer, and nobody knows where", model(sim.Dropped, "host", "route", ""), &snap.Probe{Kind: "tcp", Outcome: "timeout"}, "dropped", "", false},
 		{"it died where the model says", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Died: drop("host", "NETFILTER_DROP")}, "dropped", "host", false},

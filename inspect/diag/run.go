@@ -177,7 +177,7 @@ func (in *Input) finish(f *Finding) {
 			f.Evidence = append(f.Evidence, Tried(c))
 		}
 		switch {
-		case c.Probe == nil || c.Probe.Outcome == "error":
+		case c.Probe == nil || c.Probe.Outcome == "error" || halfway(c):
 		case c.Probe.Outcome == "answered":
 			contradicted++
 		default:
