@@ -292,6 +292,7 @@ func (h *host) state() string {
 	web := h.run("docker", "inspect", "-f", "{{.State.Pid}}", "web")
 	var b strings.Builder
 	for _, in := range [][]string{nil, {"nsenter", "-t", web, "-n"}} {
+		h.assigned(in)
 		for _, c := range []string{
 			"iptables-save -t filter", "iptables-save -t nat", "iptables-save -t raw", "ip -o link", "ip -o addr", "ip route show table all",
 			"ip rule", "bridge link", "ip neigh show nud permanent",
@@ -302,6 +303,19 @@ func (h *host) state() string {
 		}
 	}
 	return b.String()
+}
+
+// assigned waits until IPv6 addresses are no more tentative: the kernel looks for
+// duplicates for a second, and their local routes come after that
+// (net/ipv6/addrconf.c: addrconf_dad_completed). One that stays is part of the state.
+func (h *host) assigned(in []string) {
+	h.t.Helper()
+	words := append(append([]string{}, in...), "ip", "-o", "addr", "show", "tentative")
+	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
+		if h.run(words[0], words[1:]...) == "" {
+			return
+		}
+	}
 }
 
 // steady drops counters and the times that iptables-save writes.
