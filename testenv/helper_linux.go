@@ -154,7 +154,6 @@ type Helper struct {
 	mu   sync.Mutex
 	st   *store.State
 	dns  map[string]context.CancelFunc // by container
-	open map[string]bool               // proxies by container
 	proc *watch
 }
 

@@ -23,7 +23,6 @@ import (
 type start struct {
 	detach                bool // it outlives this program, its output goes to a file
 	stdin, stdout, stderr *os.File
-	cmd                   *exec.Cmd // set by session.start: the first process
 }
 
 // killWait is how long a process may take to be gone after SIGKILL; it is in the

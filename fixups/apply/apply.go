@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -89,7 +88,7 @@ func (a *Applier) now() time.Time {
 
 func (a *Applier) log() *slog.Logger {
 	if a.Log == nil {
-		return slog.New(slog.NewTextHandler(io.Discard, nil))
+		return slog.New(slog.DiscardHandler)
 	}
 	return a.Log
 }

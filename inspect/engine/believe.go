@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -69,18 +68,4 @@ func holds(p *proc, id string) bool {
 		}
 	}
 	return false
-}
-
-// idInPath finds ids in the paths of control groups.
-var idInPath = regexp.MustCompile(`[0-9a-f]{64}`)
-
-// innerID is the id of the innermost container that the process is in, by its
-// control group; "" when it is in none.
-func innerID(p *proc) string {
-	for line := range strings.Lines(p.cgroup()) {
-		if ids := idInPath.FindAllString(line, -1); len(ids) > 0 {
-			return ids[len(ids)-1]
-		}
-	}
-	return ""
 }

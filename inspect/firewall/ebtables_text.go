@@ -164,7 +164,6 @@ type ebNative struct {
 	load  snap.Expr
 	mask  []byte
 	loads []snap.Expr // since the last comparison
-	proto uint16
 	among string
 }
 

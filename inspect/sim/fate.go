@@ -48,8 +48,7 @@ type skb struct {
 	encap     *encap
 
 	// Bridging: br_netfilter's notes and the bridge's own.
-	nfBridge bool // br_netfilter's PREROUTING ran
-	origDst  netip.Addr
+	nfBridge bool       // br_netfilter's PREROUTING ran
 	brIn     *snap.Link // port that it came in by; nil: made by the bridge's host
 	isolated bool       // that port is isolated
 	vid      int        // VLAN inside the bridge
@@ -121,8 +120,4 @@ const (
 // isEcho and isEchoReply know both families.
 func (k *skb) isEcho() bool {
 	return k.Proto == 1 && k.ICMPType == icmpEcho || k.Proto == 58 && k.ICMPType == icmp6Echo
-}
-
-func (k *skb) isEchoReply() bool {
-	return k.Proto == 1 && k.ICMPType == icmpEchoReply || k.Proto == 58 && k.ICMPType == icmp6EchoReply
 }

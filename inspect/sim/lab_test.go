@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -159,24 +158,6 @@ func (m *model) route(ns, text string) *snap.Route {
 	return &n.Routes[len(n.Routes)-1]
 }
 
-// rules adds the policy rules that every namespace has, and more.
-func (m *model) rules(ns string, more ...snap.PolicyRule) {
-	base := []snap.PolicyRule{{Priority: 0, Table: snap.TableLocal}, {Priority: 32766, Table: snap.TableMain}, {Priority: 32767, Table: snap.TableDefault}}
-	for _, r := range append(base, more...) {
-		if r.Family == "" {
-			r.Family = snap.IPv4
-		}
-		if r.Action == "" {
-			r.Action = "table"
-		}
-		if r.SuppressPrefixLen == 0 {
-			r.SuppressPrefixLen = -1
-		}
-		r.SuppressIfgroup = -1
-		m.ns[ns].Rules = append(m.ns[ns].Rules, r)
-	}
-}
-
 // listen opens sockets: "tcp 0.0.0.0:80".
 func (m *model) listen(ns string, list ...string) {
 	for _, s := range list {
@@ -208,26 +189,6 @@ func (m *model) world() *World {
 		m.s.Netns = append(m.s.Netns, *m.ns[id])
 	}
 	return New(m.s)
-}
-
-// clone is an independent copy of the model.
-func (m *model) clone(t testing.TB) *model {
-	c := newModel(t)
-	c.names, c.macs = m.names, m.macs
-	for id, n := range m.ns {
-		x := *n
-		x.Links = slices.Clone(n.Links)
-		for i := range x.Links {
-			if p := x.Links[i].Port; p != nil {
-				q := *p
-				x.Links[i].Port = &q
-			}
-		}
-		x.Addrs, x.Routes, x.Rules, x.Sockets = slices.Clone(n.Addrs), slices.Clone(n.Routes), slices.Clone(n.Rules), slices.Clone(n.Sockets)
-		x.Ruleset.Tables, x.Sysctls = slices.Clone(n.Ruleset.Tables), maps.Clone(n.Sysctls)
-		c.ns[id] = &x
-	}
-	return c
 }
 
 // Rules in nft's expressions.

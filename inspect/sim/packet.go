@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"net/netip"
-
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -115,15 +113,4 @@ func refusal(n *netns, k *skb) *skb {
 	}
 	a.TOS = 0xc0 // IPTOS_PREC_INTERNETCONTROL
 	return a
-}
-
-// firstUnicast is for a sender whose address is not given: the first that a
-// device has.
-func (n *netns) firstUnicast(dev *snap.Link, fam snap.Family) netip.Addr {
-	for _, i := range n.addrOf[dev.Index] {
-		if a := n.n.Addrs[i].Prefix.Addr(); snap.FamilyOf(a) == fam {
-			return a
-		}
-	}
-	return netip.Addr{}
 }

@@ -1,8 +1,6 @@
 package checks
 
 import (
-	"net/netip"
-
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -63,13 +61,4 @@ func forgetNeigh(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 	}
 	return nil
-}
-
-// networkOn is the network that a bridge or macvlan parent of the host carries,
-// or whose subnet holds an address; nil none.
-func networkOn(in *diag.Input, dev string, ip netip.Addr) *snap.Network {
-	if n := in.Graph.NetworkOfBridge(dev); n != nil {
-		return n
-	}
-	return in.Graph.NetworkOfAddr(ip)
 }
