@@ -283,12 +283,6 @@ func (h *host) netdoctor(want int, args ...string) (answer, string) {
 // for byte, but for counters, and handles, which no tool can give back.
 func (h *host) state() string {
 	h.t.Helper()
-	// An address is tentative for a second after its device came up (RFC 4862, 5.4).
-	for end := time.Now().Add(10 * time.Second); strings.Contains(h.run("ip", "-o", "addr"), "tentative"); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			h.t.Fatal("an address stays tentative")
-		}
-	}
 	web := h.run("docker", "inspect", "-f", "{{.State.Pid}}", "web")
 	var b strings.Builder
 	for _, in := range [][]string{nil, {"nsenter", "-t", web, "-n"}} {
