@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -46,6 +47,9 @@ func detectND2105(in *diag.Input) []diag.Finding {
 		Covers:   covers,
 		Weight:   88,
 		Advice:   "renew the lease or restart the network service that should have set it; by hand: ip route add default via GATEWAY dev DEVICE",
+	}
+	if !slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool { return c.Running() }) {
+		f.Summary = "this host has no default route: nothing outside can be reached"
 	}
 	f.Covers.Names = coverNames(in, upstreamCut)
 	if up := diag.Uplinks(in.Snap); len(up) == 1 {
