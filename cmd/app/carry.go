@@ -56,7 +56,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		did = append(did, mended{i, done.Transaction})
 	}
 	a.waiting("")
-	after, wrong, err := a.settled(ctx, d, did, o.Common)
+	after, wrong, err := a.settled(ctx, d, did, o)
 	if err != nil {
 		res.Error = err.Error()
 		return a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
@@ -72,7 +72,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 			res.Tail = tail(after.in.Snap, after.r)
 			return err
 		}
-		if after, err = a.look(ctx, o.Common); err != nil {
+		if after, err = a.look(ctx, o.Common, o.Flow); err != nil {
 			res.Error = err.Error()
 			return a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
 		}
@@ -96,9 +96,9 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 
 // settled looks again until every finding is gone and nothing that it covered
 // fails, or the time for that is over. wrong are those that are still there.
-func (a *App) settled(ctx context.Context, d *diagnosis, did []mended, c Common) (after *diagnosis, wrong []mended, err error) {
+func (a *App) settled(ctx context.Context, d *diagnosis, did []mended, o FixOptions) (after *diagnosis, wrong []mended, err error) {
 	for end := time.Now().Add(a.Settle); ; {
-		if after, err = a.look(ctx, c); err != nil {
+		if after, err = a.look(ctx, o.Common, o.Flow); err != nil {
 			return nil, nil, err
 		}
 		wrong = nil

@@ -17,6 +17,9 @@ type FixOptions struct {
 	Common
 	Want   []string // codes, fix IDs or targets; none: everything that can be mended
 	Target []string // only what touches these
+	// Flow is a sender and a destination, as trace takes them, that must work, too:
+	// what stops it is found as trace finds it. "" adds none.
+	Flow   string
 	DryRun bool
 	// Confirm is shown the plan and answers; nil: nobody can be asked.
 	Confirm func(*v1.FixPlan) (bool, error)
@@ -30,17 +33,50 @@ type diagnosis struct {
 	r  diag.Report
 }
 
-// look reads, proves and diagnoses.
-func (a *App) look(ctx context.Context, c Common) (*diagnosis, error) {
+// look reads, proves and diagnoses; flow is what was asked for beside.
+func (a *App) look(ctx context.Context, c Common, flow string) (*diagnosis, error) {
 	s, err := a.snapshot(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	ex, err := a.examine(ctx, s, nil, diag.Options{}, c)
+	var asks []diag.Ask
+	if flow != "" {
+		if s, asks, err = a.asked(ctx, c, s, flow); err != nil {
+			return nil, err
+		}
+	}
+	ex, err := a.examine(ctx, s, asks, diag.Options{}, c)
 	if err != nil {
 		return nil, err
 	}
 	return &diagnosis{s: s, in: ex.in, r: diag.Run(ex.in, a.Checks)}, nil
+}
+
+// asked is a flow in words as a question, with the state that holds what
+// resolving its name brought. One without a packet to follow asks nothing.
+func (a *App) asked(ctx context.Context, c Common, s *snap.Snapshot, flow string) (*snap.Snapshot, []diag.Ask, error) {
+	words := strings.Fields(flow)
+	if len(words) != 2 {
+		return nil, nil, Usagef("%q is no flow: a sender and a destination, as in \"client web:80\"", flow)
+	}
+	f := finder{s}
+	src, err := f.source(words[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	dst, err := f.dest(words[1])
+	if err != nil {
+		return nil, nil, err
+	}
+	t, q := &tracer{a: a, c: c, s: s}, &ask{src: src, dst: dst}
+	if err := t.resolve(ctx, q); err != nil {
+		return nil, nil, err
+	}
+	t.flow(q, TraceOptions{Common: c})
+	if q.diag.Flow == nil && q.diag.Name == nil {
+		return t.s, nil, nil
+	}
+	return t.s, []diag.Ask{q.diag}, nil
 }
 
 // Fix plans, asks, changes, and looks again. The result is a *v1.FixPlan when
@@ -48,7 +84,7 @@ func (a *App) look(ctx context.Context, c Common) (*diagnosis, error) {
 // ErrPending, ErrRolledBack and ErrRollbackIncomplete there is a result, too.
 func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 	start := a.now()
-	d, err := a.look(ctx, o.Common)
+	d, err := a.look(ctx, o.Common, o.Flow)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 func (s *session) fix() *cobra.Command {
 	var yes, dry bool
+	var flow string
 	var target []string
 	cmd := &cobra.Command{
 		Use:     "fix [CODE|TARGET...]",
@@ -33,7 +34,7 @@ again. What did not help is put back. netdoctor undo takes it all back later.`,
 			if err != nil {
 				return err
 			}
-			o := app.FixOptions{Common: c, Want: got, Target: target, DryRun: dry, Yes: yes}
+			o := app.FixOptions{Common: c, Want: got, Target: target, Flow: flow, DryRun: dry, Yes: yes}
 			if terminal(s.env.Stdin) != nil && terminal(s.env.Stderr) != nil {
 				o.Confirm = s.confirm
 			}
@@ -43,6 +44,7 @@ again. What did not help is put back. netdoctor undo takes it all back later.`,
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan as shell lines and what it would do; exit 4 when changes are pending")
+	cmd.Flags().StringVar(&flow, "flow", "", "this \"SRC DST\" must work, too: mend what trace finds on its way")
 	cmd.Flags().StringSliceVar(&target, "target", nil, "only what concerns these targets")
 	return cmd
 }

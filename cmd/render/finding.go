@@ -72,7 +72,7 @@ func (p *printer) remedy(f *v1.Finding) {
 	why := "netdoctor explain " + f.Code
 	switch {
 	case f.Fix != nil:
-		p.line(s("    "), in(dim, p.pad("fix", 8)), in(cyan, "netdoctor fix "+f.Fix.ID), s("        "), in(dim, "why"), s("  "+why))
+		p.line(s("    "), in(dim, p.pad("fix", 8)), in(cyan, "netdoctor fix "+f.Fix.ID+p.flow), s("        "), in(dim, "why"), s("  "+why))
 		if f.Fix.Durable != "" {
 			p.labelled("    ", "lasting", s(f.Fix.Durable))
 		}

@@ -34,9 +34,12 @@ func in(p paint, text string) span { return span{text, p} }
 type printer struct {
 	w  *bufio.Writer
 	st Style
+	// flow goes behind "netdoctor fix CODE", for findings that plain check need not
+	// make: the flow that was asked for. "" where it does not matter.
+	flow string
 }
 
-func newPrinter(w io.Writer, st Style) *printer { return &printer{bufio.NewWriter(w), st} }
+func newPrinter(w io.Writer, st Style) *printer { return &printer{w: bufio.NewWriter(w), st: st} }
 
 func (p *printer) flush() error { return p.w.Flush() }
 

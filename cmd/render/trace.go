@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,6 +11,8 @@ import (
 
 // trace is the screen of one flow.
 func (p *printer) trace(r *v1.TraceResult, wide bool) {
+	p.flow = flowFlag(r)
+	defer func() { p.flow = "" }()
 	p.ends([]span{in(bold, endpoints(r))}, in(paintOf(r.Verdict), p.banner(r)))
 	if p.st.Quiet {
 		p.findings(r.Findings, wide)
@@ -37,6 +40,17 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 	if wide || p.st.Verbose {
 		p.sent(r.Sent)
 	}
+}
+
+// plainWord is what a shell takes as it stands.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.:/\[\]][A-Za-z0-9_.:/\[\]-]*$`)
+
+// flowFlag tells fix of the flow; nothing where its words would need quotes.
+func flowFlag(r *v1.TraceResult) string {
+	if !plainWord.MatchString(r.From.Target) || !plainWord.MatchString(r.To.Target) {
+		return ""
+	}
+	return fmt.Sprintf(` --flow "%s %s"`, r.From.Target, r.To.Target)
 }
 
 // said is what model and wire say, and why.

@@ -73,7 +73,18 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = ownerAdvice(o)
 		return nil
 	}
+	if untracked(w.Rule) {
+		return fixRule(in, f)
+	}
 	return established(in, w.Netns, w.Rule, max(w.Rule.Num, 1))
+}
+
+// untracked says whether connections are not told apart yet where a rule
+// stands: at a device, or before conntrack's own hook (NF_IP_PRI_CONNTRACK, -200).
+// An exception for established ones is refused there, or never matches.
+func untracked(p *rules.Place) bool {
+	return p.Family == snap.Netdev || p.System != snap.NFT && p.Table == "raw" ||
+		p.ChainP != nil && p.ChainP.Base() && p.ChainP.Priority <= -200 && (p.ChainP.Hook == "prerouting" || p.ChainP.Hook == "output")
 }
 
 // established inserts an exception for the answers of open connections.
