@@ -19,8 +19,12 @@ install -d "$tree/usr/bin" "$tree/DEBIAN"
 if [ -n "$binary" ]; then
 	install -m 0755 "$binary" "$tree/usr/bin/netdoctor"
 else
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/netdoctor/netdoctor/cmd/app.Version=$version" -o "$tree/usr/bin/netdoctor" ./cmd/netdoctor
+	make -s build VERSION="$version" BIN="$tree/usr/bin/netdoctor"
 fi
+size=$(stat -c %s "$tree/usr/bin/netdoctor")
+echo "the program: $size bytes"
+# What is copied onto a broken host stays small.
+[ -n "$binary" ] || [ "$size" -lt 20000000 ] || { echo "more than 20 MB" >&2; exit 1; }
 go run ./cmd/gen man "$work/man"
 go run ./cmd/gen completions "$work/completions"
 install -D -m 0644 -t "$tree/usr/share/man/man1" "$work"/man/*.1

@@ -2,9 +2,14 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 // TestPackage builds a deb, installs it into a root of its own, uses it there, and
@@ -25,6 +30,43 @@ func TestPackage(t *testing.T) {
 	}
 	if err != nil || !strings.Contains(string(out), "nothing is left") {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestReleaseIsBuiltAsHere: the release's compiler flags are the Makefile's.
+func TestReleaseIsBuiltAsHere(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^COLD +:= (.*)$`).FindStringSubmatch(string(makefile))
+	if m == nil {
+		t.Fatal("the Makefile names no packages that are not inlined")
+	}
+	want := []string{"-trimpath"}
+	for _, p := range strings.Fields(m[1]) {
+		want = append(want, "-gcflags=github.com/netdoctor/netdoctor/"+p+"=-l")
+	}
+	text, err := os.ReadFile("../../.goreleaser.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var release struct {
+		Builds []struct {
+			Flags []string `yaml:"flags"`
+		} `yaml:"builds"`
+	}
+	if err := yaml.Unmarshal(text, &release); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range release.Builds {
+		if d := cmp.Diff(want, b.Flags); d != "" {
+			t.Errorf("(-Makefile +.goreleaser.yaml)\n%s", d)
+		}
+	}
+	if len(release.Builds) == 0 {
+		t.Error("the release builds nothing")
 	}
 }
 
