@@ -1,10 +1,12 @@
 package probe
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +79,8 @@ func liar(t *testing.T, other *net.UDPConn, how string) func(*net.UDPConn, netip
 	}
 }
 
-// listenDNSTCP answers over TCP; how "mute" accepts and keeps silent, "slam" closes.
+// listenDNSTCP answers over TCP; how "mute" accepts and keeps silent, "slam"
+// closes, "drip" announces the longest answer and sends it octet by octet.
 func (r *room) listenDNSTCP(addr, how string) {
 	r.t.Helper()
 	var l net.Listener
@@ -95,7 +98,13 @@ func (r *room) listenDNSTCP(addr, how string) {
 			var n [2]byte
 			if _, err := io.ReadFull(c, n[:]); err == nil && how != "slam" {
 				b := make([]byte, binary.BigEndian.Uint16(n[:]))
-				if _, err := io.ReadFull(c, b); err == nil && how != "mute" {
+				_, err := io.ReadFull(c, b)
+				if tick := time.NewTicker(20 * time.Millisecond); how == "drip" {
+					for ; err == nil; <-tick.C {
+						_, err = c.Write([]byte{0xff})
+					}
+				}
+				if err == nil && how == "" {
 					out, _ := reply(b).Pack() // reply packs always
 					_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(out))), out...))
 				}
@@ -111,13 +120,14 @@ func TestDNS(t *testing.T) {
 	s := w.server
 	other := s.listenUDP("udp4", "198.51.100.2:53", func(*net.UDPConn, netip.AddrPort, []byte) {})
 	ports := map[string]string{}
-	for i, how := range []string{"", "id", "question", "source", "malformed", "echo", "truncated", "servfail", "only lies", "truncated, no TCP"} {
-		ports[how] = "198.51.100.1:" + string([]byte{'5', '3', '0' + byte(i)})
+	for i, how := range []string{"", "id", "question", "source", "malformed", "echo", "truncated", "servfail", "only lies", "truncated, no TCP", "drip"} {
+		ports[how] = "198.51.100.1:" + strconv.Itoa(530+i)
 		s.listenUDP("udp4", ports[how], liar(t, other, strings.TrimSuffix(how, ", no TCP")))
 	}
 	s.listenDNSTCP(ports["truncated"], "")
 	s.listenDNSTCP(ports["id"], "mute")
 	s.listenDNSTCP(ports["question"], "slam")
+	s.listenDNSTCP(ports["drip"], "drip")
 
 	web := []string{"A 192.0.2.80"}
 	good := snap.DNSProbe{Name: "web.example.org.", Type: "A", RCode: "NOERROR", RA: true, TTL: 60, Answers: web}
@@ -157,6 +167,9 @@ func TestDNS(t *testing.T) {
 		{"over TCP to a server that hangs up", "question", Options{Name: "web.example.org", TCP: true}, snap.Probe{
 			Outcome: Refused, Detail: "the server closed the connection without an answer", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
 		}},
+		{"over TCP to a server that drips", "drip", Options{Name: "web.example.org", TCP: true}, snap.Probe{
+			Outcome: Timeout, Detail: "connected, but no answer came", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
+		}},
 		{"over TCP to a closed port", "", Options{Name: "web.example.org", TCP: true}, snap.Probe{
 			Outcome: Refused, Got: 0, Errno: "ECONNREFUSED", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
 		}},
@@ -173,5 +186,37 @@ func TestDNS(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// watcher is an observer that sees nothing: what it follows is over at its end.
+type watcher struct{}
+
+type watched struct {
+	dead context.Context
+	end  func()
+}
+
+func (watcher) Follow(Identity) Follower {
+	ctx, end := context.WithCancel(context.Background())
+	return &watched{ctx, end}
+}
+func (w *watched) Dead() context.Context { return w.dead }
+func (w *watched) End(*snap.Probe)       { w.end() }
+
+// The observer's part ends when the connection is up; what is asked on it goes
+// on. A probe gave up there, "connected, but no answer came".
+func TestDNSOverTCPThatIsWatched(t *testing.T) {
+	w := newWorld(t)
+	w.server.listenUDP("udp4", "198.51.100.1:53", liar(t, nil, "truncated"))
+	w.server.listenDNSTCP("198.51.100.1:53", "")
+	p := &Prober{Timeout: 5 * time.Second, Observer: watcher{}}
+	for _, tcp := range []bool{true, false} {
+		for range 20 {
+			got := p.DNS(t.Context(), w.client.n, ap("198.51.100.1:53"), Options{Name: "web.example.org", TCP: tcp})
+			if got.Outcome != Answered || got.DNS.RCode != "NOERROR" || !got.DNS.TCP || len(got.DNS.Answers) != 1 {
+				t.Fatalf("tcp %t: %s %s %+v", tcp, got.Outcome, got.Detail, got.DNS)
+			}
+		}
 	}
 }

@@ -81,6 +81,7 @@ func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst n
 	switch {
 	case connErr == nil:
 		r.Outcome, r.Got = Answered, 1
+		s.on = nil // it has ended with the connection's set-up, and must not end what is said on it
 		return r, s
 	case errors.Is(connErr, os.ErrDeadlineExceeded):
 		return timedOut(ctx, r), nil
