@@ -69,6 +69,11 @@ func WriteNew(path string, force bool, write func(io.Writer) error) (err error) 
 	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL | syscall.O_NOFOLLOW
 	var f *os.File
 	if force {
+		// A device or a FIFO is nobody's old file: renaming over /dev/null takes it
+		// from the whole machine.
+		if i, err := os.Lstat(path); err == nil && !i.Mode().IsRegular() && i.Mode()&fs.ModeSymlink == 0 {
+			return snap.Hint(&fs.PathError{Op: "replace", Path: path, Err: errors.New("it is no regular file")}, "choose another name")
+		}
 		f, err = os.CreateTemp(filepath.Dir(path), ".netdoctor-*") // 0600 by itself
 	} else {
 		f, err = os.OpenFile(path, flags, 0o600)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,6 +154,17 @@ func TestWriteFile(t *testing.T) {
 	}
 	if _, err := ReadFile(link); err != nil {
 		t.Error(err)
+	}
+	// --force -o /dev/null must not put a file in the place of the device.
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(fifo, sample(), true); err == nil {
+		t.Error("a FIFO was replaced")
+	}
+	if st, err := os.Lstat(fifo); err != nil || st.Mode().Type() != fs.ModeNamedPipe {
+		t.Errorf("the FIFO is now %v, %v", st.Mode(), err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".netdoctor-*"))
 	if err != nil || len(left) > 0 {
