@@ -166,6 +166,8 @@ func (r *nftReader) metaWord(key string) error {
 		r.meta("mark")
 		r.cmp(not, native.AppendUint32(nil, m.mark))
 		return nil
+	case "nftrace":
+		return r.nftrace()
 	case "nfproto":
 		not := r.not()
 		fam := map[string]snap.Family{"ipv4": snap.IPv4, "ipv6": snap.IPv6}[r.word()]
@@ -285,31 +287,6 @@ func (r *nftReader) transport(w string) error {
 		return err
 	}
 	r.portTest(at, not, p)
-	return nil
-}
-
-func (r *nftReader) icmp(w string) error {
-	fam, n := snap.IPv4, uint8(1)
-	name := "icmp"
-	if w == "icmpv6" {
-		fam, n, name = snap.IPv6, 58, "icmp6"
-	}
-	if r.fam == snap.Inet && r.net == "" { // nft orders it so
-		if err := r.needs(fam); err != nil {
-			return err
-		}
-	}
-	r.needsProto(n)
-	if f := r.word(); f != "type" {
-		return fmt.Errorf("nft %s %s: %w", w, f, snap.ErrUnsupported)
-	}
-	not := r.not()
-	x, err := icmpBlob(name, r.word(), false)
-	if err != nil {
-		return err
-	}
-	r.payload("th", 0, 1)
-	r.cmp(not, x.Info[:1])
 	return nil
 }
 

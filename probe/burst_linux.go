@@ -17,8 +17,12 @@ const burstSettle = 15 * time.Millisecond
 
 // Burst sends n first packets of one flow, each as a connection of its own, so
 // that conntrack and nat chains see each of them; answers are not waited for.
-// What comes up is reset. It gives how many were really sent.
+// What comes up is reset. It gives how many were really sent. One alone has the
+// source port, or echo id, that the question gives; several have their own.
 func (p *Prober) Burst(ctx context.Context, q Question, n int) (int, error) {
+	if n > 1 {
+		q.Sport = 0
+	}
 	var socks []*sock
 	defer func() {
 		for _, s := range socks {
@@ -67,7 +71,7 @@ func (p *Prober) first(q Question) (*sock, error) {
 	return p.socket(q.From, family(q.Dst.Addr()), typ, proto, func(fd int) error {
 		o := q.Options
 		if typ == unix.SOCK_STREAM {
-			o = Options{Device: o.Device, TTL: o.TTL, Src: o.Src}
+			o = Options{Device: o.Device, TTL: o.TTL, Src: o.Src, Sport: o.Sport}
 			if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 				return fmt.Errorf("setting linger: %w", err)
 			}
@@ -75,9 +79,11 @@ func (p *Prober) first(q Question) (*sock, error) {
 		if err := common(fd, v6, o); err != nil {
 			return err
 		}
-		o.Sport = 0 // each is a connection of its own
 		if typ == unix.SOCK_RAW {
-			e := echo{v6: v6, id: uint16(p.id(1 << 16)), seq: 1, data: token(o.Size)} //nolint:gosec // in range
+			e := echo{v6: v6, id: q.Sport, seq: 1, data: token(o.Size)}
+			if e.id == 0 {
+				e.id = uint16(p.id(1 << 16)) //nolint:gosec // in range
+			}
 			return unix.Sendto(fd, e.packet(), unix.MSG_NOSIGNAL, sockaddr(q.From, q.Dst))
 		}
 		if err := p.bind(fd, q.From, q.Dst.Addr(), o); err != nil {

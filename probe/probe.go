@@ -40,6 +40,13 @@ const DefaultTimeout = time.Second
 // DefaultParallel is how many questions are under way at once.
 const DefaultParallel = 32
 
+// The source ports of probes, above ip_local_port_range's default end (60999), so
+// that a probe is told from other traffic and clashes with none.
+const (
+	FirstPort = 61000
+	Ports     = 4500
+)
+
 // Prober asks. Its zero value works; it may be used by several goroutines.
 type Prober struct {
 	// Open gives the namespace to ask from; the Prober closes what it gets.

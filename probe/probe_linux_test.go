@@ -167,7 +167,7 @@ func TestSourceIsTheOneAskedFor(t *testing.T) {
 		t.Errorf("source %v, outcome %s (%s), want %v answered", r.Src, r.Outcome, r.Detail, want)
 	}
 	r = p.TCP(t.Context(), w.client.n, ap("198.51.100.1:80"), Options{})
-	if r.Src.Port() < sportFirst || r.Src.Port() >= sportFirst+sportCount {
+	if r.Src.Port() < FirstPort || r.Src.Port() >= FirstPort+Ports {
 		t.Errorf("source port %d is not one of our own", r.Src.Port())
 	}
 }

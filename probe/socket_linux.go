@@ -15,13 +15,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Own source ports, above ip_local_port_range's default end (60999), so that a
-// probe is told from other traffic and clashes with none.
-const (
-	sportFirst = 61000
-	sportCount = 4500
-)
-
 // sock is a non-blocking socket of some namespace, waited for by Go's poller.
 type sock struct {
 	f  *os.File
@@ -184,7 +177,7 @@ func (p *Prober) bind(fd int, n *snap.Netns, dst netip.Addr, o Options) error {
 	}
 	var err error
 	for range 16 { // 16 clashes in a row of 4500 ports do not happen by chance
-		port := uint16(sportFirst + p.id(sportCount)) //nolint:gosec // in range
+		port := uint16(FirstPort + p.id(Ports)) //nolint:gosec // in range
 		if err = unix.Bind(fd, sockaddr(n, netip.AddrPortFrom(src, port))); !errors.Is(err, unix.EADDRINUSE) {
 			break
 		}

@@ -44,6 +44,12 @@ type App struct {
 	// Count sends the flow of a probe again, in bursts, and gives the counters of
 	// those namespaces that grew by exactly what was sent. nil: nothing is counted.
 	Count func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error)
+	// TraceRules has the kernel tell of the rules that a packet of a probe's flow
+	// meets in those namespaces: it changes them for that moment. Reclaim takes
+	// away what a run that was killed meanwhile has left there, and says what that
+	// was. nil: rules are not traced.
+	TraceRules func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Ruled, error)
+	Reclaim    func(context.Context) ([]string, error)
 	// Routes asks the kernel for routing decisions; answers by Netns.ID, each in
 	// the order of its questions. nil: it is not asked.
 	Routes func(context.Context, *snap.Snapshot, []sim.RouteAsk) (map[string][]snap.RouteAnswer, []snap.Gap)
@@ -102,7 +108,10 @@ type Common struct {
 	FailOn   diag.Severity // "" is error
 	Verbose  bool
 	Observe  Observe
-	Stdin    io.Reader // for "-"; nil none
+	// TraceRules has the kernel's own trace of rules looked at: that adds a table
+	// of nf_tables, for a moment, in each namespace on the way.
+	TraceRules bool
+	Stdin      io.Reader // for "-"; nil none
 }
 
 // Observe names the ways in which probes are watched, as snap.Observer does; nil
@@ -187,6 +196,9 @@ func (a *App) snapshot(ctx context.Context, c Common) (*snap.Snapshot, error) {
 		if a.Read == nil {
 			return nil, snap.Hint(fmt.Errorf("reading this machine: %w", snap.ErrUnsupported), "give a file of netdoctor snapshot with --snapshot FILE")
 		}
+		if !c.NoProbe {
+			a.reclaim(ctx)
+		}
 		a.waiting("reading namespaces, rules and engines")
 		s, err := a.Read(ctx, c.Read)
 		if err != nil {
@@ -267,7 +279,8 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	}
 	with := withProbes(s, answers, observers)
 	in = diag.Build(with, asks, o)
-	if c.Observe.has("counters") && a.recount(ctx, in) {
+	news := c.Observe.has("counters") && a.recount(ctx, in)
+	if c.TraceRules && a.traceRules(ctx, in) || news {
 		in = diag.Build(with, asks, o)
 	}
 	return examination{in: in, sent: with.Probes[len(s.Probes):]}, ended(ctx)

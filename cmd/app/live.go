@@ -22,17 +22,19 @@ import (
 func New() *App {
 	b := build()
 	return &App{
-		Build:  b,
-		Checks: checks.All(),
-		Read:   reader("netdoctor " + b.Version),
-		Open:   func(path string) (io.ReadCloser, error) { return os.Open(path) }, //nolint:gosec // the file that the user names
-		Load:   inspect.Load,
-		Save:   inspect.Save,
-		Write:  write,
-		Redact: inspect.Redact,
-		Probe:  sender,
-		Count:  recounted,
-		Routes: askRoutes,
+		Build:      b,
+		Checks:     checks.All(),
+		Read:       reader("netdoctor " + b.Version),
+		Open:       func(path string) (io.ReadCloser, error) { return os.Open(path) }, //nolint:gosec // the file that the user names
+		Load:       inspect.Load,
+		Save:       inspect.Save,
+		Write:      write,
+		Redact:     inspect.Redact,
+		Probe:      sender,
+		Count:      recounted,
+		TraceRules: tracedRules,
+		Reclaim:    reclaimed,
+		Routes:     askRoutes,
 		StandIn: func(n *snap.Netns, proto snap.Proto, at netip.AddrPort) (Stand, error) {
 			s, err := (&probe.Prober{}).StandIn(n, proto, at)
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func (s *session) trace() *cobra.Command {
-	var batch, standIn bool
+	var batch, standIn, rules bool
 	var size int
 	var sport uint16
 	cmd := &cobra.Command{
@@ -25,7 +25,13 @@ published ports. How to write SRC and DST: netdoctor help targets.
 
 With --batch the flows are JSON lines on stdin, such as
 {"from":"web","to":"10.0.0.5:53/udp"}, and one result a line comes out, in the
-same order, over one snapshot of the host, proved unless --no-probe says otherwise.`,
+same order, over one snapshot of the host, proved unless --no-probe says otherwise.
+
+With --trace-rules the kernel itself names each firewall rule that a packet of
+this flow meets, nftables' and both iptables': for that moment a table of nftables
+is added in each namespace on the way, for the packets of one source port alone,
+and with legacy tables the logger (net.netfilter.nf_log) is another. It is taken
+away again; after kill -9 by the next run, or by netdoctor undo.`,
 		Example: `  netdoctor trace web db:5432
   netdoctor trace 203.0.113.7 host:8080
   netdoctor trace web
@@ -46,6 +52,10 @@ same order, over one snapshot of the host, proved unless --no-probe says otherwi
 				return err
 			}
 			a := s.use()
+			if rules && (batch || len(got) < 2 || s.g.noProbe || s.g.snapshot != "") {
+				return app.Usagef("--trace-rules is for one flow, and sends a packet")
+			}
+			c.TraceRules = rules
 			if batch {
 				return s.batch(cmd.Context(), a, c)
 			}
@@ -67,6 +77,7 @@ same order, over one snapshot of the host, proved unless --no-probe says otherwi
 	}
 	cmd.Flags().BoolVar(&batch, "batch", false, "read flows as JSON lines from stdin")
 	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
+	cmd.Flags().BoolVar(&rules, "trace-rules", false, "have the kernel name each firewall rule on the way; adds a table for a moment")
 	cmd.Flags().IntVar(&size, "size", 0, "payload in bytes")
 	cmd.Flags().Uint16Var(&sport, "sport", 0, "source port (default any)")
 	return cmd

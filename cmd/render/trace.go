@@ -39,6 +39,7 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 	p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)
 	if wide || p.st.Verbose {
 		p.sent(r.Sent)
+		p.ruleHits(r.Rules)
 	}
 }
 
@@ -115,6 +116,37 @@ func placeOf(w *v1.Where) string {
 		t += fmt.Sprintf(" rule %d", w.Num)
 	}
 	return t
+}
+
+// ruleHits are the rules that the kernel's own trace names.
+func (p *printer) ruleHits(all []v1.RuleHit) {
+	if len(all) == 0 {
+		return
+	}
+	var rows [][]span
+	for i := range all {
+		h := &all[i]
+		place := strings.TrimSpace(h.Family + " " + h.Table + " " + h.Chain)
+		switch {
+		case h.Policy:
+			place += " policy"
+		case h.Num > 0:
+			place += fmt.Sprintf(" rule %d", h.Num)
+		default:
+			place += fmt.Sprintf(" handle %d", h.Handle)
+		}
+		way := "question"
+		if h.Answer {
+			way = "answer"
+		}
+		paint := dim
+		if bad(h.Verdict) {
+			paint = red
+		}
+		rows = append(rows, []span{s(h.Netns), in(dim, way), s(place), in(paint, h.Verdict), in(dim, h.Rule)})
+	}
+	p.table(" ", []string{"netns", "packet", "met", "verdict", "rule"}, rows)
+	p.line()
 }
 
 // endpoints are sender and destination in one line.

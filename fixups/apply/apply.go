@@ -77,6 +77,9 @@ type Result struct {
 	Skipped []string
 	// Left is what a failed rollback left behind.
 	Left []string
+	// Recovered are the transactions of runs that were cut off, which this one
+	// ended.
+	Recovered []Entry
 }
 
 func (a *Applier) now() time.Time {

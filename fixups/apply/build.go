@@ -80,14 +80,26 @@ func (b *Builder) MakeThen(ctx context.Context, id string, then func(undo []fixu
 		}
 		steps = append(steps, more...)
 	}
-	e := b.entry(id, buildMake, steps)
-	if len(e.Steps) == 0 {
+	e, err := b.make(ctx, id, steps)
+	if err != nil || e == nil {
+		return err
+	}
+	if err = b.j.remove(e); err == nil {
 		return nil
 	}
-	if err := b.j.write(e); err != nil {
-		return kind("writing the journal", err)
+	return b.giveUp(e, err)
+}
+
+// make carries out the steps; the entry stays open. nil: there is nothing to do.
+func (b *Builder) make(ctx context.Context, id string, steps []*step) (*entry, error) {
+	e := b.entry(id, buildMake, steps)
+	if len(e.Steps) == 0 {
+		return nil, nil
 	}
-	err = b.a.failpoint("begin")
+	if err := b.j.write(e); err != nil {
+		return nil, kind("writing the journal", err)
+	}
+	err := b.a.failpoint("begin")
 	done := 0
 	for err == nil && done < len(steps) {
 		if err = ctx.Err(); err != nil {
@@ -107,11 +119,14 @@ func (b *Builder) MakeThen(ctx context.Context, id string, then func(undo []fixu
 	if err == nil {
 		err = b.a.failpoint("commit")
 	}
-	if err == nil {
-		if err = b.j.remove(e); err == nil {
-			return nil
-		}
+	if err != nil {
+		return nil, b.giveUp(e, err)
 	}
+	return e, nil
+}
+
+// giveUp undoes what was begun, and gives the error for it.
+func (b *Builder) giveUp(e *entry, err error) error {
 	if left := b.a.unbuild(b.m, b.j, e); len(left) > 0 {
 		return fmt.Errorf("%w (%w: %s)", err, ErrIncomplete, left[0])
 	}

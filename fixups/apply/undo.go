@@ -218,6 +218,9 @@ func (a *Applier) Undo(ctx context.Context, id string) (Entry, error) {
 		return Entry{}, err
 	}
 	e, err := j.find(id, m.inode())
+	if n := len(res.Recovered); err != nil && id == "" && n > 0 {
+		return res.Recovered[n-1], nil // what a run that was cut off left behind was the last
+	}
 	if err != nil {
 		return Entry{}, err
 	}
@@ -277,6 +280,7 @@ func (a *Applier) recover(ctx context.Context, m *machine, j *journal, res *Resu
 				res.Left = append(res.Left, left...)
 				return fmt.Errorf("an earlier run was cut off, and ending %s: %w: %s", e.ID, ErrIncomplete, left[0])
 			}
+			res.Recovered = append(res.Recovered, e.public())
 			continue
 		}
 		if e.Boot != bootID() {
@@ -291,6 +295,7 @@ func (a *Applier) recover(ctx context.Context, m *machine, j *journal, res *Resu
 			res.Left = append(res.Left, left...)
 			return fmt.Errorf("an earlier run was cut off, and undoing %s: %w", e.ID, ErrIncomplete)
 		}
+		res.Recovered = append(res.Recovered, e.public())
 	}
 	return nil
 }

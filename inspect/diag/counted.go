@@ -141,8 +141,22 @@ func stackPlace(p *snap.Probe, model *sim.Where) *sim.Where {
 // ending is the place of a counted rule that ends packets, or of a policy that
 // does; nil for any other.
 func (in *Input) ending(c *snap.Counted) *sim.Where {
-	n := in.Snap.Ns(c.Netns)
-	if n == nil || c.Ref == "" {
+	if c.Ref == "" {
+		return nil
+	}
+	return in.endingAt(c.Netns, "counted each packet", func(t *snap.Table, ch *snap.Chain, r *snap.Rule) bool {
+		if r == nil {
+			return snap.RefChain(c.Netns, t, ch.Name) == c.Ref
+		}
+		return snap.RefRule(c.Netns, t, ch.Name, r.Num) == c.Ref
+	})
+}
+
+// endingAt is the place of a rule that ends packets, or of a policy that does
+// (then the rule is nil), of which is says that it is the one; nil for none.
+func (in *Input) endingAt(netns, did string, is func(*snap.Table, *snap.Chain, *snap.Rule) bool) *sim.Where {
+	n := in.Snap.Ns(netns)
+	if n == nil {
 		return nil
 	}
 	for i := range n.Ruleset.Tables {
@@ -150,19 +164,21 @@ func (in *Input) ending(c *snap.Counted) *sim.Where {
 		for j := range t.Chains {
 			ch := &t.Chains[j]
 			w := &sim.Where{
-				Netns: n.ID, Layer: "netfilter", Reason: netfilterDrop, Ref: c.Ref,
-				Rule: &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: ch.Name, Ref: c.Ref, ChainP: ch, TableP: t},
+				Netns: n.ID, Layer: "netfilter", Reason: netfilterDrop,
+				Rule: &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: ch.Name, ChainP: ch, TableP: t},
 			}
-			if ch.Policy == "drop" && snap.RefChain(n.ID, t, ch.Name) == c.Ref {
-				w.Cause, w.Rule.Policy = sim.CausePolicy, true
-				w.Detail = "the policy of " + t.Name + " " + ch.Name + " counted each packet"
+			if ch.Policy == "drop" && is(t, ch, nil) {
+				w.Ref = snap.RefChain(n.ID, t, ch.Name)
+				w.Cause, w.Rule.Policy, w.Rule.Ref = sim.CausePolicy, true, w.Ref
+				w.Detail = "the policy of " + t.Name + " " + ch.Name + " " + did
 				return w
 			}
 			for k := range ch.Rules {
 				r := &ch.Rules[k]
-				if ends(r) && snap.RefRule(n.ID, t, ch.Name, r.Num) == c.Ref {
-					w.Cause, w.Rule.Rule, w.Rule.Num, w.Rule.Handle = sim.CauseRule, r, r.Num, r.Handle
-					w.Detail = ChainName(w) + " counted each packet"
+				if ends(r) && is(t, ch, r) {
+					w.Ref = snap.RefRule(n.ID, t, ch.Name, r.Num)
+					w.Cause, w.Rule.Rule, w.Rule.Num, w.Rule.Handle, w.Rule.Ref = sim.CauseRule, r, r.Num, r.Handle, w.Ref
+					w.Detail = ChainName(w) + " " + did
 					return w
 				}
 			}

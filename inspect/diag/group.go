@@ -259,6 +259,9 @@ func ChainName(w *sim.Where) string {
 	if p.Policy {
 		return name + " policy"
 	}
+	if p.Num == 0 { // of a rule that was never read
+		return fmt.Sprintf("%s rule with handle %d", name, p.Handle)
+	}
 	return fmt.Sprintf("%s rule %d", name, p.Num)
 }
 

@@ -49,7 +49,7 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 		model = f.Trace.Where
 	}
 	out.Where = in.place(p, model)
-	if silent(p) && (out.Where == nil || p.Died == nil && len(p.Counted) == 0 && out.Where.Layer != "neigh") {
+	if silent(p) && (out.Where == nil || p.Died == nil && len(p.Counted) == 0 && len(p.Ruled) == 0 && out.Where.Layer != "neigh") {
 		return nil
 	}
 	out.Detail = in.detail(p, out.Where)
@@ -107,6 +107,9 @@ func at(w *sim.Where) string {
 // place is where a probe died: the model's place when the kernel's words, and
 // the counters, fit it.
 func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
+	if w := in.ruled(p, model); w != nil {
+		return w
+	}
 	if w := in.counted(p, model); w != nil {
 		return w
 	}
@@ -258,6 +261,9 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 		t += "; " + what + s.Netns + " by " + s.Device
 	case p.Watched && p.Outcome == kindTimeout:
 		t += "; no device was given it"
+	}
+	if r := in.ruled(p, w); r != nil && w != nil && sameRule(r, w) {
+		t += fmt.Sprintf("; the kernel's own trace names that rule, the last of %d", len(p.Ruled))
 	}
 	if c := in.decisive(p, w); c != nil {
 		n := 0

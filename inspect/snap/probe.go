@@ -41,6 +41,8 @@ type Probe struct {
 	Died *Seen  `json:"died,omitempty"`
 	// Counted are the counters that grew by exactly what was sent.
 	Counted []Counted `json:"counted,omitempty"`
+	// Ruled are the rules that a packet of the same flow met, in order.
+	Ruled []Ruled `json:"ruled,omitempty"`
 }
 
 // ICMPInfo is type and code of an ICMP error.

@@ -88,3 +88,23 @@ var StackReasons = map[string]string{
 	"IpOutDiscards":             "",
 	"UdpNoPorts":                "NO_SOCKET",
 }
+
+// Ruled is one rule, or policy, that a packet of a probe met, as the kernel's
+// own trace tells of it.
+type Ruled struct {
+	Netns  string `json:"netns"`
+	System System `json:"system"`
+	Family Family `json:"family"`
+	Table  string `json:"table"`
+	Chain  string `json:"chain"`
+	// Handle is nf_tables' number of the rule, Num its place in its chain, from 1;
+	// 0 not told. Both are 0 for a policy.
+	Handle uint64 `json:"handle,omitempty"`
+	Num    int    `json:"num,omitempty"`
+	Policy bool   `json:"policy,omitempty"`
+	// Verdict is "accept", "drop", "jump CHAIN" and so on; "" where the kernel
+	// does not tell (legacy tables).
+	Verdict string `json:"verdict,omitempty"`
+	// Answer says that the packet was on its way back.
+	Answer bool `json:"answer,omitempty"`
+}

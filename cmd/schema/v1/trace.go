@@ -41,6 +41,8 @@ type TraceResult struct {
 	StandIn *StandIn `json:"standIn,omitempty"`
 	// Who watched those packets on their way, and who could not.
 	Observers List[Observer] `json:"observers"`
+	// The firewall rules that a packet of the flow met; only with --trace-rules.
+	Rules List[RuleHit] `json:"rules"`
 	Tail
 }
 

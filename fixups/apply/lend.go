@@ -1,0 +1,81 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// Lend makes objects for a moment. Until they are given back the transaction is
+// an open one: the next run takes away what a run that was killed has left.
+func (b *Builder) Lend(ctx context.Context, id string, ops ...fixups.Op) (giveBack func() error, err error) {
+	steps, err := b.m.planned(ctx, fixups.Flat(ops...))
+	if err != nil {
+		return nil, err
+	}
+	e, err := b.make(ctx, id, steps)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		if e == nil {
+			return nil
+		}
+		if left := b.a.unbuild(b.m, b.j, e); len(left) > 0 {
+			return fmt.Errorf("%w: %s", ErrIncomplete, left[0])
+		}
+		return nil
+	}, nil
+}
+
+// Reclaim takes away what runs that were killed had lent under that ID, and
+// nothing else. It gives what that was. Another run that is at work is not
+// waited for: what is open then is its own.
+func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
+	dir, err := a.dir()
+	if err != nil {
+		return nil, err
+	}
+	list, err := readAll(dir)
+	if err != nil {
+		return nil, err
+	}
+	lent := func(e *entry) bool { return e.State == stateOpen && e.Build == buildMake && e.Fix == id }
+	if !slices.ContainsFunc(list, lent) {
+		return nil, nil
+	}
+	m, err := a.open(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	try := *a
+	try.LockWait = time.Nanosecond
+	j, err := try.journal(m.inode())
+	if errors.Is(err, snap.ErrTimeout) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer j.close()
+	if list, err = j.list(); err != nil { // nobody else changes it from here on
+		return nil, err
+	}
+	var out []Entry
+	for _, e := range list {
+		if !lent(e) || e.Host != m.inode() && e.Boot == bootID() {
+			continue
+		}
+		if left := a.rebuild(ctx, m, j, e); len(left) > 0 {
+			return out, fmt.Errorf("an earlier run was cut off, and ending %s: %w: %s", e.ID, ErrIncomplete, left[0])
+		}
+		out = append(out, e.public())
+	}
+	return out, nil
+}
