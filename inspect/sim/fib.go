@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -23,14 +24,31 @@ type fib struct {
 
 type policyRule struct {
 	*snap.PolicyRule
-	index int // in Netns.Rules; -1 for one that is always there
+	ref snap.Ref // "" for one that is always there
 }
 
 // table is one routing table.
 type table struct {
-	routes map[netip.Prefix][]int // indices into Netns.Routes, in the order of preference
-	bits   []int                  // prefix lengths that occur, longest first
-	extra  []snap.Route           // made up from addresses, when the dump had no local table
+	routes map[netip.Prefix][]*fibRoute // in the order of preference
+	bits   []int                        // prefix lengths that occur, longest first
+}
+
+// fibRoute is a route made ready for look-ups.
+type fibRoute struct {
+	*snap.Route
+	n     *netns
+	index int       // in Netns.Routes; -1 for one made up from addresses
+	hops  []nexthop // those that are not dead
+	// ways are the nexthops for a look-up that leaves the device open; nil when
+	// the answer hangs on more of the look-up.
+	ways  []way
+	label atomic.Pointer[routeLabel] // nil until it is first asked for
+}
+
+// routeLabel is how a route is pointed at and printed.
+type routeLabel struct {
+	ref  snap.Ref // "" for one that was made up
+	text string
 }
 
 // lookup is the kernel's struct flowi.
@@ -76,7 +94,7 @@ func newFIB(n *netns, fam snap.Family) *fib {
 		if r.Family != fam {
 			continue
 		}
-		f.rules = append(f.rules, policyRule{r, i})
+		f.rules = append(f.rules, policyRule{r, snap.RefItem(n.n.ID, "iprule", i)})
 		builtin := r.Action == "table" && !r.Src.IsValid() && !r.Dst.IsValid() && r.IIF == "" && r.OIF == "" && r.Mask == 0 && !r.L3mdev &&
 			r.IPProto == 0 && (r.Table == snap.TableLocal && r.Priority == 0 || r.Table == snap.TableMain && r.Priority == 32766 || r.Table == snap.TableDefault && r.Priority == 32767)
 		f.custom = f.custom || !builtin
@@ -86,7 +104,7 @@ func newFIB(n *netns, fam snap.Family) *fib {
 		for _, d := range []struct {
 			prio, table uint32
 		}{{0, snap.TableLocal}, {32766, snap.TableMain}, {32767, snap.TableDefault}} {
-			f.rules = append(f.rules, policyRule{&snap.PolicyRule{Family: fam, Priority: d.prio, Action: "table", Table: d.table, SuppressPrefixLen: -1, SuppressIfgroup: -1}, -1})
+			f.rules = append(f.rules, policyRule{&snap.PolicyRule{Family: fam, Priority: d.prio, Action: "table", Table: d.table, SuppressPrefixLen: -1, SuppressIfgroup: -1}, ""})
 		}
 	}
 	sort.SliceStable(f.rules, func(i, j int) bool { return f.rules[i].Priority < f.rules[j].Priority })
@@ -95,9 +113,7 @@ func newFIB(n *netns, fam snap.Family) *fib {
 		if r.Family != fam {
 			continue
 		}
-		t := f.table(r.Table)
-		p := r.Dst.Masked()
-		t.routes[p] = append(t.routes[p], i)
+		f.add(r.Dst.Masked(), r, i)
 		if r.Table == snap.TableLocal && r.Protocol != "kernel" {
 			f.customLocal = true
 		}
@@ -106,31 +122,29 @@ func newFIB(n *netns, fam snap.Family) *fib {
 		f.localFromAddrs()
 	}
 	for _, t := range f.tables {
-		t.finish(n)
+		t.finish()
 	}
 	return f
 }
 
-func (f *fib) table(id uint32) *table {
-	t := f.tables[id]
+// add puts a route into its table; index is -1 for one that the dump has not.
+func (f *fib) add(p netip.Prefix, r *snap.Route, index int) {
+	t := f.tables[r.Table]
 	if t == nil {
-		t = &table{routes: map[netip.Prefix][]int{}}
-		f.tables[id] = t
+		t = &table{routes: map[netip.Prefix][]*fibRoute{}}
+		f.tables[r.Table] = t
 	}
-	return t
+	o := &fibRoute{Route: r, n: f.n, index: index}
+	f.ready(o)
+	t.routes[p] = append(t.routes[p], o)
 }
 
 // localFromAddrs makes the local table that the kernel keeps of addresses
 // (fib_add_ifaddr, net/ipv4/fib_frontend.c), for snapshots without it.
 func (f *fib) localFromAddrs() {
-	var t *table
 	add := func(r snap.Route) {
-		if t == nil {
-			t = f.table(snap.TableLocal)
-		}
 		r.Family, r.Table, r.Protocol = f.fam, snap.TableLocal, "kernel"
-		t.extra = append(t.extra, r)
-		t.routes[r.Dst] = append(t.routes[r.Dst], -len(t.extra))
+		f.add(r.Dst, &r, -1)
 	}
 	for _, a := range f.n.n.Addrs {
 		ip := a.Prefix.Addr()
@@ -150,11 +164,11 @@ func (f *fib) localFromAddrs() {
 
 // finish sorts the routes of a prefix as the kernel keeps them: by TOS, then
 // by metric (fib_insert_alias, net/ipv4/fib_trie.c).
-func (t *table) finish(n *netns) {
+func (t *table) finish() {
 	seen := map[int]bool{}
 	for p, list := range t.routes {
 		sort.SliceStable(list, func(i, j int) bool {
-			a, b := t.at(n, list[i]), t.at(n, list[j])
+			a, b := list[i], list[j]
 			if a.TOS != b.TOS {
 				return a.TOS > b.TOS
 			}
@@ -168,11 +182,17 @@ func (t *table) finish(n *netns) {
 	sort.Sort(sort.Reverse(sort.IntSlice(t.bits)))
 }
 
-func (t *table) at(n *netns, i int) *snap.Route {
-	if i < 0 {
-		return &t.extra[-i-1]
+// line is what is said of a route: the same few are asked for again and again.
+func (r *fibRoute) line() *routeLabel {
+	l := r.label.Load()
+	if l == nil {
+		l = &routeLabel{text: r.n.routeText(r.Route)}
+		if r.index >= 0 {
+			l.ref = snap.RefItem(r.n.n.ID, "route", r.index)
+		}
+		r.label.Store(l)
 	}
-	return &n.n.Routes[i]
+	return l
 }
 
 // errnos of routes that refuse (fib_props, net/ipv4/fib_semantics.c).
@@ -196,26 +216,22 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 			continue
 		}
 		list := t.routes[p]
-		for k, i := range list {
-			r := t.at(f.n, i)
+		for k, r := range list {
 			if r.TOS != 0 && r.TOS&0x1c != q.tos&0x1c {
 				continue
 			}
 			if r.Src.IsValid() && r.Src.Bits() > 0 && (!q.src.IsValid() || !r.Src.Contains(q.src)) {
 				continue
 			}
-			var ref snap.Ref
-			if i >= 0 {
-				ref = snap.RefItem(f.n.n.ID, "route", i)
-			}
 			if r.Type == "throw" {
 				return found{}, 0, false
 			}
-			if q.strict && typeErrno(r.Type) != "" {
+			e := typeErrno(r.Type)
+			if q.strict && e != "" {
 				continue // such a route's device is lo
 			}
-			if e := typeErrno(r.Type); e != "" {
-				return found{errno: e, typ: r.Type, route: r, ref: ref, table: r.Table, text: f.n.routeLine(r)}, bits, true
+			if e != "" {
+				return r.found(e, nil), bits, true
 			}
 			ways := f.ways(r, q)
 			if len(ways) == 0 {
@@ -223,34 +239,32 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 			}
 			if f.fam == snap.IPv6 {
 				if q.near != 0 && ways[0].oif != q.near {
-					if o := f.nearer(t, r, list[k+1:], q); o >= 0 {
-						i, r = o, t.at(f.n, o)
-						ways = f.ways(r, q)
-						if i >= 0 {
-							ref = snap.RefItem(f.n.n.ID, "route", i)
-						}
+					if o := f.nearer(r, list[k+1:], q); o != nil {
+						r, ways = o, f.ways(o, q)
 					} else if q.strict {
 						continue
 					}
 				}
-				ways = append(ways, f.siblings(t, r, list[k+1:], q)...)
+				ways = append(ways, f.siblings(r, list[k+1:], q)...)
 			}
-			return found{typ: r.Type, route: r, ref: ref, table: r.Table, ways: ways, text: f.n.routeLine(r)}, bits, true
+			return r.found("", ways), bits, true
 		}
 	}
 	return found{}, 0, false
 }
 
+// found is the answer of a look-up that this route decided.
+func (r *fibRoute) found(errno string, ways []way) found {
+	l := r.line()
+	return found{errno: errno, typ: r.Type, route: r.Route, ref: l.ref, table: r.Table, ways: ways, text: l.text}
+}
+
 // find walks the rules and their tables (fib_rules_lookup, net/core/fib_rules.c).
 func (f *fib) find(q *lookup) found {
 	for i := 0; i < len(f.rules); i++ {
-		r := f.rules[i]
+		r := &f.rules[i]
 		if f.ruleMatches(r.PolicyRule, q) == r.Invert {
 			continue
-		}
-		var ref snap.Ref
-		if r.index >= 0 {
-			ref = snap.RefItem(f.n.n.ID, "iprule", r.index)
 		}
 		switch r.Action {
 		case "goto":
@@ -260,11 +274,11 @@ func (f *fib) find(q *lookup) found {
 			}
 			i = j - 1
 		case "blackhole":
-			return found{errno: "EINVAL", rule: ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
+			return found{errno: "EINVAL", rule: r.ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
 		case "prohibit":
-			return found{errno: "EACCES", rule: ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
+			return found{errno: "EACCES", rule: r.ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
 		case "unreachable":
-			return found{errno: "ENETUNREACH", rule: ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
+			return found{errno: "ENETUNREACH", rule: r.ref, byRule: true, typ: r.Action, text: ruleText(r.PolicyRule)}
 		case "table", "":
 			id := r.Table
 			if r.L3mdev {
@@ -282,7 +296,7 @@ func (f *fib) find(q *lookup) found {
 			if !ok || res.errno == "" && f.suppressed(r.PolicyRule, &res, plen) {
 				continue
 			}
-			res.rule = ref
+			res.rule = r.ref
 			return res
 		}
 	}

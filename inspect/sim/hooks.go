@@ -33,7 +33,8 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 	}
 	h := &hookState{hook: hook, in: in, out: out}
 	k.Iif, k.Oif = in, out
-	chains, nats := n.users(k.Family, hook)
+	on := n.hooked(k.Family, hook)
+	chains, nats := on.chains, on.nats
 	ct := hook != "prerouting" && hook != "output"
 	natPrio, natDone := int32(prioNATDst), hook == "forward"
 	if hook == "postrouting" || hook == "input" {
@@ -81,31 +82,6 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 		r.confirm(n, k)
 	}
 	return nil
-}
-
-// hooked are the base chains of one hook.
-type hooked struct{ chains, nats []*rules.BaseChain }
-
-// users are the base chains of an IP hook, those of NAT apart.
-func (n *netns) users(fam snap.Family, hook string) (chains, nats []*rules.BaseChain) {
-	type key struct {
-		fam  snap.Family
-		hook string
-	}
-	if v, ok := n.hooks.Load(key{fam, hook}); ok {
-		h, _ := v.(hooked) // nothing else is put in
-		return h.chains, h.nats
-	}
-	var h hooked
-	for _, b := range n.program().BaseChains(fam, hook, "") {
-		if b.Type == "nat" {
-			h.nats = append(h.nats, b)
-		} else {
-			h.chains = append(h.chains, b)
-		}
-	}
-	n.hooks.Store(key{fam, hook}, h)
-	return h.chains, h.nats
 }
 
 // mappedDst says whether the entry changes the destination of packets in this

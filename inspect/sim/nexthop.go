@@ -6,11 +6,16 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
+// nexthop is one nexthop of a route, and whether it counts as down.
+type nexthop struct {
+	way
+	linkdown bool // its link has no carrier, and that is to be heeded
+}
+
 // nearer is another route of the same metric that leads out of the device that
-// the look-up prefers; -1 none.
-func (f *fib) nearer(t *table, r *snap.Route, rest []int, q *lookup) int {
-	for _, i := range rest {
-		o := t.at(f.n, i)
+// the look-up prefers; nil when there is none.
+func (f *fib) nearer(r *fibRoute, rest []*fibRoute, q *lookup) *fibRoute {
+	for _, o := range rest {
 		if o.Metric != r.Metric {
 			break
 		}
@@ -18,21 +23,20 @@ func (f *fib) nearer(t *table, r *snap.Route, rest []int, q *lookup) int {
 			continue
 		}
 		if ways := f.ways(o, q); len(ways) > 0 && ways[0].oif == q.near {
-			return i
+			return o
 		}
 	}
-	return -1
+	return nil
 }
 
 // siblings are the other ways of an IPv6 route that was dumped one way a
 // message: same prefix, same metric, with a gateway (rt6_qualify_for_ecmp).
-func (f *fib) siblings(t *table, r *snap.Route, rest []int, q *lookup) []way {
+func (f *fib) siblings(r *fibRoute, rest []*fibRoute, q *lookup) []way {
 	var out []way
 	if !r.Gateway.IsValid() || len(r.Nexthops) > 0 {
 		return nil
 	}
-	for _, i := range rest {
-		o := t.at(f.n, i)
+	for _, o := range rest {
 		if o.Metric == r.Metric && o.Gateway.IsValid() && o.Type == r.Type && o.Protocol != "ra" && r.Protocol != "ra" {
 			out = append(out, f.ways(o, q)...)
 		}
@@ -40,13 +44,15 @@ func (f *fib) siblings(t *table, r *snap.Route, rest []int, q *lookup) []way {
 	return out
 }
 
-// ways are the nexthops of a route that can be used (fib_lookup_good_nhc).
-func (f *fib) ways(r *snap.Route, q *lookup) []way {
-	type hop struct {
-		way
-		flags []string
+// ready works out a route's nexthops, once for all look-ups.
+func (f *fib) ready(r *fibRoute) {
+	add := func(w way, flags []string) {
+		dev := f.n.links[w.oif]
+		if slices.Contains(flags, "dead") || r.Type != "local" && dev != nil && !dev.Up {
+			return
+		}
+		r.hops = append(r.hops, nexthop{w, slices.Contains(flags, "linkdown") && dev != nil && f.ignoreLinkdown(dev)})
 	}
-	var all []hop
 	gw := r.Gateway
 	if !gw.IsValid() {
 		gw = r.Via
@@ -54,22 +60,34 @@ func (f *fib) ways(r *snap.Route, q *lookup) []way {
 	switch {
 	case len(r.Nexthops) > 0:
 		for _, h := range r.Nexthops {
-			all = append(all, hop{way{h.Oif, h.Gateway, max(h.Weight, 1)}, h.Flags})
+			add(way{h.Oif, h.Gateway, max(h.Weight, 1)}, h.Flags)
 		}
 	case r.Oif == 0 && r.NHID != 0:
 		for _, h := range f.nexthopObject(r.NHID, 1, 0) {
-			all = append(all, hop{h, nil})
+			add(h, nil)
 		}
 	default:
-		all = append(all, hop{way{r.Oif, gw, 1}, r.Flags})
+		add(way{r.Oif, gw, 1}, r.Flags)
+	}
+	for _, h := range r.hops {
+		if h.linkdown {
+			r.ways = nil
+			return
+		}
+		r.ways = append(r.ways, h.way)
+	}
+	r.ways = slices.Clip(r.ways)
+}
+
+// ways are the nexthops of a route that can be used (fib_lookup_good_nhc).
+// What it gives must not be written to.
+func (f *fib) ways(r *fibRoute, q *lookup) []way {
+	if q.oif == 0 && r.ways != nil {
+		return r.ways
 	}
 	var out []way
-	for _, h := range all {
-		dev := f.n.links[h.oif]
-		if slices.Contains(h.flags, "dead") || r.Type != "local" && dev != nil && !dev.Up {
-			continue
-		}
-		if !q.linkdownOK && slices.Contains(h.flags, "linkdown") && dev != nil && f.ignoreLinkdown(dev) {
+	for _, h := range r.hops {
+		if !q.linkdownOK && h.linkdown {
 			continue
 		}
 		if q.oif != 0 && h.oif != q.oif && !(q.l3mdev == q.oif && r.Type != "local") {

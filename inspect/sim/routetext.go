@@ -7,11 +7,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// routeLine is routeText, made once.
-func (n *netns) routeLine(r *snap.Route) string {
-	return n.line(r, func() string { return n.routeText(r) })
-}
-
 // routeText is a route as `ip route` prints it, shortened to what decides.
 func (n *netns) routeText(r *snap.Route) string {
 	var b strings.Builder

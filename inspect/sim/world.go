@@ -4,11 +4,9 @@ import (
 	"net/netip"
 	"sort"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -60,11 +58,14 @@ type netns struct {
 	undecided string
 	learned   map[netip.Addr][]int // indices into n.Learned
 	ends      map[int]*ends        // of its bridges, by ifindex
+	numbers   map[string]int       // sysctls that are numbers, by key
+	confs     map[confKey]int      // those of devices
+	lo        *snap.Link           // the first loopback device; nil none
+	vrfs      bool                 // there is one
 
-	hooks sync.Map // base chains by family and hook
-	lines sync.Map // of routes and rules that were printed, by their pointers
+	lines sync.Map // of rules and sockets that were printed, by their pointers
 	once  sync.Once
-	prog  *rules.Program
+	rules *ruleTable // see program
 }
 
 type neighKey struct {
@@ -127,6 +128,10 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		l := &s.Links[i]
 		n.links[l.Index] = l
 		n.byName[l.Name] = l
+		n.vrfs = n.vrfs || l.VRF != nil
+		if n.lo == nil && (l.Loopback || l.Kind == "loopback" || l.Name == "lo") {
+			n.lo = l
+		}
 		if l.Master != 0 {
 			n.ports[l.Master] = append(n.ports[l.Master], l)
 		}
@@ -136,6 +141,7 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		n.addrs[a] = append(n.addrs[a], i)
 		n.addrOf[s.Addrs[i].Index] = append(n.addrOf[s.Addrs[i].Index], i)
 	}
+	n.sortSysctls()
 	for _, fam := range []snap.Family{snap.IPv4, snap.IPv6} {
 		n.fib[fam] = newFIB(n, fam)
 	}
@@ -177,12 +183,6 @@ func sortFlood(p []*snap.Link) {
 	})
 }
 
-// program is the compiled rule set of the namespace.
-func (n *netns) program() *rules.Program {
-	n.once.Do(func() { n.prog = rules.Compile(&n.n.Ruleset) })
-	return n.prog
-}
-
 // gap is the reason why one of the nouns could not be read, "" when it was.
 func (n *netns) gap(nouns ...string) string {
 	for _, what := range nouns {
@@ -193,58 +193,12 @@ func (n *netns) gap(nouns ...string) string {
 	return ""
 }
 
-// sysctl is a number; def when the key is not there.
-func (n *netns) sysctl(key string, def int) int {
-	v, ok := n.n.Sysctls[key]
-	if !ok {
-		return def
-	}
-	i, err := strconv.Atoi(strings.TrimSpace(v))
-	if err != nil {
-		return def
-	}
-	return i
-}
-
-func proto(fam snap.Family) string {
-	if fam == snap.IPv6 {
-		return "ipv6"
-	}
-	return "ipv4"
-}
-
-// conf is net/FAMILY/conf/DEV/KEY; 0 when it is not there.
-func (n *netns) conf(fam snap.Family, dev *snap.Link, key string) int {
-	return n.sysctl("net/"+proto(fam)+"/conf/"+dev.Name+"/"+key, 0)
-}
-
-// confAll is the "all" value of a key.
-func (n *netns) confAll(fam snap.Family, key string) int {
-	return n.sysctl("net/"+proto(fam)+"/conf/all/"+key, 0)
-}
-
-// confMax is IN_DEV_MAXCONF of include/linux/inetdevice.h, confOr IN_DEV_ORCONF.
-func (n *netns) confMax(dev *snap.Link, key string) int {
-	return max(n.confAll(snap.IPv4, key), n.conf(snap.IPv4, dev, key))
-}
-
-func (n *netns) confOr(dev *snap.Link, key string) bool {
-	return n.confAll(snap.IPv4, key) != 0 || n.conf(snap.IPv4, dev, key) != 0
-}
-
 // loopback is lo; nil only in a snapshot that has none.
-func (n *netns) loopback() *snap.Link {
-	for i := range n.n.Links {
-		if l := &n.n.Links[i]; l.Loopback || l.Kind == "loopback" || l.Name == "lo" {
-			return l
-		}
-	}
-	return nil
-}
+func (n *netns) loopback() *snap.Link { return n.lo }
 
 // vrfOf is the VRF that the device belongs to or is; nil when none.
 func (n *netns) vrfOf(dev *snap.Link) *snap.Link {
-	if dev == nil {
+	if dev == nil || !n.vrfs {
 		return nil
 	}
 	if dev.VRF != nil {

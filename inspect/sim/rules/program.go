@@ -15,6 +15,13 @@ import (
 // into the rule set it was compiled from.
 type Program struct {
 	bases []*BaseChain
+	hooks map[hookKey][]*BaseChain // what BaseChains gives, for all hooks but those of devices
+	ports []*BaseChain             // on the hooks of devices
+}
+
+type hookKey struct {
+	fam  snap.Family
+	hook string
 }
 
 // BaseChain is a chain that hangs on a hook.
@@ -64,8 +71,34 @@ func Compile(rs *snap.Ruleset) *Program {
 		}
 	}
 	slices.SortStableFunc(p.bases, orderBases)
+	p.sortHooks()
 	return p
 }
+
+// sortHooks makes BaseChains a matter of one look-up.
+func (p *Program) sortHooks() {
+	p.hooks = make(map[hookKey][]*BaseChain)
+	for _, b := range p.bases {
+		if deviceHook(b.Chain.Hook) {
+			p.ports = append(p.ports, b)
+			continue
+		}
+		fams := []snap.Family{b.Table.Family}
+		if b.Table.Family == snap.Inet {
+			fams = []snap.Family{snap.IPv4, snap.IPv6, snap.Inet}
+		}
+		for _, fam := range fams {
+			k := hookKey{fam, b.Chain.Hook}
+			p.hooks[k] = append(p.hooks[k], b)
+		}
+	}
+	for _, list := range p.hooks {
+		markTied(list)
+	}
+}
+
+// deviceHook says whether a hook belongs to a device.
+func deviceHook(hook string) bool { return hook == "ingress" || hook == "egress" }
 
 // orderBases sorts as the kernel runs them: by priority, and at the same
 // priority the chain registered last comes first
@@ -81,20 +114,29 @@ func orderBases(a, b *BaseChain) int {
 // device dev names it, else dev is not looked at. Chains of dormant tables are
 // left out.
 func (p *Program) BaseChains(fam snap.Family, hook, dev string) []*BaseChain {
+	if !deviceHook(hook) {
+		return p.hooks[hookKey{fam, hook}]
+	}
 	var out []*BaseChain
-	for _, b := range p.bases {
-		if b.Chain.Hook == hook && b.sees(fam, hook, dev) {
+	for _, b := range p.ports {
+		if b.Chain.Hook == hook && (b.Table.Family == snap.Netdev || b.Table.Family == snap.Inet) && onDevice(b.Chain.Devices, dev) {
 			out = append(out, b)
 		}
 	}
-	for i := range out {
-		if i > 0 && tied(out[i-1], out[i]) || i+1 < len(out) && tied(out[i], out[i+1]) {
-			c := *out[i]
+	markTied(out)
+	return out
+}
+
+// markTied marks the chains of a sorted list that share their priority with a
+// chain of another table.
+func markTied(list []*BaseChain) {
+	for i := range list {
+		if i > 0 && tied(list[i-1], list[i]) || i+1 < len(list) && tied(list[i], list[i+1]) {
+			c := *list[i]
 			c.Tied = true
-			out[i] = &c
+			list[i] = &c
 		}
 	}
-	return out
 }
 
 // tied says that the order of two chains is not certain: within a table the
@@ -102,18 +144,6 @@ func (p *Program) BaseChains(fam snap.Family, hook, dev string) []*BaseChain {
 func tied(a, b *BaseChain) bool { return a.Priority == b.Priority && a.Table != b.Table }
 
 func legacy(s snap.System) bool { return s == snap.IPTablesLegacy || s == snap.EBTablesLegacy }
-
-// sees says whether the chain sees packets of the family on that hook.
-func (b *BaseChain) sees(fam snap.Family, hook, dev string) bool {
-	own := b.Table.Family
-	if hook == "ingress" || hook == "egress" {
-		return (own == snap.Netdev || own == snap.Inet) && onDevice(b.Chain.Devices, dev)
-	}
-	if own == snap.Inet {
-		return fam == snap.IPv4 || fam == snap.IPv6 || fam == snap.Inet
-	}
-	return own == fam
-}
 
 // onDevice says whether a chain hangs on the device; a name that ends in "*"
 // stands for all that begin so (Linux 6.16).

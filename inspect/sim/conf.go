@@ -1,0 +1,59 @@
+package sim
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// confKey names net/FAMILY/conf/DEV/KEY.
+type confKey struct {
+	v6       bool
+	dev, key string
+}
+
+// sortSysctls reads the numbers among the sysctls: each step of a packet asks
+// for some.
+func (n *netns) sortSysctls() {
+	n.numbers, n.confs = make(map[string]int), make(map[confKey]int)
+	for path, v := range n.n.Sysctls {
+		i, err := strconv.Atoi(strings.TrimSpace(v))
+		if err != nil {
+			continue // not a number, which no default is overridden by
+		}
+		n.numbers[path] = i
+		fam, rest, ok := strings.Cut(strings.TrimPrefix(path, "net/"), "/conf/")
+		cut := strings.LastIndexByte(rest, '/') // a device's name may hold dots, but no slash
+		if ok && cut > 0 && (fam == "ipv4" || fam == "ipv6") {
+			n.confs[confKey{fam == "ipv6", rest[:cut], rest[cut+1:]}] = i
+		}
+	}
+}
+
+// sysctl is a number; def when the key is not there.
+func (n *netns) sysctl(key string, def int) int {
+	if i, ok := n.numbers[key]; ok {
+		return i
+	}
+	return def
+}
+
+// conf is net/FAMILY/conf/DEV/KEY; 0 when it is not there.
+func (n *netns) conf(fam snap.Family, dev *snap.Link, key string) int {
+	return n.confs[confKey{fam == snap.IPv6, dev.Name, key}]
+}
+
+// confAll is the "all" value of a key.
+func (n *netns) confAll(fam snap.Family, key string) int {
+	return n.confs[confKey{fam == snap.IPv6, "all", key}]
+}
+
+// confMax is IN_DEV_MAXCONF of include/linux/inetdevice.h, confOr IN_DEV_ORCONF.
+func (n *netns) confMax(dev *snap.Link, key string) int {
+	return max(n.confAll(snap.IPv4, key), n.conf(snap.IPv4, dev, key))
+}
+
+func (n *netns) confOr(dev *snap.Link, key string) bool {
+	return n.confAll(snap.IPv4, key) != 0 || n.conf(snap.IPv4, dev, key) != 0
+}
