@@ -54,7 +54,7 @@ func (w *walker) listener(ns *snap.Netns, to netip.AddrPort) listening {
 type mapping struct {
 	to      netip.AddrPort // zero: nothing maps it
 	because []snap.Ref
-	place   rules.Place
+	place   *rules.Place
 	unknown string
 }
 
@@ -127,7 +127,7 @@ func target(to netip.AddrPort, n *rules.NAT) netip.AddrPort {
 	return netip.AddrPortFrom(a, port)
 }
 
-func refPlace(netns string, p rules.Place) snap.Ref {
+func refPlace(netns string, p *rules.Place) snap.Ref {
 	if p.TableP == nil || p.Num == 0 {
 		return snap.RefNetns(netns)
 	}

@@ -161,7 +161,7 @@ func (r *run) arpRcv(n *netns, dev *snap.Link, k *skb) *fate {
 	}
 	if sip := k.arp.sip; sip.IsValid() {
 		// neigh_event_ns: the asker is remembered.
-		r.neighs[runNeigh{n.n.ID, dev.Index, sip}] = k.arp.sha
+		r.neighs[runNeigh{n, dev.Index, sip}] = k.arp.sha
 	}
 	a := &skb{arp: &arpMsg{reply: true, sip: k.arp.tip, tip: k.arp.sip, sha: dev.MAC, holder: n, dev: dev}}
 	a.SrcMAC, a.DstMAC, a.Src, a.Dst = dev.MAC, k.arp.sha, k.arp.tip, k.arp.sip

@@ -92,15 +92,15 @@ func connOf(c *snap.Conn, i int) *conn {
 
 // findConn looks a tuple up; nil when there is no entry.
 func (r *run) findConn(n *netns, t tuple) (*conn, int) {
-	for _, c := range r.conns[n.n.ID] {
-		if !c.confirmed {
+	for _, c := range r.conns {
+		if c.ns != n || !c.confirmed {
 			continue
 		}
 		if c.orig == t {
-			return c, dirOrig
+			return c.conn, dirOrig
 		}
 		if c.reply == t {
-			return c, dirReply
+			return c.conn, dirReply
 		}
 	}
 	if !r.useSnapConns {
@@ -117,7 +117,7 @@ func (r *run) findConn(n *netns, t tuple) (*conn, int) {
 		}
 		nc := connOf(c, i)
 		r.usedConn = true
-		r.conns[n.n.ID] = append(r.conns[n.n.ID], nc)
+		r.conns = append(r.conns, nsConn{n, nc})
 		if o == t {
 			return nc, dirOrig
 		}
@@ -221,7 +221,7 @@ func (r *run) confirm(n *netns, k *skb) {
 	}
 	k.conn.confirmed = true
 	k.CT.Confirmed = true
-	r.conns[n.n.ID] = append(r.conns[n.n.ID], k.conn)
+	r.conns = append(r.conns, nsConn{n, k.conn})
 }
 
 // dropCT is nf_reset_ct: another namespace starts anew.

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -114,13 +113,13 @@ func (r *run) either(n *netns, hook string, prio int32) bool {
 	return first
 }
 
-// chain runs one base chain and follows one of the ways out of it. A fate ends
-// the packet.
-func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.Branch, *fate) {
+// chain runs one base chain and follows one of the ways out of it, which stays
+// until the next chain is run. A fate ends the packet.
+func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.Branch, *fate) {
 	k.Assumed = r.assumed[n.n.ID]
-	list := b.Run(k.Packet, n)
-	br := list[r.choose(len(list))]
-	if len(list) > 1 || len(br.Packet.Assumed) > len(k.Assumed) {
+	r.branches = b.RunInto(r.branches, &k.Packet, n)
+	br := &r.branches[r.choose(len(r.branches))]
+	if len(r.branches) > 1 || len(br.Packet.Assumed) > len(k.Assumed) {
 		r.setAssumed(n.n.ID, br.Packet.Assumed)
 	}
 	dev := n.links[h.in]
@@ -133,22 +132,22 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.B
 		k.CT.State = "untracked"
 	}
 	if br.Verdict == "accept" && !br.Tproxy.IsValid() {
-		r.passed(n, dev, b, &br, k)
+		r.passed(n, dev, b, br, k)
 		return br, nil
 	}
-	place := fill(n, br.Place)
-	w := Where{Layer: "netfilter", Rule: place, Ref: place.Ref, Reason: "NETFILTER_DROP", Cause: CauseRule}
-	if place.Policy {
+	place := n.say(br.Place)
+	w := Where{Layer: "netfilter", Rule: &place.place, Ref: place.place.Ref, Reason: "NETFILTER_DROP", Cause: CauseRule}
+	if br.Place.Policy {
 		w.Cause = CausePolicy
 	}
 	switch br.Verdict {
 	case "accept":
-		w.Cause, w.Detail, w.Reason = CauseModel, placeName(place)+" hands it to a transparent proxy", ""
+		w.Cause, w.Detail, w.Reason = CauseModel, place.name+" hands it to a transparent proxy", ""
 		return br, r.unknown(n, dev, k, w)
 	case "drop":
-		w.Detail = placeName(place) + " drops it"
+		w.Detail = place.name + " drops it"
 	case "reject":
-		w.Detail = placeName(place) + " rejects it with " + br.RejectWith
+		w.Detail = place.name + " rejects it with " + br.RejectWith
 	case "unknown":
 		w.Cause, w.Reason, w.Detail = CauseModel, "", br.Unknown
 		if b.Chain.Unread != "" {
@@ -156,7 +155,7 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.B
 		}
 		return br, r.unknown(n, dev, k, w)
 	default:
-		w.Cause, w.Reason, w.Detail = CauseModel, "", placeName(place)+" hands it to "+br.Verdict
+		w.Cause, w.Reason, w.Detail = CauseModel, "", place.name+" hands it to "+br.Verdict
 		return br, r.unknown(n, dev, k, w)
 	}
 	if br.Verdict == "reject" {
@@ -167,19 +166,14 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (rules.B
 
 // passed records a chain that let the packet on, when a rule of it had a say.
 func (r *run) passed(n *netns, dev *snap.Link, b *rules.BaseChain, br *rules.Branch, k *skb) {
-	if r.quiet > 0 || br.NAT != nil || b.Type == "nat" {
+	byRule := !br.Place.Policy && br.Place.Rule != nil
+	if r.quiet > 0 || br.NAT != nil || b.Type == "nat" || !byRule && len(br.Path) == 0 {
 		return
 	}
-	did := "accepted by the policy"
-	if !br.Place.Policy && br.Place.Rule != nil {
-		did = "accepted by " + placeName(&br.Place)
-	} else if len(br.Path) == 0 {
-		return
-	}
-	refs := make([]snap.Ref, 0, len(br.Path)+1)
+	place := n.say(br.Place)
+	hop := r.hop(n, dev, n.say(b.Policy()).stage, place.accepted, "ok", k)
 	for _, p := range br.Path {
-		refs = append(refs, fill(n, p).Ref)
+		r.because(hop, n.say(p.Place).place.Ref)
 	}
-	hop := r.hop(n, dev, b.Table.Name+" "+strings.ToUpper(b.Chain.Hook), did, "ok", k, refs...)
-	hop.Rule = ruleLine(n, fill(n, br.Place))
+	hop.Rule = place.line
 }

@@ -96,7 +96,7 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 	}
 	if k.TTL <= 1 {
 		w := Where{Layer: "route", Cause: CauseTTL, Reason: "IP_INHDR", Detail: "the TTL is used up"}
-		if r.visits[devKey{n.n.ID, rt.dev.Index}] > 2 {
+		if r.visits[runDev{n, rt.dev.Index}] > 2 {
 			w.Cause, w.Detail, w.Ref = CauseLoop, "the packet goes round in circles until its TTL is used up", rt.ref
 		}
 		return r.drop(n, dev, k, w)
@@ -107,7 +107,7 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
 		})
 	}
-	key := devKey{n.n.ID, rt.dev.Index}
+	key := runDev{n, rt.dev.Index}
 	r.visits[key]++
 	r.circling = r.circling || r.visits[key] > 3
 	r.hop(n, dev, "route", rt.text, "ok", k, rt.ref, rt.rule)

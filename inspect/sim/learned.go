@@ -51,7 +51,7 @@ func (r *run) remember(n *netns, rt *routed, dst netip.Addr) {
 		return
 	}
 	r.remembers = r.remembers || rt.redirected
-	if gw, ok := r.how.taught[runNeigh{n.n.ID, rt.dev.Index, dst}]; ok && gw != rt.gw {
+	if gw, ok := r.how.taught[runNeigh{n, rt.dev.Index, dst}]; ok && gw != rt.gw {
 		n.goBy(rt, gw)
 	}
 }
@@ -72,7 +72,7 @@ func (r *run) redirect(n *netns, dev *snap.Link, k *skb) {
 	if r.redirects == nil {
 		r.redirects = map[runNeigh]netip.Addr{}
 	}
-	r.redirects[runNeigh{o.n.ID, ort.dev.Index, k.Dst}] = rt.nexthop(k.Dst)
+	r.redirects[runNeigh{o, ort.dev.Index, k.Dst}] = rt.nexthop(k.Dst)
 	r.teacher = n.n.ID
 }
 

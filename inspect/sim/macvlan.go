@@ -99,7 +99,7 @@ type copyTo struct {
 func (r *run) spread(k *skb, copies []copyTo) *fate {
 	mark := len(r.hops)
 	var best *fate
-	var hops []Hop
+	var hops []stop
 	for _, c := range copies {
 		kk := *k
 		f := c.run(&kk)
@@ -108,7 +108,7 @@ func (r *run) spread(k *skb, copies []copyTo) *fate {
 			continue
 		}
 		if best == nil || rank(f) > rank(best) {
-			best, hops = f, append([]Hop(nil), r.hops[mark:]...)
+			best, hops = f, append([]stop(nil), r.hops[mark:]...)
 		}
 		r.hops = r.hops[:mark]
 	}

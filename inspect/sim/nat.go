@@ -74,7 +74,8 @@ func (r *run) setup(n *netns, h *hookState, k *skb, m *rules.NAT) *fate {
 	k.conn.reply = t.invert()
 	made := *m
 	made.AddrMin, made.AddrMax, made.PortMin, made.PortMax = ip, ip, p, p
-	made.Place = *fill(n, m.Place)
+	place := n.say(m.Place)
+	made.Place = &place.place
 	r.nats = append(r.nats, made)
 	verb := "DNAT to "
 	if m.Src {
@@ -88,17 +89,15 @@ func (r *run) setup(n *netns, h *hookState, k *skb, m *rules.NAT) *fate {
 		to = netip.AddrPortFrom(ip, p).String()
 	}
 	r.mangle(k, m.Src)
-	hop := r.hop(n, n.links[max(k.Iif, k.Oif)], made.Place.Table+" "+made.Place.Chain, verb+to+" by "+placeName(&made.Place), "ok", k, made.Place.Ref)
-	if r.quiet == 0 {
-		hop.Rule = ruleLine(n, &made.Place)
-	}
+	r.hop(n, n.links[max(k.Iif, k.Oif)], place.place.Table+" "+place.place.Chain, verb+to+" by "+place.name, "ok", k, place.place.Ref).Rule = place.line
 	return nil
 }
 
 // mapAddr is the address that a mapping gives.
 func (r *run) mapAddr(n *netns, h *hookState, k *skb, m *rules.NAT, old netip.Addr) (netip.Addr, *fate) {
 	fail := func(detail string) *fate {
-		return r.drop(n, n.links[k.Oif], k, Where{Layer: "netfilter", Cause: CauseNATReroute, Reason: "NETFILTER_DROP", Rule: fill(n, m.Place), Ref: fill(n, m.Place).Ref, Detail: detail})
+		place := &n.say(m.Place).place
+		return r.drop(n, n.links[k.Oif], k, Where{Layer: "netfilter", Cause: CauseNATReroute, Reason: "NETFILTER_DROP", Rule: place, Ref: place.Ref, Detail: detail})
 	}
 	switch {
 	case m.Kind == "masquerade":
@@ -151,12 +150,13 @@ func (r *run) mapAddr(n *netns, h *hookState, k *skb, m *rules.NAT, old netip.Ad
 // fromRange forks over the addresses of a range, which the kernel chooses from
 // by a hash (find_best_ips_proto).
 func (r *run) fromRange(n *netns, k *skb, m *rules.NAT) (netip.Addr, *fate) {
+	place := n.say(m.Place)
 	var all []netip.Addr
 	for a := m.AddrMin; a.IsValid() && !m.AddrMax.Less(a); a = a.Next() {
 		if all = append(all, a); len(all) > maxMapped {
 			return m.AddrMin, r.unknown(n, nil, k, Where{
-				Layer: "netfilter", Cause: CauseModel, Rule: fill(n, m.Place), Ref: fill(n, m.Place).Ref,
-				Detail: fmt.Sprintf("%s maps to one of the addresses %s-%s", placeName(&m.Place), m.AddrMin, m.AddrMax),
+				Layer: "netfilter", Cause: CauseModel, Rule: &place.place, Ref: place.place.Ref,
+				Detail: fmt.Sprintf("%s maps to one of the addresses %s-%s", place.name, m.AddrMin, m.AddrMax),
 			})
 		}
 	}
@@ -165,7 +165,7 @@ func (r *run) fromRange(n *netns, k *skb, m *rules.NAT) (netip.Addr, *fate) {
 	}
 	i := r.choose(len(all))
 	r.assume(n.n.ID, rules.Assumption{
-		Key: fmt.Sprintf("nat range %s %d", placeName(&m.Place), i), What: placeName(&m.Place) + " takes " + all[i].String(),
+		Key: fmt.Sprintf("nat range %s %d", place.name, i), What: place.name + " takes " + all[i].String(),
 		Value: true, Chance: 1 / float64(len(all)), StateDependent: true,
 	})
 	return all[i], nil
@@ -186,8 +186,9 @@ func (r *run) mapPort(n *netns, m *rules.NAT, old uint16) uint16 {
 		return lo
 	}
 	i := r.choose(min(int(hi-lo)+1, maxMapped))
+	place := n.say(m.Place)
 	p := lo + uint16(i)
-	r.assume(n.n.ID, rules.Assumption{Key: fmt.Sprintf("nat port %s %d", placeName(&m.Place), p), What: fmt.Sprintf("%s takes port %d", placeName(&m.Place), p), Value: true, StateDependent: true})
+	r.assume(n.n.ID, rules.Assumption{Key: fmt.Sprintf("nat port %s %d", place.name, p), What: fmt.Sprintf("%s takes port %d", place.name, p), Value: true, StateDependent: true})
 	return p
 }
 

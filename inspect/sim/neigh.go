@@ -61,7 +61,7 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 			cached = e.MAC
 		}
 	}
-	if m, ok := r.neighs[runNeigh{n.n.ID, dev.Index, ip}]; ok {
+	if m, ok := r.neighs[runNeigh{n, dev.Index, ip}]; ok {
 		cached = m
 	}
 	got, lost, out := r.ask(n, dev, ip, k)
@@ -79,7 +79,7 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 	case cached != "":
 		return cached, nil
 	case len(got) == 1:
-		r.neighs[runNeigh{n.n.ID, dev.Index, ip}] = got[0].mac
+		r.neighs[runNeigh{n, dev.Index, ip}] = got[0].mac
 		return got[0].mac, nil
 	case len(out) > 0 && (state == "failed" || state == "incomplete"):
 		return "", r.unknown(n, dev, k, Where{Layer: "neigh", Cause: CauseNeighFailed, Ref: ref, Detail: ip.String() + " answered no ARP on " + dev.Name + " when it was last asked"})

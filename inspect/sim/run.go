@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -26,21 +27,13 @@ type run struct {
 
 	steps int
 	quiet int // hops are not recorded while it is > 0
-	hops  []Hop
 
-	assumed map[string][]rules.Assumption // by namespace
-	order   []string                      // of its keys
-	conns   map[string][]*conn            // by namespace, made on the way
-	neighs  map[runNeigh]string           // learned on the way: MAC
-	fdb     map[runFDB]int                // learned on the way: port
-	tunnels map[runFDB]netip.Addr         // learned on the way: tunnel end, by vxlan device
-	answers []arpAnswer                   // of the question under way
-	arpLost []fate                        // where copies of the question or answers got lost
-	arpOut  []end                         // where the question left the snapshot
+	order   []string    // of the keys of assumed
+	answers []arpAnswer // of the question under way
+	arpLost []fate      // where copies of the question or answers got lost
+	arpOut  []end       // where the question left the snapshot
 	nats    []rules.NAT
-	visits  map[devKey]int // forwarding decisions by namespace and device
 
-	asks      []RouteAsk
 	how       ways
 	remembers bool // a remembered redirect was used
 	// redirects are those that the way may give rise to: the new gateway by
@@ -57,17 +50,48 @@ type run struct {
 	sent                tuple // the request as its sender's socket knows it
 	leftHost, leftNetns string
 	exit                tuple // the packet as it left there
+
+	scratch
+}
+
+// scratch is what a run writes on the way. Most runs need little of it, and all
+// of them some: it is kept for the next run, so that nothing of it may be part
+// of a Trace.
+type scratch struct {
+	hops     []stop
+	refs     []snap.Ref // of hops
+	scrap    stop       // a stage that is not recorded
+	asks     []RouteAsk
+	branches []rules.Branch                // of the base chain that was run last
+	assumed  map[string][]rules.Assumption // by namespace
+	conns    []nsConn                      // made on the way
+	neighs   map[runNeigh]string           // learned on the way: MAC
+	fdb      map[runFDB]int                // learned on the way: port
+	tunnels  map[runFDB]netip.Addr         // learned on the way: tunnel end, by vxlan device
+	visits   map[runDev]int                // forwarding decisions
+}
+
+// runDev names a device.
+type runDev struct {
+	ns    *netns
+	index int
 }
 
 type runNeigh struct {
-	ns    string
+	ns    *netns
 	index int
 	ip    netip.Addr
 }
 
 type runFDB struct {
-	ns string
+	ns *netns
 	fdbKey
+}
+
+// nsConn is a conntrack entry in its namespace.
+type nsConn struct {
+	ns *netns
+	*conn
 }
 
 // arpAnswer is one answer to a question for a neighbour.
@@ -77,11 +101,32 @@ type arpAnswer struct {
 	dev    *snap.Link
 }
 
+// newRun begins a path; done ends it.
 func newRun(w *World, picks []int) *run {
-	return &run{
-		w: w, picks: picks, assumed: map[string][]rules.Assumption{}, conns: map[string][]*conn{},
-		neighs: map[runNeigh]string{}, fdb: map[runFDB]int{}, tunnels: map[runFDB]netip.Addr{}, visits: map[devKey]int{},
+	r, ok := w.runs.Get().(*run)
+	if !ok {
+		r = &run{scratch: scratch{
+			hops: make([]stop, 0, 12), assumed: map[string][]rules.Assumption{},
+			neighs: map[runNeigh]string{}, fdb: map[runFDB]int{}, tunnels: map[runFDB]netip.Addr{}, visits: map[runDev]int{},
+		}}
 	}
+	r.w, r.picks = w, picks
+	return r
+}
+
+// done leaves the run's scratch to others.
+func (r *run) done() {
+	s := r.scratch
+	clear(s.assumed)
+	clear(s.neighs)
+	clear(s.fdb)
+	clear(s.tunnels)
+	clear(s.visits)
+	clear(s.conns)
+	s.hops, s.refs, s.asks, s.branches, s.conns = s.hops[:0], s.refs[:0], s.asks[:0], s.branches[:0], s.conns[:0]
+	w := r.w
+	*r = run{scratch: s}
+	w.runs.Put(r)
 }
 
 // choose decides a fork of n sides.
@@ -157,31 +202,57 @@ func (r *run) pickWay(n *netns) func([]way, string) way {
 	}
 }
 
+// stop is a hop under way: its refs are those of the run from from to to.
+type stop struct {
+	Hop
+	from, to int
+}
+
 // hop records one stage; what it gives can be completed, and is thrown away
 // when the stage is not recorded.
-func (r *run) hop(n *netns, dev *snap.Link, stage, did, verdict string, k *skb, because ...snap.Ref) *Hop {
+func (r *run) hop(n *netns, dev *snap.Link, stage, did, verdict string, k *skb, because ...snap.Ref) *stop {
 	if r.quiet > 0 || r.circling && verdict == "ok" {
-		return &Hop{}
+		return &r.scrap
 	}
-	h := Hop{Netns: n.n.ID, Stage: stage, Did: did, Verdict: verdict, Src: k.source(), Dst: k.dest(), Proto: protoName(k.Proto)}
+	r.hops = append(r.hops, stop{from: len(r.refs), to: len(r.refs)})
+	h := &r.hops[len(r.hops)-1]
+	h.Hop = Hop{Netns: n.n.ID, Stage: stage, Did: did, Verdict: verdict, Src: k.source(), Dst: k.dest(), Proto: protoName(k.Proto)}
 	if dev != nil {
 		h.Device = dev.Name
 	}
 	for _, b := range because {
-		if b != "" {
-			h.Because = append(h.Because, b)
+		r.because(h, b)
+	}
+	return h
+}
+
+// because adds a reason to the last stage.
+func (r *run) because(h *stop, b snap.Ref) {
+	if b != "" && h != &r.scrap {
+		r.refs = append(r.refs, b)
+		h.to = len(r.refs)
+	}
+}
+
+// walked are the stages so far, for the Trace.
+func (r *run) walked() []Hop {
+	if len(r.hops) == 0 {
+		return nil
+	}
+	hops, refs := make([]Hop, len(r.hops)), slices.Clone(r.refs)
+	for i := range r.hops {
+		s := &r.hops[i]
+		hops[i] = s.Hop
+		if s.to > s.from {
+			hops[i].Because = refs[s.from:s.to:s.to]
 		}
 	}
-	if r.hops == nil {
-		r.hops = make([]Hop, 0, 12) // one way seldom has more stages
-	}
-	r.hops = append(r.hops, h)
-	return &r.hops[len(r.hops)-1]
+	return hops
 }
 
 // turn begins the way of the answer.
 func (r *run) turn() {
-	r.hops, r.reply, r.circling = nil, true, false
+	r.hops, r.refs, r.reply, r.circling = r.hops[:0], r.refs[:0], true, false
 	clear(r.visits)
 }
 
@@ -213,45 +284,11 @@ func (r *run) end(kind fateKind, verdict string, n *netns, dev *snap.Link, k *sk
 		w.Device = dev.Name
 	}
 	f := &fate{kind: kind, where: w, ns: n, dev: dev, pkt: *k}
-	stage := w.Layer
-	if w.Rule != nil {
-		stage = chainName(w.Rule)
+	stage, line := w.Layer, ""
+	if w.Rule != nil && r.quiet == 0 {
+		s := n.say(w.Rule)
+		stage, line = s.chain, s.line
 	}
-	h := r.hop(n, dev, stage, w.Detail, verdict, k, w.Ref)
-	if r.quiet == 0 && w.Rule != nil {
-		h.Rule = ruleLine(n, w.Rule)
-	}
+	r.hop(n, dev, stage, w.Detail, verdict, k, w.Ref).Rule = line
 	return f
-}
-
-// placeName is a place in a sentence.
-func placeName(p *rules.Place) string {
-	if p.Policy {
-		return "the policy of " + chainName(p)
-	}
-	return fmt.Sprintf("%s rule %d", chainName(p), p.Num)
-}
-
-// chainName is a chain with its table. The legacy tables have the same names
-// as the others, so they are told apart.
-func chainName(p *rules.Place) string {
-	if p.System == snap.IPTablesLegacy {
-		return "legacy " + p.Table + " " + p.Chain
-	}
-	return p.Table + " " + p.Chain
-}
-
-// refKey is under which a rule's Ref is kept, beside its text.
-type refKey struct{ rule *snap.Rule }
-
-// fill completes a place with what only the walk knows.
-func fill(n *netns, p rules.Place) *rules.Place {
-	if p.TableP != nil {
-		if p.Policy || p.Rule == nil {
-			p.Ref = snap.RefChain(n.n.ID, p.TableP, p.Chain)
-		} else {
-			p.Ref = snap.Ref(n.line(refKey{p.Rule}, func() string { return string(snap.RefRule(n.n.ID, p.TableP, p.Chain, p.Num)) }))
-		}
-	}
-	return &p
 }

@@ -10,6 +10,7 @@ import "github.com/netdoctor/netdoctor/inspect/snap"
 func (w *World) TooBig(f Flow) *Trace {
 	f.StopOutside = true
 	r := newRun(w, nil)
+	defer r.done()
 	n := w.ns[f.From]
 	if n == nil || f.Iif != "" || !f.Dst.IsValid() {
 		return nil
@@ -31,11 +32,11 @@ func (w *World) TooBig(f Flow) *Trace {
 		a.Proto, a.ICMPType, a.ICMPCode, a.Len = 58, icmp6TooBig, 0, 1280
 	}
 	a.SrcMAC, a.DstMAC, a.EtherType = out.DstMAC, out.SrcMAC, out.EtherType
-	t := &Trace{Flow: f, Forward: r.hops, LeftHost: end.dev.Name, LeftNetns: end.ns.n.ID}
+	t := &Trace{Flow: f, Forward: r.walked(), LeftHost: end.dev.Name, LeftNetns: end.ns.n.ID}
 	r.turn()
 	back := r.receive(end.ns, end.dev, a)
 	t.Verdict, t.Where = r.accepted(f, back, Delivered)
-	t.Reply = r.hops
+	t.Reply = r.walked()
 	if len(r.allAssumed()) > 0 && t.Verdict != Delivered {
 		t.Verdict = Unknown
 	}

@@ -60,7 +60,9 @@ func (w *World) walk(f Flow, how ways) (t *Trace, m met) {
 		if m.redirects == nil {
 			m.redirects, m.teacher = r.redirects, r.teacher
 		}
-		if picks = r.next(); picks == nil || len(all) == maxPaths {
+		picks = r.next()
+		r.done()
+		if picks == nil || len(all) == maxPaths {
 			break
 		}
 	}
@@ -185,7 +187,7 @@ func (r *run) trace(f Flow) *Trace {
 	if f.Iif != "" {
 		end = r.arrive(n, f, k)
 	} else {
-		r.hop(n, nil, "send", fmt.Sprintf("%s to %s", f.Proto, k.dest()), "ok", k)
+		r.hop(n, nil, "send", string(f.Proto)+" to "+k.dest().String(), "ok", k)
 		q := k.lookup()
 		q.uid = k.Local.UID
 		end = r.send(n, k, q)
@@ -194,7 +196,7 @@ func (r *run) trace(f Flow) *Trace {
 		}
 	}
 	r.conclude(t, f, end)
-	t.LeftHost, t.LeftNetns, t.NATed, t.Routes = r.leftHost, r.leftNetns, r.nats, r.asks
+	t.LeftHost, t.LeftNetns, t.NATed, t.Routes = r.leftHost, r.leftNetns, r.nats, slices.Clone(r.asks)
 	if r.leftHost != "" {
 		t.ExitSrc, t.ExitDst = netip.AddrPortFrom(r.exit.src, r.exit.sport), netip.AddrPortFrom(r.exit.dst, r.exit.dport)
 	}
@@ -230,7 +232,9 @@ func (t *Trace) unknown(w Where) *Trace {
 
 // conclude is what becomes of the request and then of its answer.
 func (r *run) conclude(t *Trace, f Flow, end *fate) {
-	t.Forward = r.hops
+	if end == nil || end.kind != fateArrived {
+		t.Forward = r.walked()
+	}
 	switch {
 	case end == nil:
 		t.unknown(Where{Netns: f.From, Cause: CauseModel, Detail: "the packet got lost in this program"})
@@ -242,7 +246,8 @@ func (r *run) conclude(t *Trace, f Flow, end *fate) {
 		t.Arrived, t.ArrivedAs = end.ns.n.ID, end.pkt.dest()
 		r.answer(t, f, end)
 	default:
-		t.Verdict, t.Where = Dropped, &end.where
+		w := end.where
+		t.Verdict, t.Where = Dropped, &w
 	}
 }
 
@@ -260,7 +265,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 	r.turn()
 	back := r.receive(end.ns, end.dev, a)
 	v, w := r.accepted(f, back, Delivered)
-	t.Reply, t.IfAnswered = r.hops, v
+	t.Reply, t.IfAnswered = r.walked(), v
 	if v == Dropped {
 		t.Verdict, t.Where, t.Unknown = Dropped, w, nil
 	}
@@ -285,10 +290,10 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 		}
 		t.Verdict, t.Where = v, w
 		r.hop(n, end.dev, "socket", w.Detail, verdict, k, w.Ref)
-		t.Forward = r.hops
+		t.Forward = r.walked()
 		return
 	}
-	t.Forward = r.hops
+	t.Forward = r.walked()
 	r.turn()
 	q := a.lookup()
 	if l := end.dev; l != nil {
@@ -298,7 +303,7 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 	}
 	back := r.send(n, a, q)
 	got, why := r.accepted(f, back, v)
-	t.Reply, t.Verdict = r.hops, got
+	t.Reply, t.Verdict = r.walked(), got
 	switch got {
 	case Delivered:
 	case Refused:

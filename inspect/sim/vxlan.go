@@ -15,7 +15,7 @@ func (r *run) vxlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 		return r.unknown(n, dev, k, Where{Layer: "vxlan", Cause: CauseModel, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: "what " + dev.Name + " does depends on programs"})
 	}
 	var dsts []netip.Addr
-	if d, ok := r.tunnels[runFDB{n.n.ID, fdbKey{bridge: dev.Index, mac: k.DstMAC}}]; ok {
+	if d, ok := r.tunnels[runFDB{n, fdbKey{bridge: dev.Index, mac: k.DstMAC}}]; ok {
 		dsts = append(dsts, d)
 	}
 	for _, mac := range []string{k.DstMAC, "00:00:00:00:00:00"} {
@@ -105,7 +105,7 @@ func (r *run) decap(n *netns, dev *snap.Link, k *skb) *fate {
 			}
 			inner := e.inner
 			if l.Vxlan.Learning { // vxlan_snoop
-				r.tunnels[runFDB{w.n.ID, fdbKey{bridge: l.Index, mac: inner.SrcMAC}}] = k.Src
+				r.tunnels[runFDB{w, fdbKey{bridge: l.Index, mac: inner.SrcMAC}}] = k.Src
 			}
 			r.hop(w, l, "vxlan", fmt.Sprintf("VNI %d taken out of its packet", e.vni), "ok", &inner)
 			return r.receive(w, l, &inner)

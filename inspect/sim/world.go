@@ -24,6 +24,7 @@ type World struct {
 	// that may answer for others; see quiet.go.
 	holders map[netip.Addr][]*netns
 	eager   []*netns
+	runs    sync.Pool // of *run, with nothing in them
 }
 
 // devKey names a device in the whole snapshot.

@@ -43,7 +43,7 @@ func detectND3201(in *diag.Input) []diag.Finding {
 				out[at].Covers.Traces = append(out[at].Covers.Traces, i)
 				continue
 			}
-			text, source := ruleText(in, in.Snap.Host.Netns, &m.Place)
+			text, source := ruleText(in, in.Snap.Host.Netns, m.Place)
 			want := ""
 			if c := in.Snap.Container(f.Target); c != nil {
 				want = fmt.Sprintf("; %s is %s", c.Name, addresses(c))

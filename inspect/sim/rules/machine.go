@@ -43,12 +43,6 @@ type frame struct {
 	byGoto bool // entered by a goto
 }
 
-// step is a rule that matched on the way.
-type step struct {
-	place *Place
-	maybe bool // on one side of a fork whose sides met again
-}
-
 // ending is how a machine leaves the chain; the fields are Branch's.
 type ending struct {
 	Verdict, RejectWith, Unknown string
@@ -77,7 +71,7 @@ type machine struct {
 	alts    []alt
 	out     ending // set when it has ended
 
-	path    []step
+	path    []Step
 	notrack bool
 	tproxy  tproxyTo
 	view    *view // header bytes, made when first needed; nil after a change
@@ -184,7 +178,7 @@ func (m *machine) unknown(why string) ctl {
 }
 
 // passed notes a rule that matched.
-func (m *machine) passed(p *Place) { m.path = append(m.path, step{place: p}) }
+func (m *machine) passed(p *Place) { m.path = append(m.path, Step{Place: p}) }
 
 // finish ends the machine at the running rule.
 func (m *machine) finish(e ending) ctl {

@@ -33,7 +33,7 @@ func (n *NAT) same(o *NAT) bool {
 		return n == o
 	}
 	a, b := *n, *o
-	a.Place, b.Place = Place{}, Place{}
+	a.Place, b.Place = nil, nil
 	return a == b
 }
 
@@ -65,7 +65,7 @@ func (b *Branch) join(o *Branch) bool {
 		return false
 	}
 	b.Packet.Assumed = common(b.Packet.Assumed, o.Packet.Assumed)
-	for _, p := range append([]Place{o.Place}, o.Also...) {
+	for _, p := range append([]*Place{o.Place}, o.Also...) {
 		if p != b.Place && !slices.Contains(b.Also, p) {
 			b.Also = append(b.Also, p)
 		}
@@ -85,7 +85,7 @@ func common(a, b []Assumption) []Assumption {
 }
 
 // weave puts two paths together: what only one of them has is marked as such.
-func weave(a, b []step) []step {
+func weave(a, b []Step) []Step {
 	head := 0
 	for head < len(a) && head < len(b) && a[head] == b[head] {
 		head++
@@ -95,23 +95,13 @@ func weave(a, b []step) []step {
 		tail++
 	}
 	out := slices.Clone(a[:head])
-	for _, part := range [][]step{a[head : len(a)-tail], b[head : len(b)-tail]} {
+	for _, part := range [][]Step{a[head : len(a)-tail], b[head : len(b)-tail]} {
 		for _, p := range part {
-			p.maybe = true
+			p.Maybe = true
 			if !slices.Contains(out[head:], p) {
 				out = append(out, p)
 			}
 		}
 	}
 	return append(out, a[len(a)-tail:]...)
-}
-
-// places spells a path out.
-func places(path []step) []Place {
-	out := make([]Place, len(path))
-	for i, s := range path {
-		out[i] = *s.place
-		out[i].Maybe = s.maybe
-	}
-	return out
 }

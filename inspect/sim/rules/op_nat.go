@@ -10,7 +10,7 @@ import (
 // mapped ends the machine with a mapping: NAT rules accept
 // (net/netfilter/nf_nat_core.c:nf_nat_setup_info).
 func (m *machine) mapped(n NAT) ctl {
-	n.Place = m.rule().place
+	n.Place = &m.rule().place
 	return m.finish(ending{Verdict: "accept", NAT: &n})
 }
 

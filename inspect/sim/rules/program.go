@@ -40,6 +40,9 @@ type BaseChain struct {
 	pool   *sync.Pool // of work; nil: none is kept
 }
 
+// Policy is the place of the chain's policy.
+func (b *BaseChain) Policy() *Place { return &b.policy }
+
 // Compile makes a rule set ready to run. A nil rule set is an empty one.
 func Compile(rs *snap.Ruleset) *Program {
 	p := &Program{}

@@ -114,13 +114,18 @@ type Place struct {
 	Handle uint64 // 0 for legacy
 	Num    int    // from 1; 0 for a policy
 	Policy bool
-	// Maybe, in a Path: the rule matched on one side of a fork whose sides came
-	// together again, so that it may or may not have matched.
-	Maybe  bool
 	Ref    snap.Ref // filled by the caller, who knows the namespace
 	Rule   *snap.Rule
 	ChainP *snap.Chain
 	TableP *snap.Table
+}
+
+// Step is a rule that matched on the way.
+type Step struct {
+	*Place
+	// Maybe: it matched on one side of a fork whose sides came together again,
+	// so that it may or may not have matched.
+	Maybe bool
 }
 
 // NAT is the mapping a nat chain asks for.
@@ -134,7 +139,7 @@ type NAT struct {
 	Random  bool // the port is chosen at random
 	// Prefix is the network of a netmap.
 	Prefix netip.Prefix
-	Place  Place
+	Place  *Place
 }
 
 // Branch is one way that a packet can leave a chain.
@@ -150,14 +155,14 @@ type Branch struct {
 	Notrack bool
 	// Tproxy or socket redirection, zero none.
 	Tproxy netip.AddrPort
-	Place  Place // what decided
+	Place  *Place // what decided; of the program, not to be written to
 	// Also are other places that decide just the same, where forks came
 	// together again.
-	Also []Place
+	Also []*Place
 	// FwdTo is the device a packet was sent out of by nft's fwd, with Verdict
 	// "stolen"; 0 none or not known.
 	FwdTo int
-	Path  []Place // rules that matched on the way: jumps, marks, logs; the decider last
+	Path  []Step // rules that matched on the way: jumps, marks, logs; the decider last
 	// Unknown says why, with Verdict "unknown".
 	Unknown string
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -20,8 +21,7 @@ type runner struct {
 	base  *BaseChain
 	live  []*machine
 	done  []Branch
-	paths [][]step // of done
-	rules int      // evaluated so far
+	rules int // evaluated so far
 	over  string
 }
 
@@ -31,9 +31,8 @@ type work struct {
 	machine machine
 	runner  runner
 	frames  [4]frame
-	path    [8]step
+	path    [8]Step
 	live    [1]*machine
-	paths   [1][]step
 }
 
 // work gives an empty one.
@@ -58,19 +57,27 @@ func (b *BaseChain) done(w *work) {
 // There is always at least one, and at most 64; where more would be needed
 // there is a single one with the verdict "unknown". The packet's own slices
 // are not changed.
-func (b *BaseChain) Run(pkt Packet, env Env) []Branch {
+func (b *BaseChain) Run(pkt Packet, env Env) []Branch { return b.RunInto(nil, &pkt, env) }
+
+// RunInto is Run that puts the branches into a list whose room it may use: what
+// was in the list is gone. pkt is not changed.
+func (b *BaseChain) RunInto(list []Branch, pkt *Packet, env Env) []Branch {
 	w := b.work()
 	defer b.done(w)
 	m, r := &w.machine, &w.runner
-	m.pkt, m.env, m.base, r.base = pkt, env, b, b
+	m.pkt, m.env, m.base, r.base = *pkt, env, b, b
+	r.done = list[:0]
+	only := func(verdict, why string) []Branch {
+		return append(list[:0], Branch{Verdict: verdict, Packet: *pkt, Unknown: why, Place: &b.policy})
+	}
 	if !m.seen() {
-		return []Branch{{Verdict: "accept", Packet: pkt, Place: b.policy}}
+		return only("accept", "")
 	}
 	m.frames = append(w.frames[:0], frame{c: b.code})
 	m.path = w.path[:0]
-	r.live, r.paths = append(w.live[:0], m), w.paths[:0]
+	r.live = append(w.live[:0], m)
 	if b.code.src.Unread != "" {
-		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: b.code.unread(), Place: b.policy}}
+		return only("unknown", b.code.unread())
 	}
 	for len(r.live) > 0 && r.over == "" {
 		i := r.earliest()
@@ -80,10 +87,7 @@ func (b *BaseChain) Run(pkt Packet, env Env) []Branch {
 		r.step(i)
 	}
 	if r.over != "" {
-		return []Branch{{Verdict: "unknown", Packet: pkt, Unknown: r.over, Place: b.policy}}
-	}
-	for i := range r.done {
-		r.done[i].Path = places(r.paths[i])
+		return only("unknown", r.over)
 	}
 	return r.done
 }
@@ -309,16 +313,18 @@ func (r *runner) split(i int) {
 func (r *runner) finished(i int) {
 	m := r.live[i]
 	r.live = append(r.live[:i], r.live[i+1:]...)
-	b := Branch{
+	r.done = append(r.done, Branch{
 		Verdict: m.out.Verdict, RejectWith: m.out.RejectWith, Unknown: m.out.Unknown, NAT: m.out.NAT, FwdTo: m.out.FwdTo,
-		Place: *m.out.place, Packet: m.pkt, Notrack: m.notrack, Tproxy: m.tproxy.addr,
-	}
-	for n := range r.done {
-		if r.done[n].join(&b) {
-			r.paths[n] = weave(r.paths[n], m.path)
+		Place: m.out.place, Packet: m.pkt, Notrack: m.notrack, Tproxy: m.tproxy.addr,
+	})
+	last := len(r.done) - 1
+	b := &r.done[last]
+	for n := range r.done[:last] {
+		if r.done[n].join(b) {
+			r.done[n].Path = weave(r.done[n].Path, m.path)
+			r.done = r.done[:last]
 			return
 		}
 	}
-	r.done = append(r.done, b)
-	r.paths = append(r.paths, m.path)
+	b.Path = slices.Clone(m.path) // which may lie in work
 }
