@@ -2,37 +2,58 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // ask puts the question for ip's MAC on dev and gives all answers, what was
-// lost on the way, and where the question left the snapshot.
+// lost on the way, and where the question left the snapshot. The lists are not
+// to be written to.
 func (r *run) ask(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (got []arpAnswer, lost []fate, out []end) {
+	q := question{dev.Index, ip, n.askAs(dev, ip, k), r.stopOutside}
+	a := r.recall(n, q)
+	if a == nil {
+		a = r.put(n, dev, q)
+	}
+	if len(a.lost) > 0 {
+		lost = slices.Clone(a.lost)
+		for i := range lost {
+			lost[i].where.Reply = r.reply
+		}
+	}
+	return a.got, lost, a.out
+}
+
+// put puts a question to everybody whom it reaches.
+func (r *run) put(n *netns, dev *snap.Link, q question) *asked {
+	r.spoil() // a question within a question
+	a, outer := &asked{open: len(r.order) > 0 || r.asking != nil}, r.asking
+	answers, lost, out, steps := r.answers, r.arpLost, r.arpOut, r.steps
+	r.answers, r.arpLost, r.arpOut, r.asking = nil, nil, nil, a
 	r.quiet++
-	saved := [3]any{r.answers, r.arpLost, r.arpOut}
-	r.answers, r.arpLost, r.arpOut = nil, nil, nil
-	m := &arpMsg{tip: ip, sip: n.askAs(dev, ip, k), sha: dev.MAC}
-	q := &skb{arp: m}
-	q.SrcMAC, q.DstMAC, q.Dst = dev.MAC, macBroadcast, ip
-	q.Src = m.sip
-	if !q.Src.IsValid() {
-		q.Src = netip.IPv4Unspecified()
+	m := &arpMsg{tip: q.ip, sip: q.sip, sha: dev.MAC}
+	k := &skb{arp: m}
+	k.SrcMAC, k.DstMAC, k.Dst = dev.MAC, macBroadcast, q.ip
+	k.Src = m.sip
+	if !k.Src.IsValid() {
+		k.Src = netip.IPv4Unspecified()
 	}
-	if ip.Is4() {
-		q.Family, q.EtherType, q.ARPOp, q.Len = snap.ARP, 0x0806, 1, 28
+	if q.ip.Is4() {
+		k.Family, k.EtherType, k.ARPOp, k.Len = snap.ARP, 0x0806, 1, 28
 	} else {
-		q.nd(135, solicited(ip))
-		q.DstMAC = multicastMAC(q.Dst)
+		k.nd(135, solicited(q.ip))
+		k.DstMAC = multicastMAC(k.Dst)
 	}
-	r.lose(r.arpSend(n, dev, q))
-	got, lost, out = r.answers, r.arpLost, r.arpOut
-	r.answers, _ = saved[0].([]arpAnswer)
-	r.arpLost, _ = saved[1].([]fate)
-	r.arpOut, _ = saved[2].([]end)
+	r.lose(r.arpSend(n, dev, k))
 	r.quiet--
-	return got, lost, out
+	a.got, a.lost, a.out, a.steps = r.answers, r.arpLost, r.arpOut, r.steps-steps
+	slices.SortStableFunc(a.got, func(x, y arpAnswer) int { return strings.Compare(x.mac, y.mac) })
+	a.got = slices.CompactFunc(a.got, func(x, y arpAnswer) bool { return x.mac == y.mac })
+	r.answers, r.arpLost, r.arpOut, r.asking = answers, lost, out, outer
+	n.keep(q, a)
+	return a
 }
 
 // lose keeps what became of a copy of a question or answer.
@@ -161,7 +182,7 @@ func (r *run) arpRcv(n *netns, dev *snap.Link, k *skb) *fate {
 	}
 	if sip := k.arp.sip; sip.IsValid() {
 		// neigh_event_ns: the asker is remembered.
-		r.neighs[runNeigh{n, dev.Index, sip}] = k.arp.sha
+		r.learnNeigh(runNeigh{n, dev.Index, sip}, k.arp.sha)
 	}
 	a := &skb{arp: &arpMsg{reply: true, sip: k.arp.tip, tip: k.arp.sip, sha: dev.MAC, holder: n, dev: dev}}
 	a.SrcMAC, a.DstMAC, a.Src, a.Dst = dev.MAC, k.arp.sha, k.arp.tip, k.arp.sip

@@ -106,7 +106,7 @@ func (r *run) bridgeFinish(n *netns, port, br *snap.Link, k *skb) *fate {
 		}
 	}
 	if p == nil || p.Learning {
-		r.fdb[runFDB{n, fdbKey{br.Index, k.SrcMAC, k.vid}}] = port.Index
+		r.learnPort(runFDB{n, fdbKey{br.Index, k.SrcMAC, k.vid}}, port.Index)
 	}
 	if portState(port) == snap.PortLearning {
 		return r.bridgeDrop(n, port, k, CausePortState, port.Name+" is in the state learning on "+br.Name)
@@ -148,7 +148,7 @@ func (r *run) fdbFind(n *netns, br *snap.Link, mac string, vid int) (to *snap.Li
 			return n.links[e.Index], false
 		}
 	}
-	if i, ok := r.fdb[runFDB{n, fdbKey{br.Index, mac, vid}}]; ok {
+	if i, ok := r.portOf(runFDB{n, fdbKey{br.Index, mac, vid}}); ok {
 		return n.links[i], false
 	}
 	if i, ok := n.fdb[fdbKey{br.Index, mac, vid}]; ok {

@@ -136,6 +136,7 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 		k.CT.State = "untracked"
 		return nil
 	}
+	r.spoil()
 	if k.inner != nil {
 		c, dir := r.findConn(n, k.inner.invert())
 		if c == nil {

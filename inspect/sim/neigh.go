@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -61,12 +60,11 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 			cached = e.MAC
 		}
 	}
+	r.spoil() // a tunnel's neighbour, for a question that goes through it
 	if m, ok := r.neighs[runNeigh{n, dev.Index, ip}]; ok {
 		cached = m
 	}
 	got, lost, out := r.ask(n, dev, ip, k)
-	slices.SortStableFunc(got, func(a, b arpAnswer) int { return strings.Compare(a.mac, b.mac) })
-	got = slices.CompactFunc(got, func(a, b arpAnswer) bool { return a.mac == b.mac })
 	switch {
 	case len(got) > 1:
 		var who []string

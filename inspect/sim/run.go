@@ -32,6 +32,7 @@ type run struct {
 	answers []arpAnswer // of the question under way
 	arpLost []fate      // where copies of the question or answers got lost
 	arpOut  []end       // where the question left the snapshot
+	asking  *asked      // what is noted of that question; nil when there is none
 	nats    []rules.NAT
 
 	how       ways
@@ -140,6 +141,7 @@ func (r *run) choose(n int) int {
 	v := min(r.picks[r.at], n-1)
 	r.widths = append(r.widths, n)
 	r.at++
+	r.spoil()
 	return v
 }
 
@@ -157,6 +159,7 @@ func (r *run) next() []int {
 
 // assume records what a fork has taken to be so.
 func (r *run) assume(ns string, a rules.Assumption) {
+	r.spoil()
 	if _, ok := r.assumed[ns]; !ok {
 		r.order = append(r.order, ns)
 	}
@@ -167,6 +170,7 @@ func (r *run) setAssumed(ns string, list []rules.Assumption) {
 	if len(list) == 0 {
 		return
 	}
+	r.spoil()
 	if _, ok := r.assumed[ns]; !ok {
 		r.order = append(r.order, ns)
 	}

@@ -10,6 +10,7 @@ import (
 // vxlanXmit is vxlan_xmit (drivers/net/vxlan): the device's own FDB says which
 // tunnel end has the MAC, and the frame goes there in a UDP packet.
 func (r *run) vxlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
+	r.spoil() // the tunnel's own neighbours and ends
 	v := dev.Vxlan
 	if v == nil || v.External {
 		return r.unknown(n, dev, k, Where{Layer: "vxlan", Cause: CauseModel, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: "what " + dev.Name + " does depends on programs"})

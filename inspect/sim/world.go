@@ -64,6 +64,8 @@ type netns struct {
 	lo        *snap.Link           // the first loopback device; nil none
 	vrfs      bool                 // there is one
 
+	asked askedBook // questions for its neighbours
+
 	lines sync.Map // of rules and sockets that were printed, by their pointers
 	once  sync.Once
 	rules *ruleTable // see program
