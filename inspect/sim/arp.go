@@ -11,7 +11,7 @@ import (
 // ask puts the question for ip's MAC on dev and gives all answers, what was
 // lost on the way, and where the question left the snapshot. The lists are not
 // to be written to.
-func (r *run) ask(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (got []arpAnswer, lost []fate, out []end) {
+func (r *run) ask(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (got []arpAnswer, lost []lostCopy, out []end) {
 	q := question{dev.Index, ip, n.askAs(dev, ip, k), r.stopOutside}
 	a := r.recall(n, q)
 	if a == nil {
@@ -34,8 +34,8 @@ func (r *run) put(n *netns, dev *snap.Link, q question) *asked {
 	r.answers, r.arpLost, r.arpOut, r.asking = nil, nil, nil, a
 	r.quiet++
 	m := &arpMsg{tip: q.ip, sip: q.sip, sha: dev.MAC}
-	k := &skb{arp: m}
-	k.SrcMAC, k.DstMAC, k.Dst = dev.MAC, macBroadcast, q.ip
+	k := r.packets.new()
+	k.arp, k.SrcMAC, k.DstMAC, k.Dst = m, dev.MAC, macBroadcast, q.ip
 	k.Src = m.sip
 	if !k.Src.IsValid() {
 		k.Src = netip.IPv4Unspecified()
@@ -65,7 +65,11 @@ func (r *run) lose(f *fate) {
 	case fateOutside:
 		r.arpOut = append(r.arpOut, end{f.ns, f.dev})
 	case fateDropped, fateUnknown:
-		r.arpLost = append(r.arpLost, *f)
+		c := lostCopy{kind: f.kind, where: f.where, ns: f.ns, dev: f.dev, bridged: f.pkt.brIn != nil}
+		if m := f.pkt.arp; m != nil {
+			c.question, c.reply = !m.reply, m.reply
+		}
+		r.arpLost = append(r.arpLost, c)
 	}
 }
 
@@ -184,7 +188,8 @@ func (r *run) arpRcv(n *netns, dev *snap.Link, k *skb) *fate {
 		// neigh_event_ns: the asker is remembered.
 		r.learnNeigh(runNeigh{n, dev.Index, sip}, k.arp.sha)
 	}
-	a := &skb{arp: &arpMsg{reply: true, sip: k.arp.tip, tip: k.arp.sip, sha: dev.MAC, holder: n, dev: dev}}
+	a := r.packets.new()
+	a.arp = &arpMsg{reply: true, sip: k.arp.tip, tip: k.arp.sip, sha: dev.MAC, holder: n, dev: dev}
 	a.SrcMAC, a.DstMAC, a.Src, a.Dst = dev.MAC, k.arp.sha, k.arp.tip, k.arp.sip
 	if !a.Dst.IsValid() {
 		a.Dst = netip.IPv4Unspecified()
@@ -216,7 +221,7 @@ func (r *run) answersFor(n *netns, dev *snap.Link, k *skb) (bool, *fate) {
 		return false, nil
 	}
 	if sip.IsValid() {
-		rt := n.routeIn(lookup{dst: tip, src: sip}, dev, r.pickWay(n))
+		rt := n.routeIn(r.routes.new(), lookup{dst: tip, src: sip}, dev, r.pickWay(n))
 		if rt.kind == "" {
 			if n.holds(tip) || rt.cause == CauseUnread {
 				f := r.routeFate(n, dev, k, rt)
@@ -242,7 +247,7 @@ func (r *run) answersFor(n *netns, dev *snap.Link, k *skb) (bool, *fate) {
 		return no(snap.RefSysctl(n.n.ID, key), bad)
 	}
 	if n.confOr(dev, "arp_filter") && sip.IsValid() {
-		rt := n.routeOut(lookup{dst: sip, src: tip}, false, r.pickWay(n))
+		rt := n.routeOut(r.routes.new(), lookup{dst: sip, src: tip}, false, r.pickWay(n))
 		if rt.errno != "" || rt.dev != dev {
 			return no("", "arp_filter: the way back to "+sip.String()+" is not "+dev.Name)
 		}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // The same few questions for a neighbour are put by flow after flow, and most
@@ -27,12 +29,22 @@ type question struct {
 // asked is what a question came to.
 type asked struct {
 	got         []arpAnswer
-	lost        []fate
+	lost        []lostCopy
 	out         []end
 	steps       int
 	read, wrote []learnedPort
 	neighs      []learnedNeigh
 	open        bool // it can't be kept
+}
+
+// lostCopy is a copy of a question, or an answer to it, that got lost.
+type lostCopy struct {
+	kind            fateKind
+	where           Where
+	ns              *netns
+	dev             *snap.Link
+	question, reply bool // which it was
+	bridged         bool // it came in by a bridge's port
 }
 
 // learnedPort is a port of run.fdb, 0 for none.

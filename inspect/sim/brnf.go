@@ -42,7 +42,7 @@ func (r *run) brnfPre(n *netns, port, br *snap.Link, k *skb) (f *fate, stolen bo
 	if k.Dst == dst {
 		return nil, false
 	}
-	rt := n.routeIn(k.lookup(), br, r.pickWay(n))
+	rt := n.routeIn(r.routes.new(), k.lookup(), br, r.pickWay(n))
 	if rt.kind == "" {
 		return r.routeFate(n, br, k, rt), true
 	}

@@ -157,7 +157,8 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 		if n.n.ConntrackMax > 0 && n.n.ConntrackCount > n.n.ConntrackMax {
 			return r.unknown(n, nil, k, Where{Layer: "conntrack", Cause: CauseConntrackFull, Detail: "the connection table of " + n.n.ID + " is full"})
 		}
-		k.conn, k.dir, k.isNew = &conn{orig: t, reply: t.invert()}, dirOrig, true
+		k.conn, k.dir, k.isNew = r.entries.new(), dirOrig, true
+		k.conn.orig, k.conn.reply = t, t.invert()
 		k.syncCT("new")
 		return nil
 	}

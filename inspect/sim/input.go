@@ -57,7 +57,7 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 	if k.route == nil {
 		q := k.lookup()
 		r.note(n, dev, &q)
-		k.route = n.routeIn(q, dev, r.pickWay(n))
+		k.route = n.routeIn(r.routes.new(), q, dev, r.pickWay(n))
 		r.remember(n, k.route, k.Dst)
 	}
 	rt := k.route
@@ -131,7 +131,9 @@ func (r *run) deliver(n *netns, dev *snap.Link, k *skb) *fate {
 	if k.encap != nil {
 		return r.decap(n, dev, k)
 	}
-	return &fate{kind: fateArrived, ns: n, dev: dev, pkt: *k}
+	f := r.fates.new()
+	f.kind, f.ns, f.dev, f.pkt = fateArrived, n, dev, *k
+	return f
 }
 
 // outside ends the walk where the snapshot ends.

@@ -89,7 +89,7 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 
 // nobody is the end of a packet for whose nexthop no MAC is to be had. What
 // kept the holder of the address from answering is named, if there is one.
-func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []fate, state string, ref snap.Ref) *fate {
+func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []lostCopy, state string, ref snap.Ref) *fate {
 	what := "ARP"
 	if ip.Is6() {
 		what = "neighbour discovery"
@@ -128,11 +128,11 @@ func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []fat
 
 // towards is 1 when a lost copy of a question was on its way to a holder of
 // the address, or was the answer.
-func (r *run) towards(f *fate, ip netip.Addr) int {
-	if f.ns.holds(ip) && f.pkt.arp != nil && (f.pkt.arp.reply || f.where.Layer == "neigh") {
+func (r *run) towards(f *lostCopy, ip netip.Addr) int {
+	if f.ns.holds(ip) && (f.reply || f.question && f.where.Layer == "neigh") {
 		return 3
 	}
-	if f.pkt.arp != nil && f.pkt.arp.reply {
+	if f.reply {
 		return 3
 	}
 	if f.dev != nil && f.dev.PeerNetns != "" && f.dev.Kind == "veth" {
@@ -143,7 +143,7 @@ func (r *run) towards(f *fate, ip netip.Addr) int {
 	if f.ns.holds(ip) {
 		return 2
 	}
-	if f.pkt.brIn != nil {
+	if f.bridged {
 		return 1
 	}
 	return 0

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 
-	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -69,10 +68,10 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 		return f
 	}
 	r.note(n, nil, &q)
-	rt := n.routeOut(q, false, r.pickWay(n))
+	rt := n.routeOut(r.routes.new(), q, false, r.pickWay(n))
 	if rt.errno == "" && !q.src.IsValid() && rt.src.IsValid() {
 		q.src = rt.src
-		rt = n.routeOut(q, false, r.pickWay(n))
+		rt = n.routeOut(r.routes.new(), q, false, r.pickWay(n))
 	}
 	if rt.errno != "" || rt.cause != CauseNone {
 		return r.routeFate(n, rt.dev, k, rt)
@@ -115,7 +114,7 @@ func (rt *routed) mtuOf() int {
 // localOut is __ip_local_out and ip_output: OUTPUT, then on to POSTROUTING.
 func (r *run) localOut(n *netns, k *skb) *fate {
 	if k.Local == nil {
-		k.Local = &rules.Sender{}
+		k.Local = r.senders.new()
 	}
 	k.PktType = ""
 	if f := r.nf(n, "output", 0, k.route.dev.Index, k); f != nil {
@@ -137,7 +136,7 @@ func (r *run) reroute(n *netns, k *skb) *fate {
 	if k.Family == snap.IPv6 {
 		q.proto, q.sport, q.dport = k.Proto, k.Sport, k.Dport
 	}
-	rt := n.routeOut(q, true, r.pickWay(n))
+	rt := n.routeOut(r.routes.new(), q, true, r.pickWay(n))
 	if rt.errno != "" {
 		w := Where{Layer: "netfilter", Cause: CauseNATReroute, Reason: "NETFILTER_DROP", Ref: rt.ref, Detail: "after OUTPUT changed the packet there is no way: " + rt.detail}
 		return r.drop(n, k.route.dev, k, w)

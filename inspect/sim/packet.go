@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -14,8 +13,8 @@ const (
 )
 
 // newPacket is the first packet of a flow.
-func newPacket(n *netns, f Flow) *skb {
-	k := &skb{}
+func (r *run) newPacket(n *netns, f Flow) *skb {
+	k := r.packets.new()
 	k.Family, k.Src, k.Dst = snap.FamilyOf(f.Dst), f.Src, f.Dst
 	k.Sport, k.Dport, k.Mark, k.TTL = f.Sport, f.Dport, f.Mark, f.TTL
 	ip := 20
@@ -50,7 +49,8 @@ func newPacket(n *netns, f Flow) *skb {
 	default:
 		k.Proto, k.Len = f.Proto.Number(), ip+12+size
 	}
-	k.Local = &rules.Sender{KnownID: true}
+	k.Local = r.senders.new()
+	k.Local.KnownID = true
 	if f.UID != nil {
 		k.Local.UID = *f.UID
 	}
@@ -66,15 +66,15 @@ func (n *netns) defaultTTL(fam snap.Family) uint8 {
 
 // answerTo is the packet that answers k: a SYN-ACK, an echo reply, or what a
 // service sends back over UDP.
-func answerTo(n *netns, k *skb) *skb {
-	a := &skb{}
+func (r *run) answerTo(n *netns, k *skb) *skb {
+	a := r.packets.new()
 	a.Family, a.Proto, a.Src, a.Dst = k.Family, k.Proto, k.Dst, k.Src
 	a.Sport, a.Dport, a.TTL, a.DF = k.Dport, k.Sport, n.defaultTTL(k.Family), true
 	head := 20
 	if k.Family == snap.IPv6 {
 		head = 40
 	}
-	a.Local = &rules.Sender{}
+	a.Local = r.senders.new()
 	switch k.Proto {
 	case 6:
 		a.TCPFlags, a.TCPMSS, a.Len = tcpSYN|tcpACK, 1460, head+40
@@ -93,8 +93,8 @@ func answerTo(n *netns, k *skb) *skb {
 
 // refusal is what the stack sends where nobody listens: a RST, or port
 // unreachable with the head of the packet.
-func refusal(n *netns, k *skb) *skb {
-	a := answerTo(n, k)
+func (r *run) refusal(n *netns, k *skb) *skb {
+	a := r.answerTo(n, k)
 	a.Local = nil
 	if k.Proto == 6 {
 		a.TCPFlags, a.TCPMSS, a.Len = tcpRST|tcpACK, 0, a.Len-20

@@ -53,12 +53,11 @@ func (n *netns) noRoute(rt *routed, dst netip.Addr) *routed {
 
 // routeOut is the routing decision for a local sender: ip_route_output_key_hash_rcu
 // (net/ipv4/route.c) or ip6_route_output_flags. anySrc allows a source that is
-// not ours (FLOWI_FLAG_ANYSRC). pick chooses among several nexthops.
-func (n *netns) routeOut(q lookup, anySrc bool, pick func([]way, string) way) *routed {
+// not ours (FLOWI_FLAG_ANYSRC). rt is an empty one to fill in. pick chooses among several nexthops.
+func (n *netns) routeOut(rt *routed, q lookup, anySrc bool, pick func([]way, string) way) *routed {
 	if q.dst.Is6() {
-		return n.routeOut6(q, anySrc, pick)
+		return n.routeOut6(rt, q, anySrc, pick)
 	}
-	rt := &routed{}
 	lo := n.loopback()
 	if lo == nil {
 		return rt.fail("ENETUNREACH", "ENETUNREACH", CauseNoRoute, n.n.ID+" has no loopback device")
@@ -175,8 +174,7 @@ func (n *netns) l3mdevOf(q *lookup) {
 
 // routeOut6 is ip6_route_output_flags with ip6_dst_lookup_tail's choice of a
 // source.
-func (n *netns) routeOut6(q lookup, anySrc bool, pick func([]way, string) way) *routed {
-	rt := &routed{}
+func (n *netns) routeOut6(rt *routed, q lookup, anySrc bool, pick func([]way, string) way) *routed {
 	lo := n.loopback()
 	if lo == nil {
 		return rt.fail("ENETUNREACH", "ENETUNREACH", CauseNoRoute, n.n.ID+" has no loopback device")

@@ -72,7 +72,7 @@ func (w *World) Route(netns string, q RouteQuery) RouteResult {
 	first := func(ways []way, _ string) way { return ways[0] }
 	var rt *routed
 	if q.Iif == "" {
-		rt = n.routeOut(l, false, first)
+		rt = n.routeOut(&routed{}, l, false, first)
 	} else {
 		dev := n.byName[q.Iif]
 		if dev == nil {
@@ -81,7 +81,7 @@ func (w *World) Route(netns string, q RouteQuery) RouteResult {
 		if !q.Src.IsValid() {
 			return RouteResult{Unknown: "an arriving packet needs a source"}
 		}
-		rt = n.routeIn(l, dev, first)
+		rt = n.routeIn(&routed{}, l, dev, first)
 	}
 	return n.result(rt)
 }

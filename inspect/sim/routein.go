@@ -8,13 +8,12 @@ import (
 )
 
 // routeIn is the routing decision for a packet that came in by dev:
-// ip_route_input_slow (net/ipv4/route.c). A martian has errno set and kind "";
+// ip_route_input_slow (net/ipv4/route.c). rt is an empty one to fill in. A martian has errno set and kind "";
 // what ip_error will answer has kind "error".
-func (n *netns) routeIn(q lookup, dev *snap.Link, pick func([]way, string) way) *routed {
+func (n *netns) routeIn(rt *routed, q lookup, dev *snap.Link, pick func([]way, string) way) *routed {
 	if q.dst.Is6() {
-		return n.routeIn6(q, dev, pick)
+		return n.routeIn6(rt, q, dev, pick)
 	}
-	rt := &routed{}
 	lo := n.loopback()
 	q.iif, q.oif = dev.Index, 0
 	if vrf := n.vrfOf(dev); vrf != nil {
@@ -205,8 +204,7 @@ func (n *netns) devName(i int) string {
 }
 
 // routeIn6 is ip6_route_input (net/ipv6/route.c).
-func (n *netns) routeIn6(q lookup, dev *snap.Link, pick func([]way, string) way) *routed {
-	rt := &routed{}
+func (n *netns) routeIn6(rt *routed, q lookup, dev *snap.Link, pick func([]way, string) way) *routed {
 	q.iif, q.oif = dev.Index, 0
 	if vrf := n.vrfOf(dev); vrf != nil {
 		q.l3mdev, q.iif = vrf.Index, vrf.Index

@@ -30,7 +30,7 @@ type run struct {
 
 	order   []string    // of the keys of assumed
 	answers []arpAnswer // of the question under way
-	arpLost []fate      // where copies of the question or answers got lost
+	arpLost []lostCopy  // where copies of the question or answers got lost
 	arpOut  []end       // where the question left the snapshot
 	asking  *asked      // what is noted of that question; nil when there is none
 	nats    []rules.NAT
@@ -70,6 +70,11 @@ type scratch struct {
 	fdb      map[runFDB]int                // learned on the way: port
 	tunnels  map[runFDB]netip.Addr         // learned on the way: tunnel end, by vxlan device
 	visits   map[runDev]int                // forwarding decisions
+	packets  slab[skb]
+	senders  slab[rules.Sender]
+	routes   slab[routed]
+	entries  slab[conn]
+	fates    slab[fate]
 }
 
 // runDev names a device.
@@ -124,6 +129,11 @@ func (r *run) done() {
 	clear(s.tunnels)
 	clear(s.visits)
 	clear(s.conns)
+	s.packets.reset()
+	s.senders.reset()
+	s.routes.reset()
+	s.entries.reset()
+	s.fates.reset()
 	s.hops, s.refs, s.asks, s.branches, s.conns = s.hops[:0], s.refs[:0], s.asks[:0], s.branches[:0], s.conns[:0]
 	w := r.w
 	*r = run{scratch: s}
@@ -287,7 +297,8 @@ func (r *run) end(kind fateKind, verdict string, n *netns, dev *snap.Link, k *sk
 	if dev != nil {
 		w.Device = dev.Name
 	}
-	f := &fate{kind: kind, where: w, ns: n, dev: dev, pkt: *k}
+	f := r.fates.new()
+	f.kind, f.where, f.ns, f.dev, f.pkt = kind, w, n, dev, *k
 	stage, line := w.Layer, ""
 	if w.Rule != nil && r.quiet == 0 {
 		s := n.say(w.Rule)

@@ -16,7 +16,7 @@ func (w *World) TooBig(f Flow) *Trace {
 		return nil
 	}
 	r.stopOutside = true
-	k := newPacket(n, f)
+	k := r.newPacket(n, f)
 	q := k.lookup()
 	q.uid = k.Local.UID
 	end := r.send(n, k, q)
@@ -25,7 +25,7 @@ func (w *World) TooBig(f Flow) *Trace {
 	}
 	out := &end.pkt
 	inner := out.tuple()
-	a := answerTo(end.ns, out)
+	a := r.answerTo(end.ns, out)
 	a.Local, a.inner, a.TCPFlags, a.TCPMSS = nil, &inner, 0, 0
 	a.Proto, a.ICMPType, a.ICMPCode, a.Sport, a.Dport, a.Len = 1, icmpUnreachable, 4, 0, 0, 576
 	if out.Family == snap.IPv6 {

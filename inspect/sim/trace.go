@@ -182,7 +182,7 @@ func (r *run) trace(f Flow) *Trace {
 			f.Dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		}
 	}
-	k := newPacket(n, f)
+	k := r.newPacket(n, f)
 	var end *fate
 	if f.Iif != "" {
 		end = r.arrive(n, f, k)
@@ -259,7 +259,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 		r.leftHost, r.leftNetns, r.exit = end.dev.Name, end.ns.n.ID, end.pkt.tuple()
 	}
 	k := &end.pkt
-	a := answerTo(end.ns, k)
+	a := r.answerTo(end.ns, k)
 	a.Local = nil
 	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
 	r.turn()

@@ -71,7 +71,7 @@ func (r *run) vxlanTo(from, home *netns, dev *snap.Link, dst netip.Addr, inner *
 		o.Len += 20
 	}
 	r.hop(home, dev, "vxlan", fmt.Sprintf("VNI %d to %s", v.VNI, dst), "ok", inner)
-	rt := home.routeOut(o.lookup(), false, r.pickWay(home))
+	rt := home.routeOut(r.routes.new(), o.lookup(), false, r.pickWay(home))
 	if rt.errno != "" {
 		f := r.routeFate(home, dev, o, rt)
 		f.where.Cause, f.where.Layer = CauseVxlan, "vxlan"

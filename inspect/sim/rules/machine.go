@@ -75,6 +75,7 @@ type machine struct {
 	notrack bool
 	tproxy  tproxyTo
 	view    *view // header bytes, made when first needed; nil after a change
+	room    *view // for the first of them; nil when it is used up
 }
 
 // top is the chain that runs.
@@ -92,7 +93,7 @@ func (m *machine) clone() *machine {
 	n.frames = slices.Clone(m.frames)
 	n.path = slices.Clip(m.path)
 	n.pkt.Assumed = slices.Clip(m.pkt.Assumed)
-	n.alts = nil
+	n.alts, n.room = nil, nil
 	m.path = slices.Clip(m.path)
 	m.pkt.Assumed = slices.Clip(m.pkt.Assumed)
 	return &n

@@ -33,6 +33,7 @@ type work struct {
 	frames  [4]frame
 	path    [8]Step
 	live    [1]*machine
+	view    view
 }
 
 // work gives an empty one.
@@ -74,7 +75,7 @@ func (b *BaseChain) RunInto(list []Branch, pkt *Packet, env Env) []Branch {
 		return only("accept", "")
 	}
 	m.frames = append(w.frames[:0], frame{c: b.code})
-	m.path = w.path[:0]
+	m.path, m.room = w.path[:0], &w.view
 	r.live = append(w.live[:0], m)
 	if b.code.src.Unread != "" {
 		return only("unknown", b.code.unread())

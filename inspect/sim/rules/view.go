@@ -24,7 +24,11 @@ func (m *machine) header() *view {
 	if m.view != nil {
 		return m.view
 	}
-	v := &view{total: m.pkt.Len, payload: m.pkt.Payload}
+	v := m.room
+	if m.room = nil; v == nil {
+		v = &view{}
+	}
+	v.total, v.payload = m.pkt.Len, m.pkt.Payload
 	p := &m.pkt
 	switch p.Family {
 	case snap.IPv4:
