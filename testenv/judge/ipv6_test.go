@@ -115,11 +115,11 @@ db ip -6 addr add fd00:1::2/64 dev eth0
 host ip -6 route add fd00:1::/64 dev br1; ip -6 route add fd00::/64 dev br0; ip -6 route add unreachable 2001:db8::2/128`,
 		[]string{"client tcp [fd00:1::2]:80", "client tcp [2001:db8:1::2]:80 = dropped"}},
 	{"deprecated source", `
-client ip -6 addr add 2001:db8::22/64 dev eth0; ip -6 addr change 2001:db8::2/64 dev eth0 preferred_lft 0
+client ip -6 addr add 2001:db8::22/64 dev eth0 nodad; ip -6 addr change 2001:db8::2/64 dev eth0 preferred_lft 0
 host ip -6 route add unreachable 2001:db8::22/128`,
 		[]string{"client tcp [2001:db8:1::2]:80"}},
 	{"route with a source of its own", `
-client ip -6 addr add 2001:db8::22/64 dev eth0; ip -6 route add 2001:db8:1::/64 via 2001:db8::1 src 2001:db8::22
+client ip -6 addr add 2001:db8::22/64 dev eth0 nodad; ip -6 route add 2001:db8:1::/64 via 2001:db8::1 src 2001:db8::22
 host ip -6 route add unreachable 2001:db8::22/128`,
 		[]string{"client tcp [2001:db8:1::2]:80"}},
 	{"a static neighbour that is wrong", `client ip -6 neigh add 2001:db8::3 lladdr 02:00:00:00:99:99 dev eth0 nud permanent`,
