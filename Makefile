@@ -14,7 +14,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: package all build demo test tools lint gen vet faultlab truth bench fuzz soak clean
+.PHONY: package all build demo test tools lint gen vet faultlab dryrun truth bench fuzz soak clean
 
 all: build
 
@@ -53,6 +53,11 @@ package:
 # The score against the fault lab's real dockerd. FAULTS=id,id for some.
 faultlab: build
 	cd $(FAULTLAB) && ./score --bin $(abspath $(BIN)) --faults $(FAULTS) --healthy -v
+
+# What fix --dry-run says against what fix --yes does, and undo against the state
+# before, for every fault of the lab that can be mended. FAULTS=id,id for some.
+dryrun: build
+	ND_FAULTLAB=$(abspath $(FAULTLAB)) ND_BIN=$(abspath $(BIN)) ND_FAULTS=$(FAULTS) $(GO) test -count=1 -timeout 100m -v -run TestDryRunIsTheDiff ./testenv/dockerd
 
 # What is predicted of names against the fault lab's real dockerd.
 names:

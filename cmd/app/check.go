@@ -15,6 +15,9 @@ import (
 type CheckOptions struct {
 	Common
 	Targets []string
+	// Audit looks for what is exposed, too, and whether what must not be
+	// reachable is not.
+	Audit bool
 }
 
 // Check looks at the host, or at some targets of it.
@@ -28,7 +31,7 @@ func (a *App) Check(ctx context.Context, o CheckOptions) (*v1.CheckResult, error
 	if err != nil {
 		return nil, err
 	}
-	ex, err := a.examine(ctx, s, nil, diag.Options{Only: only}, o.Common)
+	ex, err := a.examine(ctx, s, nil, diag.Options{Only: only, Audit: o.Audit}, o.Common)
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +210,13 @@ func checked(in *diag.Input, all bool) []v1.Checked {
 			}
 		}
 		if all || c.Predicted != string(sim.Delivered) && c.Proved != "delivered" && (f.Trace == nil || f.Trace.IfAnswered != sim.Delivered) {
+			out = append(out, c)
+		}
+	}
+	for i := range in.Forbidden {
+		f := &in.Forbidden[i]
+		if hole := f.GetsIn(); all || hole {
+			c := v1.Checked{Kind: "flow", Why: "must-not", From: f.From, To: f.To, Proved: diag.ProbeSays(f.Probe), Predicted: string(f.Trace.Verdict)}
 			out = append(out, c)
 		}
 	}

@@ -92,7 +92,7 @@ func (a *App) differences(ctx context.Context, sa, sb *snap.Snapshot) difference
 	tried := 0
 	for i := range changes {
 		c := &changes[i]
-		d := v1.Difference{Sign: c.Sign, Noun: c.Noun, Netns: c.Netns, Name: c.Name, Text: c.Text, Ref: string(c.Ref)}
+		d := inWords(changes[i : i+1])[0]
 		if len(broke) > 0 && tried < mostTried && ctx.Err() == nil {
 			if s := sa.Clone(); c.On(s) {
 				tried++
@@ -122,6 +122,16 @@ func (a *App) differences(ctx context.Context, sa, sb *snap.Snapshot) difference
 		}
 	}
 	return d
+}
+
+// inWords are changes as they are shown.
+func inWords(cs []diff.Change) []v1.Difference {
+	out := make([]v1.Difference, 0, len(cs))
+	for i := range cs {
+		c := &cs[i]
+		out = append(out, v1.Difference{Sign: c.Sign, Noun: c.Noun, Netns: c.Netns, Name: c.Name, Text: c.Text, Ref: string(c.Ref)})
+	}
+	return out
 }
 
 // unprobed is a snapshot without answers from the wire.

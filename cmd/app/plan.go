@@ -3,6 +3,7 @@ package app
 import (
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/diff"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 )
 
@@ -42,6 +43,7 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 	p.Pending = len(p.Changes) > 0
 	if p.Pending {
 		p.After = after(d, clone, flows)
+		p.Differences = inWords(diff.Of(d.s, clone))
 	}
 	p.Tail = tail(d.in.Snap, diag.Report{Findings: nil, Ran: d.r.Ran, Skipped: d.r.Skipped})
 	p.Findings = all

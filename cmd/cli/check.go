@@ -10,16 +10,23 @@ import (
 )
 
 func (s *session) check() *cobra.Command {
-	return &cobra.Command{
+	var audit bool
+	cmd := &cobra.Command{
 		Use:     "check [TARGET...]",
 		GroupID: groupFind,
 		Short:   "Check the whole host, or some targets: quiet when healthy",
 		Long: `Check every container, network, name and published port of this host, or
 those that concern the given targets. What is wrong is listed with its cause,
 the first one to repair first. A handful of marked packets is sent to prove it,
-unless --no-probe says otherwise.`,
+unless --no-probe says otherwise.
+
+--audit looks for what is exposed, too: ports open to the world, ways between
+networks or out of internal ones that must not be there (each pair is followed
+through the rules, and a sample is tried), sockets and capabilities that give a
+container more than it needs. Its findings are warnings or notes.`,
 		Example: `  netdoctor check
   netdoctor check web net:app
+  netdoctor check --audit
   netdoctor check --snapshot host.ndsnap -o json`,
 		ValidArgsFunction: s.complete(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,10 +39,12 @@ unless --no-probe says otherwise.`,
 			}
 			a := s.use()
 			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
-				return result(a.Check(ctx, app.CheckOptions{Common: c, Targets: args}))
+				return result(a.Check(ctx, app.CheckOptions{Common: c, Targets: args, Audit: audit}))
 			}))
 		},
 	}
+	cmd.Flags().BoolVar(&audit, "audit", false, "look for what is exposed, too")
+	return cmd
 }
 
 // result keeps a nil pointer from becoming an answer.

@@ -24,6 +24,9 @@ type Check struct {
 	// After are the codes whose consequence it is: a finding is folded under one
 	// of those when both explain the same flow, name or subject.
 	After []Code
+	// Audit: it looks for what is exposed rather than for what fails, and only
+	// when that is asked for (Options.Audit).
+	Audit bool
 	// Needs are nouns (Gap.What) without which it can't run; it is then listed
 	// as skipped.
 	Needs  []string
@@ -103,9 +106,15 @@ type Input struct {
 	Flows []FlowCase
 	Names []NameCase
 	Asks  []Ask
+	// Forbidden are flows that must not get through; of an audit only.
+	Forbidden []FlowCase
+	// Sealed are containers of nothing but internal networks that ask for a name
+	// of the world; of an audit only.
+	Sealed []NameCase
 
 	reached   map[reachKey]names.Reach // answers of reach, kept
 	onlyAsked bool
+	audit     bool
 }
 
 // Skip is a check that could not run.
@@ -133,6 +142,8 @@ type Options struct {
 	OnlyAsked bool
 	// Only keeps the expectations that touch one of these Netns.IDs; nil all.
 	Only []string
+	// Audit looks for what is exposed, too.
+	Audit bool
 	// MaxFlows bounds the expected flows; 0 means 4096.
 	MaxFlows int
 }

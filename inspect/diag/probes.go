@@ -62,7 +62,8 @@ func (in *Input) Questions() []snap.Probe {
 	}
 	out := unique(nil, asked, len(asked))
 	out = unique(out, suspect, maxSuspects)
-	return unique(out, witness, maxWitnesses)
+	out = unique(out, witness, maxWitnesses)
+	return in.refutations(out)
 }
 
 // everyWay asks every server on the way for each full name that is tried, as

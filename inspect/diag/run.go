@@ -15,7 +15,7 @@ import (
 // Build derives from the snapshot which flows and names must work, adds the
 // asked ones, and follows each through the model.
 func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
-	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}, onlyAsked: o.OnlyAsked}
+	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}, onlyAsked: o.OnlyAsked, audit: o.Audit}
 	for _, a := range asks {
 		if a.Flow != nil {
 			in.Flows = append(in.Flows, FlowCase{Kind: "asked", From: a.From, To: a.To, Flow: *a.Flow, Target: a.Container, Asked: true, Outside: a.Outside})
@@ -42,6 +42,9 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 	in.Flows = append(in.Flows, twins...)
 	in.traceAll(len(in.Flows) - len(twins))
 	in.excuse()
+	if o.Audit {
+		in.forbid(o)
+	}
 	return in
 }
 
@@ -91,6 +94,9 @@ func Run(in *Input, checks []Check) Report {
 	var rep Report
 	after := map[Code][]Code{}
 	for _, c := range checks {
+		if c.Audit && !in.audit {
+			continue
+		}
 		if why, needs, ok := blocked(in.Snap, c); ok {
 			rep.Skipped = append(rep.Skipped, Skip{Code: c.Code, Name: c.Name, Reason: why, Needs: needs})
 			continue
@@ -105,7 +111,9 @@ func Run(in *Input, checks []Check) Report {
 					f.Fix = &Fix{Ops: ops, Survives: survives(ops)}
 				}
 			}
-			in.healed(&f)
+			if !c.Audit { // what is exposed keeps nothing from working
+				in.healed(&f)
+			}
 			in.finish(&f)
 			rep.Findings = append(rep.Findings, f)
 		}
@@ -331,6 +339,11 @@ func (in *Input) working() int {
 	n := 0
 	for i := range in.Flows {
 		if in.Flows[i].Works() {
+			n++
+		}
+	}
+	for i := range in.Forbidden {
+		if !in.Forbidden[i].GetsIn() {
 			n++
 		}
 	}

@@ -40,6 +40,8 @@ type daemonConfig struct {
 	UserlandProxy *bool    `json:"userland-proxy"`
 	LiveRestore   *bool    `json:"live-restore"`
 	Backend       string   `json:"firewall-backend"`
+	TLSVerify     *bool    `json:"tlsverify"`
+	DirectRouting *bool    `json:"allow-direct-routing"`
 	Pools         []struct {
 		Base string `json:"base"`
 		Size int    `json:"size"`
@@ -144,6 +146,7 @@ func (d *daemon) flags(args []string) {
 	for name, into := range map[string]**bool{
 		"--iptables": &d.conf.IPTables, "--ip6tables": &d.conf.IP6Tables, "--ip-forward": &d.conf.IPForward,
 		"--userland-proxy": &d.conf.UserlandProxy, "--live-restore": &d.conf.LiveRestore,
+		"--tlsverify": &d.conf.TLSVerify, "--allow-direct-routing": &d.conf.DirectRouting,
 	} {
 		for _, a := range args {
 			if b, ok := boolFlag(a, name); ok {
@@ -221,6 +224,9 @@ func (d *daemon) fill(e *snap.Engine, version string) {
 	e.IPForward = or(d.conf.IPForward, true)
 	e.UserlandProxy = or(d.conf.UserlandProxy, true)
 	e.LiveRestore = or(d.conf.LiveRestore, false)
+	e.TLSVerify = or(d.conf.TLSVerify, false)
+	e.DirectRouting = or(d.conf.DirectRouting, false)
+	e.Hosts = d.hosts
 	e.DNS = d.conf.DNS
 	for _, p := range d.conf.Pools {
 		addPool(e, p.Base, p.Size)

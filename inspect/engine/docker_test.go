@@ -90,7 +90,7 @@ func TestReadsDocker2010(t *testing.T) {
 	wantEngine := []snap.Engine{{
 		Name: Docker, Version: "20.10.24+dfsg1", API: "1.41", Endpoint: "unix:///var/run/docker.sock", Reachable: true, PID: 800,
 		Rules: "docker-20", IPTables: true, IP6Tables: true, LiveRestore: true, DataRoot: "/var/lib/docker", ExecRoot: "/var/run/docker",
-		ConfigFile: "/etc/docker/daemon.json", DNS: []string{"192.0.2.53"},
+		ConfigFile: "/etc/docker/daemon.json", DNS: []string{"192.0.2.53"}, Hosts: []string{"fd://", "fd://"},
 		Pools: []netip.Prefix{netip.MustParsePrefix("172.31.0.0/16")}, PoolSizes: []int{18},
 	}}
 	if diff := cmp.Diff(wantEngine, got.Engines, values); diff != "" {

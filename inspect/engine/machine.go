@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -19,6 +20,9 @@ type machine struct {
 	procs map[int]*proc
 	kids  map[int][]*proc // by parent, in order of pid
 	gaps  []snap.Gap
+
+	once    sync.Once // guards sockets
+	sockets []apiSocket
 }
 
 // newMachine lists all processes once. /proc that can't be read is a Gap: then
@@ -114,6 +118,21 @@ func (p *proc) args() []string {
 	}
 	b = b[:min(len(b), 128<<10)]
 	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+}
+
+// capEff are its effective capabilities, sixteen hexadecimal digits
+// (proc_pid_status(5)); "" when they can't be read.
+func (p *proc) capEff() string {
+	b, err := os.ReadFile(filepath.Join(p.dir, "status"))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
 }
 
 // cgroup is the text of /proc/PID/cgroup, "" when it can't be read.

@@ -18,6 +18,8 @@ func (m *machine) settle(c *snap.Container, all []*snap.Container) error {
 		return err
 	}
 	c.Process = p.value()
+	c.Process.CapEff = p.capEff()
+	c.Sockets = m.socketsIn(p)
 	return nil
 }
 

@@ -40,6 +40,14 @@ type Engine struct {
 	PoolSizes     []int          `json:"poolSizes,omitempty"`
 	Warnings      []string       `json:"warnings,omitempty"` // as the engine itself prints them
 	SwarmActive   bool           `json:"swarmActive,omitempty"`
+	// Hosts are the addresses that its daemon was told to serve its API at
+	// ("unix:///run/docker.sock", "tcp://0.0.0.0:2375"); nil: its default, or not
+	// known. TLSVerify says that it asks whoever comes by TCP for a certificate.
+	Hosts     []string `json:"hosts,omitempty"`
+	TLSVerify bool     `json:"tlsVerify,omitempty"`
+	// DirectRouting says that it was told not to fence container addresses off
+	// from the host's neighbours (--allow-direct-routing).
+	DirectRouting bool `json:"directRouting,omitempty"`
 }
 
 // Container is one container of any engine. For plain namespaces the engine is
@@ -88,8 +96,16 @@ type Container struct {
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Privileged bool              `json:"privileged,omitempty"`
 	CapAdd     []string          `json:"capAdd,omitempty"`
-	Service    string            `json:"service,omitempty"` // compose or swarm service
-	Project    string            `json:"project,omitempty"` // compose project
+	// Sockets are the engines' API sockets that are mounted into it.
+	Sockets []SocketMount `json:"sockets,omitempty"`
+	Service string        `json:"service,omitempty"` // compose or swarm service
+	Project string        `json:"project,omitempty"` // compose project
+}
+
+// SocketMount is an engine's socket as a container sees it.
+type SocketMount struct {
+	Socket string `json:"socket"` // its path on the host
+	At     string `json:"at"`     // where it is in the container
 }
 
 // Running says whether it has processes (a paused one has, too).

@@ -60,6 +60,9 @@ type Process struct {
 	// Args is its command line, at most 4 KiB; redacted bundles leave it out,
 	// save docker-proxy's.
 	Args []string `json:"args,omitempty"`
+	// CapEff are its effective capabilities as /proc/PID/status shows them, of
+	// containers' first processes; "" not known.
+	CapEff string `json:"capEff,omitempty"`
 	// Netns is the Netns.ID it lives in, which may differ from the socket's
 	// (dockerd's resolver sockets sit in the containers).
 	Netns string `json:"netns,omitempty"`

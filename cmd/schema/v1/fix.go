@@ -7,6 +7,9 @@ type FixPlan struct {
 	Changes List[Change] `json:"changes"`
 	// What the model says of the suffering flows after the changes.
 	After List[AfterFlow] `json:"after"`
+	// What the state would differ in, as diff says it of the states before and
+	// after.
+	Differences List[Difference] `json:"differences"`
 	// Findings that no change can mend, with advice.
 	Advice List[Advice] `json:"advice"`
 	// Changes are pending.

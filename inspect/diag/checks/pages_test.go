@@ -76,6 +76,9 @@ func page(c diag.Check, seen *caseFile) string {
 	why, rest, _ := strings.Cut(c.Doc, "\nSee it by hand:\n")
 	hand, sources, _ := strings.Cut(rest, "\nSources:")
 	hand, more, _ := strings.Cut(strings.TrimRight(hand, "\n"), "\n\n")
+	if c.Audit {
+		b.WriteString("Looked for by `netdoctor check --audit` alone.\n\n")
+	}
 	fmt.Fprintf(&b, "%s\n\n## See it by hand\n\n```\n%s\n```\n", strings.TrimSpace(why), dedent(hand))
 	if more != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(more))

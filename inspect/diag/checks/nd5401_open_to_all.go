@@ -1,0 +1,98 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd5401: a port is published at all addresses, and the world reaches it.
+func nd5401() diag.Check {
+	return diag.Check{
+		Code: "ND5401", Name: "open-to-all", Severity: diag.Info, Since: "0.1", Audit: true,
+		Title: "A published port is open to everybody",
+		Doc: `"-p 8080:80" publishes at all addresses of the host. Who really gets there is
+told by the rules, not by the listing: netdoctor follows a packet from the Internet
+and from a neighbour on each uplink. Published ports go around the host's own INPUT
+rules, since they are rewritten before: where ufw or firewalld lets nothing in, and
+the port is open all the same, this is a warning.
+
+What stands before this host (a cloud's security group, a router with NAT) is not
+seen from here.
+
+See it by hand:
+    docker port NAME                         0.0.0.0:PORT
+    from another machine: curl http://HOST:PORT
+    iptables -t nat -S DOCKER; iptables -S DOCKER-USER
+
+Sources: docs.docker.com: Packet filtering and firewalls (Docker and ufw); moby#22054`,
+		Detect: detectND5401,
+	}
+}
+
+func detectND5401(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil {
+		return nil
+	}
+	var out []diag.Finding
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		seen := map[string]bool{}
+		for j := range c.Ports {
+			p := &c.Ports[j]
+			name := fmt.Sprintf("%d/%s", p.HostPort, p.Proto)
+			if !c.Running() || p.HostPort == 0 || seen[name] || p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
+				continue
+			}
+			for _, up := range diag.Uplinks(in.Snap) {
+				ip := p.HostIP
+				if !ip.IsValid() {
+					ip = netip.IPv4Unspecified()
+				}
+				who := fromUplink(in, up, ip, p.Proto, p.HostPort)
+				if who == "" || seen[name] {
+					continue
+				}
+				seen[name] = true
+				f := diag.Finding{
+					Summary:  fmt.Sprintf("%s of %s is open to %s", name, c.Name, who),
+					Cause:    "it is published at all addresses of this host",
+					Subject:  diag.Subject{Kind: "port", Name: name + "/" + c.Name, Netns: host.ID},
+					Evidence: []diag.Evidence{ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s", p.ContainerPort, p.Proto, netip.AddrPortFrom(ip, p.HostPort)), snap.RefContainer(c.Ref))},
+					Advice:   fmt.Sprintf("if it is for this host alone: make %s again with -p 127.0.0.1:%d:%d", c.Name, p.HostPort, p.ContainerPort),
+				}
+				if w := closedInput(in, up, p.Proto); w != nil {
+					text, source := in.RuleLine(w)
+					f.Severity = diag.Warning
+					f.Summary += ", although the host's own firewall lets nothing in there"
+					f.Cause = "the port is rewritten to the container before the host's INPUT rules are asked"
+					f.Evidence = append(f.Evidence, ev(source, text, w.Ref))
+					f.Advice += "; or drop what may not come in DOCKER-USER (match -m conntrack --ctorigdstport, as the port is rewritten by then)"
+				}
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// closedInput is the rule or policy by which the host stops packets from the
+// Internet to a port of its own where nothing is expected; nil when they come
+// through to its stack.
+func closedInput(in *diag.Input, up *snap.Link, proto snap.Proto) *sim.Where {
+	host := in.Snap.HostNs()
+	for _, a := range host.AddrsOf(up.Index) {
+		if !a.Prefix.Addr().Is4() {
+			continue
+		}
+		t := in.World.Trace(sim.Flow{From: host.ID, Iif: up.Name, Src: netip.MustParseAddr("1.1.1.1"), Dst: a.Prefix.Addr(), Proto: proto, Dport: 9, StopOutside: true})
+		if w := t.Where; w != nil && !w.Reply && w.Netns == host.ID && (w.Cause == sim.CauseRule || w.Cause == sim.CausePolicy) {
+			return w
+		}
+	}
+	return nil
+}
