@@ -132,6 +132,8 @@ func sendErr(r snap.Probe, err error) snap.Probe {
 		r.Detail = "the firewall of its own namespace drops it on output"
 	case errors.Is(err, unix.EMSGSIZE):
 		r.Outcome, r.Detail = Unroutable, "too big for its own device"
+	case errors.Is(err, unix.ENOBUFS): // net_xmit_errno of what ndo_start_xmit, or the queue, dropped
+		r.Outcome, r.Detail = Unroutable, "its own device, or the queue before it, dropped it"
 	case errors.Is(err, unix.ECONNREFUSED):
 		r.Outcome = Refused
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -30,14 +31,23 @@ func (m PathMTU) Silent() bool { return m.MTUBytes > 0 && m.TooBigBytes > 0 && m
 // minimum, tunnels (WireGuard 1420, VXLAN 1450, PPPoE 1492), Ethernet, jumbo.
 func rungs() []int { return []int{576, 1280, 1400, 1420, 1450, 1492, 1500, 8951, 9000} }
 
+// How long one round of the ladder waits: the first, and those after it by what
+// the first one took.
+const (
+	firstRound = 500 * time.Millisecond
+	leastRound = 100 * time.Millisecond
+	roundRTTs  = 20
+)
+
 // PMTU finds the largest packet that reaches dst and comes back unfragmented,
 // by echoes with DF. limit is the largest packet to try, normally the MTU of
-// the first device; 0 is 1500. The rungs of a ladder are asked all at once, then
-// the gap is closed in two or three rounds more, each of at most one timeout.
+// the first device; 0 is 1500. The smallest and the largest are asked first: where
+// both pass, or not even the small one, that is all. Else the rungs of a ladder
+// are asked all at once, and the gap is closed in two or three rounds more.
 func (p *Prober) PMTU(ctx context.Context, from *snap.Netns, dst netip.Addr, limit int, o Options) PathMTU {
-	header, least := 28, 68 // IPv4 20 and ICMP 8; RFC 791's smallest MTU
+	header, least := EchoHeaders(dst), 68 // RFC 791's smallest MTU
 	if dst.Is6() && !dst.Is4In6() {
-		header, least = 48, 1280 // RFC 8200, section 5
+		least = 1280 // RFC 8200, section 5
 	}
 	if limit <= 0 {
 		limit = 1500
@@ -45,6 +55,10 @@ func (p *Prober) PMTU(ctx context.Context, from *snap.Netns, dst netip.Addr, lim
 	o.DF = true
 	if o.Tries == 0 {
 		o.Tries = 2
+	}
+	adapt := o.Timeout == 0
+	if adapt {
+		o.Timeout = firstRound
 	}
 	var m PathMTU
 	ask := func(sizes []int) {
@@ -58,18 +72,39 @@ func (p *Prober) PMTU(ctx context.Context, from *snap.Netns, dst netip.Addr, lim
 			m.add(sizes[i], r)
 		}
 	}
-	first := []int{least, limit}
+	ask([]int{least, limit})
+	if m.MTUBytes == 0 || m.TooBigBytes == 0 {
+		return m
+	}
+	if adapt {
+		rtt := time.Duration(m.Probes[0].RTTMs * float64(time.Millisecond))
+		o.Timeout = min(max(roundRTTs*rtt, leastRound), firstRound)
+	}
+	var first []int
 	for _, s := range rungs() {
-		if s > least && s < limit {
+		if s > m.MTUBytes && s < m.TooBigBytes {
 			first = append(first, s)
 		}
 	}
+	if t := m.ToldBytes; t > m.MTUBytes && t < limit { // what a router says is the best guess
+		first = append(first, t, min(t+1, limit))
+	}
 	slices.Sort(first)
 	ask(slices.Compact(first))
-	for m.MTUBytes > 0 && m.TooBigBytes > m.MTUBytes+1 && ctx.Err() == nil {
+	const most = 6 // rounds: each leaves a ninth of the gap
+	for n := 0; n < most && m.MTUBytes > 0 && m.TooBigBytes > m.MTUBytes+1 && ctx.Err() == nil; n++ {
 		ask(between(m.MTUBytes, m.TooBigBytes))
 	}
 	return m
+}
+
+// EchoHeaders are the bytes of an echo before its payload: IPv4's 20 or IPv6's 40,
+// and ICMP's 8.
+func EchoHeaders(dst netip.Addr) int {
+	if dst.Is6() && !dst.Is4In6() {
+		return 48
+	}
+	return 28
 }
 
 // add counts one answer in. What answered beats what did not: a small packet

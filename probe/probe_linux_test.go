@@ -238,7 +238,7 @@ func TestPathMTU(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := p.PMTU(t.Context(), w.client.n, netip.MustParseAddr(tt.dst), 0, Options{})
+			got := p.PMTU(t.Context(), w.client.n, netip.MustParseAddr(tt.dst), 0, Options{Timeout: 200 * time.Millisecond})
 			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(PathMTU{}, "Probes"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}

@@ -17,10 +17,52 @@ import (
 // "refused" is a reset, which only claims to be the destination's; any ICMP
 // error is "rejected", with its sender in By.
 func (p *Prober) TCP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
-	r, s := p.dial(ctx, p.begin("tcp", from, dst, o), from, dst, o, time.Now().Add(p.timeout(o)))
-	if s != nil {
-		s.close()
+	end := time.Now().Add(p.timeout(o))
+	r, s := p.dial(ctx, p.begin("tcp", from, dst, o), from, dst, o, end)
+	if s == nil {
+		return r
 	}
+	defer s.close()
+	if o.Size > 0 {
+		r = s.carries(ctx, r, o.Size, end)
+	}
+	return r
+}
+
+// ackPoll is how often it is looked whether what was sent is acknowledged: there
+// is no event for it.
+const ackPoll = 2 * time.Millisecond
+
+// carries sends that many bytes and waits until all are acknowledged, which the
+// other end's kernel does whatever its application makes of them.
+func (s *sock) carries(ctx context.Context, r snap.Probe, size int, end time.Time) snap.Probe {
+	defer s.until(ctx, end)()
+	if _, err := s.f.Write(token(size)[:size]); err != nil {
+		r.Got = 0
+		return sendErr(r, err)
+	}
+	r.Sent++
+	t := time.NewTicker(ackPoll)
+	defer t.Stop()
+	for time.Now().Before(end) && ctx.Err() == nil {
+		var left int
+		var err error
+		_ = s.rc.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }) // the socket is open
+		if err != nil {
+			return fail(r, fmt.Errorf("asking for what is not acknowledged: %w", err))
+		}
+		if left == 0 {
+			r.Got++
+			return r
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	r.Got = 1
+	r = timedOut(ctx, r)
+	r.Detail = fmt.Sprintf("it connected, but %d bytes were never acknowledged", size)
 	return r
 }
 

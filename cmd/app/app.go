@@ -50,6 +50,9 @@ type App struct {
 	// was. nil: rules are not traced.
 	TraceRules func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Ruled, error)
 	Reclaim    func(context.Context) ([]string, error)
+	// PathMTU sends echoes of many sizes, up to a packet of limit bytes, that may
+	// not be cut. nil: that is not measured.
+	PathMTU func(ctx context.Context, s *snap.Snapshot, from string, dst netip.Addr, limit int) []snap.Probe
 	// Routes asks the kernel for routing decisions; answers by Netns.ID, each in
 	// the order of its questions. nil: it is not asked.
 	Routes func(context.Context, *snap.Snapshot, []sim.RouteAsk) (map[string][]snap.RouteAnswer, []snap.Gap)
@@ -111,7 +114,9 @@ type Common struct {
 	// TraceRules has the kernel's own trace of rules looked at: that adds a table
 	// of nf_tables, for a moment, in each namespace on the way.
 	TraceRules bool
-	Stdin      io.Reader // for "-"; nil none
+	// Ladder has the path MTU of what was asked for measured.
+	Ladder bool
+	Stdin  io.Reader // for "-"; nil none
 }
 
 // Observe names the ways in which probes are watched, as snap.Observer does; nil
@@ -280,7 +285,13 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	with := withProbes(s, answers, observers)
 	in = diag.Build(with, asks, o)
 	news := c.Observe.has("counters") && a.recount(ctx, in)
-	if c.TraceRules && a.traceRules(ctx, in) || news {
+	news = c.TraceRules && a.traceRules(ctx, in) || news
+	if c.Ladder {
+		if more := a.ladder(ctx, in); len(more) > 0 {
+			with, news = withProbes(with, more, in.Snap.Observers), true
+		}
+	}
+	if news {
 		in = diag.Build(with, asks, o)
 	}
 	return examination{in: in, sent: with.Probes[len(s.Probes):]}, ended(ctx)

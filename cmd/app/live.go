@@ -33,6 +33,7 @@ func New() *App {
 		Probe:      sender,
 		Count:      recounted,
 		TraceRules: tracedRules,
+		PathMTU:    echoed,
 		Reclaim:    reclaimed,
 		Routes:     askRoutes,
 		StandIn: func(n *snap.Netns, proto snap.Proto, at netip.AddrPort) (Stand, error) {
@@ -118,6 +119,15 @@ func recounted(ctx context.Context, s *snap.Snapshot, p *snap.Probe, netns []str
 	q := question(from, p)
 	q.Sport = 0
 	return witness.Count(ctx, &probe.Prober{}, q, where)
+}
+
+// echoed sends echoes of many sizes.
+func echoed(ctx context.Context, s *snap.Snapshot, from string, dst netip.Addr, limit int) []snap.Probe {
+	n := s.Ns(from)
+	if n == nil {
+		return nil
+	}
+	return (&probe.Prober{}).PMTU(ctx, n, dst, limit, probe.Options{}).Probes
 }
 
 // watched begins to watch, with what there is. The caller calls done.

@@ -307,6 +307,7 @@ func lastWord(s string) string {
 // follow walks the flow, proves it, and diagnoses it.
 func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
 	c := t.c
+	c.Ladder = true
 	if q.diag.Flow == nil || t.batch {
 		c.NoProbe = true
 	}
@@ -323,6 +324,9 @@ func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
 		}
 	}
 	fill(ex.in.Snap, res, fc)
+	if fc != nil {
+		res.PathMTU = pathMTU(ex.in, fc)
+	}
 	if fc == nil {
 		said := &v1.Said{Verdict: string(sim.Unknown), Detail: q.unknown}
 		if q.stop != nil {

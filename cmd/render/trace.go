@@ -85,6 +85,7 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 	default:
 		p.labelled("", "proof", in(dim, "none was sent that tells; this is predicted"))
 	}
+	p.size(r.PathMTU, wide)
 	for _, u := range r.Unknown {
 		if r.Where == nil || u != r.Where.Detail {
 			p.labelled("", "unknown", s(u))
@@ -116,6 +117,30 @@ func placeOf(w *v1.Where) string {
 		t += fmt.Sprintf(" rule %d", w.Num)
 	}
 	return t
+}
+
+// size is the largest packet that the way carries, where that is news.
+func (p *printer) size(m *v1.PathMTU, wide bool) {
+	switch {
+	case m == nil:
+	case m.FitsBytes == 0:
+		p.labelled("", "size", in(dim, "the largest packet was not measured: "+m.Why))
+	case m.TooBigBytes == 0:
+		if wide || p.st.Verbose {
+			p.labelled("", "size", s(fmt.Sprintf("packets of %d bytes pass, as large as the sender's device sends", m.FitsBytes)))
+		}
+	default:
+		t := fmt.Sprintf("packets of up to %d bytes pass, the sender's device sends %d; ", m.FitsBytes, m.DeviceBytes)
+		if m.ToldBytes > 0 {
+			t += fmt.Sprintf("%s tells it so", m.ToldBy)
+		} else {
+			t += "larger ones vanish, and nobody tells it"
+		}
+		p.labelled("", "size", s(t))
+		if m.Option != "" {
+			p.labelled("", "option", s(m.Option))
+		}
+	}
 }
 
 // ruleHits are the rules that the kernel's own trace names.

@@ -43,6 +43,9 @@ type TraceResult struct {
 	Observers List[Observer] `json:"observers"`
 	// The firewall rules that a packet of the flow met; only with --trace-rules.
 	Rules List[RuleHit] `json:"rules"`
+	// The largest packet that the way carries; null when there was no reason to
+	// measure it.
+	PathMTU *PathMTU `json:"pathMtu"`
 	Tail
 }
 

@@ -27,3 +27,22 @@ type RuleHit struct {
 	// The rule as its own tool prints it.
 	Rule string `json:"rule,omitempty"`
 }
+
+// PathMTU is what echoes of many sizes, none of which may be cut, found out of
+// the way of the flow.
+type PathMTU struct {
+	// The MTU of the sender's device: the largest packet that was tried.
+	DeviceBytes int `json:"deviceBytes"`
+	// The largest packet that was answered; 0 when it was not measured.
+	FitsBytes int `json:"fitsBytes"`
+	// The smallest that was not; 0 when all were.
+	TooBigBytes int `json:"tooBigBytes"`
+	// The size that an ICMP error named; 0 when nobody told.
+	ToldBytes int `json:"toldBytes"`
+	// Who told.
+	ToldBy string `json:"toldBy,omitempty"`
+	// Why it was not measured.
+	Why string `json:"why,omitempty"`
+	// What keeps the sender's packets that small; empty when they need not be.
+	Option string `json:"option,omitempty"`
+}

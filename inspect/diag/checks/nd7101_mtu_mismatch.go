@@ -163,9 +163,8 @@ func detectND7101(in *diag.Input) []diag.Finding {
 				ev("ip link show "+t.dev.Name, linkLine(t.dev), snap.RefLink(e.host.ID, t.dev.Name)),
 				ev(ipIn(in, t.pair.ns.ID, "link show "+t.pair.link.Name), linkLine(t.pair.link), snap.RefLink(t.pair.ns.ID, t.pair.link.Name)),
 			},
-			Confidence: diag.Predicted,
-			Advice:     fmt.Sprintf("one MTU for the whole network lasts when it is an option of the network: %s network create -o com.docker.network.driver.mtu=%d …", e.n.Engine, e.want),
-			Weight:     50,
+			Advice: fmt.Sprintf("one MTU for the whole network lasts when it is an option of the network: %s network create -o com.docker.network.driver.mtu=%d …", e.n.Engine, e.want),
+			Weight: 50,
 		}
 		for _, b := range bad {
 			f.Covers.Traces = append(f.Covers.Traces, through(in, e.host.ID, b.dev.Name)...)
@@ -173,6 +172,7 @@ func detectND7101(in *diag.Input) []diag.Finding {
 		}
 		slices.Sort(f.Covers.Traces)
 		f.Covers.Traces = slices.Compact(f.Covers.Traces)
+		measured(in, &f)
 		out = append(out, f)
 	}
 	return out

@@ -66,13 +66,13 @@ func detectND7102(in *diag.Input) []diag.Finding {
 				ev(ipIn(in, first.ns.ID, "link show "+first.link.Name), linkLine(first.link), snap.RefLink(first.ns.ID, first.link.Name)),
 				ev("iptables -t mangle -S FORWARD", "(no rule clamps the MSS)", snap.RefNetns(host.ID)),
 			},
-			Confidence: diag.Predicted,
-			Advice:     fmt.Sprintf("for good: \"mtu\": %d in daemon.json, and -o com.docker.network.driver.mtu=%d for each network, which must be made anew", up.MTU, up.MTU),
-			Weight:     32,
+			Advice: fmt.Sprintf("for good: \"mtu\": %d in daemon.json, and -o com.docker.network.driver.mtu=%d for each network, which must be made anew", up.MTU, up.MTU),
+			Weight: 32,
 		}
 		if f.Covers.Traces = outward(in, host.ID, up.Name); len(f.Covers.Traces) > 0 {
 			f.Severity = diag.Error
 		}
+		measured(in, &f)
 		out = append(out, f)
 	}
 	return out

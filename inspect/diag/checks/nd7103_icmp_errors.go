@@ -69,16 +69,17 @@ func detectND7103(in *diag.Input) []diag.Finding {
 	for _, b := range blind(in) {
 		f := &in.Flows[b.flows[0]]
 		text, source := in.RuleLine(b.where)
-		out = append(out, diag.Finding{
-			Summary:    fmt.Sprintf("%s (%s) drops the ICMP errors for %s → %s: path MTU discovery is blind, large uploads can hang: %s", diag.ChainName(b.where), in.Owner(b.where), f.From, f.To, text),
-			Cause:      fmt.Sprintf("%q of %s matches ICMP \"fragmentation needed\" messages", text, diag.ChainName(b.where)),
-			Subject:    diag.Subject{Kind: "rule", Name: string(b.where.Ref), Netns: b.where.Netns},
-			Evidence:   []diag.Evidence{ev(source, text, b.where.Ref)},
-			Covers:     diag.Cover{Traces: b.flows},
-			Confidence: diag.Predicted,
-			Advice:     "let RELATED pass before the rule; the rule may stay for the rest of ICMP",
-			Weight:     45,
-		})
+		fd := diag.Finding{
+			Summary:  fmt.Sprintf("%s (%s) drops the ICMP errors for %s → %s: path MTU discovery is blind, large uploads can hang: %s", diag.ChainName(b.where), in.Owner(b.where), f.From, f.To, text),
+			Cause:    fmt.Sprintf("%q of %s matches ICMP \"fragmentation needed\" messages", text, diag.ChainName(b.where)),
+			Subject:  diag.Subject{Kind: "rule", Name: string(b.where.Ref), Netns: b.where.Netns},
+			Evidence: []diag.Evidence{ev(source, text, b.where.Ref)},
+			Covers:   diag.Cover{Traces: b.flows},
+			Advice:   "let RELATED pass before the rule; the rule may stay for the rest of ICMP",
+			Weight:   45,
+		}
+		measured(in, &fd)
+		out = append(out, fd)
 	}
 	return out
 }

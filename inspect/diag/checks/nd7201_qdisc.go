@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -81,7 +82,7 @@ func detectND7201(in *diag.Input) []diag.Finding {
 				if c := behind(in, ns, l); c != "" {
 					dev += " (to " + c + ")"
 				}
-				out = append(out, diag.Finding{
+				f := diag.Finding{
 					Summary:    fmt.Sprintf("%s in %s: %s", dev, in.Who(ns.ID), does),
 					Cause:      fmt.Sprintf("a %s queueing discipline sits on %s", l.Qdiscs[j].Kind, l.Name),
 					Subject:    diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID},
@@ -90,9 +91,63 @@ func detectND7201(in *diag.Input) []diag.Finding {
 					Confidence: diag.Predicted,
 					Advice:     "find out who set it (a test tool, a bandwidth limit): it comes back with that",
 					Weight:     48,
-				})
+				}
+				if t := queued(in, f.Covers.Traces, ns.ID, l.Name); t != "" {
+					f.Confidence = diag.Proved
+					f.Evidence = append(f.Evidence, ev("probe", t, snap.RefNetns(ns.ID)))
+				}
+				out = append(out, f)
 			}
 		}
+	}
+	return out
+}
+
+// queued says how a probe met the queue of a device: it came into the namespace
+// and was never handed to the device, or only after a time that people notice.
+// "": no probe tells.
+func queued(in *diag.Input, flows []int, netns, dev string) string {
+	for _, i := range flows {
+		p := in.Flows[i].Probe
+		if p == nil || !p.Watched {
+			continue
+		}
+		for _, answer := range []bool{false, true} {
+			came, left := -1.0, -1.0
+			for _, x := range p.Seen {
+				switch {
+				case x.Answer != answer || x.Netns != netns:
+				case x.What == snap.SeenTransmit && x.Device == dev:
+					left = x.AfterMs
+				case x.What == snap.SeenReceive && came < 0:
+					came = x.AfterMs
+				}
+			}
+			expected := slices.ContainsFunc(hopsOf(&in.Flows[i], answer), func(d string) bool { return d == netns+"/"+dev })
+			switch {
+			case came < 0 || !expected:
+			case left < 0 && p.Died == nil && p.Outcome == "timeout":
+				return "the packet came into " + in.Who(netns) + " and was never handed to " + dev + " while the probe waited"
+			case left-came >= badDelayMs:
+				return fmt.Sprintf("the packet waited %.0f ms in front of %s", left-came, dev)
+			}
+		}
+	}
+	return ""
+}
+
+// hopsOf are the devices of one way of a flow, "netns/device".
+func hopsOf(f *diag.FlowCase, answer bool) []string {
+	if f.Trace == nil {
+		return nil
+	}
+	list := f.Trace.Forward
+	if answer {
+		list = f.Trace.Reply
+	}
+	var out []string
+	for _, h := range list {
+		out = append(out, h.Netns+"/"+h.Device)
 	}
 	return out
 }

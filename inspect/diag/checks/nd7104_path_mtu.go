@@ -1,0 +1,85 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd7104: the way was measured, and loses large packets without a word.
+func nd7104() diag.Check {
+	return diag.Check{
+		Code: "ND7104", Name: "path-mtu-black-hole", Severity: diag.Error, Since: "0.1",
+		Title: "Large packets vanish on the way, and nobody tells the sender",
+		Doc: `Echoes of many sizes were sent, none of which may be cut: small ones come back,
+large ones do not, and no router says "fragmentation needed". Connections come up
+and then hang as soon as much is sent. Somewhere on the way a device carries less
+than the sender's own, and what would tell of it is not sent or is dropped: a
+tunnel, a VPN, a bridge or a veth with a smaller MTU, a firewall that drops ICMP.
+
+See it by hand:
+    ping -M do -s SIZE DST                   from inside; find the size that passes
+    tracepath -n DST                         where it gets smaller, if anybody tells
+
+False positives: a host that answers small echoes only.
+
+Sources: RFC 2923 section 2.1; RFC 4821; moby#22297`,
+		After: []diag.Code{"ND7101", "ND7102", "ND7103", "ND2903"},
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Flows {
+				f := &in.Flows[i]
+				m := in.PathMTU(f)
+				if !f.Asked || !m.Silent() {
+					continue
+				}
+				fd := diag.Finding{
+					Summary: fmt.Sprintf("%s → %s: packets of more than %d bytes vanish on the way, and nobody says so; the sender's device takes %d", f.From, f.To, m.Fits, m.Limit),
+					Cause:   fmt.Sprintf("something on the way carries %d bytes, the sender sends %d, and no \"fragmentation needed\" comes back", m.Fits, m.Limit),
+					Subject: diag.Subject{Kind: "host", Name: f.From + " → " + f.To, Netns: f.Flow.From},
+					Evidence: []diag.Evidence{
+						ev(in.IPCommand(f.Flow.From, fmt.Sprintf("ping -M do -s %d %s", m.TooBig-echoHeaders(f), f.Flow.Dst)),
+							fmt.Sprintf("no answer to %d bytes, an answer to %d", m.TooBig, m.Fits), snap.RefNetns(f.Flow.From)),
+					},
+					Covers:     diag.Cover{Traces: []int{i}},
+					Confidence: diag.Proved,
+					Weight:     44,
+				}
+				if o := in.MTUOption(f, m.Fits); o != "" {
+					fd.Advice = fmt.Sprintf("keep the sender's packets at %d bytes: %s; or mend the device that carries less", m.Fits, o)
+				}
+				out = append(out, fd)
+			}
+			return out
+		},
+	}
+}
+
+// echoHeaders are the bytes of an echo before its payload.
+func echoHeaders(f *diag.FlowCase) int {
+	if f.Flow.Dst.Is6() {
+		return 48
+	}
+	return 28
+}
+
+// measured makes a cause of lost large packets a proved one when the way of one
+// of its flows was seen to carry less than the sender sends.
+func measured(in *diag.Input, f *diag.Finding) {
+	f.Confidence = diag.Predicted
+	for _, i := range f.Covers.Traces {
+		c := &in.Flows[i]
+		m := in.PathMTU(c)
+		if !m.Smaller() {
+			continue
+		}
+		f.Confidence = diag.Proved
+		t := fmt.Sprintf("%s → %s: echoes of up to %d bytes are answered, %d are not", c.From, c.To, m.Fits, m.TooBig)
+		if m.Told > 0 {
+			t += fmt.Sprintf("; %s names %d", m.By, m.Told)
+		}
+		f.Evidence = append(f.Evidence, ev("probe", t, snap.RefNetns(c.Flow.From)))
+		return
+	}
+}
