@@ -107,6 +107,9 @@ func (w *World) proxyLeg(t *Trace, depth int) {
 	}
 	dst, ok := proxyTarget(t.Socket.Process)
 	if !ok {
+		dst, ok = w.ownTarget(t.Socket)
+	}
+	if !ok {
 		return
 	}
 	leg := Flow{From: t.Arrived, Dst: dst.Addr(), Dport: dst.Port(), Proto: t.Flow.Proto, StopOutside: t.Flow.StopOutside}
@@ -115,6 +118,30 @@ func (w *World) proxyLeg(t *Trace, depth int) {
 	t.Where = t.Proxy.Where
 	t.Unknown = append(t.Unknown, t.Proxy.Unknown...)
 	t.IfAnswered = t.Proxy.IfAnswered
+}
+
+// ownTarget is where the helper of networks of our own leads a connection: it
+// listens on the published ports itself, one process for all of them, so that
+// what is published tells where each goes (testenv/proxy_linux.go).
+func (w *World) ownTarget(s *snap.Socket) (netip.AddrPort, bool) {
+	for i := range w.snap.Containers {
+		c := &w.snap.Containers[i]
+		e := w.snap.Engine(c.Engine)
+		if e == nil || e.Rules != "netdoctor" || !e.UserlandProxy || e.PID == 0 || e.PID != s.Process.PID || len(c.Endpoints) == 0 || !c.Running() {
+			continue
+		}
+		to := c.Endpoints[0].IPv4.Addr()
+		if !to.IsValid() {
+			to = c.Endpoints[0].IPv6.Addr()
+		}
+		for _, p := range c.Ports {
+			at := s.Local.Addr().Unmap()
+			if p.Proto == s.Proto && p.HostPort == s.Local.Port() && (!p.HostIP.IsValid() || p.HostIP.IsUnspecified() || p.HostIP == at) && to.IsValid() {
+				return netip.AddrPortFrom(to, p.ContainerPort), true
+			}
+		}
+	}
+	return netip.AddrPort{}, false
 }
 
 // proxyTarget reads docker-proxy's command line

@@ -1,25 +1,22 @@
 package fault_test
 
 import (
-	"encoding/json"
 	"flag"
-	"net/netip"
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netdoctor/netdoctor/cmd/app"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/testenv/fault"
 	"github.com/netdoctor/netdoctor/testenv/lab"
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // Threads that enter namespaces are thrown away: none may be the main one.
@@ -86,7 +83,7 @@ func fixAndUndo(t *testing.T, f fault.Fault) {
 	if suffices := f.Name != "uplink-down"; res.Verified != suffices {
 		t.Errorf("verified %v: %s", res.Verified, res.Error)
 	}
-	if diff := cmp.Diff(state(t, said), state(t, read())); diff != "" {
+	if diff := cmp.Diff(labtest.State(t, said), labtest.State(t, read())); diff != "" {
 		t.Errorf("the dry run said otherwise than what was done (-said +done)\n%s", diff)
 	}
 	for _, id := range slices.Backward(res.Transactions) {
@@ -94,7 +91,7 @@ func fixAndUndo(t *testing.T, f fault.Fault) {
 			t.Fatalf("undo %s: %v, left %v", id, err, u)
 		}
 	}
-	if diff := cmp.Diff(state(t, broken), state(t, read())); diff != "" {
+	if diff := cmp.Diff(labtest.State(t, broken), labtest.State(t, read())); diff != "" {
 		t.Errorf("undo left something (-before +after)\n%s", diff)
 	}
 }
@@ -118,71 +115,6 @@ func promised(t *testing.T, a *app.App, s *snap.Snapshot) *snap.Snapshot {
 	}
 	if changes == 0 {
 		return nil
-	}
-	return out
-}
-
-// state is the configuration of a host's namespaces in lines: what a person
-// set, without what moves by itself or is numbered by the kernel.
-func state(t *testing.T, s *snap.Snapshot) []string {
-	t.Helper()
-	var out []string
-	line := func(ns, what string, v any) {
-		b, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, ns+" "+what+" "+string(b))
-	}
-	for i := range s.Netns {
-		n := &s.Netns[i]
-		if !n.Class.Ours() {
-			continue
-		}
-		for _, l := range n.Links {
-			master := ""
-			if m := n.LinkAt(l.Master); m != nil {
-				master = m.Name
-			}
-			line(n.ID, "link", []any{l.Name, l.Up, l.MTU, l.MAC, master})
-		}
-		for _, x := range n.Addrs {
-			if a := x.Prefix.Addr(); !a.IsLinkLocalUnicast() && a != netip.IPv6Loopback() { // the kernel makes them when a link comes up
-				line(n.ID, "addr", []any{n.LinkAt(x.Index).Name, x.Prefix, x.Label})
-			}
-		}
-		for _, x := range n.Routes {
-			if x.Family == snap.IPv4 {
-				x.Flags = nil // linkdown: the carrier's
-				line(n.ID, "route", x)
-			}
-		}
-		for _, x := range n.Rules {
-			line(n.ID, "rule", x)
-		}
-		for _, x := range n.Neighs {
-			if x.State == "permanent" {
-				line(n.ID, "neigh", []any{x.IP, x.MAC})
-			}
-		}
-		for k, v := range n.Sysctls {
-			if !strings.Contains(k, "conntrack") {
-				line(n.ID, "sysctl", []any{k, v})
-			}
-		}
-		slices.Sort(out)
-		for _, tb := range n.Ruleset.Tables {
-			for _, c := range tb.Chains {
-				line(n.ID, "chain", []any{tb.System, tb.Family, tb.Name, c.Name, c.Hook, c.Priority, c.Policy})
-				for k := range c.Rules {
-					out = append(out, n.ID+" rule "+tb.Name+" "+c.Name+" "+fixups.Print(&c.Rules[k]))
-				}
-			}
-		}
-	}
-	for _, r := range s.Resolvers {
-		line(r.Owner, "resolv.conf", r.ResolvConf.Raw)
-		line(r.Owner, "hosts", r.HostsRaw)
 	}
 	return out
 }
