@@ -11,6 +11,7 @@ import (
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // settleFor is how long a host may take to show what a change did: a carrier
@@ -49,6 +50,9 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 			s = now
 		}
 		done, err := a.Changer.Apply(ctx, s, Tx{ID: ids[i], Ops: f.Fix.Ops})
+		if err != nil && len(did) > 0 && len(done.Left) == 0 && a.gone(s, f) {
+			continue // the one before mended it, too, and took away what this one would change
+		}
 		if err != nil {
 			res.Error, res.Left = err.Error(), append(res.Left, done.Left...)
 			return a.takeBack(ctx, did, res, err)
@@ -92,6 +96,12 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 	}
 	res.Verified = res.Error == ""
 	return nil
+}
+
+// gone says whether a finding of before is not there any more, as far as the
+// state alone tells.
+func (a *App) gone(s *snap.Snapshot, f *diag.Finding) bool {
+	return !still(diag.Run(diag.Build(s, nil, diag.Options{}), a.Checks).Findings, f)
 }
 
 // settled looks again until every finding is gone and nothing that it covered

@@ -51,7 +51,7 @@ func readSelf(_ context.Context, m *machine) Result {
 		switch {
 		case c.State == "created" || c.PID == 0:
 			c.PID = 0
-		case p == nil || !p.trusted() || c.NetworkMode != "host" && m.netns != 0 && p.netns() == m.netns:
+		case p == nil || !p.trusted() || p.value().State == "Z" || c.NetworkMode != "host" && m.netns != 0 && p.netns() == m.netns:
 			c.State, c.PID = "exited", 0
 			res.Gaps = append(res.Gaps, snap.Gap{What: "container " + c.Name, Kind: "vanished", Why: fmt.Sprintf("the process of %s is not there any more", c.Name)})
 		default:

@@ -30,7 +30,7 @@ func All() []Fault {
 		vethDown(), vethOffBridge(), bridgeDown(), bridgeAddressGone(), eth0Down(), loDown(), uplinkDown(),
 		ipForwardOff(), defaultRouteGone(), wrongGateway(), hostDefaultRouteGone(), blackholeRoute(), wrongNeighbour(),
 		forwardAcceptGone(), foreignTableDrops(), repliesDropped(), staleDNAT(), masqueradeGone(),
-		resolvEmpty(), resolvLoopback(), resolvOutside(),
+		resolvEmpty(), resolvLoopback(), resolvOutside(), namesRedirected(), astrayRoute(), mainRuleGone(), connectedRouteGone(),
 	}
 	slices.SortFunc(out, func(a, b Fault) int {
 		if a.Name < b.Name {

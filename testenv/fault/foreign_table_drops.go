@@ -22,12 +22,17 @@ func foreignTableDrops() Fault {
 
 // hooked is a table of one chain with one rule.
 func hooked(v *victim, table, hook string, priority int32, rule string) []fixups.Op {
+	return hookedAs(v, "filter", table, hook, priority, rule)
+}
+
+// hookedAs is hooked for a chain of some type.
+func hookedAs(v *victim, kind, table, hook string, priority int32, rule string) []fixups.Op {
 	ref := fixups.ChainRef{Where: v.on(), System: snap.NFT, Family: snap.IPv4, Table: table}
 	chain := ref
 	chain.Chain = hook
 	return []fixups.Op{
 		&fixups.TableAdd{ChainRef: ref},
-		&fixups.ChainAdd{ChainRef: chain, Hook: hook, Type: "filter", Priority: priority, Policy: "accept"},
+		&fixups.ChainAdd{ChainRef: chain, Hook: hook, Type: kind, Priority: priority, Policy: "accept"},
 		&fixups.RuleInsert{ChainRef: chain, Text: rule},
 	}
 }

@@ -158,7 +158,7 @@ func addrGone(g *gen) (Mutation, bool) {
 	}
 	return Mutation{
 		Kind: "address deleted", Netns: ns.ID, Do: fmt.Sprintf("ip addr del %s dev %s", p, l.Name),
-		Undo: fmt.Sprintf("ip addr add %s dev %s\n", p, l.Name) + restored(ns, l), Place: words([]string{p.Addr().String(), l.Name}, append(g.who(ns), p.Addr().String())),
+		Undo: fmt.Sprintf("ip addr add %s dev %s\n", p, l.Name) + restored(ns, l), Place: words([]string{p.Addr().String(), l.Name}, append(g.who(ns), p.Addr().String()), []string{l.Name, "no IPv4 address"}),
 	}, true
 }
 

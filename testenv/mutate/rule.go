@@ -83,6 +83,12 @@ func (g *gen) place(e *existing) [][]string {
 		out = append(out, append(append([]string{}, who...), k[0], e.t.Name)) // "table nat of app 172.20.0.0/16"
 	}
 	out = append(out, append(append([]string{}, who...), e.c.Name, "policy"))
+	if g.on[0].c.Engine != "docker" && e.c.Hook == "" && e.t.Name == "filter" {
+		// Of engines whose intent is not known the end of the base chain is all that can be told.
+		for _, base := range []string{"FORWARD", "INPUT", "OUTPUT"} {
+			out = append(out, append(append([]string{}, who...), "filter", base, "policy"))
+		}
+	}
 	for _, f := range strings.Fields(e.text) { // a jump to a chain: it is named
 		if f == strings.ToUpper(f) && strings.ContainsAny(f, "-_") && !strings.HasPrefix(f, "-") {
 			out = append(out, append(append([]string{}, who...), e.c.Name, f))

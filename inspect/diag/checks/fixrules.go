@@ -102,7 +102,8 @@ func established(in *diag.Input, netns string, p *rules.Place, position int) []f
 }
 
 // fixAccept mends a policy that drops: an empty legacy table that nobody uses
-// gets its policy back; else the narrowest rule that lets the bridge's traffic
+// gets its policy back, and so does a chain for the host's own traffic that
+// accepts nothing at all; else the narrowest rule that lets the bridge's traffic
 // pass is added. The policy itself stays.
 func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	w := diag.RulePlace(in.Flows[f.Covers.Traces[0]].Trace.Where)
@@ -116,6 +117,10 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if o := in.Owner(w); o == "firewalld" || o == "ufw" {
 		f.Advice = ownerAdvice(o)
 		return nil
+	}
+	if p.ChainP.Hook != "forward" && len(p.ChainP.Rules) == 0 && p.System != snap.NFT {
+		f.Advice = "whoever set the policy meant to add rules that accept: set it again when they are there"
+		return []fixups.Op{&fixups.ChainPolicy{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Policy: "accept"}}
 	}
 	if w.Reply {
 		return established(in, w.Netns, p, 0)
@@ -144,6 +149,17 @@ func acceptPorts(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) 
 	seen := map[string]bool{}
 	for _, i := range f.Covers.Traces {
 		flow := in.Flows[i].Flow
+		if flow.From == netns && flow.Iif == "" && !seen["lo"] { // a host talks to itself by its loopback
+			seen["lo"] = true
+			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain), Args: []string{"-i", "lo", "-j", "ACCEPT"}}
+			if p.System == snap.NFT {
+				op.Args, op.Text = nil, `iifname "lo" accept`
+			}
+			if heals(in, i, []fixups.Op{op}) {
+				ops = append(ops, op)
+				continue
+			}
+		}
 		for _, br := range bridgesOf(in, []int{i}) {
 			key := fmt.Sprint(br, flow.Proto, flow.Dport)
 			if seen[key] {

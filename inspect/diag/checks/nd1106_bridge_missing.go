@@ -2,7 +2,9 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -38,11 +40,44 @@ Sources: moby drivers/bridge/bridge_linux.go: getNetworkBridgeName`,
 					Cause:    fmt.Sprintf("%s knows the network %s, but its bridge %s was deleted from the kernel", n.Engine, n.Name, n.Bridge),
 					Subject:  diag.Subject{Kind: "bridge", Name: n.Bridge, Netns: host.ID},
 					Evidence: []diag.Evidence{ev("docker network inspect "+n.Name, "bridge "+n.Bridge, snap.RefNetwork(n.Ref))},
-					Advice:   "restart the engine's daemon, which makes the bridge again, then restart the network's containers: docker restart …",
+					Advice:   "the engine's daemon makes the bridge again, too, when it is restarted, with all that it knows of it",
 					Weight:   90,
 				})
 			}
 			return out
 		},
+		Fix: fixND1106,
 	}
+}
+
+// fixND1106 makes the bridge as its engine does, with the gateway's address, and
+// puts the devices of the network's containers on it.
+func fixND1106(in *diag.Input, f *diag.Finding) []fixups.Op {
+	host := in.Netns(f.Subject.Netns)
+	n := in.Graph.NetworkOfBridge(f.Subject.Name)
+	for i := range in.Snap.Networks { // the graph knows bridges that are there
+		if in.Snap.Networks[i].Bridge == f.Subject.Name {
+			n = &in.Snap.Networks[i]
+		}
+	}
+	if host == nil || n == nil || n.IPv6 {
+		return nil
+	}
+	gw, subnet := gateway4(n)
+	if !gw.IsValid() || !subnet.IsValid() {
+		return nil
+	}
+	w := at(in, host.ID)
+	ops := []fixups.Op{
+		&fixups.LinkAdd{Where: w, Up: true, Link: snap.Link{Name: n.Bridge, Kind: "bridge", MTU: n.MTU}},
+		&fixups.AddrAdd{Where: w, Dev: n.Bridge, Addr: snap.Addr{
+			Prefix: netip.PrefixFrom(gw, subnet.Bits()), Bcast: lastAddr(subnet), Scope: "global", Label: n.Bridge, ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"},
+		}},
+	}
+	for _, a := range attachments(in) {
+		if a.n == n && a.host != nil && host.LinkAt(a.host.Master) == nil {
+			ops = append(ops, &fixups.LinkMaster{Where: w, Name: a.host.Name, Master: n.Bridge})
+		}
+	}
+	return ops
 }

@@ -23,7 +23,7 @@ See it by hand:
     nsenter -t PID -n ip route               no line begins with "default"
 
 Sources: net/ipv4/fib_frontend.c; docker-facts: gateway choice`,
-		After:  []diag.Code{"ND1103"},
+		After:  []diag.Code{"ND1103", "ND2206", "ND2207", "ND3205"},
 		Detect: detectND2103,
 		Fix:    fixND2103,
 	}

@@ -25,7 +25,7 @@ See it by hand:
     journalctl -u NetworkManager -u systemd-networkd
 
 Sources: net/ipv4/route.c: ip_route_input_slow`,
-		After:  []diag.Code{"ND1108"},
+		After:  []diag.Code{"ND1108", "ND2206", "ND2207", "ND3205"},
 		Detect: detectND2105,
 	}
 }
@@ -52,6 +52,13 @@ func detectND2105(in *diag.Input) []diag.Finding {
 		f.Summary = "this host has no default route: nothing outside can be reached"
 	}
 	f.Covers.Names = coverNames(in, upstreamCut)
+	if bare := withoutAddress(in, host); len(bare) > 0 {
+		f.Summary = fmt.Sprintf("%s has no IPv4 address, and so this host has no default route: nothing outside can be reached", bare[0].Name)
+		f.Cause = fmt.Sprintf("%s is up and lost its address: the kernel drops the routes by a gateway that is on no subnet of the host any more", bare[0].Name)
+		f.Evidence = append(f.Evidence, ev("ip addr show dev "+bare[0].Name, bare[0].Name+": no IPv4 address", snap.RefLink(host.ID, bare[0].Name)))
+		f.Advice = fmt.Sprintf("renew the lease or restart the network service that should have set it; by hand: ip addr add ADDRESS/LENGTH dev %s; ip route add default via GATEWAY", bare[0].Name)
+		return []diag.Finding{f}
+	}
 	if up := diag.Uplinks(in.Snap); len(up) == 1 {
 		var near []string
 		for _, nb := range host.Neighs {
@@ -64,4 +71,24 @@ func detectND2105(in *diag.Input) []diag.Finding {
 		}
 	}
 	return []diag.Finding{f}
+}
+
+// withoutAddress are the devices of the host that could lead to the world, are
+// up, and have no IPv4 address.
+func withoutAddress(in *diag.Input, host *snap.Netns) []*snap.Link {
+	var out []*snap.Link
+	for i := range host.Links {
+		l := &host.Links[i]
+		peer := in.Snap.Ns(l.PeerNetns)
+		switch {
+		case !l.Up || !l.LowerUp || l.Loopback || l.Master != 0 || l.Bridge != nil:
+		case l.Kind != "" && l.Kind != "veth" && l.Kind != "vlan" && l.Kind != "bond":
+		case l.Kind == "veth" && (l.PeerNetns == host.ID || peer != nil && peer.Class.Ours()):
+		case slices.ContainsFunc(host.AddrsOf(l.Index), func(a snap.Addr) bool { return a.Prefix.Addr().Is4() }):
+		case slices.ContainsFunc(host.Links, func(o snap.Link) bool { return o.Peer == l.Index && o.PeerNetns == host.ID && o.Kind != "veth" }):
+		default:
+			out = append(out, l)
+		}
+	}
+	return out
 }

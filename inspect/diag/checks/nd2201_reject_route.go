@@ -68,13 +68,13 @@ func idleRejects(in *diag.Input, told []diag.Finding) []diag.Finding {
 		if ns.Class != snap.ClassContainer || ns.ID == in.Snap.Host.Netns {
 			continue
 		}
-		add := func(ref snap.Ref) {
+		add := func(ref snap.Ref, severity diag.Severity) {
 			if slices.ContainsFunc(told, func(f diag.Finding) bool { return f.Subject.Name == string(ref) }) {
 				return
 			}
 			line, source := routeLine(in, ns.ID, ref)
 			out = append(out, diag.Finding{
-				Severity: diag.Warning,
+				Severity: severity,
 				Summary:  fmt.Sprintf("%s in %s throws packets away", line, in.Who(ns.ID)),
 				Cause:    "no engine makes such routes: a script or program in the container did",
 				Subject:  diag.Subject{Kind: "route", Name: string(ref), Netns: ns.ID},
@@ -85,13 +85,18 @@ func idleRejects(in *diag.Input, told []diag.Finding) []diag.Finding {
 		}
 		for k, r := range ns.Routes {
 			if rejecting(r.Type) && r.Family == snap.IPv4 {
-				add(snap.RefItem(ns.ID, "route", k))
+				add(snap.RefItem(ns.ID, "route", k), diag.Warning)
 			}
 		}
 		for k, r := range ns.Rules {
-			if rejecting(r.Action) {
-				add(snap.RefItem(ns.ID, "iprule", k))
+			if !rejecting(r.Action) {
+				continue
 			}
+			severity := diag.Warning
+			if r.Mark != 0 || r.UID != nil {
+				severity = diag.Info // for packets that somebody chose
+			}
+			add(snap.RefItem(ns.ID, "iprule", k), severity)
 		}
 	}
 	return out

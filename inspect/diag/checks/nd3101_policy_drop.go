@@ -29,7 +29,7 @@ See it by hand:
 False positives: a policy that is meant to keep exactly this flow out.
 
 Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
-		After:  []diag.Code{"ND1107", "ND6101"},
+		After:  []diag.Code{"ND1107", "ND6101", "ND3205", "ND2205", "ND1106"},
 		Detect: detectND3101,
 		Fix:    fixAccept,
 	}
@@ -43,14 +43,15 @@ func detectND3101(in *diag.Input) []diag.Finding {
 		}
 		first := &in.Flows[g.Flows[0]]
 		text, source := in.RuleLine(g.Where)
-		way := ""
+		way, subject := "", diag.ChainName(g.Where)
 		if g.Where.Reply {
 			way = "the answers of "
+			subject += ", answers" // another fault than a new connection that is stopped there
 		}
 		out = append(out, diag.Finding{
 			Summary:  fmt.Sprintf("%s is DROP in %s and no rule accepts %s%s → %s%s", diag.ChainName(g.Where), in.Who(g.Where.Netns), way, first.From, first.To, more(g)),
 			Cause:    fmt.Sprintf("no rule of %s accepts the packet, so the chain's policy drops it", strings.TrimSuffix(diag.ChainName(g.Where), " policy")),
-			Subject:  diag.Subject{Kind: "chain", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
+			Subject:  diag.Subject{Kind: "chain", Name: subject, Netns: g.Where.Netns},
 			Evidence: []diag.Evidence{ev(source, text, g.Where.Ref)},
 			Covers:   diag.Cover{Traces: g.Flows},
 			Weight:   60,

@@ -20,7 +20,7 @@ See it by hand:
     iptables -I DOCKER-USER -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN   mends it
 
 Sources: docs.docker.com, packet filtering and firewalls; iptables-extensions(8), conntrack`,
-		After: []diag.Code{"ND6101"},
+		After: []diag.Code{"ND6101", "ND2205", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseRule) {

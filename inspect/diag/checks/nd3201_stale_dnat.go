@@ -2,10 +2,12 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/inspect/walk"
 )
 
 // nd3201: a published port is sent to an address that is not its container's.
@@ -35,7 +37,7 @@ func detectND3201(in *diag.Input) []diag.Finding {
 		}
 		for k := range f.Trace.NATed {
 			m := &f.Trace.NATed[k]
-			if m.Src || !m.AddrMin.IsValid() || len(in.Graph.Owners(m.AddrMin)) > 0 || in.Graph.NetworkOfAddr(m.AddrMin) == nil {
+			if m.Src || !m.AddrMin.IsValid() || !elsewhere(in, f, m.AddrMin) {
 				continue
 			}
 			key := diag.Subject{Kind: "rule", Name: string(m.Place.Ref), Netns: in.Snap.Host.Netns}
@@ -50,9 +52,13 @@ func detectND3201(in *diag.Input) []diag.Finding {
 			} else if c := publisher(in, f.Flow.Dport, f.Flow.Proto); c != nil {
 				want = fmt.Sprintf("; port %d is published by %s, which is %s", f.Flow.Dport, c.Name, addresses(c))
 			}
+			whose := "an address that nobody has"
+			if o := in.Graph.Owners(m.AddrMin); len(o) > 0 {
+				whose = "an address of " + in.Who(o[0].Netns.ID)
+			}
 			out = append(out, diag.Finding{
-				Summary:  fmt.Sprintf("port %d is sent to %s, an address that nobody has%s", f.Flow.Dport, m.AddrMin, want),
-				Cause:    fmt.Sprintf("%s %s rule %d sends the port to %s, which no container holds", m.Place.Table, m.Place.Chain, m.Place.Num, m.AddrMin),
+				Summary:  fmt.Sprintf("port %d is sent to %s, %s%s", f.Flow.Dport, m.AddrMin, whose, want),
+				Cause:    fmt.Sprintf("%s %s rule %d sends the port to %s, %s", m.Place.Table, m.Place.Chain, m.Place.Num, m.AddrMin, whose),
 				Subject:  key,
 				Evidence: []diag.Evidence{ev(source, text, m.Place.Ref)},
 				Covers:   diag.Cover{Traces: []int{i}},
@@ -63,6 +69,18 @@ func detectND3201(in *diag.Input) []diag.Finding {
 		}
 	}
 	return out
+}
+
+// elsewhere says whether a flow is sent to an address that it is not meant for:
+// one in a container network that nobody has, or, when a published port says who
+// is meant, any that is not that container's.
+func elsewhere(in *diag.Input, f *diag.FlowCase, to netip.Addr) bool {
+	owners := in.Graph.Owners(to)
+	c := in.Snap.Container(f.Target)
+	if f.Port == nil || c == nil || c.Netns == "" {
+		return len(owners) == 0 && in.Graph.NetworkOfAddr(to) != nil
+	}
+	return !slices.ContainsFunc(owners, func(o walk.End) bool { return o.Netns.ID == c.Netns })
 }
 
 // addresses are a container's, in words.

@@ -26,7 +26,7 @@ See it by hand:
     docker port NAME
 
 Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
-		After: []diag.Code{"ND6101", "ND3201"},
+		After: []diag.Code{"ND6101", "ND3201", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {
@@ -54,9 +54,45 @@ Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 				}
 				out = append(out, x)
 			}
-			return out
+			return append(out, unanswered(in)...)
 		},
 	}
+}
+
+// unanswered are the published ports of engines without a proxy that no rule
+// leads on: the host itself refuses them.
+func unanswered(in *diag.Input) []diag.Finding {
+	all := atHost(in, func(f *diag.FlowCase) *diag.Finding {
+		c := in.Snap.Container(f.Target)
+		if f.Port == nil || c == nil {
+			return nil
+		}
+		if e := in.Snap.Engine(c.Engine); e == nil || e.UserlandProxy {
+			return nil
+		}
+		hook := "prerouting"
+		if f.Flow.Iif == "" {
+			hook = "output"
+		}
+		return &diag.Finding{
+			Summary: fmt.Sprintf("no %s rule sends port %d/%s of this host to %s, which publishes it: %s is refused", hook, f.Port.HostPort, f.Port.Proto, c.Name, f.From),
+			Cause:   fmt.Sprintf("the packet passes the nat chains of the hook %s with the destination %s:%d as it was, and nobody on this host listens there", hook, f.Flow.Dst, f.Flow.Dport),
+			Evidence: []diag.Evidence{
+				ev("nft list ruleset; iptables -t nat -S", fmt.Sprintf("(no dnat of %d to %s in %s)", f.Port.HostPort, c.Name, hook), snap.RefNetns(in.Snap.Host.Netns)),
+				ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %d", f.Port.ContainerPort, f.Port.Proto, f.Port.HostPort), snap.RefContainer(c.Ref)),
+			},
+			Advice: fmt.Sprintf("put the rule back, or restart %s so that its engine does", c.Name),
+		}
+	})
+	var out []diag.Finding
+	for _, f := range all {
+		if k := sameSubject(out, f.Subject); k >= 0 {
+			out[k].Covers.Traces = append(out[k].Covers.Traces, f.Covers.Traces...)
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // sameSubject is the finding that speaks of a subject; -1 none does.

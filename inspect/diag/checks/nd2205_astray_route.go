@@ -1,0 +1,120 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd2205: a route or a routing rule sends packets where they die, and without
+// it they would arrive.
+func nd2205() diag.Check {
+	return diag.Check{
+		Code: "ND2205", Name: "astray-route", Severity: diag.Error, Since: "0.1",
+		Title: "A route or routing rule leads packets away from where they would arrive",
+		Doc: `The longest prefix wins, and routing rules are asked before the main table: a
+route that somebody added (a VPN client, a script, a static route of long ago) or
+a rule that names another table takes packets off their way, to a device or a next
+hop where nobody answers. The packet dies there, far from what sent it. That route
+or rule is named without which the packet would arrive by what is left.
+
+See it by hand:
+    ip route get DST from SRC iif DEVICE     by which route it goes
+    ip rule; ip route show table all
+    ip neigh show dev DEVICE                 whether the next hop answers
+
+False positives: a way that is meant to be closed until a tunnel is up.
+
+Sources: net/ipv4/fib_trie.c: fib_table_lookup; net/core/fib_rules.c: fib_rules_lookup`,
+		After:  []diag.Code{"ND1101", "ND1102", "ND1103", "ND1107", "ND1108", "ND2201", "ND2203"},
+		Detect: detectND2205,
+		Fix:    fixND2205,
+	}
+}
+
+func detectND2205(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for _, b := range without(in, leads(in)) {
+		line, source := routeLine(in, b.ref.Netns(), b.ref)
+		who := in.Who(b.ref.Netns())
+		ends := ""
+		if w := b.flow.Trace.Where; w != nil {
+			ends = ": " + w.Detail
+		}
+		out = append(out, diag.Finding{
+			Summary:  fmt.Sprintf("%s in %s leads %s → %s astray%s", line, who, b.flow.From, b.flow.To, ends),
+			Cause:    fmt.Sprintf("%q of %s takes the packet first; without it the packet would arrive by what is left", line, who),
+			Subject:  diag.Subject{Kind: "route", Name: string(b.ref), Netns: b.ref.Netns()},
+			Evidence: []diag.Evidence{ev(source, line, b.ref)},
+			Covers:   b.covers,
+			Advice:   "find out who added it: it comes back with that program or script",
+			Weight:   71,
+		})
+	}
+	return out
+}
+
+// leads are the routes and routing rules on a flow's way that a hand made and
+// that lead somewhere: those that throw packets away have a check of their own
+// (ND2201), and so have those that shadow a container network (ND2203).
+func leads(in *diag.Input) func(*diag.FlowCase) []suspect {
+	return func(f *diag.FlowCase) []suspect {
+		var out []suspect
+		for _, ref := range met(f.Trace) {
+			ns := in.Netns(ref.Netns())
+			v, err := in.Snap.At(ref)
+			if err != nil || ns == nil || !ns.Class.Ours() {
+				continue
+			}
+			switch x := v.(type) {
+			case *snap.Route:
+				if !rejecting(x.Type) && x.Protocol != "kernel" && x.Protocol != "ra" && x.Protocol != "dhcp" && !(ns.ID == in.Snap.Host.Netns && shadows(in, x)) {
+					out = append(out, suspect{ref, []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}})
+				}
+			case *snap.PolicyRule:
+				// 0, 32766 and 32767 are the kernel's own (net/ipv4/fib_rules.c: fib_default_rules_init).
+				if !rejecting(x.Action) && x.Priority != 0 && x.Priority != 32766 && x.Priority != 32767 && !x.L3mdev {
+					out = append(out, suspect{ref, []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *x}}})
+				}
+			}
+		}
+		return out
+	}
+}
+
+// shadows says whether a route covers addresses of a container network.
+func shadows(in *diag.Input, r *snap.Route) bool {
+	return slices.ContainsFunc(in.Snap.Networks, func(n snap.Network) bool {
+		return slices.ContainsFunc(n.Pools, func(p snap.Pool) bool {
+			return p.Subnet.IsValid() && r.Dst.Bits() >= p.Subnet.Bits() && p.Subnet.Contains(r.Dst.Addr())
+		})
+	})
+}
+
+// fixND2205 takes the route or rule away. One of the host's that leads by an
+// uplink or a tunnel belongs to somebody: it is left to advice, unless it leads
+// onto a bridge of containers, where no way to elsewhere begins.
+func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
+	ref := snap.Ref(f.Subject.Name)
+	v, err := in.Snap.At(ref)
+	ns := in.Netns(f.Subject.Netns)
+	if err != nil || ns == nil {
+		return nil
+	}
+	switch x := v.(type) {
+	case *snap.Route:
+		l := ns.LinkAt(x.Oif)
+		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil) {
+			return nil
+		}
+		return []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}
+	case *snap.PolicyRule:
+		if ns.ID != in.Snap.Host.Netns {
+			return []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *x}}
+		}
+	}
+	return nil
+}
