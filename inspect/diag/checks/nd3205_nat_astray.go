@@ -66,7 +66,7 @@ func rewrites(in *diag.Input) func(*diag.FlowCase) []suspect {
 		var out []suspect
 		for x := f.Trace; x != nil; x = x.Proxy {
 			for _, n := range x.NATed {
-				p := &n.Place
+				p := n.Place
 				ns := in.Netns(p.Ref.Netns())
 				if p.Policy || ns == nil || !ns.Class.Ours() || n.Kind == "masquerade" || f.Port != nil && in.Graph.ContainerOfAddr(n.AddrMin) == in.Snap.Container(f.Target) {
 					continue
@@ -84,7 +84,7 @@ func rewrites(in *diag.Input) func(*diag.FlowCase) []suspect {
 func natPlace(in *diag.Input, ref snap.Ref, t *sim.Trace) *sim.Where {
 	for x := t; x != nil; x = x.Proxy {
 		for i := range x.NATed {
-			if p := &x.NATed[i].Place; p.Ref == ref {
+			if p := x.NATed[i].Place; p.Ref == ref {
 				place := *p
 				return &sim.Where{Netns: ref.Netns(), Rule: &place, Ref: ref}
 			}
