@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -125,7 +126,7 @@ func (r *redactor) name(n string) string {
 	labels := strings.Split(n, ".")
 	for i, l := range labels {
 		low := strings.ToLower(l)
-		if l != "" && !r.keep[low] && strings.Trim(l, "0123456789") != "" {
+		if l != names.ControlLabel && l != "" && !r.keep[low] && strings.Trim(l, "0123456789") != "" {
 			labels[i] = r.pseudonym("name", low)
 		}
 	}

@@ -93,7 +93,9 @@ type NameCase struct {
 	Ask   NameAsk
 	Asked bool
 	// World says that any name of the Internet would do: it stands for them all.
-	World   bool
+	World bool
+	// Listed says of such a name that the search list comes before it.
+	Listed  bool
 	Because []snap.Ref
 	Path    *names.Path
 }

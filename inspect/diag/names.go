@@ -7,12 +7,18 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // worldName is asked when a prediction needs any name of the Internet; it is
 // never sent as it stands: live questions ask for the root's name servers.
 const worldName = "example.com."
+
+// listedName stands for any name of the Internet that the search list is tried
+// on first; it is sent with a domain of the list behind it only (RFC 2606: no
+// name ends in "example").
+const listedName = names.ControlLabel + ".example"
 
 // resolving derives the names that must resolve: on networks with names of
 // their own, each member's by its neighbours and one name of the world; in
@@ -41,6 +47,12 @@ func (e *expecter) resolving() {
 			From: c.Name, World: true, Because: []snap.Ref{snap.RefResolver(c.Ref)},
 			Ask: NameAsk{Netns: c.Netns, Container: c.Ref, Name: worldName},
 		})
+		if rc := &e.in.Snap.Resolver(c.Ref).ResolvConf; len(rc.Search) > 0 && rc.Ndots > 1 {
+			e.names = append(e.names, NameCase{
+				From: c.Name, World: true, Listed: true, Because: []snap.Ref{snap.RefResolver(c.Ref)},
+				Ask: NameAsk{Netns: c.Netns, Container: c.Ref, Name: listedName},
+			})
+		}
 	}
 	if r := e.in.Snap.Resolver("host"); r != nil && len(r.ResolvConf.Nameservers) > 0 {
 		e.names = append(e.names, NameCase{
@@ -129,8 +141,37 @@ func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) na
 		r.Why = w.Detail
 		r.Because = []snap.Ref{w.Ref}
 	}
+	r.Ends, r.By = sentElsewhere(f.Trace, server)
 	in.reached[key] = r
 	return r
+}
+
+// sentElsewhere is where a rule sends a question that was meant for a server; not valid
+// where none does. Engines' own resolvers are asked at another port of the same
+// address.
+func sentElsewhere(t *sim.Trace, server netip.AddrPort) (netip.AddrPort, rules.Place) {
+	for i := range t.NATed {
+		n := &t.NATed[i]
+		if n.Src || n.Place.Rule == nil {
+			continue
+		}
+		to := netip.AddrPortFrom(n.AddrMin, n.PortMin)
+		switch {
+		case t.Arrived != "":
+			to = t.ArrivedAs
+		case t.LeftHost != "":
+			to = t.ExitDst
+		case !to.Addr().IsValid():
+			to = netip.AddrPortFrom(server.Addr(), n.PortMin)
+		}
+		if to.Port() == 0 {
+			to = netip.AddrPortFrom(to.Addr(), server.Port())
+		}
+		if to != server && (to.Addr() != server.Addr() || !server.Addr().IsLoopback()) {
+			return to, n.Place
+		}
+	}
+	return netip.AddrPort{}, rules.Place{}
 }
 
 // Reaches says whether the model lets questions to a name server through.
@@ -152,7 +193,11 @@ func (n *NameCase) Bad() bool {
 	}
 	switch n.Path.Verdict {
 	case names.Resolved:
-		return n.Path.Problem.Kind == names.HostsOverride || n.Path.Problem.Kind == names.FirstServerDead
+		switch n.Path.Problem.Kind {
+		case names.HostsOverride, names.FirstServerDead, names.BadSearch, names.SlowSearch:
+			return true
+		}
+		return false
 	case names.Unknown:
 		return n.Path.Problem.Kind != ""
 	}

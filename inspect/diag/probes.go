@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -44,14 +45,7 @@ func (in *Input) Questions() []snap.Probe {
 			asked = append(asked, everyWay(n)...)
 			continue
 		}
-		for _, s := range n.Path.Servers {
-			q := snap.Probe{Kind: "dns", From: s.AskedFrom, Dst: s.Addr, DNS: &snap.DNSProbe{Name: n.Ask.Name, Type: n.Ask.Type}}
-			if q.DNS.Type == "" {
-				q.DNS.Type = "A"
-			}
-			if n.World {
-				q.DNS.Name, q.DNS.Type = ".", "NS"
-			}
+		for _, q := range n.questions() {
 			switch {
 			case n.Bad():
 				suspect = append(suspect, q)
@@ -66,6 +60,36 @@ func (in *Input) Questions() []snap.Probe {
 	return in.refutations(out)
 }
 
+// questions are those that prove a name which must resolve: the name itself, or
+// for one of the world the root's name servers; and names of the search list
+// that come before it, at the servers of resolv.conf.
+func (n *NameCase) questions() []snap.Probe {
+	typ := n.Ask.Type
+	if typ == "" {
+		typ = "A"
+	}
+	var out []snap.Probe
+	for _, s := range n.Path.Servers {
+		q := snap.Probe{Kind: "dns", From: s.AskedFrom, Dst: s.Addr}
+		if s.Role != "upstream" && s.AskedFrom == n.Path.From {
+			for _, name := range names.Listed(*n.Path) {
+				q.DNS = &snap.DNSProbe{Name: name, Type: typ}
+				out = append(out, q)
+			}
+		}
+		switch {
+		case n.Listed, s.Role == "upstream" && !n.World && n.Path.Verdict == names.Resolved:
+			continue // the world's servers need not hear of names of this host
+		case n.World:
+			q.DNS = &snap.DNSProbe{Name: ".", Type: "NS"}
+		default:
+			q.DNS = &snap.DNSProbe{Name: n.Ask.Name, Type: typ}
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
 // everyWay asks every server on the way for each full name that is tried, as
 // programs do and with EDNS: what lies between may lose one and not the other.
 func everyWay(n *NameCase) []snap.Probe {
@@ -75,6 +99,9 @@ func everyWay(n *NameCase) []snap.Probe {
 		e := d
 		e.EDNS = true
 		plain = append(plain, snap.Probe{Kind: "dns", From: x.From, Dst: x.Server, DNS: &d})
+		if strings.HasPrefix(x.Name, names.ControlLabel+".") {
+			continue
+		}
 		edns = append(edns, snap.Probe{Kind: "dns", From: x.From, Dst: x.Server, DNS: &e})
 	}
 	return append(edns, plain...)

@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -37,6 +38,53 @@ func (in *Input) upstreams() []FlowCase {
 				continue
 			}
 			seen[f.From+"|"+f.To] = len(out)
+			out = append(out, f)
+		}
+	}
+	return append(out, in.byTCP()...)
+}
+
+// byTCP are the questions by TCP that this host stops while it lets those by
+// UDP through: what is too big for UDP is lost then (RFC 7766 5: TCP is no
+// option). That is looked for where an answer was cut short, and for names of
+// the world where a rule singles DNS out: a host that lets nothing out by TCP
+// means that.
+func (in *Input) byTCP() []FlowCase {
+	var out []FlowCase
+	seen := map[string]bool{}
+	for i := range in.Names {
+		n := &in.Names[i]
+		if n.Path == nil {
+			continue
+		}
+		lost := n.Path.Problem != nil && n.Path.Problem.Kind == names.BigAnswersLost
+		if !lost && !n.World || n.Listed {
+			continue
+		}
+		for _, s := range n.Path.Servers {
+			to := s.Addr.String() + "/tcp"
+			if s.Addr.Addr().IsLoopback() || lost && n.Path.Problem.Server != s.Addr || seen[s.AskedFrom+"|"+to] {
+				continue
+			}
+			seen[s.AskedFrom+"|"+to] = true
+			if udp, tcp := in.reach(s.AskedFrom, s.Addr, snap.UDP), in.reach(s.AskedFrom, s.Addr, snap.TCP); !udp.OK || !tcp.Known || tcp.OK {
+				continue
+			}
+			f := FlowCase{
+				Kind: "upstream", From: in.Who(s.AskedFrom), To: to, Because: n.Because, Asked: n.Asked,
+				Flow: sim.Flow{From: s.AskedFrom, Dst: s.Addr.Addr(), Dport: s.Addr.Port(), Proto: snap.TCP, StopOutside: !n.Asked},
+			}
+			f.Trace = in.World.Trace(f.Flow)
+			if at := in.Snap.Ns(f.place()); !f.stoppedHere() || at != nil && !at.Class.Ours() {
+				continue
+			}
+			if !lost {
+				other := f.Flow
+				other.Dport = 443
+				if f.Trace.Where.Cause != sim.CauseRule || in.World.Trace(other).Verdict == sim.Dropped {
+					continue
+				}
+			}
 			out = append(out, f)
 		}
 	}

@@ -34,6 +34,12 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 	if owner == nil {
 		return join(o, w.plain(srv, name))
 	}
+	if r := srv.Reach; r.Ends.IsValid() {
+		// netavark#1470, aardvark-dns#13: a port 53 published on all addresses
+		// takes the questions for the gateway, too.
+		o.fail(Unknown, st, w.diversion(srv.AskedFrom, srv.Addr, r.Ends, r.By, "aardvark-dns, which knows the containers of "+n.Name+", is never asked", []snap.Ref{snap.RefNetwork(n.Ref)}))
+		return w.orSeen(o, srv.AskedFrom, srv.Addr, name)
+	}
 	l := w.listener(owner, srv.Addr)
 	at := fmt.Sprintf("%s/udp in %s", srv.Addr, w.nsName(owner))
 	switch {

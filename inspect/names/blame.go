@@ -21,15 +21,21 @@ func (w *walker) blame(p *Path, res outcome) {
 			p.Problem = o
 		}
 		for _, x := range list {
-			if p.Problem == nil && x.Kind == FirstServerDead {
+			if p.Problem == nil && (x.Kind == FirstServerDead || x.Kind == SlowSearch || x.Kind == BadSearch) {
 				p.Problem = &x
 				continue
 			}
 			p.Others = appendProblem(p.Others, x)
 		}
+		if x := w.disagree(p); x != nil {
+			p.Others = appendProblem(p.Others, *x)
+		}
 		return
 	}
 	about := w.about(p, res)
+	if x := w.disagree(p); x != nil && about == nil {
+		about = x
+	}
 	if about != nil {
 		list = append(list, *about)
 	}
@@ -70,15 +76,15 @@ func (w *walker) harmless(p Problem) bool {
 // rank orders kinds: the smaller, the nearer to the root.
 func rank(kind string) int {
 	switch kind {
-	case LoDown, DNATMissing, DNATDeadPort, SocketGone, EngineHung, AardvarkDead, Port53Taken, NoNameserver, NoDNSSource:
+	case LoDown, DNATMissing, DNATDeadPort, SocketGone, EngineHung, AardvarkDead, Port53Taken, Diverted, ForwardLoop, NoNameserver, NoDNSSource:
 		return 0
-	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded, NoSuchName:
+	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded, ServersDiffer, NoSuchName:
 		return 1 // NoSuchName comes with none of the others
 	case GoogleFallback, LoopbackStub, InternalNetwork, UpstreamMissing:
 		return 2
 	case Unreachable, UpstreamDead, UpstreamRefuses, BigAnswersLost:
 		return 3
-	case FirstServerDead:
+	case FirstServerDead, SlowSearch:
 		return 4
 	}
 	return 5

@@ -55,6 +55,19 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 		dn.Answer, dn.Verdict, dn.Because = "to "+to.String(), stepOK, m.because
 		o.step(dn)
 	}
+	if to.Addr() != server.Addr() {
+		// A rule of somebody else comes before the engine's.
+		v := Timeout
+		if p := w.exactProbe(ns.ID, server, name); p != nil && !silent(p) {
+			s := w.seen(p, name, "embedded")
+			if s.verdict == Resolved {
+				return join(o, s)
+			}
+			v = s.verdict
+		}
+		o.fail(v, Step{Where: "embedded resolver", Asked: name, LeavesFrom: ns.ID}, w.diversion(ns.ID, server, to, m.place, "the engine's resolver is never asked", nil))
+		return o
+	}
 	l := w.listener(ns, to)
 	if l.unread != "" {
 		return join(o, unknownStep(Step{Where: "embedded resolver", Asked: name}, l.unread, l.ref))

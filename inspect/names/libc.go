@@ -138,6 +138,9 @@ func (w *walker) candidates(libc string) []string {
 	rc := &w.r.ResolvConf
 	bare := strings.TrimSuffix(name, ".")
 	dots := strings.Count(bare, ".")
+	if bare == "" {
+		return []string{"."} // the root
+	}
 	if strings.HasSuffix(name, ".") || len(rc.Search) == 0 || w.typ == "PTR" {
 		return []string{bare}
 	}
@@ -172,52 +175,81 @@ func (w *walker) dns(libc string) outcome {
 			Answer: strings.Join(out.candidates, ", then "),
 		})
 	}
-	var soft Verdict // the worst that the search list met, kept while the search goes on
-	for i, name := range out.candidates {
+	var soft Verdict     // the worst that the search list met, kept while the search goes on
+	var late []string    // names of the search list that no answer comes for
+	var silent []Problem // what was said of them
+	for i := 0; i < len(out.candidates); i++ {
+		name := out.candidates[i]
 		o := w.lookup(libc, name)
+		listed := fold(name) != fold(w.in.Name)
 		out.steps = append(out.steps, o.steps...)
-		out.problems = append(out.problems, o.problems...)
 		out.wait += o.wait
 		out.nobody = out.nobody || o.nobody
 		out.verdict, out.answers = o.verdict, o.answers
-		asIs := fold(name) == fold(w.in.Name)
-		if o.verdict == Resolved || o.verdict == Unknown {
-			return out
+		if listed && o.wait > 0 && !o.definite() && o.verdict != Unknown {
+			late, silent = append(late, name), append(silent, o.problems...)
+		} else {
+			out.problems = append(out.problems, o.problems...)
 		}
-		if o.verdict != NXDomain && i < len(out.candidates)-1 {
-			stop, keep := onward(libc, o.verdict, asIs)
-			if stop {
-				if i < len(out.candidates)-1 && !asIs {
-					out.problems = append(out.problems, Problem{
-						Kind: BadSearch, Ref: w.refResolver(), Because: w.because(),
-						Detail: libc + " stops at " + name + " of the search list (" + string(o.verdict) + ") and never asks for the rest",
-					})
-				}
-				return out
+		if o.definite() || o.verdict == Unknown && w.alive(libc) {
+			// The servers live: what was waited for is the search list's doing.
+			if p := w.slowSearch(late, out.wait-o.wait, silent); p != nil {
+				out.problems = append(out.problems, *p)
+				late, silent = nil, nil
 			}
-			if keep && soft == "" {
-				soft = o.verdict
+		}
+		if o.verdict == Resolved {
+			if p := w.astray(libc, name, o); p != nil {
+				out.problems = append(out.problems, *p)
 			}
+		}
+		if o.verdict == Resolved || o.verdict == Unknown {
+			break
+		}
+		if o.verdict == NXDomain || i == len(out.candidates)-1 {
+			continue
+		}
+		to, keep := onward(libc, o.verdict)
+		if keep && soft == "" {
+			soft = o.verdict
+		}
+		if to == asIs && listed && !listedIn(out.candidates[:i], w.in.Name) {
+			i = max(i, len(out.candidates)-2) // the last one is the name as it stands
+			continue
+		}
+		if to == asIs || to == stopIt {
+			if listed {
+				out.problems = append(out.problems, Problem{
+					Kind: BadSearch, Ref: w.refResolver(), Because: w.because(),
+					Detail: libc + " stops at " + name + " of the search list (" + string(o.verdict) + ") and never asks for the rest",
+				})
+			}
+			soft = ""
+			break
 		}
 	}
+	out.problems = append(out.problems, silent...)
 	if soft != "" && out.verdict == NXDomain {
 		out.verdict = soft
 	}
 	return out
 }
 
-// onward says what a libc does after a candidate without an address, NXDOMAIN
-// apart (that one always goes on): stop there, or keep the verdict and go on.
-func onward(libc string, v Verdict, asIs bool) (stop, keep bool) {
-	switch libc {
-	case "musl": // name_from_dns_search returns anything but 0
-		return true, false
-	case "go": // goLookupIPCNAMEOrder goes on, and remembers the error
-		return false, true
+// listedIn says whether the name itself was among the candidates.
+func listedIn(candidates []string, name string) bool {
+	return slices.ContainsFunc(candidates, func(c string) bool { return fold(c) == fold(name) })
+}
+
+// alive says whether one of the servers answered anything.
+func (w *walker) alive(libc string) bool {
+	for _, srv := range w.nameservers(libc) {
+		for i := range w.s.Probes {
+			if p := &w.s.Probes[i]; w.probed(p, w.ns.ID, srv) && !silent(p) {
+				return true
+			}
+		}
 	}
-	// glibc goes on after NO_DATA and after SERVFAIL; other trouble ends the
-	// search list, but not the trial of the name as it stands.
-	return v != NoData && v != ServFail && !asIs, true
+	return false
 }
 
 // maxServers is MAXNS of resolv.h; musl and Go took it over.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -47,6 +48,10 @@ type Reach struct {
 	Known   bool // false: not decided
 	Why     string
 	Because []snap.Ref
+	// Ends is where a question arrives or leaves this host, By the rule that sent
+	// it to another address than was asked; Ends not valid: it was let be.
+	Ends netip.AddrPort
+	By   rules.Place
 }
 
 // Path is the way of the name.
@@ -100,6 +105,13 @@ type Problem struct {
 	Container string
 	Network   string
 	Port      uint16
-	Ref       snap.Ref
-	Because   []snap.Ref
+	// Domain of the search list that it is about, what is answered there, and
+	// how long it is waited for.
+	Domain  string
+	Answers []string
+	Wait    time.Duration
+	// By is the rule that sends questions elsewhere, with Diverted.
+	By      rules.Place
+	Ref     snap.Ref
+	Because []snap.Ref
 }

@@ -31,6 +31,8 @@ func TestQuestions(t *testing.T) {
 			{"plain", port53("198.51.100.54"), "www.example.net", "A"},
 			{"plain", port53("198.51.100.53"), "www", "A"},
 			{"plain", port53("198.51.100.54"), "www", "A"},
+			{"plain", port53("198.51.100.53"), "netdoctor-no-such-name.example.net", "A"},
+			{"plain", port53("198.51.100.54"), "netdoctor-no-such-name.example.net", "A"},
 		}},
 		{"an address", "plain", "192.0.2.1", nil},
 	}

@@ -15,7 +15,7 @@ func (w *walker) ask(from string, server netip.AddrPort, role, name string) outc
 	if o, ok := w.memo[q]; ok {
 		return o
 	}
-	w.memo[q] = outcome{verdict: Timeout} // a server that is its own upstream never answers
+	w.memo[q] = w.itself(from, server, name) // what a server that is its own upstream gets from itself
 	o := w.answer(from, server, role, name)
 	w.memo[q] = o
 	return o
@@ -44,7 +44,7 @@ func (w *walker) answer(from string, server netip.AddrPort, role, name string) o
 	case server.Addr().IsLoopback():
 		return w.loopback(ns, srv, name)
 	}
-	return w.plain(srv, name)
+	return w.diverted(srv, name, w.plain(srv, name))
 }
 
 // onTheWay notes a server with what is known of it.

@@ -118,6 +118,12 @@ func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 				Kind: BigAnswersLost, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
 				Detail: fmt.Sprintf("the answer of %s for %s is too big for UDP, and %s", p.Dst.Addr(), name, strings.Replace(p.Detail, "the answer was cut short, and ", "", 1)),
 			}
+			if w.in.Reach != nil {
+				if r := w.in.Reach(p.From, p.Dst, snap.TCP); r.Known && !r.OK {
+					o.cut.Detail += ": " + r.Why
+					o.cut.Because = append(o.cut.Because, r.Because...)
+				}
+			}
 		}
 		if bad := thrownAway(p); bad != "" {
 			s.Answer += " (and " + bad + ")"
@@ -127,10 +133,10 @@ func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 		s.Answer = ""
 		o.fail(o.verdict, s, w.deadServer(p))
 	case o.verdict == Refused || o.verdict == ServFail:
-		o.fail(o.verdict, s, Problem{
+		o.fail(o.verdict, s, w.looped(Problem{
 			Kind: UpstreamRefuses, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
 			Detail: p.Dst.Addr().String() + " answers " + p.DNS.RCode + " for " + name + " when asked from " + w.nsName(w.s.Ns(p.From)),
-		})
+		}))
 	case o.verdict == Unknown:
 		s.Verdict, s.Answer = stepUnknown, "cut short, and TCP gave no more"
 		o.step(s)
@@ -158,10 +164,10 @@ func (w *walker) deadServer(p *snap.Probe) Problem {
 	if t := w.otherwise(p, !p.DNS.TCP, false); t != nil && !silent(t) {
 		what += " by " + by(p) + ", but by " + by(t) + " it does"
 	}
-	return Problem{
+	return w.looped(Problem{
 		Kind: UpstreamDead, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
 		Detail: p.Dst.Addr().String() + " " + what + ", asked from " + w.nsName(w.s.Ns(p.From)),
-	}
+	})
 }
 
 func by(p *snap.Probe) string {

@@ -35,6 +35,11 @@ func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
 			key += "|" + p.Server.String()
 		case names.NotRunning, names.NotShared, names.DefaultBridge:
 			key += "|" + p.Container + "|" + n.Ask.Netns
+		case names.ForwardLoop:
+			key += "|" + p.Server.String()
+			if p.Container == "" {
+				key += "|" + n.Ask.Netns
+			}
 		case names.AardvarkDead, names.Port53Taken:
 			key += "|" + p.Network
 		case names.SocketGone, names.EngineHung:

@@ -61,7 +61,7 @@ func fixFallback(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	var b strings.Builder
 	for l := range strings.Lines(r.ResolvConf.Raw) {
-		if w := strings.Fields(l); len(w) > 0 && w[0] == "nameserver" {
+		if w := strings.Fields(l); len(w) > 0 && w[0] == "nameserver" || len(w) == 0 && b.Len() == 0 {
 			continue
 		}
 		b.WriteString(l)

@@ -9,6 +9,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4301: an upstream server does not answer.
@@ -56,8 +57,47 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 			}
 			return out
 		},
-		Fix: fixUpstream,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if ops := fixUpstream(in, f); len(ops) > 0 {
+				return ops
+			}
+			return fixGiven(in, f)
+		},
 	}
+}
+
+// fixGiven leads questions for a dead server that was given to a container
+// (--dns, or the daemon's dns) to the first server of the host's own list, in
+// the container's namespace, which Docker's resolver asks from. The resolver
+// itself can't be told another server while the container lives, and a
+// resolv.conf that goes past it would lose the containers' names.
+func fixGiven(in *diag.Input, f *diag.Finding) []fixups.Op {
+	n := &in.Names[f.Covers.Names[0]]
+	c, r, host := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container), in.Snap.Resolver("host")
+	ns := in.Netns(n.Ask.Netns)
+	dead := n.Path.Problem.Server
+	if c == nil || r == nil || host == nil || ns == nil || c.Engine != "docker" || !slices.Contains(r.ResolvConf.Nameservers, embeddedServer()) || !dead.Addr().Is4() {
+		return nil
+	}
+	e := in.Snap.Engine(c.Engine)
+	given := slices.Contains(c.DNS, dead.Addr().String()) || len(c.DNS) == 0 && e != nil && slices.Contains(e.DNS, dead.Addr().String())
+	fromHere := slices.ContainsFunc(n.Path.Servers, func(s names.Server) bool { return s.Addr == dead && s.AskedFrom == ns.ID })
+	good := slices.DeleteFunc(workingServers(in, ns.ID), func(a netip.Addr) bool {
+		return !a.Is4() || a == dead.Addr() || !slices.Contains(host.ResolvConf.Nameservers, a)
+	})
+	sys := embeddedSystem(in, ns)
+	if !given || !fromHere || len(good) == 0 || ns.Ruleset.Table(sys, snap.IPv4, "nat") == nil || !slices.Contains([]string{"dead", ""}, hostSays(in, n.Path.Problem)) {
+		return nil
+	}
+	var ops []fixups.Op
+	for _, p := range []snap.Proto{snap.TCP, snap.UDP} {
+		ops = append(ops, &fixups.RuleInsert{
+			ChainRef: fixups.ChainRef{Where: at(in, ns.ID), System: sys, Family: snap.IPv4, Table: "nat", Chain: "OUTPUT"}, Position: 1,
+			Args: strings.Fields(fmt.Sprintf("-d %s/32 -p %s -m %s --dport 53 -j DNAT --to-destination %s", dead.Addr(), p, p, good[0])),
+		})
+	}
+	f.Advice = "this lasts until " + c.Name + " is restarted; then " + f.Advice
+	return ops
 }
 
 // fixUpstream writes a container's resolv.conf as its engine does, where somebody

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
@@ -23,7 +24,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 		After: []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4201", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
-			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.Port53Taken, names.LoDown,
+			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.LoDown,
 				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.UpstreamMissing, names.InternalNetwork, names.BigAnswersLost) {
 				f := g.finding(in)
 				if g.problem.Kind == names.InternalNetwork && !g.first.Asked {
@@ -51,14 +52,12 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 			n.Engine, n.Name, container, n.Engine, name, n.Name, container, n.Name)
 	}
 	switch c := in.Snap.Container(g.problem.Container); {
-	case g.problem.Kind == names.NoSuchName && n != nil:
+	case g.problem.Kind == names.NoSuchName && n != nil && !strings.Contains(strings.TrimSuffix(name, "."), "."):
 		return "start the container that is called so, or give the one that is meant the name as an alias: " + alias("CONTAINER")
 	case g.problem.Kind == names.AliasMissing && n != nil && c != nil:
 		return "give it the alias back: " + alias(c.Name)
 	case g.problem.Kind == names.AardvarkDead && n != nil:
 		return fmt.Sprintf("aardvark-dns starts again with the next container that starts on %s: podman run --rm --network %s IMAGE true, or podman stop and podman start of one that is on it; podman network reload does not start it", n.Name, n.Name)
-	case g.problem.Kind == names.Port53Taken && n != nil:
-		return fmt.Sprintf("let the other server leave %s alone (dnsmasq: except-interface, bind-interfaces), or give aardvark-dns another port (dns_bind_port under [network] in containers.conf); then start a container on %s anew", g.problem.Server, n.Name)
 	case g.problem.Kind == names.NoDNSSource:
 		return "put dns into the hosts line of /etc/nsswitch.conf of " + who
 	case g.problem.Kind == names.UpstreamMissing:
