@@ -149,7 +149,7 @@ func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) na
 // sentElsewhere is where a rule sends a question that was meant for a server; not valid
 // where none does. Engines' own resolvers are asked at another port of the same
 // address.
-func sentElsewhere(t *sim.Trace, server netip.AddrPort) (netip.AddrPort, rules.Place) {
+func sentElsewhere(t *sim.Trace, server netip.AddrPort) (netip.AddrPort, *rules.Place) {
 	for i := range t.NATed {
 		n := &t.NATed[i]
 		if n.Src || n.Place.Rule == nil {
@@ -171,7 +171,7 @@ func sentElsewhere(t *sim.Trace, server netip.AddrPort) (netip.AddrPort, rules.P
 			return to, n.Place
 		}
 	}
-	return netip.AddrPort{}, rules.Place{}
+	return netip.AddrPort{}, nil
 }
 
 // Reaches says whether the model lets questions to a name server through.

@@ -32,7 +32,7 @@ func (w *walker) diverted(srv Server, name string, o outcome) outcome {
 
 // diversion is the problem of questions that a rule sends to where no good
 // answer comes from.
-func (w *walker) diversion(from string, server, ends netip.AddrPort, by rules.Place, then string, because []snap.Ref) Problem {
+func (w *walker) diversion(from string, server, ends netip.AddrPort, by *rules.Place, then string, because []snap.Ref) Problem {
 	at := w.nsName(w.s.Ns(by.Ref.Netns()))
 	p := Problem{
 		Kind: Diverted, Server: server, Ref: by.Ref, By: by, Because: append([]snap.Ref{by.Ref}, because...),

@@ -51,7 +51,7 @@ type Reach struct {
 	// Ends is where a question arrives or leaves this host, By the rule that sent
 	// it to another address than was asked; Ends not valid: it was let be.
 	Ends netip.AddrPort
-	By   rules.Place
+	By   *rules.Place
 }
 
 // Path is the way of the name.
@@ -111,7 +111,7 @@ type Problem struct {
 	Answers []string
 	Wait    time.Duration
 	// By is the rule that sends questions elsewhere, with Diverted.
-	By      rules.Place
+	By      *rules.Place
 	Ref     snap.Ref
 	Because []snap.Ref
 }

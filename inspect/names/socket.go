@@ -92,8 +92,9 @@ func (w *walker) dnat(ns *snap.Netns, to netip.AddrPort, proto snap.Proto) mappi
 			case br.NAT != nil && !br.NAT.Src:
 				m.to = target(to, br.NAT)
 				m.because = []snap.Ref{refPlace(ns.ID, br.NAT.Place)}
-				m.place = br.NAT.Place
-				m.place.Ref = m.because[0]
+				at := *br.NAT.Place // the program's own is not to be written to
+				at.Ref = m.because[0]
+				m.place = &at
 			}
 			if got != nil && (got.to != m.to || got.unknown != m.unknown) {
 				return mapping{unknown: "which nat rule of " + ns.ID + " takes the question depends on what is not known"}

@@ -56,8 +56,7 @@ func detectND4206(in *diag.Input) []diag.Finding {
 }
 
 func divertedAt(p *names.Problem) *sim.Where {
-	by := p.By
-	return &sim.Where{Netns: by.Ref.Netns(), Layer: "netfilter", Cause: sim.CauseRule, Rule: &by, Ref: by.Ref}
+	return &sim.Where{Netns: p.By.Ref.Netns(), Layer: "netfilter", Cause: sim.CauseRule, Rule: p.By, Ref: p.By.Ref}
 }
 
 func publishes53(c *snap.Container) bool {
@@ -74,7 +73,7 @@ func fixDiverted(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if op := deleteRule(in, w.Netns, p.By.System, p.By.Family, p.By.Table, p.By.Chain, p.By.Num); op != nil {
 		f.Advice = "the rule may be there for a reason: look at it before it goes"
-		return append([]fixups.Op{op}, tidy(in, w.Netns, &p.By)...)
+		return append([]fixups.Op{op}, tidy(in, w.Netns, p.By)...)
 	}
 	return nil
 }
