@@ -57,7 +57,7 @@ func forget(s *snap.Snapshot, ns *snap.Netns, index int) {
 	ns.Vlans = slices.DeleteFunc(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == index })
 	ns.Links = slices.DeleteFunc(ns.Links, func(l snap.Link) bool { return l.Index == index })
 	for k := range ns.Sysctls {
-		if sysctlDev(k) == name {
+		if SysctlDev(k) == name {
 			delete(ns.Sysctls, k)
 		}
 	}
@@ -103,7 +103,7 @@ func (o *LinkDel) Inverse(s *snap.Snapshot) (Op, error) {
 		}
 	}
 	for k, v := range ns.Sysctls {
-		if d, ok := ns.Sysctls[strings.Replace(k, "/"+o.Name+"/", "/default/", 1)]; sysctlDev(k) == o.Name && (!ok || d != v) {
+		if d, ok := ns.Sysctls[strings.Replace(k, "/"+o.Name+"/", "/default/", 1)]; SysctlDev(k) == o.Name && (!ok || d != v) {
 			back = append(back, &SysctlSet{Where: o.Where, Key: k, Value: v})
 		}
 	}

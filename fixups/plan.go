@@ -78,7 +78,7 @@ func rank(op Op) int {
 		}
 		return r
 	case *FileWrite, *EngineConnect, *EngineDisconnect, *ContainerStart, *ContainerStop, *ContainerPause, *ContainerUnpause,
-		*ProcessContinue, *ProcessStop:
+		*ProcessContinue, *ProcessStop, *HelperStart, *HelperStop:
 		return 6
 	case *ConntrackDelete:
 		return 7 // after the rules, or the entry comes back as it was

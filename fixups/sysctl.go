@@ -35,8 +35,8 @@ func dotted(key string) string {
 	return strings.ReplaceAll(key, "/", ".")
 }
 
-// sysctlDev is the device that a key is of, "" for none.
-func sysctlDev(key string) string {
+// SysctlDev is the device that a key is of, "" for none.
+func SysctlDev(key string) string {
 	p := strings.Split(key, "/")
 	if len(p) == 5 && p[0] == "net" && (p[1] == "ipv4" || p[1] == "ipv6") && (p[2] == "conf" || p[2] == "neigh") && p[3] != "all" && p[3] != "default" {
 		return p[3]
@@ -47,7 +47,7 @@ func sysctlDev(key string) string {
 // sysctlOrder puts "all" and "default" before devices, as they reach out to them.
 func sysctlOrder(a, b string) int {
 	weight := func(k string) int {
-		if sysctlDev(k) == "" {
+		if SysctlDev(k) == "" {
 			return 0
 		}
 		return 1
@@ -61,7 +61,7 @@ func (o *SysctlSet) On(s *snap.Snapshot) error {
 		return err
 	}
 	// A key that is not in the snapshot may only not have been read.
-	if dev := sysctlDev(o.Key); dev != "" && ns.Link(dev) == nil && ns.Sysctls[o.Key] == "" {
+	if dev := SysctlDev(o.Key); dev != "" && ns.Link(dev) == nil && ns.Sysctls[o.Key] == "" {
 		return fmt.Errorf("%s has no %s: %w", o.ID, dotted(o.Key), snap.ErrNotFound)
 	}
 	if was, ok := ns.Sysctls[o.Key]; ok && was == o.Value {

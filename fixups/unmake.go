@@ -74,8 +74,10 @@ func Within(op Op, ops []Op) bool {
 		}
 		switch in := other.(type) {
 		case *SandboxAdd:
-			l, veth := op.(*LinkAdd)
-			return op.Netns() == in.ID && !(veth && l.Peer != nil)
+			// A device that hangs on one elsewhere goes by itself: the kernel ends
+			// namespaces later, and until then a VNI or a parent stays taken.
+			l, link := op.(*LinkAdd)
+			return op.Netns() == in.ID && !(link && (l.Peer != nil || l.LowerIn != nil))
 		case *LinkAdd:
 			has := func(ns, dev string) bool {
 				return ns == in.ID && dev == in.Link.Name || in.Peer != nil && ns == in.Peer.ID && dev == in.Peer.Name

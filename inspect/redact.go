@@ -190,7 +190,7 @@ func networkOption(key string) bool {
 		"macvlan_mode", "ipvlan_mode", "ipvlan_flag", "bridge", "isGateway", "ipMasq", "hairpinMode", "promiscMode", "encrypted":
 		return true
 	}
-	return strings.HasPrefix(key, "com.docker.network.")
+	return strings.HasPrefix(key, "com.docker.network.") || strings.HasPrefix(key, "netdoctor.")
 }
 
 // process leaves the command line out; docker-proxy's is nothing but ports.
@@ -209,6 +209,11 @@ func (r *redactor) process(p *snap.Process) *snap.Process {
 func (r *redactor) engine(e *snap.Engine) {
 	e.Endpoint, e.DataRoot, e.ExecRoot = r.path(e.Endpoint), r.path(e.DataRoot), r.path(e.ExecRoot)
 	e.ConfigFile, e.Error = r.path(e.ConfigFile), r.path(e.Error)
+	if e.Own != nil {
+		own := *e.Own
+		own.Dir = r.path(own.Dir)
+		e.Own = &own
+	}
 	if e.Remote {
 		e.Endpoint = r.pseudonym("endpoint", e.Endpoint)
 	}

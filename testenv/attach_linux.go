@@ -104,7 +104,7 @@ func (s *session) attach(ctx context.Context, name string, o AttachOptions) (*sn
 		f := *o.Foreign
 		f.Name, f.Ref, f.Engine = name, driver.Engine+":"+name, driver.Engine
 		f.ID, f.Endpoints, f.Ports = newID(), append([]snap.Endpoint{}, linksOf(o.Foreign)...), []snap.Port{}
-		s.st.Containers = append(s.st.Containers, driver.Container{Ctr: f, Seq: s.seq(), Foreign: true})
+		s.st.Containers = append(s.st.Containers, driver.Container{Ctr: f, OwnContainer: snap.OwnContainer{Seq: s.seq()}, Foreign: true})
 		c = &s.st.Containers[len(s.st.Containers)-1]
 	}
 	if c == nil {
@@ -184,14 +184,7 @@ func (s *session) reroute(c *driver.Container, before [2]*snap.Endpoint) []fixup
 
 // foreignOps are what was made for somebody else's container.
 func (s *session) foreignOps(c *driver.Container) []fixups.Op {
-	var ops []fixups.Op
-	nets := s.st.Nets()
-	for i := range c.Ctr.Endpoints {
-		if n := nets[c.Ctr.Endpoints[i].Network]; n != nil {
-			ops = append(ops, driver.Attach(&s.st.Env.Env, n, c, &c.Ctr.Endpoints[i])...)
-		}
-	}
-	return ops
+	return driver.Attached(&s.st.Env.Env, s.st.Nets(), c)
 }
 
 // Detach takes a container off a network.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/intent"
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -37,10 +38,11 @@ func (h *Host) Check(ctx context.Context) ([]string, error) {
 	}
 	now.ID = "host"
 	want := ideal(st)
-	d := &drift{}
+	d := &drift{seen: &snap.Snapshot{Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{now}}}
 	d.rules(want, &now)
 	d.links(st, &now)
 	d.containers(ctx, st)
+	d.rest(st)
 	return d.lines, nil
 }
 
@@ -49,29 +51,7 @@ func ideal(st *store.State) *snap.Netns {
 	s := &snap.Snapshot{Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{{ID: "host", Class: snap.ClassHost, Sysctls: map[string]string{}}}}
 	e := st.Env.Env
 	e.Host = fixups.Where{ID: "host", Host: true}
-	fake := &session{chooser: &chooser{st: &store.State{Env: st.Env, Networks: st.Networks}}}
-	fake.st.Env.Env = e
-	var ops []fixups.Op
-	if st.Env.Frame4 {
-		ops = append(ops, driver.Frame(&e, false)...)
-	}
-	if st.Env.Frame6 {
-		ops = append(ops, driver.Frame(&e, true)...)
-	}
-	for i := range st.Networks {
-		if st.Networks[i].Net.Driver == "bridge" {
-			ops = append(ops, driver.Up(&e, &st.Networks[i])...)
-		}
-	}
-	for i := range st.Containers {
-		c := &st.Containers[i]
-		fake.st.Containers = st.Containers[:i+1]
-		if c.Foreign {
-			ops = append(ops, fake.foreignOps(c)...)
-		} else {
-			ops = append(ops, fake.containerOps(c)...)
-		}
-	}
+	ops := driver.All(&e, st.Env.Frames(), st.Networks, st.Containers)
 	for _, op := range fixups.Flat(ops...) {
 		if _, ok := refOf(op); ok && !fixups.Holds(op, s) {
 			_ = op.On(s) // of the rules alone, which hang on nothing else
@@ -98,7 +78,10 @@ func refOf(op fixups.Op) (fixups.ChainRef, bool) {
 }
 
 // drift collects differences.
-type drift struct{ lines []string }
+type drift struct {
+	lines []string
+	seen  *snap.Snapshot // what was read, by the names that operations have for places
+}
 
 func (d *drift) add(format string, args ...any) {
 	d.lines = append(d.lines, fmt.Sprintf(format, args...))
@@ -253,8 +236,10 @@ func (d *drift) containers(ctx context.Context, st *store.State) {
 			d.add("%s: its namespace is gone", what)
 			continue
 		}
-		n, _ := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, MaxConntrack: -1})
+		n, _ := kernel.ReadNetns(ctx, h, kernel.Options{MaxConntrack: -1})
 		_ = h.Close() // only a descriptor
+		n.ID = st.Env.Env.Where(c).ID
+		d.seen.Netns = append(d.seen.Netns, n)
 		for _, ep := range c.Ctr.Endpoints {
 			l := n.Link(ep.Link)
 			switch {
@@ -288,7 +273,47 @@ func (d *drift) containers(ctx context.Context, st *store.State) {
 			}
 		}
 	}
+	for i := range st.Networks {
+		if st.Networks[i].Net.Driver == "overlay" {
+			d.overlay(ctx, st.Env.Env.OverlayNetns(&st.Networks[i]), st.Networks[i].Net.Name)
+		}
+	}
 	if st.Env.Helper.PID != 0 && !alive(st.Env.Helper.PID, &driver.Container{Start: st.Env.Helper.Start}) {
 		d.add("the helper, which answers names and takes connections, has ended")
+	}
+}
+
+// overlay reads an overlay's namespace.
+func (d *drift) overlay(ctx context.Context, w fixups.Where, name string) {
+	h, err := ns.Open(w.Path)
+	if err != nil {
+		d.add("network %s: its namespace is gone", name)
+		return
+	}
+	n, _ := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, MaxConntrack: -1})
+	_ = h.Close() // only a descriptor
+	n.ID = w.ID
+	d.seen.Netns = append(d.seen.Netns, n)
+}
+
+// rest looks at what is not said in words of its own: settings, ports, peers,
+// sockets, and the rules inside containers.
+func (d *drift) rest(st *store.State) {
+	e := st.Env.Env
+	e.Host = fixups.Where{ID: "host", Host: true}
+	ops := driver.All(&e, st.Env.Frames(), st.Networks, st.Containers)
+	for _, op := range intent.Lost(d.seen, ops) {
+		if l, ok := op.(*fixups.LinkSet); ok && l.Name == "lo" { // other devices have words of their own
+			d.add("not so any more: %s", op.Describe())
+		}
+		switch op.(type) {
+		case *fixups.SysctlSet, *fixups.PortSet, *fixups.LinkMTU, *fixups.NeighSet, *fixups.FDBSet, *fixups.HelperStart:
+			d.add("not so any more: %s", op.Describe())
+		}
+	}
+	for _, set := range intent.OfOps(d.seen, driver.Engine, ops) {
+		if x := intent.Diff(d.seen, set); set.Netns != "host" && x.Broken() {
+			d.add("rules in %s are incomplete", set.Netns)
+		}
 	}
 }

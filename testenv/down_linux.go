@@ -145,8 +145,15 @@ func (s *session) ours(ctx context.Context) ([]fixups.Op, error) {
 		ops = append(ops, &fixups.LinkGroupDel{Where: host, Group: driver.Group})
 	}
 	for i := range s.st.Containers {
-		if c := &s.st.Containers[i]; c.Foreign {
+		c := &s.st.Containers[i]
+		if c.Foreign {
 			ops = append(ops, fixups.UnmakeAll(s.foreignOps(c)...)...)
+			continue
+		}
+		for _, op := range s.foreignOps(c) { // the kernel ends namespaces later; until then their parent is taken
+			if l, ok := op.(*fixups.LinkAdd); ok && l.LowerIn != nil {
+				ops = append(ops, fixups.Unmake(l))
+			}
 		}
 	}
 	names, err := os.ReadDir(s.dir.Path("netns"))
@@ -155,6 +162,9 @@ func (s *session) ours(ctx context.Context) ([]fixups.Op, error) {
 	}
 	for _, n := range names {
 		w := fixups.Where{ID: n.Name(), Path: s.dir.Path("netns", n.Name())}
+		if strings.HasPrefix(n.Name(), "1-") { // an overlay's: its VNI is the host's
+			ops = append(ops, &fixups.LinkDel{Where: w, Name: "vxlan0"})
+		}
 		ops = append(ops, &fixups.SandboxDel{Where: w})
 	}
 	return ops, nil

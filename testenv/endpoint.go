@@ -93,7 +93,7 @@ func dnsNames(ctr *driver.Container, aliases []string) []string {
 // container begins a container; its networks are added by endpoint.
 func (c *chooser) container(name string, want *spec.Service) *driver.Container {
 	id := newID()
-	ctr := &driver.Container{Seq: c.seq(), Command: want.Command, Environ: want.Environment, Ctr: snap.Container{
+	ctr := &driver.Container{OwnContainer: snap.OwnContainer{Seq: c.seq()}, Command: want.Command, Environ: want.Environment, Ctr: snap.Container{
 		Ref: driver.Engine + ":" + name, Engine: driver.Engine, ID: id, Name: name, State: "created", NetworkMode: want.NetworkMode,
 		Hostname: want.Hostname, DNSSearch: want.DNSSearch, DNSOptions: want.DNSOptions, ExtraHosts: want.ExtraHosts, Links: want.Links,
 		Service: want.Name, Sysctls: want.Sysctls, SandboxKey: c.st.Env.Env.NetnsPath(id[:12]), Endpoints: []snap.Endpoint{}, Ports: []snap.Port{},

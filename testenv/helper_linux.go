@@ -145,6 +145,30 @@ func (s *session) startHelper(ctx context.Context) error {
 	return cmd.Process.Release()
 }
 
+// Wake makes the helper of a state run and open all its sockets; Rest ends it.
+func (h *Host) Wake(ctx context.Context) error {
+	s, err := h.open(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	err = tellHelper(s.dir.Path("helper.sock"), helperOrder{Op: "sync"})
+	if unreachable(err) {
+		return s.startHelper(ctx)
+	}
+	return err
+}
+
+// Rest ends the helper.
+func (h *Host) Rest(ctx context.Context) error {
+	s, err := h.open(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return kill(ctx, s.st.Env.Helper.PID, s.st.Env.Helper.Start)
+}
+
 // Helper answers names and takes connections for the containers of a store.
 type Helper struct {
 	dir   store.Dir

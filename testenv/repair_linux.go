@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -25,29 +26,13 @@ func (u *up) repair(ctx context.Context) error {
 		}
 		return nil
 	}
-	var ops, rules []fixups.Op
-	e := &u.st.Env.Env
-	if u.st.Env.Frame4 {
-		ops = append(ops, driver.Frame(e, false)...)
-	}
-	if u.st.Env.Frame6 {
-		ops = append(ops, driver.Frame(e, true)...)
-	}
-	for i := range u.st.Networks {
-		ops = append(ops, driver.Up(e, &u.st.Networks[i])...)
-	}
-	all := u.st.Containers
-	for i := range all {
-		u.st.Containers = all[:i+1] // the places of rules count those that came before
-		if c := &all[i]; c.Foreign {
-			ops = append(ops, u.foreignOps(c)...)
-		} else {
-			ops = append(ops, u.containerOps(c)...)
-		}
-	}
-	u.st.Containers = all
+	var rules []fixups.Op
+	ops := slices.DeleteFunc(driver.All(&u.st.Env.Env, u.st.Env.Frames(), u.st.Networks, u.st.Containers), func(op fixups.Op) bool {
+		_, helper := op.(*fixups.HelperStart)
+		return helper // it is told at the end
+	})
 	for _, op := range fixups.Flat(ops...) {
-		if _, ok := refOf(op); ok {
+		if _, ok := refOf(op); ok || policy(op, lines) {
 			rules = append(rules, op)
 		}
 	}
@@ -61,7 +46,45 @@ func (u *up) repair(ctx context.Context) error {
 	if err := u.rerule(ctx, lines, rules); err != nil {
 		return err
 	}
+	if err := u.reruleInside(ctx, lines); err != nil {
+		return err
+	}
 	return u.tell(ctx, "")
+}
+
+// reruleInside writes the rules in containers anew that lack some.
+func (u *up) reruleInside(ctx context.Context, lines []string) error {
+	e := &u.st.Env.Env
+	services := driver.ServicesOf(u.st.Networks, u.st.Containers)
+	for i := range u.st.Containers {
+		c := &u.st.Containers[i]
+		line := "rules in " + e.Where(c).ID + " are incomplete"
+		if !slices.Contains(lines, line) {
+			continue
+		}
+		ops := driver.DNS(e, c)
+		gone := fixups.UnmakeAll(ops...)
+		if c.Balanced != "" {
+			ops, gone = append(ops, driver.Services(e, c, services)...), append(gone, driver.DropServices(e, c)...)
+		}
+		if err := u.b.Unmake(ctx, "rules in "+c.Ctr.Name, gone...); err != nil {
+			return err
+		}
+		if err := u.b.Make(ctx, "rules in "+c.Ctr.Name, ops...); err != nil {
+			return err
+		}
+		u.did("mended", line, nil)
+	}
+	return nil
+}
+
+// policy says whether an operation sets the policy of a chain that has to be made
+// again. That of one that is there is left as somebody may have chosen it.
+func policy(op fixups.Op, lines []string) bool {
+	o, ok := op.(*fixups.ChainPolicy)
+	return ok && slices.ContainsFunc(lines, func(l string) bool {
+		return l == fmt.Sprintf("table %s %s is missing", o.Family, o.Table) || l == fmt.Sprintf("chain %s %s is missing", o.Table, o.Chain)
+	})
 }
 
 // rerule writes all our rules anew when some are missing.

@@ -63,28 +63,9 @@ func (u *up) vips(ctx context.Context) error {
 	return nil
 }
 
-// services are all virtual addresses with the containers behind them.
-func (s *session) services() []driver.Service {
-	var out []driver.Service
-	for i := range s.st.Networks {
-		n := &s.st.Networks[i]
-		for _, v := range n.Net.Services {
-			svc := driver.Service{Name: v.Name, Network: n.Net.Name, VIP: v.VIP}
-			for j := range s.st.Containers {
-				c := &s.st.Containers[j]
-				if ep := c.Endpoint(n.Net.Name); ep != nil && c.Ctr.Service == v.Name && ep.IPv4.IsValid() {
-					svc.Backends = append(svc.Backends, ep.IPv4.Addr())
-				}
-			}
-			out = append(out, svc)
-		}
-	}
-	return out
-}
-
 // balance brings the rules of virtual addresses in all containers up to date.
 func (s *session) balance(ctx context.Context) error {
-	list := s.services()
+	list := driver.ServicesOf(s.st.Networks, s.st.Containers)
 	e := &s.st.Env.Env
 	for i := range s.st.Containers {
 		c := &s.st.Containers[i]

@@ -85,7 +85,7 @@ func (c *chooser) used() []netip.Prefix {
 func (c *chooser) network(want *spec.Network) (*driver.Network, error) {
 	id := newID()
 	opt := func(k string) string { return want.Options["com.docker.network."+k] }
-	n := &driver.Network{Seq: c.seq(), Spec: text(want), Net: snap.Network{
+	n := &driver.Network{OwnNetwork: snap.OwnNetwork{Seq: c.seq()}, Spec: text(want), Net: snap.Network{
 		Ref: driver.Engine + ":" + want.Name, Engine: driver.Engine, ID: id, Name: want.Name, Driver: want.Driver, Scope: "local",
 		Internal: want.Internal, IPv6: want.IPv6, ICC: opt("bridge.enable_icc") != "false", Masquerade: opt("bridge.enable_ip_masquerade") != "false",
 		GatewayMode4: opt("bridge.gateway_mode_ipv4"), GatewayMode6: opt("bridge.gateway_mode_ipv6"), Default: want.Default, DNS: !want.Default,

@@ -239,6 +239,7 @@ func (s *session) forwarding(v6 bool) []fixups.Op {
 		return nil
 	}
 	if ops := driver.Forwarding(&s.st.Env.Env, v6); ops != nil {
+		s.st.Env.Drop4, s.st.Env.Drop6 = s.st.Env.Drop4 || !v6, s.st.Env.Drop6 || v6
 		return ops
 	}
 	s.warnings = append(s.warnings, "forwarding was off and is turned on; nothing keeps others from using this host as a router: see nft's forward hook")
@@ -334,40 +335,16 @@ func (s *session) byService(name string) *driver.Container {
 // containerOps make a container's namespace with everything in it, and its
 // files.
 func (s *session) containerOps(c *driver.Container) []fixups.Op {
-	e := &s.st.Env.Env
-	var ops []fixups.Op
-	if !c.Shared() {
-		ops = driver.Sandbox(e, c)
-	}
 	nets := s.st.Nets()
-	for i := range c.Ctr.Endpoints {
-		ep := &c.Ctr.Endpoints[i]
-		ops = append(ops, driver.Attach(e, nets[ep.Network], c, ep)...)
+	var before [2]int
+	if ep := driver.Publisher(&s.st.Env.Env, c, nets); ep != nil {
+		before = s.published(ep.Network, c)
 	}
-	for _, v6 := range []bool{false, true} {
-		if r := driver.DefaultRoute(e, c, driver.Gateway(e, c, nets, v6), v6); r != nil {
-			ops = append(ops, r)
-		}
-	}
-	if ep := driver.Publisher(e, c, nets); ep != nil {
-		ops = append(ops, driver.Publish(e, nets[ep.Network], ep, c.Ctr.Ports, s.published(ep.Network, c))...)
-	}
-	return append(ops, fileOps(s.st, c, s.sur.resolv, false)...)
+	return append(driver.Kernel(&s.st.Env.Env, nets, c, before), fileOps(s.st, c, s.sur.resolv, false)...)
 }
 
 // published is how many rules a network's published ports have, without those
 // of one container.
-func (s *session) published(network string, but *driver.Container) (n [2]int) {
-	e, nets := &s.st.Env.Env, s.st.Nets()
-	for i := range s.st.Containers {
-		c := &s.st.Containers[i]
-		if len(c.Ctr.Ports) == 0 || c.Ctr.ID == but.Ctr.ID {
-			continue
-		}
-		if ep := driver.Publisher(e, c, nets); ep != nil && ep.Network == network {
-			n[0] += nets[network].Rules(ep, c.Ctr.Ports, false)
-			n[1] += nets[network].Rules(ep, c.Ctr.Ports, true)
-		}
-	}
-	return n
+func (s *session) published(network string, but *driver.Container) [2]int {
+	return driver.Published(&s.st.Env.Env, s.st.Nets(), s.st.Containers, network, but.Ctr.ID)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/driver"
 )
 
 // App does what the commands ask for. New fills in the real fields.
@@ -264,6 +265,7 @@ type examination struct {
 // examine follows what must work and what was asked, proves it when it may, and
 // thinks again with the answers.
 func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o diag.Options, c Common) (examination, error) {
+	o.Own = driver.Intent
 	in := diag.Build(s, asks, o)
 	if !c.live() || a.Probe == nil {
 		return examination{in: in}, nil

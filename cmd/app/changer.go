@@ -15,7 +15,7 @@ type changer struct{ apply.Applier }
 // newChanger writes its journal where NETDOCTOR_JOURNAL says, else at the
 // usual place.
 func newChanger() Changer {
-	return &changer{apply.Applier{Dir: os.Getenv("NETDOCTOR_JOURNAL")}}
+	return &changer{apply.Applier{Dir: os.Getenv("NETDOCTOR_JOURNAL"), Helper: helper}}
 }
 
 // Apply carries out one transaction.

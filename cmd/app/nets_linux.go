@@ -26,6 +26,15 @@ func newNets() Nets { return nets{} }
 
 func host(ns string) *testenv.Host { return &testenv.Host{HostNS: ns} }
 
+// helper starts or ends the process of networks that were set up.
+func helper(ctx context.Context, dir string, start bool) error {
+	h := &testenv.Host{Dir: store.Dir(dir)}
+	if start {
+		return h.Wake(ctx)
+	}
+	return h.Rest(ctx)
+}
+
 // blame says whose fault an error is: what was begun and failed, what this
 // process or kernel can't do, or what the caller asked for.
 func blame(err error) error {

@@ -64,6 +64,10 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.signal(o.Proc, true)
 	case *fixups.ProcessStop:
 		return m.signal(o.Proc, false)
+	case *fixups.HelperStart:
+		return m.a.Helper(ctx, o.Dir, true)
+	case *fixups.HelperStop:
+		return m.a.Helper(ctx, o.Dir, false)
 	case *fixups.NetnsAdd:
 		return m.netns(ctx, "add", o.Name)
 	case *fixups.NetnsDel:
@@ -91,6 +95,10 @@ func (m *machine) can(ctx context.Context, op fixups.Op) error {
 	switch o := op.(type) {
 	case *fixups.NetnsAdd, *fixups.NetnsDel:
 		return mustTool("ip")
+	case *fixups.HelperStart, *fixups.HelperStop:
+		if m.a.Helper == nil {
+			return fmt.Errorf("netdoctor's helper can't be reached from here: %w", snap.ErrUnsupported)
+		}
 	case *fixups.QdiscAdd:
 		if o.Raw == nil {
 			return fmt.Errorf("a discipline whose settings were not kept: %w", snap.ErrUnsupported)

@@ -50,6 +50,9 @@ type Applier struct {
 	// DockerHost is the daemon's address; "": that of the snapshot's engine, or
 	// the default.
 	DockerHost string
+	// Helper starts or ends the process of networks of our own; nil: it can't be
+	// told anything.
+	Helper func(ctx context.Context, dir string, start bool) error
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Log gets every step at level debug; nil: nobody does.

@@ -113,6 +113,7 @@ type Input struct {
 	// Sealed are containers of nothing but internal networks that ask for a name
 	// of the world; of an audit only.
 	Sealed []NameCase
+	Own    []fixups.Op // see Options
 
 	reached   map[reachKey]names.Reach // answers of reach, kept
 	onlyAsked bool
@@ -146,6 +147,9 @@ type Options struct {
 	Only []string
 	// Audit looks for what is exposed, too.
 	Audit bool
+	// Own tells what networks of our own should have in the kernel, in the order in
+	// which it is made (testenv/driver: Intent); nil: nothing is said of them.
+	Own func(*snap.Snapshot) []fixups.Op
 	// MaxFlows bounds the expected flows; 0 means 4096.
 	MaxFlows int
 }

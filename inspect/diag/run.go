@@ -16,6 +16,9 @@ import (
 // asked ones, and follows each through the model.
 func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}, onlyAsked: o.OnlyAsked, audit: o.Audit}
+	if o.Own != nil {
+		in.Own = o.Own(s)
+	}
 	for _, a := range asks {
 		if a.Flow != nil {
 			in.Flows = append(in.Flows, FlowCase{Kind: "asked", From: a.From, To: a.To, Flow: *a.Flow, Target: a.Container, Asked: true, Outside: a.Outside})

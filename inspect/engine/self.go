@@ -83,10 +83,15 @@ func readSelfEnv(m *machine) (selfFiles, error) {
 	var env struct {
 		Engine snap.Engine `json:"engine"`
 		Env    struct {
+			snap.OwnEngine
 			Host struct {
 				Inode uint64 `json:"inode"`
 			} `json:"host"`
 		} `json:"env"`
+		Frame4 bool `json:"frame4"`
+		Frame6 bool `json:"frame6"`
+		Drop4  bool `json:"drop4"`
+		Drop6  bool `json:"drop6"`
 	}
 	if err := readJSON(m.path(selfEnv+"/env.json"), &env); err != nil {
 		return st, err
@@ -96,15 +101,21 @@ func readSelfEnv(m *machine) (selfFiles, error) {
 		return st, fmt.Errorf("what was set up is of another host namespace: %w", snap.ErrNotFound)
 	}
 	st.Engine = env.Engine
+	if own := env.Env.OwnEngine; own.Gen != "" {
+		own.Frame4, own.Frame6, own.Drop4, own.Drop6 = env.Frame4, env.Frame6, env.Drop4, env.Drop6
+		st.Engine.Own = &own
+	}
 	if st.Engine.PID != 0 && m.procs[st.Engine.PID] == nil {
 		st.Engine.PID, st.Engine.Reachable, st.Engine.Error = 0, false, "the process that answers names and takes connections has ended"
 	}
 	err := each(m.path(selfEnv+"/networks"), func(path string) error {
 		var f struct {
 			Network snap.Network `json:"network"`
+			snap.OwnNetwork
 		}
 		err := readJSON(path, &f)
 		if err == nil {
+			f.Network.Own = &f.OwnNetwork
 			st.Networks = append(st.Networks, f.Network)
 		}
 		return err
@@ -116,9 +127,11 @@ func readSelfEnv(m *machine) (selfFiles, error) {
 		var f struct {
 			Container snap.Container `json:"container"`
 			Foreign   bool           `json:"foreign"`
+			snap.OwnContainer
 		}
 		err := readJSON(path, &f)
 		if err == nil {
+			f.Container.Own = &f.OwnContainer
 			st.Containers = append(st.Containers, f.Container)
 			st.foreign[f.Container.ID] = f.Foreign
 		}

@@ -16,6 +16,7 @@ type Drift struct {
 	Chains []Chain
 	Maps   []Map
 	Jumps  []Jump
+	Sets   []TableSet
 	// Missing rules, in the order in which they are to be put back.
 	Missing []Insert
 	// Extra rules stand in chains that belong to the engine alone, and are not
@@ -45,7 +46,7 @@ type Extra struct {
 
 // Broken says whether anything is missing that matters.
 func (d *Drift) Broken() bool {
-	if len(d.Chains)+len(d.Maps)+len(d.Jumps) > 0 {
+	if len(d.Chains)+len(d.Maps)+len(d.Jumps)+len(d.Sets) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(d.Missing, func(i Insert) bool { return !i.Optional })
@@ -54,7 +55,7 @@ func (d *Drift) Broken() bool {
 // Diff compares what is wanted with the host's rules.
 func Diff(s *snap.Snapshot, set Set) Drift {
 	d := Drift{Set: set}
-	host := s.HostNs()
+	host := set.At(s)
 	if host == nil {
 		return d
 	}
@@ -80,6 +81,14 @@ func Diff(s *snap.Snapshot, set Set) Drift {
 	return d
 }
 
+// At is the namespace that the set is of; nil when the snapshot lacks it.
+func (set *Set) At(s *snap.Snapshot) *snap.Netns {
+	if set.Netns == "" {
+		return s.HostNs()
+	}
+	return s.Ns(set.Netns)
+}
+
 // maps compares the maps and their elements.
 func (d *Drift) maps(host *snap.Netns) {
 	find := func(table, name string) *snap.Set {
@@ -102,6 +111,21 @@ func (d *Drift) maps(host *snap.Netns) {
 			d.Jumps = append(d.Jumps, j)
 		}
 	}
+	for _, w := range d.Set.Sets {
+		if m := find(w.Table, w.Set.Name); m == nil || m.Unread == "" && !holds(m, &w.Set) {
+			d.Sets = append(d.Sets, w)
+		}
+	}
+}
+
+// holds says whether a set has all wanted elements.
+func holds(have, want *snap.Set) bool {
+	for _, w := range want.Elements {
+		if !slices.ContainsFunc(have.Elements, func(e snap.Element) bool { return bytes.Equal(e.Key, w.Key) && bytes.Equal(e.Data, w.Data) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // is says whether an element of a map is the jump.
@@ -113,7 +137,9 @@ func (j Jump) is(e snap.Element) bool {
 func (d *Drift) chain(host *snap.Netns, table, chain string, want []Rule) {
 	t := host.Ruleset.Table(d.Set.System, d.Set.Family, table)
 	var texts []string
-	own := chain != "DOCKER-USER" && slices.ContainsFunc(d.Set.Chains, func(c Chain) bool { return c.Table == table && c.Name == chain })
+	own := chain != "DOCKER-USER" && chain != "NETDOCTOR-USER" && slices.ContainsFunc(d.Set.Chains, func(c Chain) bool {
+		return c.Table == table && c.Name == chain && (c.Hook == "" || d.Set.System == snap.NFT)
+	})
 	if t != nil {
 		if c := t.Chain(chain); c != nil {
 			if c.Unread != "" {
@@ -162,7 +188,7 @@ func place(texts []string, want []Rule, i int) int {
 			return at + 1
 		}
 	}
-	if strings.HasPrefix(want[i].Chain, "DOCKER") {
+	if strings.HasPrefix(want[i].Chain, "DOCKER") || strings.HasPrefix(want[i].Chain, "NETDOCTOR") {
 		return len(texts)
 	}
 	return 0

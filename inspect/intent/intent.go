@@ -35,10 +35,13 @@ type Rule struct {
 type Chain struct {
 	Table string
 	Name  string
-	// Hook, Type and Priority are a base chain's, in nftables; its policy is accept.
+	// Hook, Type and Priority are a base chain's, in nf_tables.
 	Hook     string
 	Type     string
 	Priority int32
+	// Policy is a base chain's when it is made; "" is accept. One that is there
+	// may have another: that is its owner's choice.
+	Policy string
 }
 
 // Map is a map from device names to verdicts that an engine wants to exist.
@@ -60,9 +63,17 @@ type Jump struct {
 // Text is the element as nft lists it.
 func (j Jump) Text() string { return fmt.Sprintf("%q : jump %s", j.Device, j.Chain) }
 
-// Set is everything that one engine wants in the host's IPv4 firewall.
+// TableSet is a set or map with data that an engine wants to exist.
+type TableSet struct {
+	Table string
+	Set   snap.Set
+}
+
+// Set is everything that one engine wants in the firewall of one namespace, of
+// one system and family.
 type Set struct {
 	Engine string
+	Netns  string // "" is the host's
 	// System and Family tell where: the iptables variant that the engine's
 	// chains are in, or would be in.
 	System snap.System
@@ -73,6 +84,7 @@ type Set struct {
 	// Maps and Jumps are of nftables' backends only.
 	Maps  []Map
 	Jumps []Jump
+	Sets  []TableSet
 }
 
 // Of gives the rule sets that the engines of a snapshot want. Engines that

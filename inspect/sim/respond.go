@@ -127,7 +127,7 @@ func (w *World) ownTarget(s *snap.Socket) (netip.AddrPort, bool) {
 	for i := range w.snap.Containers {
 		c := &w.snap.Containers[i]
 		e := w.snap.Engine(c.Engine)
-		if e == nil || e.Rules != "netdoctor" || !e.UserlandProxy || e.PID == 0 || e.PID != s.Process.PID || len(c.Endpoints) == 0 || !c.Running() {
+		if e == nil || e.Rules != "netdoctor" || !e.UserlandProxy || e.PID != s.Process.PID || e.PID == 0 && s.Process.Name != "netdoctor" || len(c.Endpoints) == 0 || !c.Running() {
 			continue
 		}
 		to := c.Endpoints[0].IPv4.Addr()

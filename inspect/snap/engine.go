@@ -47,7 +47,8 @@ type Engine struct {
 	TLSVerify bool     `json:"tlsVerify,omitempty"`
 	// DirectRouting says that it was told not to fence container addresses off
 	// from the host's neighbours (--allow-direct-routing).
-	DirectRouting bool `json:"directRouting,omitempty"`
+	DirectRouting bool       `json:"directRouting,omitempty"`
+	Own           *OwnEngine `json:"own,omitempty"` // of networks of our own
 }
 
 // Container is one container of any engine. For plain namespaces the engine is
@@ -100,6 +101,7 @@ type Container struct {
 	Sockets []SocketMount `json:"sockets,omitempty"`
 	Service string        `json:"service,omitempty"` // compose or swarm service
 	Project string        `json:"project,omitempty"` // compose project
+	Own     *OwnContainer `json:"own,omitempty"`
 }
 
 // SocketMount is an engine's socket as a container sees it.
@@ -181,7 +183,8 @@ type Network struct {
 	Services     []Service         `json:"services,omitempty"` // names with a virtual address on it
 	Created      time.Time         `json:"created,omitzero"`
 	// File is the configuration it was read from (CNI, netavark), "" from an API.
-	File string `json:"file,omitempty"`
+	File string      `json:"file,omitempty"`
+	Own  *OwnNetwork `json:"own,omitempty"`
 }
 
 // Service is a name that stands for several containers, by a virtual address

@@ -45,6 +45,9 @@ type Env struct {
 	System snap.System `json:"system,omitempty"`
 	// Rootless is a user namespace in which only one user and group exist.
 	Rootless bool `json:"rootless,omitempty"`
+	// places are namespaces of a snapshot, by the file that holds each; nil: they
+	// are named by ids of their own.
+	places map[string]fixups.Where
 }
 
 // Mark is the owner mark.
@@ -63,23 +66,9 @@ func (e *Env) system() snap.System {
 // Network is a network with everything chosen.
 type Network struct {
 	Net snap.Network `json:"network"`
-	Seq int          `json:"seq"` // of its creation, from 1
 	// Spec is what was asked for, as JSON: a changed file is told by it.
 	Spec string `json:"spec,omitempty"`
-	// SNAT is the host's address that replaces senders', zero for masquerading.
-	SNAT netip.Addr `json:"snat,omitzero"`
-	// Trusted are devices from which containers may be reached directly.
-	Trusted []string `json:"trusted,omitempty"`
-	MAC     string   `json:"mac,omitempty"`    // of the bridge; "" the kernel's choice
-	Prefix  string   `json:"prefix,omitempty"` // of devices in containers; "" is eth
-	// Local and Peers are of overlay networks: this host's address, and other
-	// hosts' containers with the host that each is on.
-	Local netip.Addr                `json:"local,omitzero"`
-	Peers map[netip.Addr]netip.Addr `json:"peers,omitempty"`
-	// GatewayGiven says that somebody asked for that gateway.
-	GatewayGiven bool `json:"gatewayGiven,omitempty"`
-	// Hidden networks belong to another one (an overlay's way out).
-	Hidden bool `json:"hidden,omitempty"`
+	snap.OwnNetwork
 }
 
 // Pool is the subnet of a family; zero when there is none.
@@ -107,23 +96,14 @@ func (n *Network) mode(v6 bool) string {
 // Container is a container with everything chosen.
 type Container struct {
 	Ctr snap.Container `json:"container"`
-	Seq int            `json:"seq"`
 	// Spec is the service as asked for, as JSON.
 	Spec    string   `json:"spec,omitempty"`
 	Command []string `json:"command,omitempty"`
 	Start   uint64   `json:"start,omitempty"` // of the process Ctr.PID, in clock ticks since boot
 	Environ []string `json:"environ,omitempty"`
-	// DNSPort is where the embedded resolver listens in it, on 127.0.0.11; 0:
-	// it has none.
-	DNSPort uint16 `json:"dnsPort,omitempty"`
-	// Balanced is what was built in it for services' virtual addresses.
-	Balanced string `json:"balanced,omitempty"`
 	// Foreign containers are others': only what was connected here is ours.
 	Foreign bool `json:"foreign,omitempty"`
-	// Order is each endpoint's place in the order of joining, by network.
-	Order map[string]int `json:"order,omitempty"`
-	// Priority is each endpoint's gw-priority, by network.
-	Priority map[string]int `json:"priority,omitempty"`
+	snap.OwnContainer
 }
 
 // Shared says whether it lives in another one's namespace, or in the host's.
@@ -133,6 +113,9 @@ func (c *Container) Shared() bool {
 
 // Where is the container's namespace for operations.
 func (e *Env) Where(c *Container) fixups.Where {
+	if w, ok := e.places[c.Ctr.SandboxKey]; ok {
+		return w
+	}
 	if c.Foreign {
 		return fixups.Where{ID: c.Ctr.Netns, Pid: c.Ctr.PID, Path: c.Ctr.SandboxKey}
 	}

@@ -83,6 +83,9 @@ func (n *Network) parent(e *Env) []fixups.Op {
 // drivers/overlay/ov_network.go: "1-" and 10 digits of its id).
 func (e *Env) OverlayNetns(n *Network) fixups.Where {
 	name := "1-" + n.Net.ID[:10]
+	if w, ok := e.places[e.NetnsPath(name)]; ok {
+		return w
+	}
 	return fixups.Where{ID: name, Path: e.NetnsPath(name)}
 }
 

@@ -36,12 +36,20 @@ type Env struct {
 	// Frame4 and Frame6 say for which families chains and jumps are there.
 	Frame4 bool `json:"frame4"`
 	Frame6 bool `json:"frame6"`
+	// Drop4 and Drop6 say for which of them FORWARD's policy was set to DROP.
+	Drop4 bool `json:"drop4,omitempty"`
+	Drop6 bool `json:"drop6,omitempty"`
 	// Undo takes away what is shared with others: tables and base chains of
 	// iptables, sysctls, policies.
 	Undo fixups.Ops `json:"undo,omitempty"`
 	Seq  int        `json:"seq"` // the last one given out
 	// Helper is the process that answers names and takes connections.
 	Helper Proc `json:"helper,omitzero"`
+}
+
+// Frames are Frame4, Frame6, Drop4 and Drop6.
+func (e *Env) Frames() driver.Frames {
+	return driver.Frames{Made: [2]bool{e.Frame4, e.Frame6}, Drop: [2]bool{e.Drop4, e.Drop6}}
 }
 
 // Proc is a process that can't be taken for another one with its number.

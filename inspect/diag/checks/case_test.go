@@ -14,6 +14,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/diag/checks"
 	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/driver"
 	"golang.org/x/tools/txtar"
 )
 
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 
 // run looks at a state with all checks, as check does, or trace with asks.
 func run(s *snap.Snapshot, asks []diag.Ask, audit ...bool) (*diag.Input, diag.Report) {
-	in := diag.Build(s, asks, diag.Options{Audit: slices.Contains(audit, true)})
+	in := diag.Build(s, asks, diag.Options{Own: driver.Intent, Audit: slices.Contains(audit, true)})
 	return in, diag.Run(in, checks.All())
 }
 

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -158,51 +159,66 @@ func fixStart(in *diag.Input, f *diag.Finding) []fixups.Op {
 	return nil
 }
 
-// fixDrift puts back what the engine wants, and nothing else.
+// fixDrift puts back what the engine wants in a namespace, and nothing else.
 func fixDrift(in *diag.Input, f *diag.Finding) []fixups.Op {
-	for _, set := range intent.Of(in.Snap) {
-		if set.Engine != f.Subject.Name {
+	var ops []fixups.Op
+	for _, set := range wantedRules(in) {
+		if ns := set.At(in.Snap); ns != nil && set.Engine == f.Subject.Name && ns.ID == f.Subject.Netns {
+			ops = append(ops, driftOps(in, ns, set)...)
+		}
+	}
+	return ops
+}
+
+// driftOps put back one set of rules.
+func driftOps(in *diag.Input, host *snap.Netns, set intent.Set) []fixups.Op {
+	d := intent.Diff(in.Snap, set)
+	if !d.Broken() && len(staleTargets(&d)) == 0 {
+		return nil
+	}
+	w := at(in, host.ID)
+	ops := missingTableOps(host, w, &set, &d)
+	ref := func(table, chain string) fixups.ChainRef {
+		return fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: table, Chain: chain}
+	}
+	for _, m := range d.Maps {
+		ops = append(ops, &fixups.SetAdd{ChainRef: ref(m.Table, ""), Set: fixups.VerdictMap(m.Name)})
+	}
+	for _, m := range d.Sets {
+		t := host.Ruleset.Table(set.System, set.Family, m.Table)
+		if t == nil || t.Set(m.Set.Name) == nil {
+			ops = append(ops, &fixups.SetAdd{ChainRef: ref(m.Table, ""), Set: m.Set})
 			continue
 		}
-		d := intent.Diff(in.Snap, set)
-		host := in.Snap.HostNs()
-		w := at(in, host.ID)
-		ops := missingTableOps(host, w, &set, &d)
-		ref := func(table, chain string) fixups.ChainRef {
-			return fixups.ChainRef{Where: w, System: set.System, Family: set.Family, Table: table, Chain: chain}
+		ops = append(ops, &fixups.SetElementAdd{ChainRef: ref(m.Table, ""), Set: m.Set.Name, Elements: m.Set.Elements})
+	}
+	for _, c := range d.Chains {
+		add := &fixups.ChainAdd{ChainRef: ref(c.Table, c.Name), Hook: c.Hook, Type: c.Type, Priority: c.Priority}
+		if c.Hook != "" {
+			add.Policy = cmp.Or(c.Policy, "accept")
 		}
-		for _, m := range d.Maps {
-			ops = append(ops, &fixups.SetAdd{ChainRef: ref(m.Table, ""), Set: fixups.VerdictMap(m.Name)})
-		}
-		for _, c := range d.Chains {
-			add := &fixups.ChainAdd{ChainRef: ref(c.Table, c.Name), Hook: c.Hook, Type: c.Type, Priority: c.Priority}
-			if c.Hook != "" {
-				add.Policy = "accept"
-			}
-			ops = append(ops, add)
-		}
-		stale := staleTargets(&d)
-		slices.SortStableFunc(stale, func(a, b intent.Extra) int { return b.Num - a.Num }) // from the end, so that numbers stay right
-		for _, e := range stale {
-			if op := deleteRule(in, host.ID, set.System, set.Family, e.Table, e.Chain, e.Num); op != nil {
-				ops = append(ops, op)
-			}
-		}
-		for _, m := range d.Missing {
-			op := &fixups.RuleInsert{ChainRef: ref(m.Table, m.Chain), Position: m.Position}
-			if set.System == snap.NFT {
-				op.Text = m.Text
-			} else {
-				op.Args = intent.Args(m.Text)
-			}
+		ops = append(ops, add)
+	}
+	stale := staleTargets(&d)
+	slices.SortStableFunc(stale, func(a, b intent.Extra) int { return b.Num - a.Num }) // from the end, so that numbers stay right
+	for _, e := range stale {
+		if op := deleteRule(in, host.ID, set.System, set.Family, e.Table, e.Chain, e.Num); op != nil {
 			ops = append(ops, op)
 		}
-		for _, j := range d.Jumps { // last: their chains are there now
-			ops = append(ops, &fixups.SetElementAdd{ChainRef: ref(j.Table, ""), Set: j.Map, Elements: []snap.Element{fixups.DeviceVerdict(j.Device, "jump", j.Chain)}})
-		}
-		return ops
 	}
-	return nil
+	for _, m := range d.Missing {
+		op := &fixups.RuleInsert{ChainRef: ref(m.Table, m.Chain), Position: m.Position}
+		if set.System == snap.NFT {
+			op.Text = m.Text
+		} else {
+			op.Args = intent.Args(m.Text)
+		}
+		ops = append(ops, op)
+	}
+	for _, j := range d.Jumps { // last: their chains are there now
+		ops = append(ops, &fixups.SetElementAdd{ChainRef: ref(j.Table, ""), Set: j.Map, Elements: []snap.Element{fixups.DeviceVerdict(j.Device, "jump", j.Chain)}})
+	}
+	return ops
 }
 
 // missingTableOps make the tables that are gone altogether; legacy ones are

@@ -34,7 +34,7 @@ Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 					return nil
 				}
 				e := in.Snap.Engine(c.Engine)
-				if e == nil || !e.UserlandProxy {
+				if e == nil || !e.UserlandProxy || e.Name == ownEngine { // ND6103 tells of our own
 					return nil
 				}
 				return &diag.Finding{

@@ -34,10 +34,9 @@ Sources: moby drivers/bridge/setup_ip_tables.go; moby#12294, moby#15254`,
 }
 
 func detectND6101(in *diag.Input) []diag.Finding {
-	host := in.Snap.HostNs()
 	var out []diag.Finding
-	for _, set := range intent.Of(in.Snap) {
-		d := intent.Diff(in.Snap, set)
+	for _, set := range wantedRules(in) {
+		d, host := intent.Diff(in.Snap, set), set.At(in.Snap)
 		if !d.Broken() && len(staleTargets(&d)) == 0 {
 			continue
 		}
@@ -45,6 +44,10 @@ func detectND6101(in *diag.Input) []diag.Finding {
 			Cause:   fmt.Sprintf("rules that %s wrote for its networks and containers were removed or changed behind its back", set.Engine),
 			Subject: diag.Subject{Kind: "engine", Name: set.Engine, Netns: host.ID},
 			Weight:  92,
+		}
+		at := ""
+		if set.Netns != "" && host.ID != in.Snap.Host.Netns {
+			at = " in " + host.ID
 		}
 		var parts []string
 		gone := missingTable(host, &set, &d)
@@ -62,6 +65,11 @@ func detectND6101(in *diag.Input) []diag.Finding {
 				parts = append(parts, fmt.Sprintf("map %s lacks %s", j.Map, j.Text()))
 			}
 			f.Evidence = append(f.Evidence, ev("nft list map ip "+j.Table+" "+j.Map, "missing: "+j.Text(), ""))
+		}
+		for _, m := range d.Sets {
+			if gone == "" {
+				parts = append(parts, fmt.Sprintf("set %s %s has lost elements", m.Table, m.Set.Name))
+			}
 		}
 		per, order := map[string]int{}, []string{}
 		for _, m := range d.Missing {
@@ -90,15 +98,25 @@ func detectND6101(in *diag.Input) []diag.Finding {
 				parts[0] = fmt.Sprintf("%s %s has %q instead of %q", s[0].Table, s[0].Chain, s[0].Text, s[0].Instead.Text)
 			}
 		}
-		f.Summary = fmt.Sprintf("%s's firewall rules are incomplete: %s", title(set.Engine), strings.Join(parts, "; "))
+		f.Summary = fmt.Sprintf("%s's firewall rules%s are incomplete: %s", title(set.Engine), at, strings.Join(parts, "; "))
 		f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
-		if gone != "" {
+		if set.Engine == ownEngine {
+			f.Advice = "netdoctor setup writes them again, too; keep the firewall from flushing what it does not own"
+		} else if gone != "" {
 			f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
 		}
 		out = append(out, f)
 	}
 	return out
 }
+
+// wantedRules are the rule sets of all engines, our own networks' with them.
+func wantedRules(in *diag.Input) []intent.Set {
+	return append(intent.Of(in.Snap), intent.OfOps(in.Snap, ownEngine, in.Own)...)
+}
+
+// ownEngine is the name of networks that this program set up.
+const ownEngine = "netdoctor"
 
 // listChain is the command that lists a chain of the engine's.
 func listChain(set *intent.Set, table, chain string) string {
