@@ -44,6 +44,13 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 	if p.Pending {
 		p.After = after(d, clone, flows)
 		p.Differences = inWords(diff.Of(d.s, clone))
+		about := map[sim.Flow]bool{}
+		for _, i := range flows {
+			if i >= 0 && i < len(d.in.Flows) {
+				about[d.in.Flows[i].Flow] = true
+			}
+		}
+		p.Others = a.others(d.in, clone, 0, about)
 	}
 	p.Tail = tail(d.in.Snap, diag.Report{Findings: nil, Ran: d.r.Ran, Skipped: d.r.Skipped})
 	p.Findings = all

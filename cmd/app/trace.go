@@ -26,11 +26,17 @@ type TraceOptions struct {
 	DF    bool // in one piece; implied for TCP
 	// StandIn answers in the target's namespace in place of its application.
 	StandIn bool
+	// WhatIf are changes, as a person types them, that are made on the model
+	// first; nothing is sent then.
+	WhatIf []string
 }
 
 // Trace walks one path.
 func (a *App) Trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, error) {
 	start := a.now()
+	if len(o.WhatIf) > 0 {
+		o.NoProbe = true
+	}
 	s, err := a.snapshot(ctx, o.Common)
 	if err != nil {
 		return nil, err
@@ -82,6 +88,12 @@ func (t *tracer) trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, er
 		return nil, err
 	}
 	t.flow(q, o)
+	var tried *v1.WhatIf
+	if len(o.WhatIf) > 0 {
+		if tried, err = t.whatIf(q, o.WhatIf); err != nil {
+			return nil, err
+		}
+	}
 	var stands *v1.StandIn
 	if o.StandIn {
 		s, done, err := t.standIn(q)
@@ -93,7 +105,7 @@ func (t *tracer) trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, er
 	}
 	res, err := t.follow(ctx, q)
 	if res != nil {
-		res.StandIn = stands
+		res.StandIn, res.WhatIf = stands, tried
 	}
 	return res, err
 }

@@ -12,6 +12,7 @@ import (
 
 func (s *session) trace() *cobra.Command {
 	var batch, standIn, rules bool
+	var whatIf []string
 	var size int
 	var sport uint16
 	cmd := &cobra.Command{
@@ -27,6 +28,12 @@ With --batch the flows are JSON lines on stdin, such as
 {"from":"web","to":"10.0.0.5:53/udp"}, and one result a line comes out, in the
 same order, over one snapshot of the host, proved unless --no-probe says otherwise.
 
+With --what-if a change is made on the model first, written as it would be typed
+(exactly one command; given again for more), and what else on this host it would
+open or close is said; nothing is sent and nothing is changed. Read are
+ip link|addr|route|rule|neigh, sysctl -w, iptables and ip6tables, nft add, insert
+and delete rule, bridge link set, and the lines that fix --dry-run prints.
+
 With --trace-rules the kernel itself names each firewall rule that a packet of
 this flow meets, nftables' and both iptables': for that moment a table of nftables
 is added in each namespace on the way, for the packets of one source port alone,
@@ -35,6 +42,7 @@ away again; after kill -9 by the next run, or by netdoctor undo.`,
 		Example: `  netdoctor trace web db:5432
   netdoctor trace 203.0.113.7 host:8080
   netdoctor trace web
+  netdoctor trace web db:5432 --what-if "iptables -I FORWARD -i br-app -j ACCEPT"
   netdoctor trace --batch -o json < flows.jsonl`,
 		Args: func(cmd *cobra.Command, got []string) error {
 			if batch {
@@ -56,13 +64,16 @@ away again; after kill -9 by the next run, or by netdoctor undo.`,
 				return app.Usagef("--trace-rules is for one flow, and sends a packet")
 			}
 			c.TraceRules = rules
+			if len(whatIf) > 0 && (batch || len(got) < 2 || rules || standIn) {
+				return app.Usagef("--what-if is for one flow, and sends nothing")
+			}
 			if batch {
 				return s.batch(cmd.Context(), a, c)
 			}
 			if size < 0 || size > 65000 {
 				return app.Usagef("--size %d is out of range", size)
 			}
-			o := app.TraceOptions{Common: c, From: got[0], Size: size, Sport: sport, StandIn: standIn}
+			o := app.TraceOptions{Common: c, From: got[0], Size: size, Sport: sport, StandIn: standIn, WhatIf: whatIf}
 			if standIn && len(got) == 1 {
 				return app.Usagef("--stand-in needs a destination")
 			}
@@ -77,6 +88,7 @@ away again; after kill -9 by the next run, or by netdoctor undo.`,
 	}
 	cmd.Flags().BoolVar(&batch, "batch", false, "read flows as JSON lines from stdin")
 	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
+	cmd.Flags().StringArrayVar(&whatIf, "what-if", nil, "follow the flow as if this `change`, a line of shell, had been made")
 	cmd.Flags().BoolVar(&rules, "trace-rules", false, "have the kernel name each firewall rule on the way; adds a table for a moment")
 	cmd.Flags().IntVar(&size, "size", 0, "payload in bytes")
 	cmd.Flags().Uint16Var(&sport, "sport", 0, "source port (default any)")

@@ -15,7 +15,43 @@ func (p *printer) plan(r *v1.FixPlan) {
 		p.changes(r.Changes)
 	}
 	p.after("then", r.After)
+	if len(r.Changes) > 0 {
+		p.line()
+		p.others(&r.Others)
+	}
 	p.advice(r.Advice)
+}
+
+// maxOthers is how many flows of a kind are shown, without -v.
+const maxOthers = 8
+
+// others is what changes do to the flows that they are not about.
+func (p *printer) others(o *v1.Others) {
+	said := "no other flow changes"
+	if n := len(o.Opens) + len(o.Closes) + len(o.Differ); n > 0 {
+		said = plural(n, "other flow") + " changes"
+		if n > 1 {
+			said = plural(n, "other flow") + " change"
+		}
+	}
+	left := ""
+	if o.LeftOut > 0 {
+		left = fmt.Sprintf("; %d were not followed", o.LeftOut)
+	}
+	p.labelled("", "others", s(fmt.Sprintf("%s, of %d followed%s", said, o.Followed, left)))
+	for _, k := range []struct {
+		label string
+		list  v1.List[v1.AfterFlow]
+	}{{"opens", o.Opens}, {"closes", o.Closes}, {"differs", o.Differ}} {
+		list := k.list
+		if !p.st.Verbose {
+			list = list[:min(len(list), maxOthers)]
+		}
+		p.after(k.label, list)
+		if n := len(k.list) - len(list); n > 0 {
+			p.labelled("  ", "", s(fmt.Sprintf("and %d more (-v shows them)", n)))
+		}
+	}
 }
 
 func (p *printer) changes(cs []v1.Change) {
@@ -25,7 +61,11 @@ func (p *printer) changes(cs []v1.Change) {
 		if c.Netns != "" {
 			place = " in " + c.Netns
 		}
-		p.line(s(fmt.Sprintf("%2d  ", c.ID)), in(bold, c.Finding+" "), s(c.Summary+place))
+		code := c.Finding
+		if code != "" {
+			code += " "
+		}
+		p.line(s(fmt.Sprintf("%2d  ", c.ID)), in(bold, code), s(c.Summary+place))
 		for _, l := range c.Do {
 			p.labelled("    ", "do", in(cyan, l))
 		}

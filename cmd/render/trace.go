@@ -32,6 +32,9 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 		p.labelled("", "back", s(fmt.Sprintf("the answer comes back over %s (-v shows them)", plural(n, "stage"))))
 	}
 	p.said(r, wide)
+	if r.WhatIf != nil {
+		p.whatIf(r)
+	}
 	if len(r.Findings) > 0 {
 		p.line()
 	}
@@ -41,6 +44,21 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 		p.sent(r.Sent)
 		p.ruleHits(r.Rules)
 	}
+}
+
+// whatIf is what was tried on the model, and what else it does.
+func (p *printer) whatIf(r *v1.TraceResult) {
+	for _, c := range r.WhatIf.Changes {
+		for _, l := range c.Do {
+			p.labelled("", "what if", in(cyan, l))
+		}
+	}
+	before := r.WhatIf.Before.Verdict
+	if d := r.WhatIf.Before.Detail; d != "" {
+		before += ": " + d
+	}
+	p.labelled("", "before", s(before))
+	p.others(&r.WhatIf.Others)
 }
 
 // plainWord is what a shell takes as it stands.

@@ -10,6 +10,8 @@ type FixPlan struct {
 	// What the state would differ in, as diff says it of the states before and
 	// after.
 	Differences List[Difference] `json:"differences"`
+	// What the model says of all other flows.
+	Others Others `json:"others"`
 	// Findings that no change can mend, with advice.
 	Advice List[Advice] `json:"advice"`
 	// Changes are pending.

@@ -39,6 +39,8 @@ type TraceResult struct {
 	Sent List[Sent] `json:"sent"`
 	// What answered in place of the application, when that was asked for.
 	StandIn *StandIn `json:"standIn,omitempty"`
+	// What was tried on the model first; only with --what-if.
+	WhatIf *WhatIf `json:"whatIf,omitempty"`
 	// Who watched those packets on their way, and who could not.
 	Observers List[Observer] `json:"observers"`
 	// The firewall rules that a packet of the flow met; only with --trace-rules.

@@ -1,0 +1,27 @@
+package v1
+
+// WhatIf is what was tried on the model before the flow was followed.
+type WhatIf struct {
+	// What was tried, in order.
+	Changes List[Change] `json:"changes"`
+	// What the model says of the flow without the changes.
+	Before Said `json:"before"`
+	// What becomes of other flows.
+	Others Others `json:"others"`
+}
+
+// Others is what changes do to the flows of this host that they are not about:
+// those that must work, and everybody's to everything that listens.
+type Others struct {
+	// How many were followed, before and after.
+	Followed int `json:"followed"`
+	// How many were not, for lack of time or room.
+	LeftOut int `json:"leftOut"`
+	// Flows that only work afterwards.
+	Opens List[AfterFlow] `json:"opens"`
+	// Flows that only work before.
+	Closes List[AfterFlow] `json:"closes"`
+	// Flows that end otherwise than before, and work neither before nor after or
+	// can't be told.
+	Differ List[AfterFlow] `json:"differ"`
+}
