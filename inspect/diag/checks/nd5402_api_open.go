@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -42,11 +41,12 @@ func detectND5402(in *diag.Input) []diag.Finding {
 		}
 		for _, h := range e.Hosts {
 			addr, ok := strings.CutPrefix(h, "tcp://")
-			name, port, err := net.SplitHostPort(addr)
-			if !ok || err != nil {
+			colon := strings.LastIndexByte(addr, ':')
+			if !ok || colon < 0 {
 				continue
 			}
-			n, err := strconv.ParseUint(port, 10, 16)
+			name := strings.Trim(addr[:colon], "[]")
+			n, err := strconv.ParseUint(addr[colon+1:], 10, 16)
 			ip, bad := netip.ParseAddr(name)
 			if err != nil || bad != nil && name != "" {
 				continue
