@@ -35,6 +35,8 @@ func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
 			key += "|" + p.Server.String()
 		case names.NotRunning, names.NotShared, names.DefaultBridge:
 			key += "|" + p.Container + "|" + n.Ask.Netns
+		case names.Diverted:
+			key += "|" + string(p.By.Ref)
 		case names.ForwardLoop:
 			key += "|" + p.Server.String()
 			if p.Container == "" {

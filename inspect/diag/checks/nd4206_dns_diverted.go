@@ -30,6 +30,7 @@ False positives: none while answers come: a diversion that works is left alone.
 
 Sources: iptables-extensions(8), DNAT and REDIRECT; containers/netavark#1470,
 containers/aardvark-dns#13`,
+		After:  []diag.Code{"ND3205"},
 		Detect: detectND4206,
 		Fix:    fixDiverted,
 	}
