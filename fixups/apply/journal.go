@@ -53,6 +53,10 @@ type entry struct {
 	Build string   `json:"build,omitempty"`
 	Steps []*step  `json:"steps"`
 	Left  []string `json:"left,omitempty"`
+
+	// unread says why its steps could not be read: another version of this
+	// program wrote them. Steps is empty then.
+	unread error
 }
 
 // step is one operation of a transaction. Op always holds one.
@@ -255,6 +259,9 @@ func readAll(dir string) ([]*entry, error) {
 			continue
 		}
 		e, err := readEntry(filepath.Join(dir, n.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // of another host's namespace, which has a lock of its own
+		}
 		if err != nil {
 			return nil, fmt.Errorf("journal %s: %w", id, err)
 		}
@@ -287,19 +294,29 @@ func readEntry(path string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var e entry
+	var e struct {
+		entry
+		Steps json.RawMessage `json:"steps"`
+	}
 	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, err
 	}
+	out := e.entry
 	if e.Version != journalVersion {
-		return nil, fmt.Errorf("it is of version %d: %w", e.Version, snap.ErrUnsupported)
+		out.unread = fmt.Errorf("journal %s is of version %d: %w", e.ID, e.Version, snap.ErrUnsupported)
+		return &out, nil
 	}
-	for _, s := range e.Steps {
+	if err := json.Unmarshal(e.Steps, &out.Steps); errors.Is(err, snap.ErrUnsupported) {
+		out.Steps, out.unread = nil, fmt.Errorf("journal %s: %w", e.ID, err)
+	} else if err != nil {
+		return nil, err
+	}
+	for _, s := range out.Steps {
 		if s == nil || len(s.Op) != 1 || s.Op[0] == nil {
 			return nil, fmt.Errorf("a step has no operation")
 		}
 	}
-	return &e, nil
+	return &out, nil
 }
 
 // find is the entry with that ID, or for "" the last that stands.
@@ -314,6 +331,10 @@ func (j *journal) find(id string, host uint64) (*entry, error) {
 		switch {
 		case id == e.ID && elsewhere:
 			return nil, snap.Hint(fmt.Errorf("transaction %s was made on another host's namespace: %w", id, snap.ErrNotFound), "run it there, or name that namespace with --host-ns")
+		case id == e.ID && e.unread != nil:
+			return nil, snap.Hint(e.unread, "undo it with the version that made it")
+		case id == "" && e.unread != nil && !elsewhere && e.State != stateUndone && e.Boot == bootID():
+			return nil, snap.Hint(e.unread, "undo it with the version that made it, or name an older one: netdoctor undo --list")
 		case id == e.ID, id == "" && !elsewhere && (e.State == stateDone || e.State == stateStuck) && (e.Boot == "" || e.Boot == bootID()):
 			return e, nil
 		}

@@ -1,7 +1,9 @@
 package apply
 
 import (
+	"encoding/json"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -47,5 +49,34 @@ func TestUndoFindsTransactionsOfItsOwnHost(t *testing.T) {
 				t.Errorf("found %v, error %v, want %s", e, err, tt.want)
 			}
 		})
+	}
+}
+
+// A newer version beside this one, in another namespace of the same file
+// system, must not keep this one from working.
+func TestAnotherVersionsStepsAreItsOwnMatter(t *testing.T) {
+	t.Parallel()
+	j := &journal{dir: t.TempDir()}
+	mine := entry{ID: "mine", Host: 7, Boot: bootID(), State: stateDone, At: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	if err := j.write(&mine); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		`{"version":1,"id":"theirs","at":"2026-03-01T13:00:00Z","state":"open","host":8,"boot":"` + bootID() + `","steps":[{"op":[{"kind":"of-tomorrow","op":{}}],"text":"x","state":"done"}]}`,
+		`{"version":2,"id":"newer","at":"2026-03-01T13:00:00Z","state":"done","host":8,"boot":"` + bootID() + `","steps":"another form"}`,
+	} {
+		var head struct{ ID string }
+		if err := json.Unmarshal([]byte(text), &head); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(j.path(head.ID), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e, err := j.find("", 7); err != nil || e.ID != "mine" {
+		t.Errorf("found %v, error %v, want mine", e, err)
+	}
+	if _, err := j.find("", 8); !errors.Is(err, snap.ErrUnsupported) {
+		t.Errorf("error %v, want %v: it is the last of that host", err, snap.ErrUnsupported)
 	}
 }

@@ -45,7 +45,9 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	lent := func(e *entry) bool { return e.State == stateOpen && e.Build == buildMake && e.Fix == id }
+	lent := func(e *entry) bool {
+		return e.State == stateOpen && e.Build == buildMake && e.Fix == id && e.unread == nil
+	}
 	if !slices.ContainsFunc(list, lent) {
 		return nil, nil
 	}

@@ -272,6 +272,9 @@ func (a *Applier) recover(ctx context.Context, m *machine, j *journal, res *Resu
 		if e.State != stateOpen || e.Host != m.inode() && e.Boot == bootID() {
 			continue
 		}
+		if e.unread != nil {
+			return snap.Hint(fmt.Errorf("an earlier run was cut off: %w", e.unread), "run the version that began it once more")
+		}
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("recovering %s: %w", e.ID, snap.ErrTimeout)
 		}

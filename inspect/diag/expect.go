@@ -203,8 +203,7 @@ func (e *expecter) isGatewayNet(m member, n *snap.Network) bool {
 }
 
 // Uplinks are the host's devices that lead to the world: those of its default
-// routes; when there is none, devices that carry an address and lead neither
-// to a bridge of its own nor to one of its namespaces.
+// routes; when there is none, all that lead out.
 func Uplinks(s *snap.Snapshot) []*snap.Link {
 	host := s.HostNs()
 	if host == nil {
@@ -228,6 +227,18 @@ func Uplinks(s *snap.Snapshot) []*snap.Link {
 	if len(out) > 0 {
 		return out
 	}
+	return Outward(s)
+}
+
+// Outward are the host's devices that lead out of it, by a default route or
+// not: with an address, and neither to a bridge of its own nor to one of its
+// namespaces. One that is down may have lost its address.
+func Outward(s *snap.Snapshot) []*snap.Link {
+	host := s.HostNs()
+	if host == nil {
+		return nil
+	}
+	var out []*snap.Link
 	for i := range host.Links {
 		l := &host.Links[i]
 		if l.Loopback || l.Master != 0 || l.Bridge != nil || len(host.AddrsOf(l.Index)) == 0 && l.Up {

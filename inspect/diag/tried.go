@@ -15,6 +15,7 @@ import (
 // after its last SYN; SYNs that go unanswered are repeated after 1, 2, 4, 8 s.
 const (
 	synSent  = 120_000 // ms
+	synRecv  = 60_000  // ms
 	triedAge = 30_000  // ms
 	maxTried = 16
 	perTrier = 4
@@ -45,8 +46,11 @@ func (e *expecter) tried() {
 		}
 		for _, c := range ns.Conntrack {
 			age := max(synSent-c.TimeoutMs, 0)
+			if c.TCPState == "SYN_RECV" {
+				age = max(synRecv-c.TimeoutMs, 0)
+			}
 			own := c.Orig.Src.Port() >= ownPortFirst && c.Orig.Src.Port() <= ownPortLast
-			if c.Proto != snap.TCP.Number() || c.TCPState != "SYN_SENT" || slices.Contains(c.Status, "seen-reply") || own || age > triedAge {
+			if c.Proto != snap.TCP.Number() || !unanswered(ns, &c) || own || age > triedAge {
 				continue
 			}
 			if from := e.sender(ns, c.Orig.Src.Addr()); from != "" {
@@ -73,6 +77,15 @@ func (e *expecter) tried() {
 	}
 }
 
+// unanswered says whether the sender of a TCP connection has no answer, as far
+// as the entry tells: none was seen, or one was seen by the host on its way to
+// the container, and no ACK has followed. Those are handshakes under way, too:
+// it is for the model to say whether the answer gets through.
+func unanswered(ns *snap.Netns, c *snap.Conn) bool {
+	seen := slices.Contains(c.Status, "seen-reply")
+	return c.TCPState == "SYN_SENT" && !seen || c.TCPState == "SYN_RECV" && seen && ns.Class == snap.ClassHost
+}
+
 // sender is the namespace that sent a packet which conntrack saw in ns; "" for
 // the host itself and for whoever is no namespace of its own.
 func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {
@@ -94,12 +107,15 @@ func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {
 }
 
 // oversight says of a flow that a container tries and that this host stops
-// whether that is hardly meant: a service of the host that is open to whoever
-// comes in by the uplink, while no rule, but a policy alone, keeps the host's
-// own containers out.
+// whether that is hardly meant: a rule that lets the request out and drops the
+// answer; a service of the host that is open to whoever comes in by the uplink,
+// while no rule, but a policy alone, keeps the host's own containers out.
 func (in *Input) oversight(f *FlowCase) bool {
 	w := f.Trace.Where
 	host := in.Snap.HostNs()
+	if w != nil && host != nil && w.Netns == host.ID && w.Reply && w.Cause == sim.CauseRule {
+		return true
+	}
 	if w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CausePolicy || w.Reply {
 		return false
 	}

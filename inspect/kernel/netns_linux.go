@@ -100,6 +100,9 @@ func (rd *reader) inside() error {
 	rd.gap("offload features", rd.offloads())
 	bridges := slices.ContainsFunc(n.Links, func(l snap.Link) bool { return l.Bridge != nil })
 	rd.gap("sysctls", readSysctls(ctx, n.Sysctls, rd.o.Host, bridges))
+	if rd.o.Host {
+		n.RPFiltered = readRPFiltered()
+	}
 	rd.sockets()
 	rd.conntrack()
 	ipvs, err := readIPVS(ctx)

@@ -112,9 +112,12 @@ type Netns struct {
 	IPVS      []IPVSService     `json:"ipvs,omitempty"`
 	Conntrack []Conn            `json:"conntrack,omitempty"`
 	// ConntrackMax and ConntrackCount are nf_conntrack_max and _count; 0 unknown.
-	ConntrackMax   int      `json:"conntrackMax,omitempty"`
-	ConntrackCount int      `json:"conntrackCount,omitempty"`
-	Sockets        []Socket `json:"sockets"` // listening TCP/SCTP/MPTCP, bound UDP and raw; with their process
+	ConntrackMax   int `json:"conntrackMax,omitempty"`
+	ConntrackCount int `json:"conntrackCount,omitempty"`
+	// RPFiltered counts the packets that the reverse-path filter dropped so far
+	// (TcpExt IPReversePathFilter); of the host only, 0 none or not known.
+	RPFiltered int64    `json:"rpFiltered,omitempty"`
+	Sockets    []Socket `json:"sockets"` // listening TCP/SCTP/MPTCP, bound UDP and raw; with their process
 	// Estab counts connected TCP sockets by destination, for port exhaustion:
 	// the 32 largest.
 	Estab []SocketCount `json:"estab,omitempty"`

@@ -59,6 +59,12 @@ func detectND2105(in *diag.Input) []diag.Finding {
 		f.Advice = fmt.Sprintf("renew the lease or restart the network service that should have set it; by hand: ip addr add ADDRESS/LENGTH dev %s; ip route add default via GATEWAY", bare[0].Name)
 		return []diag.Finding{f}
 	}
+	if alone(in.Snap, host) {
+		f.Severity = diag.Info
+		f.Summary = "this host has no way out at all: no device leads anywhere but to its own containers"
+		f.Cause = "no device with an address leads out of this host, and so no default route can"
+		f.Advice = "nothing to do where it is kept apart on purpose; containers that need no world do well on an internal network (docker network create --internal)"
+	}
 	if up := diag.Uplinks(in.Snap); len(up) == 1 {
 		var near []string
 		for _, nb := range host.Neighs {
@@ -91,4 +97,12 @@ func withoutAddress(in *diag.Input, host *snap.Netns) []*snap.Link {
 		}
 	}
 	return out
+}
+
+// alone says whether no device of the host that could lead out was ever given an
+// address: it is kept apart, rather than cut off.
+func alone(s *snap.Snapshot, host *snap.Netns) bool {
+	return !slices.ContainsFunc(diag.Uplinks(s), func(l *snap.Link) bool {
+		return slices.ContainsFunc(host.AddrsOf(l.Index), func(a snap.Addr) bool { return !a.Prefix.Addr().IsLinkLocalUnicast() })
+	})
 }

@@ -46,7 +46,7 @@ func detectND2201(in *diag.Input) []diag.Finding {
 			continue
 		}
 		first := &in.Flows[g.Flows[0]]
-		out = append(out, diag.Finding{
+		f := diag.Finding{
 			Summary:  fmt.Sprintf("%s in %s throws away %s → %s%s", line, in.Who(w.Netns), first.From, first.To, more(g)),
 			Cause:    fmt.Sprintf("%q of %s matches before the default route", line, in.Who(w.Netns)),
 			Subject:  diag.Subject{Kind: "route", Name: string(w.Ref), Netns: w.Netns},
@@ -54,9 +54,34 @@ func detectND2201(in *diag.Input) []diag.Finding {
 			Covers:   diag.Cover{Traces: g.Flows},
 			Advice:   "find out who added it: it comes back with that program or script",
 			Weight:   72,
-		})
+		}
+		ledThere(in, &f, w.Ref)
+		out = append(out, f)
 	}
 	return append(out, idleRejects(in, out)...)
+}
+
+// ledThere adds the routing rules that lead into the table of a route, where it
+// is a table of somebody's own: whoever takes the route away may want those gone,
+// too.
+func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
+	v, err := in.Snap.At(route)
+	r, ok := v.(*snap.Route)
+	ns := in.Netns(route.Netns())
+	if err != nil || !ok || ns == nil || r.Table == snap.TableMain || r.Table == snap.TableLocal || r.Table == snap.TableDefault {
+		return
+	}
+	for i := range ns.Rules {
+		p := &ns.Rules[i]
+		if p.Table != r.Table || p.Family != r.Family {
+			continue
+		}
+		ref := snap.RefItem(ns.ID, "iprule", i)
+		line, source := routeLine(in, ns.ID, ref)
+		f.Evidence = append(f.Evidence, ev(source, line, ref))
+		op := &fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *p}
+		f.Advice += fmt.Sprintf("; %q led into its table and stays: if it is not meant either, %s", line, strings.Join(op.Shell(), "; "))
+	}
 }
 
 // idleRejects are such routes in containers that no flow of this run met.

@@ -2,6 +2,8 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -61,7 +63,92 @@ func detectND2202(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, f)
 	}
+	return append(out, secondDoors(in, out)...)
+}
+
+// secondDoors are devices beside the one of the default route at whose address
+// ports are published, and where the filter drops all senders but the device's
+// own neighbours. Whether anybody comes that way is not known from here: it is a
+// remark, and a warning when the filter has dropped packets on this host.
+func secondDoors(in *diag.Input, told []diag.Finding) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil {
+		return nil
+	}
+	var out []diag.Finding
+	ups := diag.Uplinks(in.Snap)
+	for _, l := range diag.Outward(in.Snap) {
+		key := rpKey(host, l.Name)
+		s := diag.Subject{Kind: "sysctl", Name: key, Netns: host.ID}
+		if v, _ := host.Sysctl(key); v != "1" || !l.Up || slices.Contains(ups, l) || sameSubject(told, s) >= 0 {
+			continue
+		}
+		flow, c := knock(in, host, l)
+		if c == nil {
+			continue
+		}
+		f := diag.Finding{
+			Severity: diag.Info,
+			Summary:  fmt.Sprintf("%s=1: of those who come in by %s only its own neighbours reach ports that are published at %s, such as %d/%s of %s", dotted(key), l.Name, flow.Dst, flow.Dport, flow.Proto, c.Name),
+			Cause:    fmt.Sprintf("the way back to others leaves by %s, and strict filtering drops what came in elsewhere", ups[0].Name),
+			Subject:  s,
+			Evidence: []diag.Evidence{ev("sysctl "+dotted(key), dotted(key)+" = 1", snap.RefSysctl(host.ID, key))},
+			Advice:   "nothing to do where nobody else is meant to come by " + l.Name + "; else loose mode (2), or policy routing, one table for each uplink",
+			Weight:   25,
+		}
+		if host.RPFiltered > 0 {
+			f.Severity = diag.Warning
+			f.Evidence = append(f.Evidence, ev("nstat -az TcpExtIPReversePathFilter", fmt.Sprintf("TcpExtIPReversePathFilter %d", host.RPFiltered), snap.RefNetns(host.ID)))
+		}
+		if ops := loosened(in, host, l, flow); ops != nil {
+			f.Fix = &diag.Fix{Ops: ops, Survives: "until reboot"}
+		}
+		out = append(out, f)
+	}
 	return out
+}
+
+// knock is a packet from the Internet that comes in by a device to a port
+// published at its address, and that the filter drops; no container when there
+// is none.
+func knock(in *diag.Input, host *snap.Netns, l *snap.Link) (sim.Flow, *snap.Container) {
+	for _, a := range host.AddrsOf(l.Index) {
+		for i := range in.Snap.Containers {
+			c := &in.Snap.Containers[i]
+			for j := range c.Ports {
+				p := &c.Ports[j]
+				ip := a.Prefix.Addr()
+				if !c.Running() || p.HostPort == 0 || !ip.Is4() || !diag.CoversAddr(p, ip) {
+					continue
+				}
+				f := sim.Flow{From: host.ID, Iif: l.Name, Src: netip.MustParseAddr("1.1.1.1"), Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true}
+				if w := in.World.Trace(f).Where; w != nil && w.Cause == sim.CauseRPFilter && w.Netns == host.ID && w.Device == l.Name {
+					return f, c
+				}
+			}
+		}
+	}
+	return sim.Flow{}, nil
+}
+
+// loosened sets the device to what new devices get (conf/default), if the
+// packet passes then, else to loose mode; nil when neither helps.
+func loosened(in *diag.Input, host *snap.Netns, l *snap.Link, flow sim.Flow) []fixups.Op {
+	values := []string{"2"}
+	if d, ok := host.Sysctl("net/ipv4/conf/default/rp_filter"); ok && d != "1" {
+		values = []string{d, "2"}
+	}
+	for _, v := range values {
+		op := &fixups.SysctlSet{Where: at(in, host.ID), Key: "net/ipv4/conf/" + l.Name + "/rp_filter", Value: v}
+		s := in.Snap.Clone()
+		if op.On(s) != nil {
+			continue
+		}
+		if w := sim.New(s).Trace(flow).Where; w == nil || w.Cause != sim.CauseRPFilter {
+			return []fixups.Op{op}
+		}
+	}
+	return nil
 }
 
 func orSender(known bool, text string) string {

@@ -26,15 +26,11 @@ See it by hand:
     ps -C docker-proxy -o args               no line with -host-port PORT
 
 Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
-		After: []diag.Code{"ND6101"},
+		After: []diag.Code{"ND6101", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
-				c, p, at := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto)
-				if c == nil || !at {
-					return nil
-				}
-				e := in.Snap.Engine(c.Engine)
-				if e == nil || !e.UserlandProxy || e.Name == ownEngine { // ND6103 tells of our own
+				c, p := byProxy(in, f)
+				if c == nil {
 					return nil
 				}
 				return &diag.Finding{
@@ -50,6 +46,18 @@ Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 		},
 		Fix: fixND5112,
 	}
+}
+
+// byProxy is the container for whose port a userland proxy would answer the flow.
+func byProxy(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Port) {
+	c, p, at := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto)
+	if c == nil || !at {
+		return nil, nil
+	}
+	if e := in.Snap.Engine(c.Engine); e == nil || !e.UserlandProxy || e.Name == ownEngine { // ND6103 tells of our own
+		return nil, nil
+	}
+	return c, p
 }
 
 // fixND5112 takes the container off the network that carries its ports and

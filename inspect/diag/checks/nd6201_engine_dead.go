@@ -56,6 +56,16 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 					k := n.Path.Problem.Kind
 					return k == names.SocketGone || k == names.EngineHung || k == names.DNATDeadPort
 				})
+				// The proxies are its children, and end with it (moby
+				// libnetwork/portmapper/proxy_linux.go: Pdeathsig).
+				for _, x := range atHost(in, func(x *diag.FlowCase) *diag.Finding {
+					if c, _ := byProxy(in, x); c == nil || c.Engine != e.Name {
+						return nil
+					}
+					return &diag.Finding{}
+				}) {
+					f.Covers.Traces = append(f.Covers.Traces, x.Covers.Traces...)
+				}
 				out = append(out, f)
 			}
 			return out
