@@ -77,6 +77,12 @@ func opCases() []opCase {
 			[]string{"ip link set dev veth1 nomaster"}, []string{"ip link set dev veth1 master br-app"}},
 		{"the MTU", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkMTU{Where: web(s), Name: "eth0", MTU: 1400} },
 			[]string{"nsenter -t 100 -n ip link set dev eth0 mtu 1400"}, []string{"nsenter -t 100 -n ip link set dev eth0 mtu 1500"}},
+		{"ARP is switched off", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkARP{Where: web(s), Name: "eth0"} },
+			[]string{"nsenter -t 100 -n ip link set dev eth0 arp off"}, []string{"nsenter -t 100 -n ip link set dev eth0 arp on"}},
+		{"the MAC", func(s *snap.Snapshot) fixups.Op {
+			return &fixups.LinkMAC{Where: web(s), Name: "eth0", MAC: "02:00:00:00:00:77"}
+		},
+			[]string{"nsenter -t 100 -n ip link set dev eth0 address 02:00:00:00:00:77"}, []string{"nsenter -t 100 -n ip link set dev eth0 address 02:00:00:00:00:12"}},
 		{"a port's hairpin, state and PVID", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.PortSet{Where: host(s), Name: "veth1", Hairpin: on, State: new(4), PVID: new(7)}
 		}, []string{"bridge link set dev veth1 hairpin on state 4", "bridge vlan add dev veth1 vid 7 pvid untagged"},

@@ -63,7 +63,7 @@ func rank(op Op) int {
 	switch op := op.(type) {
 	case *NetnsAdd, *NetnsDel, *SandboxAdd, *SandboxDel:
 		return 0
-	case *LinkAdd, *LinkDel, *LinkGroupDel, *LinkMaster, *LinkSet, *LinkMTU, *PortSet, *BridgeSet, *QdiscDel, *QdiscAdd:
+	case *LinkAdd, *LinkDel, *LinkGroupDel, *LinkMaster, *LinkSet, *LinkMTU, *LinkARP, *LinkMAC, *PortSet, *BridgeSet, *QdiscDel, *QdiscAdd:
 		return 1
 	case *SysctlSet:
 		return 2

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +23,18 @@ func (m *machine) actLink(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 		return m.linkChange(ctx, o.Where, o.Name, now, flags, unix.IFF_UP, nil)
 	case *fixups.LinkMTU:
 		return m.linkChange(ctx, o.Where, o.Name, now, 0, 0, func(a *attrs) { a.u32(unix.IFLA_MTU, uint32(o.MTU)) })
+	case *fixups.LinkARP:
+		flags := uint32(unix.IFF_NOARP)
+		if o.Enable {
+			flags = 0
+		}
+		return m.linkChange(ctx, o.Where, o.Name, now, flags, unix.IFF_NOARP, nil)
+	case *fixups.LinkMAC:
+		mac, err := net.ParseMAC(o.MAC)
+		if err != nil {
+			return fmt.Errorf("MAC %q of %s: %w", o.MAC, o.Name, snap.ErrUnsupported)
+		}
+		return m.linkChange(ctx, o.Where, o.Name, now, 0, 0, func(a *attrs) { a.bytes(unix.IFLA_ADDRESS, mac) })
 	case *fixups.LinkMaster:
 		master := 0
 		if o.Master != "" {

@@ -422,6 +422,10 @@ func devices(op fixups.Op) []fixups.LinkEnd {
 		return dev(o.Where, o.Name)
 	case *fixups.LinkMTU:
 		return dev(o.Where, o.Name)
+	case *fixups.LinkARP:
+		return dev(o.Where, o.Name)
+	case *fixups.LinkMAC:
+		return dev(o.Where, o.Name)
 	case *fixups.LinkMaster:
 		return dev(o.Where, o.Name, o.Master)
 	case *fixups.LinkDel:

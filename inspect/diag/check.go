@@ -27,6 +27,9 @@ type Check struct {
 	// Audit: it looks for what is exposed rather than for what fails, and only
 	// when that is asked for (Options.Audit).
 	Audit bool
+	// CatchAll marks a check that tells where packets or names die without
+	// knowing why: any other error that explains all of its cases hides it.
+	CatchAll bool
 	// Needs are nouns (Gap.What) without which it can't run; it is then listed
 	// as skipped.
 	Needs  []string
@@ -85,6 +88,9 @@ type FlowCase struct {
 	Excused bool
 	// Astray: it is answered, but by somebody else than its Target.
 	Astray bool
+	// Settled: the model leaves open whether its place stops the flow (a limit, a
+	// rate, a random match), and the probe was seen to die just there.
+	Settled bool
 }
 
 // NameCase is one name that must resolve, or that was asked for.

@@ -56,6 +56,10 @@ type Finding struct {
 	Hides      []Hidden // consequences folded under it
 	Fix        *Fix     // nil: see Advice
 	Advice     string   // what a person should do, when there is no Fix or beside it
+	// Cure is what would mend it, where that is not this program's to do: it is
+	// tried on the value like a fix, to find what the cause explains. It is not
+	// looked at when there is a Fix.
+	Cure []fixups.Op
 	// Asked marks a finding about the very flow or name that was asked for.
 	Asked bool
 	// covers holds the indices of the Input's traces and names it explains.

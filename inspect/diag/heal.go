@@ -24,7 +24,7 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 	out.Flows = slices.Clone(in.Flows)
 	for i := range out.Flows {
 		f := &out.Flows[i]
-		f.Trace, f.Probe = out.World.Trace(f.Flow), nil
+		f.Trace, f.Probe, f.Settled = out.World.Trace(f.Flow), nil, false
 		f.Astray = out.astray(f)
 		f.Unmasked = out.unmasked(f)
 	}
@@ -36,14 +36,18 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 	return out, nil
 }
 
-// healed adds to a finding's cover what its fix would mend: the flows and
+// healed adds to a finding's cover what its fix, or else its cure, would mend: the flows and
 // names that are broken now and would work then. What keeps traffic from
 // working is an error, whatever its check takes it for when nothing suffers.
 func (in *Input) healed(f *Finding) {
-	if f.Fix == nil || len(f.Fix.Ops) == 0 {
+	ops := f.Cure
+	if f.Fix != nil && len(f.Fix.Ops) > 0 {
+		ops = f.Fix.Ops
+	}
+	if len(ops) == 0 {
 		return
 	}
-	then, err := in.WhatIf(f.Fix.Ops)
+	then, err := in.WhatIf(ops)
 	if err != nil {
 		return // it can't be tried on the value; what the check found stands
 	}

@@ -61,8 +61,19 @@ func (in *Input) traceAll(first int) {
 		}
 		f.Astray = in.astray(f)
 		f.Probe = in.probeOf(f)
+		f.Settled = in.settled(f)
 		f.Unmasked = in.unmasked(f)
 	}
+}
+
+// settled says whether the wire decides what the model leaves open: the probe
+// died at the very place that the model names.
+func (in *Input) settled(f *FlowCase) bool {
+	if f.Trace.Verdict != sim.Unknown || f.Trace.Where == nil || f.Trace.Where.Rule == nil {
+		return false
+	}
+	p := in.Prove(f)
+	return p != nil && p.Verdict == "dropped" && p.Where == f.Trace.Where
 }
 
 // only keeps the flows that touch one of the namespaces; nil keeps all.
@@ -83,19 +94,20 @@ func (in *Input) only(flows []FlowCase, ids []string) []FlowCase {
 // Works says whether the model lets the flow work as far as this host goes: it
 // is delivered, or it leaves the host and an answer would come back.
 func (f *FlowCase) Works() bool {
-	return !f.Astray && f.Trace.Verdict == sim.Delivered || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Delivered
+	return !f.Astray && !f.Settled && f.Trace.Verdict == sim.Delivered || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Delivered
 }
 
-// Broken says whether the model says firmly that the flow does not work.
+// Broken says whether the model says firmly, or the wire in its stead, that the
+// flow does not work.
 func (f *FlowCase) Broken() bool {
-	return f.Astray || f.Trace.Verdict == sim.Dropped || f.Trace.Verdict == sim.Refused || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Dropped
+	return f.Astray || f.Settled || f.Trace.Verdict == sim.Dropped || f.Trace.Verdict == sim.Refused || f.Trace.Verdict == sim.Unknown && f.Trace.IfAnswered == sim.Dropped
 }
 
 // Run looks with every check, folds consequences under their causes, and puts
 // the root causes first.
 func Run(in *Input, checks []Check) Report {
 	var rep Report
-	after := map[Code][]Code{}
+	by := map[Code]Check{}
 	for _, c := range checks {
 		if c.Audit && !in.audit {
 			continue
@@ -105,7 +117,7 @@ func Run(in *Input, checks []Check) Report {
 			continue
 		}
 		rep.Ran = append(rep.Ran, c.Code)
-		after[c.Code] = c.After
+		by[c.Code] = c
 		for _, f := range c.Detect(in) {
 			f.Code, f.Name = c.Code, c.Name
 			f.Severity = cmp.Or(f.Severity, c.Severity)
@@ -122,7 +134,7 @@ func Run(in *Input, checks []Check) Report {
 		}
 	}
 	order(rep.Findings)
-	rep.Findings = in.about(fold(rep.Findings, after))
+	rep.Findings = in.about(fold(rep.Findings, by))
 	rep.Checked = in.working()
 	return rep
 }
@@ -241,15 +253,22 @@ func compareBool(a, b bool) int {
 }
 
 // fold hides the findings that are consequences of others: their check names
-// the other's code in After, and all that they explain is explained there,
-// too, or they speak of the same subject.
-func fold(fs []Finding, after map[Code][]Code) []Finding {
+// the other's code in After, or knows no cause at all, and all that they explain
+// is explained there, too, or they speak of the same subject. Of several of one
+// check that one fix heals, one is left.
+func fold(fs []Finding, by map[Code]Check) []Finding {
 	causeOf := make([]int, len(fs))
 	for i := range fs {
 		causeOf[i] = -1
 		for j := range fs {
-			named := slices.Contains(after[fs[i].Code], fs[j].Code) && related(&fs[i], &fs[j])
-			if i != j && (named || explained(&fs[i], &fs[j]) || j < i && sameFix(&fs[i], &fs[j])) {
+			if i == j {
+				continue
+			}
+			x, cause := &fs[i], &fs[j]
+			named := slices.Contains(by[x.Code].After, cause.Code) && related(x, cause)
+			vague := by[x.Code].CatchAll && !by[cause.Code].CatchAll && cause.Severity == Error && x.covers() && related(x, cause)
+			twin := j < i && (sameFix(x, cause) || x.Code == cause.Code && cause.heals && x.covers() && related(x, cause))
+			if named || vague || twin || explained(x, cause) {
 				causeOf[i] = j
 				break
 			}
@@ -312,9 +331,11 @@ func sameFix(a, b *Finding) bool {
 // explained says whether mending the cause, a state that is wrong in itself,
 // heals all that f tells of: f is then a symptom, whatever its check knows.
 func explained(f, cause *Finding) bool {
-	return cause.heals && f.Weight < cause.Weight && f.Severity.Rank() <= cause.Severity.Rank() &&
-		len(f.Covers.Traces)+len(f.Covers.Names) > 0 && related(f, cause)
+	return cause.heals && f.Weight < cause.Weight && f.Severity.Rank() <= cause.Severity.Rank() && f.covers() && related(f, cause)
 }
+
+// covers says whether a finding explains a flow or a name at all.
+func (f *Finding) covers() bool { return len(f.Covers.Traces)+len(f.Covers.Names) > 0 }
 
 // related says whether f may be a consequence of cause.
 func related(f, cause *Finding) bool {

@@ -20,9 +20,9 @@ import (
 // All are the checks, by code.
 func All() []diag.Check {
 	return []diag.Check{
-		nd1101(), nd1102(), nd1103(), nd1104(), nd1106(), nd1107(), nd1108(), nd1109(), nd1110(), nd1901(), nd1902(),
-		nd2101(), nd2102(), nd2103(), nd2104(), nd2105(), nd2106(), nd2107(), nd2108(), nd2201(), nd2202(), nd2203(), nd2204(), nd2205(), nd2206(), nd2207(), nd2901(), nd2902(), nd2903(),
-		nd3101(), nd3102(), nd3103(), nd3104(), nd3201(), nd3204(), nd3205(), nd3210(), nd3301(),
+		nd1101(), nd1102(), nd1103(), nd1104(), nd1106(), nd1107(), nd1108(), nd1109(), nd1110(), nd1121(), nd1122(), nd1901(), nd1902(),
+		nd2101(), nd2102(), nd2103(), nd2104(), nd2105(), nd2106(), nd2107(), nd2108(), nd2121(), nd2201(), nd2202(), nd2203(), nd2204(), nd2205(), nd2206(), nd2207(), nd2901(), nd2902(), nd2903(),
+		nd3101(), nd3102(), nd3103(), nd3104(), nd3201(), nd3204(), nd3205(), nd3210(), nd3221(), nd3222(), nd3301(),
 		nd4101(), nd4102(), nd4103(), nd4104(), nd4105(), nd4106(), nd4107(), nd4201(), nd4202(), nd4203(), nd4204(), nd4205(), nd4206(), nd4301(), nd4302(), nd4303(), nd4304(), nd4901(),
 		nd5101(), nd5102(), nd5103(), nd5104(), nd5105(), nd5106(), nd5107(), nd5108(), nd5109(), nd5110(), nd5111(), nd5112(), nd5113(), nd5115(), nd5301(),
 		nd6101(), nd6103(), nd6201(), nd6301(), nd6302(), nd6303(), nd6401(),
@@ -152,7 +152,7 @@ func linkLine(l *snap.Link) string {
 	for _, f := range []struct {
 		on   bool
 		name string
-	}{{!l.LowerUp && l.Up, "NO-CARRIER"}, {l.Loopback, "LOOPBACK"}, {l.Broadcast, "BROADCAST"}, {l.Up, "UP"}, {l.LowerUp, "LOWER_UP"}} {
+	}{{!l.LowerUp && l.Up, "NO-CARRIER"}, {l.Loopback, "LOOPBACK"}, {l.Broadcast, "BROADCAST"}, {l.NoARP, "NOARP"}, {l.Up, "UP"}, {l.LowerUp, "LOWER_UP"}} {
 		if f.on {
 			flags = append(flags, f.name)
 		}

@@ -25,7 +25,8 @@ See it by hand:
     tc filter show dev DEVICE ingress
 
 Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
-		After: []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1110", "ND2205", "ND2206", "ND2207", "ND3205"},
+		CatchAll: true,
+		After:    []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1110", "ND2205", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseLinkDown, sim.CauseNoCarrier, sim.CauseBridgeNoPort, sim.CausePortState, sim.CauseIsolated,
@@ -57,12 +58,12 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		w = w.Behind
 	}
 	set := &fixups.PortSet{Where: at(in, w.Netns), Name: w.Device}
-	on, off, forwarding := true, false, snap.PortForwarding
+	on, forwarding := true, snap.PortForwarding
 	switch w.Cause {
 	case sim.CausePortState:
 		set.State = &forwarding
 	case sim.CauseIsolated:
-		set.Isolated = &off
+		return unisolate(in, f, w)
 	case sim.CauseHairpin:
 		set.Hairpin = &on
 	case sim.CauseBridgeFlood:
@@ -71,6 +72,33 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	if ops := []fixups.Op{set}; heals(in, f.Covers.Traces[0], ops) {
+		return ops
+	}
+	return nil
+}
+
+// unisolate takes the isolation off all isolated ports of containers on the
+// bridge: no engine sets it, and one of two would be left behind.
+func unisolate(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
+	ns := in.Netns(w.Netns)
+	var port *snap.Link
+	if ns != nil {
+		port = ns.Link(w.Device)
+	}
+	if port == nil {
+		return nil
+	}
+	off := false
+	var ops []fixups.Op
+	for _, a := range attachments(in) {
+		if a.host != nil && a.host.Master == port.Master && a.host.Port != nil && a.host.Port.Isolated {
+			ops = append(ops, &fixups.PortSet{Where: at(in, ns.ID), Name: a.host.Name, Isolated: &off})
+		}
+	}
+	if !heals(in, f.Covers.Traces[0], ops) {
+		ops = []fixups.Op{&fixups.PortSet{Where: at(in, w.Netns), Name: w.Device, Isolated: &off}}
+	}
+	if heals(in, f.Covers.Traces[0], ops) {
 		return ops
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -85,6 +86,11 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	}
 	f.Summary = fmt.Sprintf("route %s by %s shadows network %s (%s): packets to its containers leave by %s", r.Dst, dev.Name, n.Name, subnet, dev.Name)
 	f.Cause = fmt.Sprintf("%s is more specific than the connected route of %s, so the longest prefix leads away from the bridge", r.Dst, n.Bridge)
+	f.Cure = []fixups.Op{&fixups.RouteDel{Where: at(in, host.ID), Route: r, Devs: []string{dev.Name}}}
+	if handMade(r, dev) {
+		f.Fix = &diag.Fix{Ops: f.Cure, Survives: "until somebody adds the route again"}
+		f.Advice = "nothing but the bridge leads to those addresses: the route is taken away; whatever added it may do so again"
+	}
 	hit := false
 	for _, a := range attachments(in) {
 		if a.n != n || !r.Dst.Contains(a.e.IPv4.Addr()) && !(a.e.IPv6.IsValid() && r.Dst.Contains(a.e.IPv6.Addr())) {
@@ -104,6 +110,12 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		f.Severity = diag.Warning
 	}
 	return f, true
+}
+
+// handMade says whether a route is one that a person or a script adds: no
+// tunnel's, no routing daemon's, no DHCP client's (rtnetlink(7): RTPROT_BOOT, RTPROT_STATIC).
+func handMade(r snap.Route, dev *snap.Link) bool {
+	return (r.Protocol == "boot" || r.Protocol == "static") && !slices.Contains([]string{"tun", "wireguard", "ppp", "ipip", "gre", "sit", "vti", "xfrm"}, dev.Kind) && !dev.PointToPt
 }
 
 // vainly tells of a network that no container is on, while programs ask for

@@ -22,7 +22,8 @@ See it by hand:
     the same connection from the host itself
 
 Sources: RFC 1812 section 5.2.7.1`,
-		After: []diag.Code{"ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
+		CatchAll: true,
+		After:    []diag.Code{"ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

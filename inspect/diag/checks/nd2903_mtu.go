@@ -20,6 +20,7 @@ See it by hand:
     ping -M do -s SIZE DST
 
 Sources: net/ipv4/ip_forward.c: ip_exceeds_mtu; drivers/net/veth.c; RFC 1191`,
+		CatchAll: true,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseMTU) {

@@ -21,7 +21,8 @@ See it by hand:
     netdoctor dns myservice --from NAME      every step and every answer
 
 Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
-		After: []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4201", "ND6201"},
+		CatchAll: true,
+		After:    []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4201", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.LoDown,

@@ -1,0 +1,91 @@
+package checks
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd1122: two ports of one bridge have one MAC.
+func nd1122() diag.Check {
+	return diag.Check{
+		Code: "ND1122", Name: "duplicate-mac", Severity: diag.Error, Since: "0.1",
+		Title: "Two containers on one bridge have the same MAC",
+		Doc: `A bridge remembers one port for each MAC: the one that the last frame with it came
+in by. With two holders, frames for the one reach the other, by turns, and the two
+can't reach each other at all. A cloned machine or a copied --mac-address brings
+it about, and so does setting the address by hand.
+
+See it by hand:
+    bridge fdb show br BRIDGE                the MAC wanders from port to port
+    docker network inspect NET               which MAC the engine gave to whom
+
+Sources: net/bridge/br_fdb.c: br_fdb_update; IEEE 802.1D section 7.8`,
+		Detect: detectND1122,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			for _, a := range attachments(in) {
+				if a.ns.ID == f.Subject.Netns && a.link != nil && a.link.Name == f.Subject.Name && changedMAC(a) {
+					return []fixups.Op{&fixups.LinkMAC{Where: at(in, a.ns.ID), Name: a.link.Name, MAC: strings.ToLower(a.e.MAC)}}
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// changedMAC says whether a device has another MAC than its engine gave it.
+func changedMAC(a attachment) bool { return a.e.MAC != "" && !strings.EqualFold(a.link.MAC, a.e.MAC) }
+
+func detectND1122(in *diag.Input) []diag.Finding {
+	type wire struct {
+		bridge int
+		mac    string
+	}
+	var out []diag.Finding
+	first := map[wire]attachment{}
+	for _, a := range attachments(in) {
+		if a.link == nil || a.host == nil || a.host.Master == 0 || a.link.MAC == "" {
+			continue
+		}
+		at := wire{a.host.Master, strings.ToLower(a.link.MAC)}
+		b, twice := first[at]
+		if !twice {
+			first[at] = a
+			continue
+		}
+		if b.ns == a.ns && b.link == a.link {
+			continue
+		}
+		if changedMAC(b) && !changedMAC(a) { // who left what the engine gave is the intruder
+			a, b = b, a
+		}
+		f := diag.Finding{
+			Summary: fmt.Sprintf("%s and %s have the same MAC %s on network %s: frames for one reach the other", b.c.Name, a.c.Name, at.mac, a.n.Name),
+			Cause:   fmt.Sprintf("%s of %s and %s of %s both send as %s, and the bridge believes whoever sent last", b.link.Name, b.c.Name, a.link.Name, a.c.Name, at.mac),
+			Subject: diag.Subject{Kind: "link", Name: a.link.Name, Netns: a.ns.ID},
+			Evidence: []diag.Evidence{
+				ev(ipIn(in, a.ns.ID, "link show dev "+a.link.Name), linkLine(a.link), snap.RefLink(a.ns.ID, a.link.Name)),
+				ev(ipIn(in, b.ns.ID, "link show dev "+b.link.Name), linkLine(b.link), snap.RefLink(b.ns.ID, b.link.Name)),
+			},
+			Advice: fmt.Sprintf("make %s or %s anew with another --mac-address", b.c.Name, a.c.Name),
+			Weight: 87,
+		}
+		if changedMAC(a) {
+			f.Evidence = append(f.Evidence, ev(a.c.Engine+" inspect "+a.c.Name, "MacAddress "+a.e.MAC, snap.RefContainer(a.c.Ref)))
+			f.Advice = ""
+		}
+		for i := range in.Flows {
+			if fl := &in.Flows[i]; fl.Flow.From == a.ns.ID || fl.Flow.From == b.ns.ID || fl.Target == a.c.Ref || fl.Target == b.c.Ref {
+				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+		f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
+			return upstreamCut(n) && (n.Ask.Netns == a.ns.ID || n.Ask.Netns == b.ns.ID)
+		})
+		out = append(out, f)
+	}
+	return out
+}
