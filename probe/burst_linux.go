@@ -31,7 +31,7 @@ func (p *Prober) Burst(ctx context.Context, q Question, n int) (int, error) {
 	}()
 	sent := 0
 	for range n {
-		s, err := p.first(q)
+		s, err := p.firstOf(q)
 		if s != nil {
 			socks = append(socks, s)
 		}
@@ -50,6 +50,18 @@ func (p *Prober) Burst(ctx context.Context, q Question, n int) (int, error) {
 	case <-ctx.Done():
 		return sent, ctx.Err()
 	}
+}
+
+// firstOf is first, also for a packet that comes in.
+func (p *Prober) firstOf(q Question) (*sock, error) {
+	if !q.Arrives {
+		return p.first(q)
+	}
+	port := q.Sport
+	if port == 0 {
+		port = uint16(FirstPort + p.id(Ports)) //nolint:gosec // in range
+	}
+	return nil, p.arrive(q, port, false)
 }
 
 // first sends the first packet of one connection, and gives its socket.

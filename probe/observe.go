@@ -14,6 +14,9 @@ type Identity struct {
 	ICMP bool // ID is an ICMP id
 	ID   uint16
 	Dst  netip.AddrPort
+	// Arrives says that it came in from beyond this host. The packet that the
+	// kernel made the arriving one a copy of is freed on lo, and is none.
+	Arrives bool
 }
 
 // Observer watches probes on their way. It must not touch the machine.

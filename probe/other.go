@@ -37,6 +37,11 @@ func (p *Prober) DNS(_ context.Context, from *snap.Netns, server netip.AddrPort,
 	return fail(p.begin("dns", from, server, o), snap.ErrUnsupported)
 }
 
+// Arrive always has the outcome "error" here.
+func (p *Prober) Arrive(_ context.Context, q Question) snap.Probe {
+	return fail(p.begin(q.Kind, q.From, q.Dst, q.Options), snap.ErrUnsupported)
+}
+
 // StandIn is Linux's.
 type StandIn struct{}
 

@@ -102,6 +102,9 @@ type Question struct {
 	Kind string // "tcp", "udp", "icmp", "arp", "dns"
 	From *snap.Netns
 	Dst  netip.AddrPort // port 0 for ICMP and ARP
+	// Arrives says that the packet is to come in by Device, from Src beyond this
+	// host: see Arrive.
+	Arrives bool
 	Options
 }
 
@@ -129,6 +132,9 @@ func (p *Prober) Run(ctx context.Context, qs []Question) []snap.Probe {
 }
 
 func (p *Prober) ask(ctx context.Context, q Question) snap.Probe {
+	if q.Arrives {
+		return p.Arrive(ctx, q)
+	}
 	switch q.Kind {
 	case "tcp":
 		return p.TCP(ctx, q.From, q.Dst, q.Options)

@@ -115,6 +115,9 @@ type Common struct {
 	// TraceRules has the kernel's own trace of rules looked at: that adds a table
 	// of nf_tables, for a moment, in each namespace on the way.
 	TraceRules bool
+	// Inject has packets of senders beyond this host come in by a device, as if
+	// those had sent them.
+	Inject bool
 	// Ladder has the path MTU of what was asked for measured.
 	Ladder bool
 	Stdin  io.Reader // for "-"; nil none

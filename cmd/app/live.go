@@ -101,7 +101,8 @@ func question(from *snap.Netns, q *snap.Probe) probe.Question {
 	if q.DNS != nil {
 		o.Name, o.Type, o.TCP, o.EDNS = q.DNS.Name, q.DNS.Type, q.DNS.TCP, q.DNS.EDNS
 	}
-	return probe.Question{Kind: q.Kind, From: from, Dst: q.Dst, Options: o}
+	o.Device = q.In
+	return probe.Question{Kind: q.Kind, From: from, Dst: q.Dst, Arrives: q.In != "", Options: o}
 }
 
 // recounted sends the flow of a probe again and looks at the counters.

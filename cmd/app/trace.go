@@ -323,7 +323,7 @@ func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
 	if q.diag.Flow == nil || t.batch {
 		c.NoProbe = true
 	}
-	ex, err := t.a.examine(ctx, t.s, []diag.Ask{q.diag}, diag.Options{OnlyAsked: true}, c)
+	ex, err := t.a.examine(ctx, t.s, []diag.Ask{q.diag}, diag.Options{OnlyAsked: true, Arrivals: c.Inject}, c)
 	if err != nil {
 		return nil, err
 	}
@@ -338,6 +338,7 @@ func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
 	fill(ex.in.Snap, res, fc)
 	if fc != nil {
 		res.PathMTU = pathMTU(ex.in, fc)
+		res.Unproved = unproved(ex.in, fc, c)
 	}
 	if fc == nil {
 		said := &v1.Said{Verdict: string(sim.Unknown), Detail: q.unknown}

@@ -11,7 +11,7 @@ import (
 )
 
 func (s *session) trace() *cobra.Command {
-	var batch, standIn, rules bool
+	var batch, standIn, rules, inject bool
 	var whatIf []string
 	var size int
 	var sport uint16
@@ -38,7 +38,11 @@ With --trace-rules the kernel itself names each firewall rule that a packet of
 this flow meets, nftables' and both iptables': for that moment a table of nftables
 is added in each namespace on the way, for the packets of one source port alone,
 and with legacy tables the logger (net.netfilter.nf_log) is another. It is taken
-away again; after kill -9 by the next run, or by netdoctor undo.`,
+away again; after kill -9 by the next run, or by netdoctor undo.
+
+A sender beyond this host can't be made to send. With --inject its packet comes in
+by the device that leads to it, as if it had sent it; the answer goes to its
+address. That forges a source: use it where you may.`,
 		Example: `  netdoctor trace web db:5432
   netdoctor trace 203.0.113.7 host:8080
   netdoctor trace web
@@ -63,8 +67,11 @@ away again; after kill -9 by the next run, or by netdoctor undo.`,
 			if rules && (batch || len(got) < 2 || s.g.noProbe || s.g.snapshot != "") {
 				return app.Usagef("--trace-rules is for one flow, and sends a packet")
 			}
-			c.TraceRules = rules
-			if len(whatIf) > 0 && (batch || len(got) < 2 || rules || standIn) {
+			if inject && (batch || len(got) < 2 || s.g.noProbe || s.g.snapshot != "") {
+				return app.Usagef("--inject is for one flow, and has a packet come in")
+			}
+			c.TraceRules, c.Inject = rules, inject
+			if len(whatIf) > 0 && (batch || len(got) < 2 || rules || inject || standIn) {
 				return app.Usagef("--what-if is for one flow, and sends nothing")
 			}
 			if batch {
@@ -90,6 +97,7 @@ away again; after kill -9 by the next run, or by netdoctor undo.`,
 	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
 	cmd.Flags().StringArrayVar(&whatIf, "what-if", nil, "follow the flow as if this `change`, a line of shell, had been made")
 	cmd.Flags().BoolVar(&rules, "trace-rules", false, "have the kernel name each firewall rule on the way; adds a table for a moment")
+	cmd.Flags().BoolVar(&inject, "inject", false, "have the packet of a sender beyond this host come in, as if it had sent it")
 	cmd.Flags().IntVar(&size, "size", 0, "payload in bytes")
 	cmd.Flags().Uint16Var(&sport, "sport", 0, "source port (default any)")
 	return cmd

@@ -100,6 +100,8 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 			}
 			p.labelled("", "model", s(t))
 		}
+	case r.Unproved != "":
+		p.labelled("", "proof", in(dim, "none; "+r.Unproved))
 	default:
 		p.labelled("", "proof", in(dim, "none was sent that tells; this is predicted"))
 	}

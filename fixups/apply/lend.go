@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -41,7 +45,7 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := readAll(dir)
+	list, err := readOpen(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 		return nil, err
 	}
 	defer j.close()
-	if list, err = j.list(); err != nil { // nobody else changes it from here on
+	if list, err = readOpen(dir); err != nil { // nobody else changes it from here on
 		return nil, err
 	}
 	var out []Entry
@@ -78,6 +82,28 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 			return out, fmt.Errorf("an earlier run was cut off, and ending %s: %w: %s", e.ID, ErrIncomplete, left[0])
 		}
 		out = append(out, e.public())
+	}
+	return out, nil
+}
+
+// readOpen reads the open transactions of a journal. Files that can't be read are
+// left out: a newer program's, which will look for its own.
+func readOpen(dir string) ([]*entry, error) {
+	names, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, kind("reading the journal", err)
+	}
+	var out []*entry
+	for _, n := range names {
+		if !strings.HasSuffix(n.Name(), ".json") {
+			continue
+		}
+		if e, err := readEntry(filepath.Join(dir, n.Name())); err == nil && e.State == stateOpen {
+			out = append(out, e)
+		}
 	}
 	return out, nil
 }

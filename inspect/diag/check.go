@@ -123,6 +123,7 @@ type Input struct {
 
 	reached   map[reachKey]names.Reach // answers of reach, kept
 	onlyAsked bool
+	arrivals  bool
 	audit     bool
 }
 
@@ -156,6 +157,9 @@ type Options struct {
 	// Own tells what networks of our own should have in the kernel, in the order in
 	// which it is made (testenv/driver: Intent); nil: nothing is said of them.
 	Own func(*snap.Snapshot) []fixups.Op
+	// Arrivals lets packets of senders beyond this host be tried, too: they come in
+	// by a device as if those had sent them.
+	Arrivals bool
 	// MaxFlows bounds the expected flows; 0 means 4096.
 	MaxFlows int
 }

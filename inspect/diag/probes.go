@@ -124,7 +124,7 @@ func unique(out, more []snap.Probe, n int) []snap.Probe {
 }
 
 func questionKey(p *snap.Probe) string {
-	k := p.Kind + "|" + p.From + "|" + p.Dst.String()
+	k := p.Kind + "|" + p.From + "|" + p.In + "|" + p.Dst.String()
 	if p.DNS != nil {
 		k += fmt.Sprintf("|%s|%s|%t|%t", p.DNS.Name, p.DNS.Type, p.DNS.TCP, p.DNS.EDNS)
 	}
@@ -136,16 +136,19 @@ func questionKey(p *snap.Probe) string {
 // UDP service that need not answer.
 func (in *Input) Question(f *FlowCase) (snap.Probe, bool) {
 	ns := in.Snap.Ns(f.Flow.From)
-	if f.Outside || f.Kind == "egress" || ns == nil || ns.Light {
+	if f.Outside && !(in.arrivals && f.Asked && f.Flow.Iif != "") || f.Kind == "egress" || ns == nil || ns.Light {
 		return snap.Probe{}, false
 	}
 	q := snap.Probe{From: f.Flow.From, Dst: netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport), Size: f.Flow.Size, DF: f.Flow.DF}
+	if f.Outside {
+		q.In, q.Src = f.Flow.Iif, netip.AddrPortFrom(f.Flow.Src, 0)
+	}
 	switch f.Flow.Proto {
 	case snap.TCP:
 		q.Kind = "tcp"
 	case snap.UDP:
 		q.Kind = "udp"
-		if f.Flow.Dport == 53 && f.Flow.Size == 0 {
+		if f.Flow.Dport == 53 && f.Flow.Size == 0 && !f.Outside {
 			q.Kind = "dns"
 			q.DNS = &snap.DNSProbe{Name: ".", Type: "NS"}
 		}
@@ -165,7 +168,7 @@ func (in *Input) probeOf(f *FlowCase) *snap.Probe {
 	}
 	for i := len(in.Snap.Probes) - 1; i >= 0; i-- {
 		p := &in.Snap.Probes[i]
-		if p.Kind == q.Kind && p.From == q.From && p.Dst == q.Dst && p.Size == q.Size && (p.DNS == nil || !p.DNS.TCP || p.DNS.TC) {
+		if p.Kind == q.Kind && p.From == q.From && p.In == q.In && p.Dst == q.Dst && p.Size == q.Size && (p.DNS == nil || !p.DNS.TCP || p.DNS.TC) {
 			return p
 		}
 	}

@@ -31,7 +31,7 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 	if unheard(p) {
 		v = "refused"
 	}
-	if v == "" {
+	if v == "" || in.beyond(f) {
 		return nil
 	}
 	out := &Proof{Verdict: v, Detail: in.detail(p, nil)}
@@ -64,6 +64,16 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 		out.Differs = fmt.Sprintf("predicted%s, but it died%s", at(model), at(out.Where))
 	}
 	return out
+}
+
+// beyond says that a packet came in as if from outside, and that the model has the
+// answer die out there: of that nothing is seen from here.
+func (in *Input) beyond(f *FlowCase) bool {
+	if f.Probe == nil || f.Probe.In == "" || f.Trace == nil || f.Trace.Where == nil || !f.Trace.Where.Reply {
+		return false
+	}
+	n := in.Snap.Ns(f.Trace.Where.Netns)
+	return n == nil || !n.Class.Ours()
 }
 
 // halfway says that the answer was docker-proxy's own: it takes a connection

@@ -63,6 +63,9 @@ func (f *follower) add(s sighting) {
 	if s.Answer && f.id.ICMP && s.What == snap.SeenDrop && s.Reason == "NO_SOCKET" && s.Netns == f.id.From.ID {
 		return // its raw socket had a copy (net/ipv4/icmp.c:icmp_rcv, ping_rcv)
 	}
+	if f.id.Arrives && s.What == snap.SeenDrop && s.Device == "lo" && !s.Answer && s.Netns == f.id.From.ID {
+		return // net/bpf/test_run.c:bpf_prog_test_run_skb
+	}
 	if len(f.all) < maxSeen {
 		f.all = append(f.all, s)
 	}

@@ -19,6 +19,8 @@ type TraceResult struct {
 	Predicted *Said `json:"predicted"`
 	// What a real packet says; null when none was sent or it proves nothing.
 	Proved *Said `json:"proved"`
+	// Why nothing is proved; empty when something is, or nothing was to be sent.
+	Unproved string `json:"unproved,omitempty"`
 	// The place that decided; null when the flow is delivered.
 	Where *Where `json:"where"`
 	// The stages of the request.
