@@ -41,6 +41,9 @@ func (s *session) create(ctx context.Context, c *driver.Container, ops []fixups.
 	} else {
 		err = s.start(ctx, c, st)
 	}
+	if err == nil {
+		err = s.forgetFlows(ctx, c)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", what, err), s.remove(ctx, c))
 	}
@@ -64,8 +67,9 @@ func (s *session) remove(ctx context.Context, c *driver.Container) error {
 		}
 	}
 	err := s.b.Unmake(ctx, "container "+c.Ctr.Name, ops...)
+	gone := *c
 	s.forget(id)
-	return errors.Join(err, s.tell(ctx, id))
+	return errors.Join(err, s.tell(ctx, id), s.forgetFlows(ctx, &gone))
 }
 
 // AttachOptions say how a container is connected.
@@ -142,7 +146,7 @@ func (s *session) attach(ctx context.Context, name string, o AttachOptions) (*sn
 	if err := s.b.MakeThen(ctx, "connect "+name, s.keep, ops...); err != nil {
 		return nil, err
 	}
-	return ep, s.tell(ctx, c.Ctr.ID)
+	return ep, errors.Join(s.tell(ctx, c.Ctr.ID), s.forgetFlows(ctx, c))
 }
 
 // linksOf stand for the devices that a foreign container has already, so that
@@ -249,6 +253,11 @@ func (s *session) detach(ctx context.Context, name, network string) error {
 	}
 	if err := s.b.Make(ctx, "disconnect "+name, more...); err != nil {
 		return err
+	}
+	if c := s.st.Container(id); c != nil && moved {
+		if err := s.forgetFlows(ctx, c); err != nil {
+			return err
+		}
 	}
 	return s.tell(ctx, id)
 }

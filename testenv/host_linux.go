@@ -204,6 +204,12 @@ func (s *session) look(ctx context.Context) error {
 	for i := range s.st.Networks {
 		own[s.st.Networks[i].Net.Bridge] = true
 	}
+	s.sur.devices = map[string]bool{}
+	for i := range n.Links {
+		if l := &n.Links[i]; !own[l.Name] {
+			s.sur.devices[l.Name] = true
+		}
+	}
 	var onLink []netip.Prefix
 	for _, r := range n.Routes {
 		l := n.LinkAt(r.Oif)

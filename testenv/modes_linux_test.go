@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/testenv"
 	"github.com/netdoctor/netdoctor/testenv/driver"
@@ -145,17 +147,27 @@ func TestRefusals(t *testing.T) {
 	if after := dump(t); after != before {
 		t.Errorf("a refused set-up and a dry run left\n%s", after)
 	}
-	sh(t, "ip link add nd-mine type bridge")
+	sh(t, "ip link add nd-mine type bridge; sysctl -q net.ipv6.conf.nd-mine.disable_ipv6=1; ip addr add 203.0.113.1/24 dev nd-mine; ip link set nd-mine up")
 	defer sh(t, "ip link del nd-mine")
+	until(t, "the device is up", func() bool { return strings.Contains(sh(t, "ip link show nd-mine"), "LOWER_UP") })
+	whole := dump(t)
 	for name, c := range map[string]struct{ text, want string }{
-		"a device of that name":  {"networks:\n  a: {driver_opts: {com.docker.network.bridge.name: nd-mine}}\n", "already"},
-		"an address in use":      {"services:\n  x: {networks: {n: {ipv4_address: 10.5.0.2}}}\n  y: {networks: {n: {ipv4_address: 10.5.0.2}}}\nnetworks:\n  n: {ipam: {config: [{subnet: 10.5.0.0/24}]}}\n", "in use already"},
-		"no address left":        {"services:\n  x: {networks: [m], scale: 3}\nnetworks:\n  m: {ipam: {config: [{subnet: 10.6.0.0/30}]}}\n", "nothing free is left"},
-		"a port published twice": {"services:\n  p: {networks: [o], ports: [\"81:80\"]}\n  q: {networks: [o], ports: [\"81:80\"]}\nnetworks:\n  o: {}\n", "published by container p already"},
+		"a device of that name":      {"networks:\n  a: {driver_opts: {com.docker.network.bridge.name: nd-mine}}\n", "already"},
+		"an address in use":          {"services:\n  x: {networks: {n: {ipv4_address: 10.5.0.2}}}\n  y: {networks: {n: {ipv4_address: 10.5.0.2}}}\nnetworks:\n  n: {ipam: {config: [{subnet: 10.5.0.0/24}]}}\n", "in use already"},
+		"no address left":            {"services:\n  x: {networks: [m], scale: 3}\nnetworks:\n  m: {ipam: {config: [{subnet: 10.6.0.0/30}]}}\n", "nothing free is left"},
+		"a parent that is not there": {"networks:\n  v: {driver: macvlan, driver_opts: {parent: eth9}, ipam: {config: [{subnet: 10.8.0.0/24}]}}\n", "no device eth9"},
+		"a subnet of the host's own": {"networks:\n  l: {ipam: {config: [{subnet: 203.0.113.0/25}]}}\n", "which this host reaches directly"},
+		"a port published twice":     {"services:\n  p: {networks: [o], ports: [\"81:80\"]}\n  q: {networks: [o], ports: [\"81:80\"]}\nnetworks:\n  o: {}\n", "published by container p already"},
 	} {
 		if err := up(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q in it", name, err, c.want)
 		}
+		if after := dump(t); after != whole {
+			t.Errorf("%s: something was done (-before +after)\n%s", name, cmp.Diff(strings.Split(whole, "\n"), strings.Split(after, "\n")))
+		}
+	}
+	if err := up(simple); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := h.Up(ctx, parse(t, simple), testenv.UpOptions{Options: testenv.Options{Like: driver.Docker20}}); err == nil || !strings.Contains(err.Error(), "set up like Docker 29-nftables") {
 		t.Errorf("another generation: %v", err)

@@ -91,7 +91,7 @@ func (s *session) begun(ctx context.Context, o RunOptions) (*driver.Container, e
 	if v.NetworkMode == "" && len(v.Networks) == 0 {
 		v.Networks = []spec.Attachment{{Network: s.usual()}}
 	}
-	c, err := s.plan(o.Name, &v)
+	c, err := s.plan(o.Name, &v, s.freePort)
 	if err != nil {
 		return nil, err
 	}

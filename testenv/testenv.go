@@ -45,6 +45,7 @@ func newMAC() string {
 type surroundings struct {
 	reserved []netip.Prefix // on-link routes and name servers
 	routed   []netip.Prefix // routes behind gateways
+	devices  map[string]bool
 	resolv   hostResolv
 }
 

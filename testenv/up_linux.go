@@ -56,9 +56,13 @@ func (h *Host) Up(ctx context.Context, sp *spec.Spec, o UpOptions) (Report, erro
 
 type up struct {
 	*session
-	sp      *spec.Spec
-	o       UpOptions
-	changes []Change
+	// rehearsal: nothing is changed, and nobody is told. held are the ports that
+	// our own helper listens on.
+	rehearsal bool
+	held      []snap.Port
+	sp        *spec.Spec
+	o         UpOptions
+	changes   []Change
 }
 
 func (u *up) did(did, what string, ops []fixups.Op) {
@@ -69,11 +73,52 @@ func (u *up) run(ctx context.Context) error {
 	if err := u.possible(); err != nil {
 		return err
 	}
+	if !u.o.DryRun {
+		if err := u.rehearse(ctx); err != nil {
+			return err
+		}
+	}
 	if len(u.st.Networks) > 0 {
 		if err := u.repair(ctx); err != nil {
 			return err
 		}
 	}
+	if err := u.build(ctx); err != nil || u.o.DryRun {
+		return err
+	}
+	return u.balance(ctx)
+}
+
+// rehearse chooses everything on a copy of the state, so that what can't be had
+// (an address, a port, a device's name) is an error before the first change.
+func (u *up) rehearse(ctx context.Context) error {
+	st := *u.st
+	st.Networks, st.Containers = slices.Clone(st.Networks), slices.Clone(st.Containers)
+	c := *u.chooser
+	c.st, c.warnings = &st, nil
+	s := *u.session
+	s.chooser = &c
+	try := &up{session: &s, sp: u.sp, o: u.o, rehearsal: true}
+	for i := range u.st.Containers {
+		try.held = append(try.held, u.st.Containers[i].Ctr.Ports...)
+	}
+	try.o.DryRun = true
+	err := try.build(ctx)
+	u.sur = c.sur // what was read of the host is good for the set-up, too
+	return err
+}
+
+// freeForUs is freePort, for a port that may be held by a container of ours that
+// goes first.
+func (u *up) freeForUs(p snap.Port) error {
+	if slices.ContainsFunc(u.held, func(q snap.Port) bool { return q.Proto == p.Proto && q.HostPort == p.HostPort }) {
+		return nil
+	}
+	return u.freePort(p)
+}
+
+// build takes away what is not wanted any more, and makes what is missing.
+func (u *up) build(ctx context.Context) error {
 	if err := u.surplus(ctx); err != nil {
 		return err
 	}
@@ -92,10 +137,7 @@ func (u *up) run(ctx context.Context) error {
 			}
 		}
 	}
-	if u.o.DryRun {
-		return nil
-	}
-	return u.balance(ctx)
+	return nil
 }
 
 // possible refuses what this kernel can't do, before anything is changed.
@@ -225,8 +267,28 @@ func (s *session) planNetwork(ctx context.Context, w *spec.Network) ([]fixups.Op
 		}
 	}
 	ops = append(ops, driver.Up(e, n)...)
+	if err := s.devices(n); err != nil {
+		return nil, nil, err
+	}
 	s.st.Networks = append(s.st.Networks, *n)
 	return ops, n, nil
+}
+
+// devices makes sure that the device which a network sits on is there, and that
+// no other one has its bridge's name.
+func (s *session) devices(n *driver.Network) error {
+	what := "network " + n.Net.Name
+	if n.Net.Bridge != "" && s.sur.devices[n.Net.Bridge] {
+		return fmt.Errorf("%s: there is a device %s already", what, n.Net.Bridge)
+	}
+	lower := n.Net.Parent
+	if n.Net.Options["netdoctor.vid"] != "" {
+		lower, _, _ = strings.Cut(lower, ".")
+	}
+	if lower != "" && !strings.HasPrefix(lower, "dm-") && !s.sur.devices[lower] {
+		return fmt.Errorf("%s: there is no device %s for it to sit on: %w", what, lower, snap.ErrNotFound)
+	}
+	return nil
 }
 
 // forwarding turns forwarding on where it is off.
@@ -251,11 +313,18 @@ func (u *up) container(ctx context.Context, v *spec.Service, name string) error 
 	if c := u.st.Container(name); c != nil {
 		return nil
 	}
-	c, err := u.plan(name, v)
+	free := u.freePort
+	if u.rehearsal {
+		free = u.freeForUs
+	}
+	c, err := u.plan(name, v, free)
 	if err != nil {
 		return err
 	}
 	c.Spec = text(v)
+	if u.rehearsal {
+		return nil
+	}
 	ops := u.containerOps(c)
 	u.did("made", "container "+name, ops)
 	if u.o.DryRun {
@@ -270,7 +339,7 @@ func (s *session) forget(id string) {
 }
 
 // plan chooses everything for a container of a service.
-func (s *session) plan(name string, v *spec.Service) (*driver.Container, error) {
+func (s *session) plan(name string, v *spec.Service, free func(snap.Port) error) (*driver.Container, error) {
 	c := s.chooser.container(name, v)
 	if other, ok := strings.CutPrefix(v.NetworkMode, "service:"); ok {
 		to := s.st.Container(other)
@@ -315,7 +384,7 @@ func (s *session) plan(name string, v *spec.Service) (*driver.Container, error) 
 			return nil, err
 		}
 	}
-	if err := s.chooser.ports(c, first, v.Ports, s.freePort); err != nil {
+	if err := s.chooser.ports(c, first, v.Ports, free); err != nil {
 		return nil, err
 	}
 	s.resolver(c)

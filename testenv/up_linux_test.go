@@ -58,7 +58,7 @@ func in(t testing.TB, h *testenv.Host, name, line string) (string, int) {
 // dump is everything of the host that a set-up could leave something in.
 func dump(t testing.TB) string {
 	t.Helper()
-	return sh(t, `ip -d link | sed 's/^[0-9]*: //' | grep -v '^ *link/\(loopback\|ether\)' ; ip addr | grep inet; ip route show table all | grep -v ' table local'; nft -s list ruleset; sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding; find /run/netdoctor; grep /run/netdoctor /proc/self/mountinfo`)
+	return sh(t, `ip -d link | sed 's/^[0-9]*: //; s/[a-z_]*timer *[0-9.]* *//g' | grep -v '^ *link/\(loopback\|ether\)' ; ip addr | grep inet; ip route show table all | grep -v ' table local'; nft -s list ruleset; sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding; find /run/netdoctor; grep /run/netdoctor /proc/self/mountinfo`)
 }
 
 const simple = `
