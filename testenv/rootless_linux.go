@@ -134,7 +134,9 @@ func keep(path string) error {
 	cmd.Env = []string{keeperEnv + "=" + path, "PATH=" + os.Getenv("PATH")}
 	cmd.ExtraFiles = []*os.File{f, w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid: true, Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS,
+		// The network namespace once the map is written: in one that was made before,
+		// ip_tables_names belongs to nobody (net/netfilter/x_tables.c: xt_proto_init).
+		Setsid: true, Cloneflags: unix.CLONE_NEWUSER, Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}

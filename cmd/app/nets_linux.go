@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"golang.org/x/sys/unix"
+
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -44,8 +46,9 @@ func blame(err error) error {
 	case errors.Is(err, apply.ErrIncomplete), errors.Is(err, apply.ErrRolledBack):
 		return kindOfChange(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, snap.ErrPermission), errors.Is(err, snap.ErrUnsupported), errors.Is(err, snap.ErrTool),
-		errors.Is(err, snap.ErrTimeout), errors.Is(err, snap.ErrTorn):
-		return err
+		errors.Is(err, snap.ErrTimeout), errors.Is(err, snap.ErrTorn),
+		errors.Is(err, unix.EROFS), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EMFILE), errors.Is(err, unix.EACCES):
+		return err // this machine's doing
 	}
 	return badFile{err}
 }
