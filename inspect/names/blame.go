@@ -2,6 +2,7 @@ package names
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -131,6 +132,29 @@ func (w *walker) about(p *Path, res outcome) *Problem {
 	return best
 }
 
+// bypasses says that the asker's resolv.conf names none of the servers of its own
+// networks, which alone know the neighbour; nil when it names one, or a server in
+// the container itself.
+func (w *walker) bypasses(p *Problem, c *snap.Container, nets places) *Problem {
+	have := w.r.ResolvConf.Nameservers
+	if len(have) == 0 || len(w.box.DNS) > 0 || slices.ContainsFunc(have, netip.Addr.IsLoopback) {
+		return nil
+	}
+	for _, n := range nets {
+		if len(n.net.DNSServers) == 0 || slices.ContainsFunc(n.net.DNSServers, func(a netip.Addr) bool { return slices.Contains(have, a) }) {
+			return nil
+		}
+	}
+	if len(nets) == 0 {
+		return nil
+	}
+	p.Kind, p.Ref = BypassesEmbedded, w.refResolver()
+	p.Because = append(p.Because, w.refResolver())
+	p.Detail = fmt.Sprintf("resolv.conf of %s says nameserver %s, not %s: the resolver of network %s, which knows %s, is never asked",
+		w.who(), have[0], nets[0].net.DNSServers[0], nets[0].net.Name, c.Name)
+	return p
+}
+
 // aboutOwner says why a container that has the name does not answer to it here.
 func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
 	p := &Problem{Container: c.Ref, Ref: snap.RefContainer(c.Ref), Because: []snap.Ref{snap.RefContainer(c.Ref)}}
@@ -167,7 +191,7 @@ func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
 		p.Detail = fmt.Sprintf("resolv.conf of %s says nameserver %s, not 127.0.0.11: the engine's resolver, which knows %s, is never asked",
 			w.who(), w.r.ResolvConf.Nameservers[0], c.Name)
 	case shared:
-		return nil
+		return w.bypasses(p, c, nets)
 	case len(w.box.Endpoints) == 0 && w.box.NetworkMode != "host" && w.box.NetworkMode != "none":
 		p.Kind = NotShared
 		p.Detail = fmt.Sprintf("%s is not connected to any network; %s is on %s", w.who(), c.Name, where)

@@ -30,6 +30,7 @@ var (
 	many  = flag.Int("n", 1, "mutations at once; 0: one to three")
 	out   = flag.String("out", "", "directory for one JSON file a seed")
 	only  = flag.String("host", "", "the only kind of practice host: lab, or a generation of Docker's rules")
+	pairs = flag.Int("pairs", 5, "how many pairs of named faults")
 	here  = flag.Bool("here", false, "mutate the host that this runs on: it has an engine and is a practice one")
 )
 
@@ -72,6 +73,7 @@ type Said struct {
 	Findings []string `json:"findings"` // errors and warnings
 	Right    []bool   `json:"right"`    // a mutation's place is in one of them
 	First    bool     `json:"first"`    // … in the first
+	Errors   bool     `json:"errors"`   // one is an error
 }
 
 func (s *Said) all() bool { return len(s.Right) > 0 && !slices.Contains(s.Right, false) }
@@ -226,7 +228,8 @@ func (tr *trial) trace(ctx context.Context, s *snap.Snapshot) Said {
 				found = r.Findings
 			}
 		}
-		if err != nil {
+		if err != nil { // a sender that is gone can't be asked for
+			sorts[sort]--
 			all.Findings = append(all.Findings, f.text+": "+err.Error())
 			continue
 		}
@@ -251,6 +254,7 @@ func (tr *trial) said(findings []v1.Finding) Said {
 			continue
 		}
 		said.Findings = append(said.Findings, fmt.Sprintf("%s %s: %s", f.Code, f.Severity, f.Summary))
+		said.Errors = said.Errors || f.Severity == "error"
 		for k := range tr.list {
 			if tr.list[k].At(textOf(f)) {
 				said.Right[k] = true
@@ -318,8 +322,11 @@ func (tr *trial) mend(ctx context.Context, broken *snap.Snapshot) {
 // same machine come and go.
 func (tr *trial) state(s *snap.Snapshot) []string {
 	return slices.DeleteFunc(labtest.State(tr.t, s), func(l string) bool {
-		n := tr.healthy.Ns(strings.Fields(l)[0])
-		return n != nil && n.Class != snap.ClassHost && n.Class != snap.ClassContainer || n == nil && !strings.Contains(l, "resolv.conf") && !strings.Contains(l, "hosts")
+		who := strings.Fields(l)[0]
+		if n := tr.healthy.Ns(who); n != nil {
+			return n.Class != snap.ClassHost && n.Class != snap.ClassContainer
+		}
+		return tr.healthy.Container(who) == nil
 	})
 }
 
@@ -358,7 +365,7 @@ func TestMutations(t *testing.T) {
 	}
 	labtest.Tools(t, "ip", "bridge", "iptables", "nft", "tc", "nsenter", "getent")
 	if !lab.Inside() && *out == "" {
-		if err := flag.Set("out", t.TempDir()); err != nil { // handed on to the runs inside
+		if err := flagOut(t); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -377,6 +384,14 @@ func TestMutations(t *testing.T) {
 	if !lab.Inside() {
 		report(t, *out, first, last)
 	}
+}
+
+// flagOut makes a directory for results, which the runs inside are told of.
+func flagOut(t *testing.T) error {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() { _ = flag.Set("out", "") }) // the flag takes any text
+	return flag.Set("out", dir)
 }
 
 // one is one seed on a host of its own.

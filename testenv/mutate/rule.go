@@ -89,6 +89,13 @@ func (g *gen) place(e *existing) [][]string {
 			out = append(out, append(append([]string{}, who...), "filter", base, "policy"))
 		}
 	}
+	for _, t := range g.on { // a published port: by its number and its container's name
+		for _, p := range t.c.Ports {
+			if port := fmt.Sprint(p.HostPort); p.HostPort != 0 && holds(e.text, port) {
+				out = append(out, []string{port, t.c.Name})
+			}
+		}
+	}
 	for _, f := range strings.Fields(e.text) { // a jump to a chain: it is named
 		if f == strings.ToUpper(f) && strings.ContainsAny(f, "-_") && !strings.HasPrefix(f, "-") {
 			out = append(out, append(append([]string{}, who...), e.c.Name, f))

@@ -24,6 +24,9 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "start the resolver that should listen there (systemd-resolved, dnsmasq, unbound), or name a server that answers in /etc/resolv.conf"
 		return nil
 	}
+	if text, ok := ownServers(in, c, r); ok && f.Code == "ND4103" {
+		return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
+	}
 	if r == nil || c.Engine != "docker" {
 		f.Advice = "write the servers into /etc/resolv.conf again"
 		return nil
@@ -37,6 +40,33 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
+}
+
+// ownServers is a resolv.conf with the servers of the container's network in the
+// place of those that it names; false when its network has none of its own.
+func ownServers(in *diag.Input, c *snap.Container, r *snap.Resolver) (string, bool) {
+	if r == nil || c.Engine == "docker" || len(c.Endpoints) != 1 {
+		return "", false
+	}
+	n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[0])
+	if n == nil || len(n.DNSServers) == 0 {
+		return "", false
+	}
+	var b strings.Builder
+	done := false
+	for l := range strings.Lines(r.ResolvConf.Raw) {
+		if w := strings.Fields(l); len(w) == 0 || w[0] != "nameserver" {
+			b.WriteString(l)
+			continue
+		}
+		for _, a := range n.DNSServers {
+			if !done {
+				fmt.Fprintf(&b, "nameserver %s\n", a)
+			}
+		}
+		done = true
+	}
+	return b.String(), done
 }
 
 // engineResolvConf is the file that Docker would write for the container

@@ -118,6 +118,9 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = ownerAdvice(o)
 		return nil
 	}
+	if p.Family == "arp" {
+		return []fixups.Op{&fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Text: "accept"}}
+	}
 	if p.ChainP.Hook != "forward" && len(p.ChainP.Rules) == 0 && p.System != snap.NFT {
 		f.Advice = "whoever set the policy meant to add rules that accept: set it again when they are there"
 		return []fixups.Op{&fixups.ChainPolicy{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Policy: "accept"}}

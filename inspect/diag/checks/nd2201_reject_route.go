@@ -118,8 +118,8 @@ func idleRejects(in *diag.Input, told []diag.Finding) []diag.Finding {
 				continue
 			}
 			severity := diag.Warning
-			if r.Mark != 0 || r.UID != nil {
-				severity = diag.Info // for packets that somebody chose
+			if r.Mark != 0 || r.UID != nil || r.Priority > 32766 {
+				severity = diag.Info // for packets that somebody chose, or that the main table has no route for
 			}
 			add(snap.RefItem(ns.ID, "iprule", k), severity)
 		}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -97,6 +98,9 @@ func detectND6101(in *diag.Input) []diag.Finding {
 			if s := staleTargets(&d); len(s) == 1 && s[0].Instead != nil {
 				parts[0] = fmt.Sprintf("%s %s has %q instead of %q", s[0].Table, s[0].Chain, s[0].Text, s[0].Instead.Text)
 			}
+		}
+		if f.Severity == "" && len(d.Jumps) == 0 && len(staleTargets(&d)) == 0 && !slices.ContainsFunc(d.Missing, func(m intent.Insert) bool { return !strings.HasSuffix(m.Text, "-j RETURN") }) {
+			f.Severity = diag.Info // a short cut alone: what it spares is done by what follows
 		}
 		f.Summary = fmt.Sprintf("%s's firewall rules%s are incomplete: %s", title(set.Engine), at, strings.Join(parts, "; "))
 		f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
