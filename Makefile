@@ -14,7 +14,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: package all build demo test tools lint gen vet faultlab dryrun truth bench fuzz soak clean
+.PHONY: mutate mutate-faultlab pairs-faultlab package all build demo test tools lint gen vet faultlab dryrun truth bench fuzz soak clean
 
 all: build
 
@@ -58,6 +58,22 @@ faultlab: build
 # before, for every fault of the lab that can be mended. FAULTS=id,id for some.
 dryrun: build
 	ND_FAULTLAB=$(abspath $(FAULTLAB)) ND_BIN=$(abspath $(BIN)) ND_FAULTS=$(FAULTS) $(GO) test -count=1 -timeout 100m -v -run TestDryRunIsTheDiff ./testenv/dockerd
+
+# The diagnosis judged by random breakage: 500 mutations of practice hosts, one
+# at a time, and 60 pairs of named faults. MUTATIONS=1-500, MANY=0 for one to
+# three at once. See docs/mutation.md.
+MUTATIONS ?= 1-500
+MANY      ?= 1
+mutate:
+	ND_LAB=require $(GO) test -count=1 -timeout 120m -v -run 'TestMutations|TestPairs' ./testenv/mutate -seeds $(MUTATIONS) -n $(MANY) -pairs 60
+
+# The same on the fault lab's host with a real dockerd, and pairs of its faults.
+mutate-faultlab:
+	$(GO) test -c -o bin/mutate.test ./testenv/mutate
+	testenv/mutate/faultlab.sh $(FAULTLAB) bin/mutate.test $(MUTATIONS) bin/mutations
+
+pairs-faultlab: build
+	testenv/mutate/pairs.py --lab $(FAULTLAB) --bin $(BIN) --pairs 60
 
 # What is predicted of names against the fault lab's real dockerd.
 names:

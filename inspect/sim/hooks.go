@@ -167,7 +167,7 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.
 // passed records a chain that let the packet on, when a rule of it had a say.
 func (r *run) passed(n *netns, dev *snap.Link, b *rules.BaseChain, br *rules.Branch, k *skb) {
 	byRule := !br.Place.Policy && br.Place.Rule != nil
-	if r.quiet > 0 || br.NAT != nil || b.Type == "nat" || !byRule && len(br.Path) == 0 {
+	if r.quiet > 0 || br.NAT != nil || b.Type == "nat" && !byRule || !byRule && len(br.Path) == 0 {
 		return
 	}
 	place := n.say(br.Place)

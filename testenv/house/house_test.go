@@ -23,7 +23,7 @@ var floors = map[string]int{
 	"probe/witness": 3, "inspect/sim": 3, "inspect/names": 3, "inspect": 4, "fixups/apply": 4, "testenv/dns": 2, "testenv/driver": 2, "testenv/store": 3,
 	"inspect/diag": 5, "testenv": 5, "testenv/judge": 5,
 	"inspect/diag/checks": 6, "testenv/lab": 6,
-	"cmd/render": 7, "cmd/app": 8, "cmd/cli": 9, "cmd/netdoctor": 10, "cmd/gen": 10,
+	"cmd/render": 7, "testenv/mutate": 7, "cmd/app": 8, "cmd/cli": 9, "cmd/netdoctor": 10, "cmd/gen": 10,
 }
 
 // pure packages do no input or output, on any platform.

@@ -83,6 +83,12 @@ func (g *gen) place(e *existing) [][]string {
 		out = append(out, append(append([]string{}, who...), k[0], e.t.Name)) // "table nat of app 172.20.0.0/16"
 	}
 	out = append(out, append(append([]string{}, who...), e.c.Name, "policy"))
+	if g.on[0].c.Engine != "docker" {
+		out = append(out, append(append([]string{}, who...), e.t.Name, e.c.Name, "drops")) // by the next rule of the same chain
+	}
+	if strings.Contains(e.text, "127.0.0.11") {
+		out = append(out, append(append([]string{}, who...), "embedded DNS 127.0.0.11"))
+	}
 	if g.on[0].c.Engine != "docker" && e.c.Hook == "" && e.t.Name == "filter" {
 		// Of engines whose intent is not known the end of the base chain is all that can be told.
 		for _, base := range []string{"FORWARD", "INPUT", "OUTPUT"} {

@@ -119,6 +119,9 @@ func detectND2106(in *diag.Input) []diag.Finding {
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}
+		if len(f.Covers.Traces) == 0 {
+			f.Severity = diag.Warning // nobody needs it now; its name and its ports lead there
+		}
 		out = append(out, f)
 	}
 	return out

@@ -45,7 +45,7 @@ func without(in *diag.Input, pick func(*diag.FlowCase) []suspect) []blamed {
 		}
 	}
 	for i := range in.Flows {
-		if f := &in.Flows[i]; f.Broken() && !f.Excused {
+		if f := &in.Flows[i]; (f.Broken() || f.Unmasked) && !f.Excused {
 			look(f)
 		}
 	}
