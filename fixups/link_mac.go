@@ -2,7 +2,7 @@ package fixups
 
 import (
 	"fmt"
-	"net"
+	"strconv"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -30,11 +30,24 @@ func (o *LinkMAC) On(s *snap.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if _, err := net.ParseMAC(o.MAC); err != nil {
+	if !ethernet(o.MAC) {
 		return fmt.Errorf("MAC %q of %s: %w", o.MAC, o.Name, snap.ErrUnsupported)
 	}
 	l.MAC = strings.ToLower(o.MAC)
 	return nil
+}
+
+// ethernet says whether a text is a hardware address of six bytes with colons.
+// Package net would tell, too, and this one touches none.
+func ethernet(mac string) bool {
+	n := 0
+	for b := range strings.SplitSeq(mac, ":") {
+		if _, err := strconv.ParseUint(b, 16, 8); err != nil || len(b) != 2 {
+			return false
+		}
+		n++
+	}
+	return n == 6
 }
 
 func (o *LinkMAC) Inverse(s *snap.Snapshot) (Op, error) {

@@ -69,7 +69,7 @@ func flows(s *snap.Snapshot) []flow {
 	}
 	var outside []*snap.Netns
 	for i := range s.Netns {
-		if n := &s.Netns[i]; n.ID == "internet" || n.ID == "router" || strings.HasSuffix(n.ID, "-lan") {
+		if n := &s.Netns[i]; n.Class == snap.ClassOutside && (n.ID == "internet" || n.ID == "router" || strings.HasSuffix(n.ID, "-lan")) {
 			outside = append(outside, n)
 		}
 	}
