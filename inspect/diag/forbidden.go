@@ -3,6 +3,7 @@ package diag
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -91,12 +92,15 @@ func (e *expecter) onlyInternal(c *snap.Container) bool {
 func keepsApart(s *snap.Snapshot, n *snap.Network) bool {
 	switch n.Engine {
 	case "docker":
-		i := slices.IndexFunc(s.Engines, func(e snap.Engine) bool { return e.Name == n.Engine })
-		return i >= 0 && s.Engines[i].IPTables && s.Engines[i].Rules != "none" && !s.Engines[i].Rootless
+		e := s.Engine(n.Engine)
+		return e != nil && e.IPTables && e.Rules != "none" && !e.Rootless
 	case "podman":
 		return n.Options["isolate"] == "true" || n.Options["isolate"] == "strict"
 	}
-	return n.Engine == "netdoctor"
+	if e := s.Engine(n.Engine); e != nil && n.Engine == "netdoctor" {
+		return strings.HasPrefix(e.Rules, "docker-") // as that generation of Docker does
+	}
+	return false
 }
 
 // to is a flow to a member: to a port where it listens, unless that one may be
@@ -216,8 +220,8 @@ func (e *expecter) locked(n *snap.Network, ms []member) {
 // direct: a neighbour of the host that has a route to a container's address
 // gets nowhere.
 func (e *expecter) direct(n *snap.Network, ms []member) {
-	i := slices.IndexFunc(e.in.Snap.Engines, func(x snap.Engine) bool { return x.Name == n.Engine })
-	open := i >= 0 && e.in.Snap.Engines[i].DirectRouting
+	docker := e.in.Snap.Engine(n.Engine)
+	open := docker != nil && docker.DirectRouting
 	if n.Engine != "docker" || open || n.GatewayMode4 != "" && n.GatewayMode4 != "nat" {
 		return
 	}

@@ -48,9 +48,10 @@ Sources: moby#14041, moby#45610; moby 28.0 release notes; CVE-2025-54388`,
 	}
 }
 
-// openByDesign says whether a port is one that Docker before 28 leaves open.
+// openByDesign says whether a port is one that Docker before 28 leaves open, or
+// may: that an engine which does not answer is a newer one is not known.
 func openByDesign(in *diag.Input, f *diag.FlowCase) bool {
 	e, c := in.Snap.Engine("docker"), in.Snap.Container(f.Target)
-	return e != nil && e.Rules == "docker-20" && c != nil &&
+	return e != nil && e.Rules != "docker-28" && e.Rules != "docker-nft" && c != nil &&
 		slices.ContainsFunc(c.Ports, func(p snap.Port) bool { return p.ContainerPort == f.Flow.Dport && p.HostPort != 0 })
 }

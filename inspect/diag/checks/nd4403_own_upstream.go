@@ -3,8 +3,10 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -24,6 +26,8 @@ See it by hand:
     cat /etc/resolv.conf                      names this host or the container
     docker exec SERVER cat /etc/resolv.conf   the same, or ExtServers: host(…)
 
+Where it loops already, and names fail, ND4304 tells.
+
 Sources: coredns plugin/loop; resolv.conf(5); moby daemon/libnetwork/resolver.go`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
@@ -32,6 +36,11 @@ Sources: coredns plugin/loop; resolv.conf(5); moby daemon/libnetwork/resolver.go
 				ns := in.Snap.Ns(c.Netns)
 				if !c.Running() || ns == nil || ns.ID == in.Snap.Host.Netns || in.Snap.Resolver(c.Ref) == nil || !servesNames(ns) {
 					continue
+				}
+				if slices.ContainsFunc(in.Names, func(n diag.NameCase) bool {
+					return n.Path != nil && n.Path.Problem != nil && n.Path.Problem.Kind == names.ForwardLoop && n.Path.Problem.Container == c.Ref
+				}) {
+					continue // it loops already: ND4304 tells
 				}
 				from, to, ok := comesBack(in, c, ns)
 				if !ok {
