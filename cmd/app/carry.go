@@ -76,7 +76,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 			res.Tail = tail(after.in.Snap, after.r)
 			return err
 		}
-		if after, err = a.look(ctx, o.Common, o.Flow); err != nil {
+		if after, err = a.look(ctx, o); err != nil {
 			res.Error = err.Error()
 			return a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
 		}
@@ -108,7 +108,7 @@ func (a *App) gone(s *snap.Snapshot, f *diag.Finding) bool {
 // fails, or the time for that is over. wrong are those that are still there.
 func (a *App) settled(ctx context.Context, d *diagnosis, did []mended, o FixOptions) (after *diagnosis, wrong []mended, err error) {
 	for end := time.Now().Add(a.Settle); ; {
-		if after, err = a.look(ctx, o.Common, o.Flow); err != nil {
+		if after, err = a.look(ctx, o); err != nil {
 			return nil, nil, err
 		}
 		wrong = nil

@@ -33,8 +33,10 @@ type diagnosis struct {
 	r  diag.Report
 }
 
-// look reads, proves and diagnoses; flow is what was asked for beside.
-func (a *App) look(ctx context.Context, c Common, flow string) (*diagnosis, error) {
+// look reads, proves and diagnoses, with what was asked for beside. What only an
+// audit finds is looked for when it is to be mended.
+func (a *App) look(ctx context.Context, o FixOptions) (*diagnosis, error) {
+	c, flow := o.Common, o.Flow
 	s, err := a.snapshot(ctx, c)
 	if err != nil {
 		return nil, err
@@ -45,7 +47,10 @@ func (a *App) look(ctx context.Context, c Common, flow string) (*diagnosis, erro
 			return nil, err
 		}
 	}
-	ex, err := a.examine(ctx, s, asks, diag.Options{}, c)
+	audit := slices.ContainsFunc(a.Checks, func(k diag.Check) bool {
+		return k.Audit && slices.ContainsFunc(o.Want, func(w string) bool { return strings.EqualFold(string(k.Code), strings.SplitN(w, ".", 2)[0]) })
+	})
+	ex, err := a.examine(ctx, s, asks, diag.Options{Audit: audit}, c)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +89,7 @@ func (a *App) asked(ctx context.Context, c Common, s *snap.Snapshot, flow string
 // ErrPending, ErrRolledBack and ErrRollbackIncomplete there is a result, too.
 func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 	start := a.now()
-	d, err := a.look(ctx, o.Common, o.Flow)
+	d, err := a.look(ctx, o)
 	if err != nil {
 		return nil, err
 	}
