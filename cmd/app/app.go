@@ -42,6 +42,9 @@ type App struct {
 	// Probe puts live questions; answers come in the order of the questions, with
 	// who watched them. nil: nothing is ever sent.
 	Probe func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer)
+	// Again is Probe with more patience, for questions of which the silence is in
+	// doubt. nil: they are not asked again.
+	Again func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer)
 	// Count sends the flow of a probe again, in bursts, and gives the counters of
 	// those namespaces that grew by exactly what was sent. nil: nothing is counted.
 	Count func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error)
@@ -289,6 +292,12 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	}
 	with := withProbes(s, answers, observers)
 	in = diag.Build(with, asks, o)
+	if doubts := in.Doubts(); a.Again != nil && len(doubts) > 0 {
+		a.waiting(fmt.Sprintf("%d questions once more, with more patience", len(doubts)))
+		more, _ := a.Again(ctx, s, doubts, c.Observe)
+		with = withProbes(with, more, observers)
+		in = diag.Build(with, asks, o)
+	}
 	news := c.Observe.has("counters") && a.recount(ctx, in)
 	news = c.TraceRules && a.traceRules(ctx, in) || news
 	if c.Ladder {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,14 @@ func TestProofInALab(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		a := New()
+		read := a.Read
+		a.Read = func(ctx context.Context, o ReadOptions) (*snap.Snapshot, error) { // other labs may be on this machine, and in a flood
+			s, err := read(ctx, o)
+			if err == nil {
+				s.Netns = slices.DeleteFunc(s.Netns, func(n snap.Netns) bool { return !n.Class.Ours() })
+			}
+			return s, err
+		}
 		var drop, change *v1.WatchEvent
 		err := a.Watch(ctx, WatchOptions{Every: 200 * time.Millisecond}, func(e *v1.WatchEvent) error {
 			switch {
@@ -206,6 +215,7 @@ func TestProofInALab(t *testing.T) {
 			t.Error("probes were sent")
 			return nil, nil
 		}
+		a.Again = a.Probe
 		a.Count = func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error) {
 			t.Error("bursts were sent")
 			return nil, nil

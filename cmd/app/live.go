@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"time"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect"
@@ -30,7 +31,8 @@ func New() *App {
 		Save:       inspect.Save,
 		Write:      write,
 		Redact:     inspect.Redact,
-		Probe:      sender,
+		Probe:      sender(0),
+		Again:      sender(patience),
 		Count:      recounted,
 		TraceRules: tracedRules,
 		PathMTU:    echoed,
@@ -70,10 +72,21 @@ func reader(tool string) func(context.Context, ReadOptions) (*snap.Snapshot, err
 	}
 }
 
+// patience is how long a question whose silence is in doubt waits: TCP has sent
+// three SYNs by then (after 1 and after 3 s: net/ipv4/tcp_timer.c), a neighbour has
+// been asked for three times, and a busy machine has come round.
+const patience = 3500 * time.Millisecond
+
 // sender puts questions to the network, each from its namespace, and has their
-// packets watched.
-func sender(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe) ([]snap.Probe, []snap.Observer) {
-	p := &probe.Prober{}
+// packets watched. 0 is the usual timeout.
+func sender(timeout time.Duration) func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer) {
+	return func(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe) ([]snap.Probe, []snap.Observer) {
+		return send(ctx, s, qs, by, timeout)
+	}
+}
+
+func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, timeout time.Duration) ([]snap.Probe, []snap.Observer) {
+	p := &probe.Prober{Timeout: timeout}
 	watch, done := watched(s, p, by)
 	defer done()
 	out := make([]snap.Probe, len(qs))

@@ -170,16 +170,33 @@ func (b *batch) prove(ctx context.Context, out []*v1.TraceResult, cases []*diag.
 	in.Snap = with
 	for k, i := range at {
 		c := *cases[i]
-		c.Probe, c.Asked = &answers[k], true
+		c.Probe, c.Asked = &with.Probes[len(b.s.Probes)+k], true
 		in.Flows = append(in.Flows, c)
 	}
+	b.again(ctx, in)
 	if b.c.Observe.has("counters") {
 		b.a.recount(ctx, in)
 	}
 	for k, i := range at {
 		fill(with, out[i], &in.Flows[k])
-		out[i].Sent = sent(answers[k : k+1])
+		out[i].Sent = sent([]snap.Probe{*in.Flows[k].Probe})
 		out[i].DurationMs = v1.Ms(b.a.now().Sub(out[i].StartedAt))
+	}
+}
+
+// again asks once more what is in doubt.
+func (b *batch) again(ctx context.Context, in *diag.Input) {
+	doubts := in.Doubts()
+	if b.a.Again == nil || len(doubts) == 0 {
+		return
+	}
+	more, _ := b.a.Again(ctx, b.s, doubts, b.c.Observe)
+	for i := range in.Flows {
+		for k := range doubts {
+			if p := in.Flows[i].Probe; p != nil && doubts[k].ID == p.ID {
+				in.Flows[i].Probe = &more[k]
+			}
+		}
 	}
 }
 

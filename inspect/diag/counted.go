@@ -47,7 +47,7 @@ func (in *Input) Recounts() []Recount {
 
 func (in *Input) countable(f *FlowCase) bool {
 	p := f.Probe
-	if p == nil || len(p.Counted) > 0 || ProbeSays(p) != "dropped" {
+	if p == nil || len(p.Counted) > 0 || ProbeSays(p) != "dropped" && !ambiguous(f) {
 		return false
 	}
 	if p.Outcome == kindUnroutable && p.Errno != "EPERM" {

@@ -31,6 +31,13 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 	if unheard(p) {
 		v = "refused"
 	}
+	if v == "refused" && ambiguous(f) {
+		// Only the rule's own counter tells the two apart.
+		if in.counted(p, f.Trace.Where) != f.Trace.Where {
+			return nil
+		}
+		v = "dropped"
+	}
 	if v == "" || in.beyond(f) {
 		return nil
 	}
@@ -64,6 +71,14 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 		out.Differs = fmt.Sprintf("predicted%s, but it died%s", at(model), at(out.Where))
 	}
 	return out
+}
+
+// ambiguous says that a reset, or port unreachable, may be the destination's own as
+// well as that of the rule by which the model says that it is rejected: nobody
+// saw where the question ended.
+func ambiguous(f *FlowCase) bool {
+	return f.Probe != nil && !f.Probe.Watched && f.Probe.Outcome == "refused" && f.Trace != nil && f.Trace.Verdict == sim.Dropped &&
+		f.Trace.Where != nil && f.Trace.Where.Rule != nil && !f.Trace.Where.Reply
 }
 
 // beyond says that a packet came in as if from outside, and that the model has the

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -30,6 +31,9 @@ func TestProve(t *testing.T) {
 		return &snap.Seen{What: snap.SeenDrop, Netns: netns, Reason: reason}
 	}
 	delivered := &sim.Trace{Verdict: sim.Delivered}
+	corp := &s.Netns[0].Ruleset.Tables[0]
+	rejects := model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP")
+	rejects.Where.Rule = &rules.Place{System: snap.NFT, Family: snap.IPv4, Table: "corp", Chain: "fwd", Num: 2, Rule: &corp.Chains[0].Rules[1], ChainP: &corp.Chains[0], TableP: corp}
 	for _, tt := range []struct {
 		name    string
 		tr      *sim.Trace
@@ -54,6 +58,9 @@ func TestProve(t *testing.T) {
 		{"copies to all ports, and the model names one of them", model(sim.Dropped, "web", "link", "OTHERHOST"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Died: drop("db", "OTHERHOST"), Seen: []snap.Seen{*drop("web", "OTHERHOST"), *drop("db", "OTHERHOST")}}, "dropped", "web", false},
 		{"copies to all ports, and the model names none of them", model(sim.Dropped, "host", "link", "OTHERHOST"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Died: drop("db", "OTHERHOST"), Seen: []snap.Seen{*drop("web", "OTHERHOST"), *drop("db", "OTHERHOST")}}, "dropped", "db", true},
 		{"held for a neighbour", model(sim.Dropped, "host", "neigh", "NEIGH_FAILED"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Seen: []snap.Seen{{What: snap.SeenReceive, Netns: "host"}}}, "dropped", "host", false},
+		{"a reset, and the model has a rule that sends such", rejects, &snap.Probe{Kind: "tcp", Outcome: "refused"}, "", "", false},
+		{"a reset, and that rule counted", rejects, &snap.Probe{Kind: "tcp", Outcome: "refused", Counted: []snap.Counted{rule(2, 7, 5)}}, "dropped", "host rule 2", false},
+		{"a reset of the stack, and it was seen", rejects, &snap.Probe{Kind: "tcp", Outcome: "refused", Watched: true, Died: drop("db", "NO_SOCKET")}, "refused", "db", true},
 		{"the stack's error was not sent", model(sim.Refused, "db", "socket", "NO_SOCKET"), &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Died: drop("db", "NO_SOCKET")}, "refused", "db", false},
 		{"the error is of the host that rejects", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "rejected", By: netip.MustParseAddr("192.0.2.1")}, "dropped", "host", false},
 		{"the error is of somebody else", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "rejected", By: netip.MustParseAddr("192.0.2.9")}, "dropped", "", false},
