@@ -209,6 +209,10 @@ func (r *redactor) process(p *snap.Process) *snap.Process {
 func (r *redactor) engine(e *snap.Engine) {
 	e.Endpoint, e.DataRoot, e.ExecRoot = r.path(e.Endpoint), r.path(e.DataRoot), r.path(e.ExecRoot)
 	e.ConfigFile, e.Error = r.path(e.ConfigFile), r.path(e.Error)
+	e.Hosts = slices.Clone(e.Hosts)
+	for i, h := range e.Hosts {
+		e.Hosts[i] = r.path(h)
+	}
 	if e.Own != nil {
 		own := *e.Own
 		own.Dir = r.path(own.Dir)
@@ -226,6 +230,10 @@ func (r *redactor) container(c *snap.Container) {
 	}
 	c.Process = r.process(c.Process)
 	c.Error = r.path(c.Error)
+	c.Sockets = slices.Clone(c.Sockets)
+	for i, s := range c.Sockets {
+		c.Sockets[i].Socket, c.Sockets[i].At = r.path(s.Socket), r.path(s.At)
+	}
 	c.DNSSearch = r.names(c.DNSSearch)
 	c.SandboxKey, c.ResolvConfPath = r.path(c.SandboxKey), r.path(c.ResolvConfPath)
 	c.HostsPath, c.HostnamePath = r.path(c.HostsPath), r.path(c.HostnamePath)
