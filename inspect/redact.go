@@ -225,6 +225,10 @@ func (r *redactor) engine(e *snap.Engine) {
 
 func (r *redactor) container(c *snap.Container) {
 	c.Labels = r.values("label", c.Labels, nil)
+	c.Wants = slices.Clone(c.Wants) // names of the model's; which variable says so is left out
+	for i := range c.Wants {
+		c.Wants[i].By = "its environment or command line"
+	}
 	if c.Image != "" {
 		c.Image = r.pseudonym("image", c.Image)
 	}

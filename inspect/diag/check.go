@@ -100,6 +100,9 @@ type NameCase struct {
 	Asked bool
 	// World says that any name of the Internet would do: it stands for them all.
 	World bool
+	// Wanted is what tells the asker to use the name: a variable of its
+	// environment, "its command line"; "" when it just ought to resolve.
+	Wanted string
 	// Listed says of such a name that the search list comes before it.
 	Listed  bool
 	Because []snap.Ref

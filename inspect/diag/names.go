@@ -38,6 +38,8 @@ func (e *expecter) resolving() {
 		}
 	}
 	e.overrides()
+	e.services()
+	e.wanted()
 	for i := range e.in.Snap.Containers {
 		c := &e.in.Snap.Containers[i]
 		if c.State != "running" || c.Netns == "" || e.in.Snap.Resolver(c.Ref) == nil || !e.outward(c) {
@@ -85,6 +87,51 @@ func (e *expecter) overrides() {
 					}
 				}
 			}
+		}
+	}
+}
+
+// services: compose gives each container the name of its service on every
+// network; those of one project go by these names. Containers of "compose run"
+// are none of the service's.
+func (e *expecter) services() {
+	for i := range e.in.Snap.Networks {
+		n := &e.in.Snap.Networks[i]
+		if !n.DNS {
+			continue
+		}
+		ms := e.members(n)
+		for _, m := range ms {
+			c := m.c
+			if c.Project == "" || c.Service == "" || strings.EqualFold(c.Labels["com.docker.compose.oneoff"], "true") {
+				continue
+			}
+			if k := slices.IndexFunc(ms, func(o member) bool { return o.c != c && o.c.Project == c.Project && o.c.Service != c.Service }); k >= 0 {
+				e.name(ms[k], c.Service, n)
+			}
+		}
+	}
+}
+
+// wanted: names of running containers that another one's settings tell it to
+// talk to, wherever they are. Whether the program does is not known, so that
+// only what keeps every one of its questions from an answer is a fault of it
+// (Bad).
+func (e *expecter) wanted() {
+	for i := range e.in.Snap.Containers {
+		c := &e.in.Snap.Containers[i]
+		if c.State != "running" || c.Netns == "" || e.in.Snap.Resolver(c.Ref) == nil {
+			continue
+		}
+		for _, w := range c.Wants {
+			if k := slices.IndexFunc(e.names, func(o NameCase) bool { return o.Ask.Container == c.Ref && strings.EqualFold(o.Ask.Name, w.Name) }); k >= 0 {
+				e.names[k].Wanted = w.By
+				continue
+			}
+			e.names = append(e.names, NameCase{
+				From: c.Name, Wanted: w.By, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+				Ask: NameAsk{Netns: c.Netns, Container: c.Ref, Name: w.Name},
+			})
 		}
 	}
 }
@@ -189,6 +236,14 @@ type reachKey struct {
 // Bad says whether the name does not resolve as it should, as far as is known.
 func (n *NameCase) Bad() bool {
 	if n.Path == nil || n.Path.Problem == nil {
+		return false
+	}
+	if n.Wanted != "" && !n.Asked && len(n.Because) > 0 && n.Because[0] == snap.RefContainer(n.Ask.Container) {
+		// It stands in a setting alone: a name that nobody here has may be unused.
+		switch n.Path.Problem.Kind {
+		case names.NotShared, names.DefaultBridge, names.AliasMissing:
+			return n.Path.Verdict != names.Resolved
+		}
 		return false
 	}
 	switch n.Path.Verdict {

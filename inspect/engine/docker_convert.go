@@ -23,7 +23,7 @@ func (d *dockerContainer) container() snap.Container {
 		DNS:      h.Dns, DNSSearch: h.DnsSearch, DNSOptions: h.DnsOptions, ExtraHosts: h.ExtraHosts, Links: h.Links,
 		ResolvConfPath: d.ResolvConfPath, HostsPath: d.HostsPath, HostnamePath: d.HostnamePath,
 		Labels: d.Config.Labels, Sysctls: h.Sysctls, Privileged: h.Privileged, CapAdd: h.CapAdd,
-		ArgPorts: argPorts(append([]string{d.Path}, d.Args...)),
+		ArgPorts: argPorts(append([]string{d.Path}, d.Args...)), Wants: wants(d.Config.Env, append([]string{d.Path}, d.Args...)),
 	}
 	if d.State.Health != nil && d.State.Health.Status != "none" {
 		c.Health = d.State.Health.Status

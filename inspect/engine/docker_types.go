@@ -81,6 +81,7 @@ type dockerContainer struct {
 	HostConfig     dockerHostConfig
 	Config         struct {
 		Hostname     string
+		Env          []string
 		Domainname   string
 		Image        string
 		ExposedPorts map[string]json.RawMessage

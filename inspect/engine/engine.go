@@ -129,6 +129,7 @@ func (r *Result) finish() {
 	slices.SortStableFunc(r.Networks, func(a, b snap.Network) int {
 		return cmpFields(a.Engine, b.Engine, a.Name, b.Name, a.ID, b.ID)
 	})
+	keepKnown(r.Containers)
 	seen := map[string]bool{}
 	for i := range r.Containers {
 		c := &r.Containers[i]

@@ -36,6 +36,7 @@ type podConfig struct {
 		Hostname string `json:"hostname"`
 		Process  struct {
 			Args []string `json:"args"`
+			Env  []string `json:"env"`
 		} `json:"process"`
 		Linux struct {
 			Sysctl     map[string]string `json:"sysctl"`
@@ -265,7 +266,7 @@ func (r *podRecord) container() snap.Container {
 		DNS: c.DNSServer, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, ExtraHosts: c.HostAdd,
 		ResolvConfPath: s.BindMounts["/etc/resolv.conf"], HostsPath: s.BindMounts["/etc/hosts"], HostnamePath: s.BindMounts["/etc/hostname"],
 		Labels: c.Labels, Sysctls: c.Spec.Linux.Sysctl, Privileged: c.Privileged,
-		ArgPorts: argPorts(c.Spec.Process.Args),
+		ArgPorts: argPorts(c.Spec.Process.Args), Wants: wants(c.Spec.Process.Env, c.Spec.Process.Args),
 	}
 	for name, n := range c.Networks {
 		v.Endpoints = append(v.Endpoints, r.endpoint(name, n))

@@ -82,7 +82,10 @@ type Container struct {
 	Exposed     []PortProto `json:"exposed,omitempty"` // EXPOSE or --expose, published or not
 	// ArgPorts are the numbers in its command line that may be ports. The command
 	// line itself is not kept: it may hold secrets.
-	ArgPorts   []uint16 `json:"argPorts,omitempty"`
+	ArgPorts []uint16 `json:"argPorts,omitempty"`
+	// Wants are names of other containers that its environment and command line
+	// tell it to talk to; nothing else of them is kept.
+	Wants      []Want   `json:"wants,omitempty"`
 	DNS        []string `json:"dns,omitempty"`
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	DNSOptions []string `json:"dnsOptions,omitempty"`
@@ -108,6 +111,12 @@ type Container struct {
 type SocketMount struct {
 	Socket string `json:"socket"` // its path on the host
 	At     string `json:"at"`     // where it is in the container
+}
+
+// Want is a name that a container is told to talk to.
+type Want struct {
+	Name string `json:"name"` // in lower case
+	By   string `json:"by"`   // the variable that says so, or "its command line"
 }
 
 // Running says whether it has processes (a paused one has, too).

@@ -69,6 +69,17 @@ func (g *nameGroup) more() string {
 	return ""
 }
 
+// wantedBy tells what in an asker's settings names what it can't resolve, and
+// adds it to the evidence; "" when it was not found there.
+func wantedBy(in *diag.Input, n *diag.NameCase, f *diag.Finding) string {
+	c := in.Snap.Container(n.Ask.Container)
+	if n.Wanted == "" || c == nil {
+		return ""
+	}
+	f.Evidence = append(f.Evidence, ev(c.Engine+" inspect "+c.Name, n.Wanted+" names "+n.Ask.Name, snap.RefContainer(c.Ref)))
+	return fmt.Sprintf("; %s of %s names it", n.Wanted, c.Name)
+}
+
 // finding is the common part: subject and summary are the caller's.
 func (g *nameGroup) finding(in *diag.Input) diag.Finding {
 	f := diag.Finding{

@@ -30,6 +30,7 @@ Sources: docs.docker.com, bridge network driver, "differences"`,
 					continue
 				}
 				f.Summary = fmt.Sprintf("%s is on the default bridge only, which has no names; %s does not resolve there", asker.Name, g.first.Ask.Name)
+				f.Summary += wantedBy(in, g.first, &f)
 				f.Advice = "use a user-defined network for both: " + asker.Engine + " network create NET, then " + asker.Engine + " network connect NET " + asker.Name
 				if owner != nil {
 					f.Summary += fmt.Sprintf(" (it is a container on network %s)", networks(owner))

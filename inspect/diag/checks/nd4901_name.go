@@ -36,6 +36,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 					asked = "a name of the Internet"
 				}
 				f.Summary = fmt.Sprintf("%s asked by %s%s: %s", asked, in.Who(g.first.Ask.Netns), g.more(), g.problem.Detail)
+				f.Summary += wantedBy(in, g.first, &f)
 				f.Advice = adviceName(in, &g)
 				out = append(out, f)
 			}
