@@ -31,6 +31,20 @@ func types() []string {
 	return []string{"A", "AAAA", "PTR", "CNAME", "MX", "TXT", "SRV", "NS", "SOA", "CAA", "ANY"}
 }
 
+// typeOf is a record type as it is asked for; "" is A, or AAAA with -6.
+func typeOf(typ string, c Common) (string, error) {
+	typ = strings.ToUpper(typ)
+	switch {
+	case typ == "" && c.Family == 6:
+		return "AAAA", nil
+	case typ == "":
+		return "A", nil
+	case !slices.Contains(types(), typ):
+		return "", snap.Hint(Usagef("%q is no record type", typ), "one of "+strings.Join(types(), ", "))
+	}
+	return typ, nil
+}
+
 // DNS walks the way of one name.
 func (a *App) DNS(ctx context.Context, o DNSOptions) (v1.Result, error) {
 	var s *snap.Snapshot
@@ -41,15 +55,11 @@ func (a *App) DNS(ctx context.Context, o DNSOptions) (v1.Result, error) {
 // the answers of the questions.
 func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) (v1.Result, error) {
 	start := a.now()
-	o.Type = strings.ToUpper(o.Type)
-	switch {
-	case o.Type == "" && o.Family == 6:
-		o.Type = "AAAA"
-	case o.Type == "":
-		o.Type = "A"
-	case !slices.Contains(types(), o.Type):
-		return nil, snap.Hint(Usagef("%q is no record type", o.Type), "one of "+strings.Join(types(), ", "))
+	typ, err := typeOf(o.Type, o.Common)
+	if err != nil {
+		return nil, err
 	}
+	o.Type = typ
 	server, err := serverOf(o.Server)
 	if err != nil {
 		return nil, err
@@ -76,7 +86,10 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 	if err != nil {
 		return nil, err
 	}
-	asks := everyName(s, from)
+	asks, more := everyName(s, from)
+	if o.All && more {
+		a.note("only the first %d names are asked: name who asks with --from to see the rest", maxAll)
+	}
 	if !o.All {
 		asks = nil
 		for _, t := range from {

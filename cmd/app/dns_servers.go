@@ -77,9 +77,10 @@ func askOf(t Target, name, typ string) diag.Ask {
 const maxAll = 4000
 
 // everyName are the names of each network's members, asked by every other
-// member: what this host's configuration says must resolve.
-func everyName(s *snap.Snapshot, from []Target) []diag.Ask {
-	var out []diag.Ask
+// member: what this host's configuration says must resolve. more says that
+// there are others than the first maxAll.
+func everyName(s *snap.Snapshot, from []Target) (out []diag.Ask, more bool) {
+	seen := map[diag.NameAsk]bool{}
 	for i := range s.Networks {
 		n := &s.Networks[i]
 		if !n.DNS || n.Default {
@@ -109,15 +110,19 @@ func everyName(s *snap.Snapshot, from []Target) []diag.Ask {
 						typ = "AAAA"
 					}
 					a := askOf(t, name, typ)
-					if name != "" && !strings.HasPrefix(c.ID, name) && len(out) < maxAll &&
-						!slices.ContainsFunc(out, func(o diag.Ask) bool { return *o.Name == *a.Name }) {
-						out = append(out, a)
+					if name == "" || strings.HasPrefix(c.ID, name) || seen[*a.Name] {
+						continue
 					}
+					if len(out) == maxAll {
+						return out, true
+					}
+					seen[*a.Name] = true
+					out = append(out, a)
 				}
 			}
 		}
 	}
-	return out
+	return out, false
 }
 
 // byTCP asks the servers that kept silent once more, by TCP: where that works,

@@ -18,7 +18,8 @@ type FixOptions struct {
 	Want   []string // codes, fix IDs or targets; none: everything that can be mended
 	Target []string // only what touches these
 	// Flow is a sender and a destination, as trace takes them, that must work, too:
-	// what stops it is found as trace finds it. "" adds none.
+	// what stops it is found as trace finds it; or "SRC ? NAME [TYPE]", a name that
+	// must resolve, as dns finds it. "" adds none.
 	Flow   string
 	DryRun bool
 	// Confirm is shown the plan and answers; nil: nobody can be asked.
@@ -61,13 +62,18 @@ func (a *App) look(ctx context.Context, o FixOptions) (*diagnosis, error) {
 // resolving its name brought. One without a packet to follow asks nothing.
 func (a *App) asked(ctx context.Context, c Common, s *snap.Snapshot, flow string) (*snap.Snapshot, []diag.Ask, error) {
 	words := strings.Fields(flow)
-	if len(words) != 2 {
-		return nil, nil, Usagef("%q is no flow: a sender and a destination, as in \"client web:80\"", flow)
+	name := len(words) > 2 && words[1] == "?"
+	if len(words) != 2 && !name || len(words) > 4 {
+		return nil, nil, Usagef("%q is no flow: a sender and a destination, as in \"client web:80\", or a name, as in \"client ? web\"", flow)
 	}
 	f := finder{s}
 	src, err := f.source(words[0])
 	if err != nil {
 		return nil, nil, err
+	}
+	if name {
+		asks, err := nameQuestion(src, words[2:], c)
+		return s, asks, err
 	}
 	dst, err := f.dest(words[1])
 	if err != nil {
@@ -82,6 +88,26 @@ func (a *App) asked(ctx context.Context, c Common, s *snap.Snapshot, flow string
 		return t.s, nil, nil
 	}
 	return t.s, []diag.Ask{q.diag}, nil
+}
+
+// nameQuestion is "NAME [TYPE]" asked by a target, as dns asks it.
+func nameQuestion(from Target, words []string, c Common) ([]diag.Ask, error) {
+	typ := ""
+	if len(words) > 1 {
+		typ = words[1]
+	}
+	typ, err := typeOf(typ, c)
+	if err != nil {
+		return nil, err
+	}
+	name, err := nameOf(words[0])
+	if err != nil {
+		return nil, err
+	}
+	if from.Kind == kindAddress {
+		return nil, Usagef("%s is an address: names are asked by containers and namespaces", from.Text)
+	}
+	return []diag.Ask{askOf(from, name, typ)}, nil
 }
 
 // Fix plans, asks, changes, and looks again. The result is a *v1.FixPlan when

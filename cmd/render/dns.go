@@ -13,6 +13,8 @@ func (p *printer) dns(r *v1.DNSResult, wide bool) {
 		p.short(r)
 		return
 	}
+	p.flow = nameFlag(r)
+	defer func() { p.flow = "" }()
 	if !p.st.Quiet {
 		p.way(r, wide)
 	}
@@ -26,6 +28,18 @@ func (p *printer) dns(r *v1.DNSResult, wide bool) {
 	if wide || p.st.Verbose {
 		p.sent(r.Sent)
 	}
+}
+
+// nameFlag tells fix of the name; nothing where its words would need quotes.
+func nameFlag(r *v1.DNSResult) string {
+	if !plainWord.MatchString(r.From.Target) || !plainWord.MatchString(r.Name) {
+		return ""
+	}
+	typ := ""
+	if r.Type != "A" {
+		typ = " " + r.Type
+	}
+	return fmt.Sprintf(` --flow "%s ? %s%s"`, r.From.Target, r.Name, typ)
 }
 
 // way is a name's way from one place.

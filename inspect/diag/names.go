@@ -167,11 +167,23 @@ func (e *expecter) name(m member, name string, n *snap.Network) {
 
 // path follows one name.
 func (in *Input) path(n *NameCase) *names.Path {
-	p := names.Resolve(names.Input{
+	p := names.Resolve(in.named(n))
+	return &p
+}
+
+func (in *Input) named(n *NameCase) names.Input {
+	return names.Input{
 		Snap: in.Snap, Netns: n.Ask.Netns, Container: n.Ask.Container, Name: n.Ask.Name, Type: n.Ask.Type,
 		TCP: n.Ask.TCP, Server: n.Ask.Server, Reach: in.reach,
-	})
-	return &p
+	}
+}
+
+// Misnamed are the servers that gave another answer than was predicted for a name.
+func (in *Input) Misnamed(n *NameCase) []names.Contradiction {
+	if n.World || n.Path == nil {
+		return nil
+	}
+	return names.Reconcile(in.named(n)).Contradictions
 }
 
 // reach asks the simulator whether a question to a server, and its answer, get

@@ -3,8 +3,10 @@ package checks
 import (
 	"fmt"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4202: the name belongs to a container on another network.
@@ -38,5 +40,38 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 			}
 			return out
 		},
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			n := askedOf(in, f)
+			if n == nil {
+				return nil // whom to bring together is a person's choice
+			}
+			asker, owner := in.Snap.Container(n.Ask.Container), in.Snap.Container(n.Path.Problem.Container)
+			if asker == nil || owner == nil || !owner.Running() {
+				return nil
+			}
+			return join(in, owner, asker)
+		},
 	}
+}
+
+// askedOf is the name of a finding that a person asked for, nil for none.
+func askedOf(in *diag.Input, f *diag.Finding) *diag.NameCase {
+	for _, i := range f.Covers.Names {
+		if n := &in.Names[i]; n.Asked && n.Path != nil && n.Path.Problem != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// join connects a container to the first network with names that another one is on.
+func join(in *diag.Input, c, other *snap.Container) []fixups.Op {
+	for i := range other.Endpoints {
+		n := in.Snap.NetworkOf(other.Engine, &other.Endpoints[i])
+		if n == nil || !n.DNS || n.Default || n.Driver != "bridge" || n.Engine != c.Engine || c.Engine != "docker" && c.Engine != "podman" {
+			continue
+		}
+		return []fixups.Op{&fixups.EngineConnect{Ctr: fixups.CtrOf(c), Network: n.Name, NetworkID: n.ID}}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
 )
@@ -42,6 +43,17 @@ Sources: docs.docker.com, bridge network driver, "differences"`,
 				out = append(out, f)
 			}
 			return out
+		},
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			n := askedOf(in, f)
+			if n == nil {
+				return nil
+			}
+			asker, owner := in.Snap.Container(n.Ask.Container), in.Snap.Container(n.Path.Problem.Container)
+			if asker == nil || owner == nil || !owner.Running() {
+				return nil
+			}
+			return join(in, asker, owner)
 		},
 	}
 }

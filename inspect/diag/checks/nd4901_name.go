@@ -2,8 +2,10 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
 )
@@ -42,7 +44,34 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 			}
 			return out
 		},
+		Fix: fixAlias,
 	}
+}
+
+// fixAlias connects a service's container anew, with the name that it lacks, where
+// a person asked for it: its connections break for a moment, and Docker may give
+// its device another name (eth1 for eth0).
+func fixAlias(in *diag.Input, f *diag.Finding) []fixups.Op {
+	n := askedOf(in, f)
+	if n == nil || n.Path.Problem.Kind != names.AliasMissing {
+		return nil
+	}
+	c, net := in.Snap.Container(n.Path.Problem.Container), in.Snap.Network(n.Path.Problem.Network)
+	if c == nil || net == nil || c.Engine != "docker" {
+		return nil
+	}
+	for i := range c.Endpoints {
+		e := &c.Endpoints[i]
+		if in.Snap.NetworkOf(c.Engine, e) != net {
+			continue
+		}
+		aliases := slices.DeleteFunc(slices.Clone(e.Aliases), func(a string) bool { return strings.HasPrefix(c.ID, a) })
+		return []fixups.Op{
+			&fixups.EngineDisconnect{Ctr: fixups.CtrOf(c), Network: net.Name, NetworkID: net.ID},
+			&fixups.EngineConnect{Ctr: fixups.CtrOf(c), Network: net.Name, NetworkID: net.ID, IPv4: e.StaticIPv4, IPv6: e.StaticIPv6, Aliases: append(aliases, n.Ask.Name)},
+		}
+	}
+	return nil
 }
 
 // adviceName is what a person would do about a name that fails.

@@ -3,8 +3,10 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -17,8 +19,9 @@ func nd9001() diag.Check {
 		Doc: `netdoctor predicts each flow from the kernel's state and then tries it. Where the
 two differ, one of them is wrong: the state changed in between, something acts on
 packets that netdoctor does not model (an eBPF program, a hardware offload), or
-netdoctor has a bug. The same holds for the routes: the kernel is asked for each
-decision, too. Run it again; if it stays, a snapshot helps to find it.
+netdoctor has a bug. The same holds for the routes, where the kernel is asked for
+each decision, and for the names that the engines' resolvers answer. Run it
+again; if it stays, a snapshot helps to find it.
 
 See it by hand:
     netdoctor trace FROM TO -v
@@ -47,9 +50,41 @@ Sources: this program`,
 					Weight:     1,
 				})
 			}
-			return append(out, misrouted(in)...)
+			return append(append(out, misrouted(in)...), misnamed(in)...)
 		},
 	}
+}
+
+// misnamed are names that a server answers otherwise than predicted.
+func misnamed(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	seen := map[snap.Ref]bool{}
+	for i := range in.Names {
+		n := &in.Names[i]
+		for _, c := range in.Misnamed(n) {
+			if seen[c.Probe] {
+				continue
+			}
+			seen[c.Probe] = true
+			said := func(v names.Verdict, answers []string) string {
+				if v == names.Resolved {
+					return strings.Join(answers, ", ")
+				}
+				return string(v)
+			}
+			out = append(out, diag.Finding{
+				Summary:    fmt.Sprintf("%s asked of %s by %s: predicted %s, but the answer is %s", c.Name, c.Server, in.Who(c.From), said(c.Predicted, c.PredictedAnswers), said(c.Seen, c.SeenAnswers)),
+				Cause:      "the engine's records are not what it says of its containers, they changed meanwhile, or netdoctor is wrong",
+				Subject:    diag.Subject{Kind: "name", Name: c.Name, Netns: c.From},
+				Evidence:   []diag.Evidence{ev(sourceOf(in, n, c.Probe), lineOf(in, c.Probe, c.Name), c.Probe)},
+				Covers:     diag.Cover{Names: []int{i}},
+				Confidence: diag.Contradicted,
+				Advice:     fmt.Sprintf("run it again; if it stays: netdoctor dns %s --from %s -o wide, and netdoctor snapshot -o state.json.gz", n.Ask.Name, in.Who(n.Ask.Netns)),
+				Weight:     1,
+			})
+		}
+	}
+	return out
 }
 
 // misrouted are routing decisions that the kernel itself takes otherwise.
