@@ -367,7 +367,7 @@ func (in *Input) working() int {
 		}
 	}
 	for i := range in.Forbidden {
-		if !in.Forbidden[i].GetsIn() {
+		if f := &in.Forbidden[i]; f.Broken() && !f.GetsIn() {
 			n++
 		}
 	}

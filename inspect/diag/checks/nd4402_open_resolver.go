@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -44,6 +45,9 @@ Sources: RFC 5358; BCP 140`,
 				}
 				for _, up := range diag.Uplinks(in.Snap) {
 					from := fromUplink(in, up, ip, snap.UDP, 53)
+					if from == "" && ip == netip.IPv6Unspecified() && !s.V6Only { // it takes IPv4, too
+						from = fromUplink(in, up, netip.IPv4Unspecified(), snap.UDP, 53)
+					}
 					if from == "" || seen[who+up.Name] {
 						continue
 					}

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,6 +47,9 @@ func detectND5402(in *diag.Input) []diag.Finding {
 				continue
 			}
 			name := strings.Trim(addr[:colon], "[]")
+			if name == "localhost" {
+				name = "127.0.0.1"
+			}
 			n, err := strconv.ParseUint(addr[colon+1:], 10, 16)
 			ip, bad := netip.ParseAddr(name)
 			if err != nil || bad != nil && name != "" {
@@ -62,9 +66,17 @@ func detectND5402(in *diag.Input) []diag.Finding {
 				Advice:   "serve it at the unix socket alone and reach it by ssh (docker -H ssh://user@host), or add --tlsverify with certificates",
 				Weight:   60,
 			}
+			from := reachers(in, ip, uint16(n))
+			if ip == netip.IPv6Unspecified() { // one socket for both families
+				for _, w := range reachers(in, netip.IPv4Unspecified(), uint16(n)) {
+					if !slices.Contains(from, w) {
+						from = append(from, w)
+					}
+				}
+			}
 			if ip.Unmap().IsLoopback() {
 				f.Summary = fmt.Sprintf("%s's API is open at %s to every local user and to containers in the host's network: that is root on this host", title(e.Name), addr)
-			} else if from := reachers(in, ip, uint16(n)); len(from) > 0 {
+			} else if len(from) > 0 {
 				f.Summary += fmt.Sprintf(" (%s)", strings.Join(from, "; "))
 			}
 			out = append(out, f)
