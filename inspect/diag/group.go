@@ -275,6 +275,7 @@ func Owner(w *sim.Where) string {
 	for _, o := range []struct{ prefix, owner string }{
 		{"DOCKER-USER", "the user's own rules"},
 		{"DOCKER", "Docker"},
+		{"NETDOCTOR", "netdoctor"},
 		{"ufw", "ufw"},
 		{"f2b-", "fail2ban"},
 		{"KUBE-", "kube-proxy"},
@@ -293,6 +294,8 @@ func Owner(w *sim.Where) string {
 		return "firewalld"
 	case "netavark":
 		return "Podman (netavark)"
+	case "netdoctor-bridges", "netdoctor-dns":
+		return "netdoctor"
 	case "docker-bridges":
 		return "Docker"
 	case "lxc", "incus":

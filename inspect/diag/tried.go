@@ -114,7 +114,7 @@ func (in *Input) oversight(f *FlowCase) bool {
 	w := f.Trace.Where
 	host := in.Snap.HostNs()
 	if w != nil && host != nil && w.Netns == host.ID && w.Reply && w.Cause == sim.CauseRule {
-		return true
+		return !in.apart(f)
 	}
 	if w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CausePolicy || w.Reply {
 		return false
@@ -137,6 +137,24 @@ func (in *Input) oversight(f *FlowCase) bool {
 		}
 	}
 	return false
+}
+
+// apart says whether a flow goes from a container to one that it shares no network
+// with: whatever lets half of it pass, it is not meant to be.
+func (in *Input) apart(f *FlowCase) bool {
+	from, to := in.Graph.ContainersOf(f.Flow.From), in.Graph.ContainerOfAddr(f.Flow.Dst)
+	if len(from) == 0 || to == nil {
+		return false
+	}
+	for i := range from[0].Endpoints {
+		for k := range to.Endpoints {
+			a, b := in.Snap.NetworkOf(from[0].Engine, &from[0].Endpoints[i]), in.Snap.NetworkOf(to.Engine, &to.Endpoints[k])
+			if a != nil && a == b {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Tried is the line of conntrack that shows what a container tries.

@@ -14,7 +14,7 @@ import (
 // managed are the owners whose rules are written by a program from its own
 // configuration: what is changed in the kernel comes back, or is lost. Their
 // remedy is advice.
-var managed = []string{"ufw", "firewalld", "kube-proxy", "Calico", "Cilium", "libvirt", "Docker", "Podman (netavark)", "a CNI plugin", "fail2ban"}
+var managed = []string{"ufw", "firewalld", "kube-proxy", "Calico", "Cilium", "libvirt", "Docker", "Podman (netavark)", "a CNI plugin", "fail2ban", "netdoctor"}
 
 // fixRule removes a hand-made rule that drops what should pass. Rules of
 // programs are left to them.
@@ -54,7 +54,7 @@ func ownerAdvice(owner string) string {
 		return "put the bridge into a zone that accepts: firewall-cmd --permanent --zone=docker --change-interface=BRIDGE; firewall-cmd --reload"
 	case "fail2ban":
 		return "take the address off the jail: fail2ban-client unban ADDRESS"
-	case "Docker", "Podman (netavark)":
+	case "netdoctor", "Docker", "Podman (netavark)":
 		return "the engine keeps networks apart, and unpublished ports closed, by design: use a common network, or publish the port"
 	case "kube-proxy", "Calico", "Cilium":
 		return "a service without endpoints or a network policy says so: kubectl get endpoints, networkpolicy -A"

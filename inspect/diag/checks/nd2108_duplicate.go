@@ -15,11 +15,10 @@ import (
 func nd2108() diag.Check {
 	return diag.Check{
 		Code: "ND2108", Name: "duplicate-address", Severity: diag.Error, Since: "0.1",
-		Title: "A container's address is held by somebody else, too",
+		Title: "Two containers on one bridge have the same address",
 		Doc: `Both answer ARP for it, and whoever answers last is believed: connections to the
 address work, are refused, or hang, by turns. Someone set the address by hand
-inside a container, or two engines share a bridge. Where the host itself holds it,
-nothing of the host's ever gets to the container.
+inside a container, or two engines share a bridge.
 
 See it by hand:
     arping -I BRIDGE ADDRESS                 answers from two MACs
@@ -49,7 +48,7 @@ func twins(in *diag.Input) []twin {
 		}
 		for i := range in.Snap.Netns {
 			ns := &in.Snap.Netns[i]
-			if ns == a.ns || !ns.Class.Ours() || ns.Light {
+			if ns == a.ns || ns == host || !ns.Class.Ours() || ns.Light {
 				continue
 			}
 			for k, x := range ns.Addrs {
@@ -57,7 +56,7 @@ func twins(in *diag.Input) []twin {
 				if x.Prefix.Addr() != a.e.IPv4.Addr() || l == nil {
 					continue
 				}
-				if p, ok := in.Graph.Peer(ns, l); ns == host || ok && p.Netns == host && p.Link.Master == a.host.Master {
+				if p, ok := in.Graph.Peer(ns, l); ok && p.Netns == host && p.Link.Master == a.host.Master {
 					out = append(out, twin{a, ns, l, x, snap.RefItem(ns.ID, "addr", k)})
 				}
 			}
@@ -79,9 +78,6 @@ func detectND2108(in *diag.Input) []diag.Finding {
 				ev(ipIn(in, t.rogue.ID, "addr show dev "+t.dev.Name), addrList(t.rogue, t.dev), t.ref),
 			},
 			Weight: 87,
-		}
-		if t.rogue == in.Snap.HostNs() {
-			f.Cause = fmt.Sprintf("the host has %s itself, so it takes what is meant for %s, and answers for it", ip, t.a.c.Name)
 		}
 		for i := range in.Flows {
 			fl := &in.Flows[i]

@@ -78,6 +78,9 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		Advice: fmt.Sprintf("make network %s anew with a subnet that nobody else uses, or keep the range out of what brings the route on %s (split tunnel)", n.Name, dev.Name),
 		Weight: 78,
 	}
+	if r.Dst.Bits() == subnet.Bits() && ownFirst(in, n, k) {
+		return diag.Finding{}, false // of two with one prefix and metric the first is taken (net/ipv4/fib_trie.c: fib_table_insert)
+	}
 	if r.Dst.Bits() < subnet.Bits() {
 		f.Severity, f.Weight = diag.Info, 5
 		f.Summary = fmt.Sprintf("network %s (%s) lies inside %s, which is routed by %s: addresses of that range behind %s can't be reached", n.Name, subnet, r.Dst, dev.Name, dev.Name)
@@ -116,6 +119,19 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 // tunnel's, no routing daemon's, no DHCP client's (rtnetlink(7): RTPROT_BOOT, RTPROT_STATIC).
 func handMade(r snap.Route, dev *snap.Link) bool {
 	return (r.Protocol == "boot" || r.Protocol == "static") && !slices.Contains([]string{"tun", "wireguard", "ppp", "ipip", "gre", "sit", "vti", "xfrm"}, dev.Kind) && !dev.PointToPt
+}
+
+// ownFirst says whether the route to a network's bridge comes before the host's
+// k-th route, to the same prefix by another device.
+func ownFirst(in *diag.Input, n *snap.Network, k int) bool {
+	host := in.Snap.HostNs()
+	br := host.Link(n.Bridge)
+	for i := range k {
+		if r := &host.Routes[i]; br != nil && r.Oif == br.Index && r.Table == host.Routes[k].Table && r.Dst == host.Routes[k].Dst && r.Metric <= host.Routes[k].Metric {
+			return true
+		}
+	}
+	return false
 }
 
 // vainly tells of a network that no container is on, while programs ask for

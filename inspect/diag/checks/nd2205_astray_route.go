@@ -6,6 +6,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -71,7 +72,7 @@ func leads(in *diag.Input) func(*diag.FlowCase) []suspect {
 			}
 			switch x := v.(type) {
 			case *snap.Route:
-				if !rejecting(x.Type) && x.Protocol != "kernel" && x.Protocol != "ra" && x.Protocol != "dhcp" && !(ns.ID == in.Snap.Host.Netns && shadows(in, x)) {
+				if !rejecting(x.Type) && (x.Dst.Bits() > 0 || defaults(ns) > 1) && x.Protocol != "kernel" && x.Protocol != "ra" && x.Protocol != "dhcp" && !(ns.ID == in.Snap.Host.Netns && shadows(in, x)) {
 					out = append(out, suspect{ref, []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}})
 				}
 			case *snap.PolicyRule:
@@ -81,8 +82,42 @@ func leads(in *diag.Input) func(*diag.FlowCase) []suspect {
 				}
 			}
 		}
-		return out
+		return append(out, throws(in, f.Trace)...)
 	}
+}
+
+// throws are the routes that end the search in a table for a packet that then
+// found none at all: the kernel does not tell of them.
+func throws(in *diag.Input, t *sim.Trace) []suspect {
+	if t.Where == nil || t.Where.Cause != sim.CauseNoRoute {
+		return nil
+	}
+	hops := t.Forward
+	if t.Where.Reply && len(t.Reply) > 0 {
+		hops = t.Reply
+	}
+	ns := in.Netns(t.Where.Netns)
+	if ns == nil || !ns.Class.Ours() || len(hops) == 0 {
+		return nil
+	}
+	var out []suspect
+	for k := range ns.Routes {
+		if r := &ns.Routes[k]; r.Type == "throw" && r.Dst.Contains(hops[len(hops)-1].Dst.Addr()) {
+			out = append(out, suspect{snap.RefItem(ns.ID, "route", k), []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *r)}})
+		}
+	}
+	return out
+}
+
+// defaults counts the IPv4 default routes of the main table.
+func defaults(ns *snap.Netns) int {
+	n := 0
+	for _, r := range ns.Routes {
+		if r.Family == snap.IPv4 && r.Table == snap.TableMain && r.Dst.Bits() == 0 && r.Type == "unicast" {
+			n++
+		}
+	}
+	return n
 }
 
 // shadows says whether a route covers addresses of a container network.

@@ -1,6 +1,10 @@
 package checks
 
 import (
+	"fmt"
+	"strconv"
+
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -36,10 +40,44 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source; net/ipv4/route.c: ip_ro
 				flow := in.Flows[g.Flows[0]].Flow
 				f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "route get "+flow.Dst.String()), g.Where.Reason, snap.RefNetns(g.Where.Netns)))
 				f.Advice = "see it by hand: " + ipIn(in, g.Where.Netns, "route get "+flow.Dst.String())
+				if ns, v := shortLived(in, g.Where, &in.Flows[g.Flows[0]]); ns != nil {
+					f.Summary += fmt.Sprintf(": %s sends with net.ipv4.ip_default_ttl=%s", in.Who(ns.ID), v)
+					f.Evidence = append(f.Evidence, ev(in.IPCommand(ns.ID, "sysctl net.ipv4.ip_default_ttl"), "net.ipv4.ip_default_ttl = "+v, snap.RefSysctl(ns.ID, defaultTTL)))
+				}
 				out = append(out, f)
 			}
 			return out
 		},
-		Fix: fixUnroute,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			flow := &in.Flows[f.Covers.Traces[0]]
+			if ns, _ := shortLived(in, flow.Trace.Where, flow); ns != nil {
+				return []fixups.Op{&fixups.SysctlSet{Where: at(in, ns.ID), Key: defaultTTL, Value: "64"}}
+			}
+			return fixUnroute(in, f)
+		},
 	}
+}
+
+const defaultTTL = "net/ipv4/ip_default_ttl"
+
+// shortLived is the namespace whose packets die of their age because they are
+// sent with hardly any: fewer hops than the way to anywhere takes (64 since
+// RFC 1700). nil when that is not why.
+func shortLived(in *diag.Input, w *sim.Where, f *diag.FlowCase) (ns *snap.Netns, value string) {
+	if w == nil || w.Cause != sim.CauseTTL {
+		return nil, ""
+	}
+	id := f.Flow.From
+	if w.Reply {
+		id = f.Trace.Arrived
+	}
+	ns = in.Netns(id)
+	if ns == nil || !ns.Class.Ours() {
+		return nil, ""
+	}
+	v, ok := ns.Sysctl(defaultTTL)
+	if n, err := strconv.Atoi(v); !ok || err != nil || n >= 32 {
+		return nil, ""
+	}
+	return ns, v
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -84,11 +85,17 @@ func mends(in *diag.Input, ops []fixups.Op) diag.Cover {
 		}
 	}
 	for i := range in.Names {
-		if in.Names[i].Bad() && !then.Names[i].Bad() {
+		if n := &then.Names[i]; in.Names[i].Bad() && !n.Bad() && asks(n) {
 			c.Names = append(c.Names, i)
 		}
 	}
 	return c
+}
+
+// asks says whether a name has an answer on this host, or a server that a question
+// gets to: that nothing is known of it is no cure.
+func asks(n *diag.NameCase) bool {
+	return n.Path.Verdict == names.Resolved || slices.ContainsFunc(n.Path.Servers, func(s names.Server) bool { return s.Reach.Known && s.Reach.OK })
 }
 
 // met are the lines of the host that a flow and its answer met, the last first.
