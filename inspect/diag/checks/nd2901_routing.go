@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -36,11 +37,12 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source; net/ipv4/route.c: ip_ro
 					continue
 				}
 				f := placeFinding(in, g)
-				f.Subject = diag.Subject{Kind: "route", Name: string(g.Where.Ref), Netns: g.Where.Netns}
+				f.Subject = diag.Subject{Kind: "route", Name: cmp.Or(string(g.Where.Ref), g.Where.Reason), Netns: g.Where.Netns}
 				flow := in.Flows[g.Flows[0]].Flow
 				f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "route get "+flow.Dst.String()), g.Where.Reason, snap.RefNetns(g.Where.Netns)))
 				f.Advice = "see it by hand: " + ipIn(in, g.Where.Netns, "route get "+flow.Dst.String())
 				if ns, v := shortLived(in, g.Where, &in.Flows[g.Flows[0]]); ns != nil {
+					f.Subject = diag.Subject{Kind: "sysctl", Name: dotted(defaultTTL), Netns: ns.ID}
 					f.Summary += fmt.Sprintf(": %s sends with net.ipv4.ip_default_ttl=%s", in.Who(ns.ID), v)
 					f.Evidence = append(f.Evidence, ev(in.IPCommand(ns.ID, "sysctl net.ipv4.ip_default_ttl"), "net.ipv4.ip_default_ttl = "+v, snap.RefSysctl(ns.ID, defaultTTL)))
 				}
