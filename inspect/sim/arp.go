@@ -170,6 +170,9 @@ func (r *run) arpRcv(n *netns, dev *snap.Link, k *skb) *fate {
 			return nil
 		}
 		for _, h := range []string{"prerouting", "input"} {
+			if h == "prerouting" && k.nfBridge {
+				continue // br_netfilter ran it
+			}
 			if f := r.nf(n, h, dev.Index, 0, k); f != nil {
 				return f
 			}

@@ -200,7 +200,7 @@ func (r *run) bridgeForward(n *netns, br, from, to *snap.Link, k *skb) *fate {
 		if f := r.bridgeHook(n, "forward", from.Index, to.Index, k, -1<<31, prioBRNF); f != nil {
 			return f
 		}
-		if k.nfBridge && k.arp == nil {
+		if k.nfBridge {
 			// br_nf_forward: IP FORWARD with the bridge on both sides.
 			k.PhysOut, k.PhysBridged, k.PktType = to.Index, true, "host"
 			if f := r.nf(n, "forward", br.Index, br.Index, k); f != nil {
@@ -214,7 +214,7 @@ func (r *run) bridgeForward(n *netns, br, from, to *snap.Link, k *skb) *fate {
 	if f := r.bridgeHook(n, "postrouting", 0, to.Index, k, -1<<31, 1<<31-1); f != nil {
 		return f
 	}
-	if k.nfBridge && k.PhysOut != 0 && k.arp == nil {
+	if k.nfBridge && k.PhysOut != 0 {
 		// br_nf_post_routing: no input device.
 		if f := r.nf(n, "postrouting", 0, br.Index, k); f != nil {
 			return f

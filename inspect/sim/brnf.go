@@ -9,7 +9,7 @@ import (
 // (br_nf_pre_routing, net/bridge/br_netfilter_hooks.c). The switches are there
 // only while the module is loaded.
 func (r *run) callsIPTables(n *netns, br *snap.Link, k *skb) bool {
-	if k.arp != nil || k.VLAN != 0 && n.sysctl("net/bridge/bridge-nf-filter-vlan-tagged", 0) == 0 {
+	if k.Family == snap.ARP || k.VLAN != 0 && n.sysctl("net/bridge/bridge-nf-filter-vlan-tagged", 0) == 0 {
 		return false
 	}
 	key := "net/bridge/bridge-nf-call-iptables"

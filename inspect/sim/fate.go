@@ -63,6 +63,26 @@ func (k *skb) frameLen() int {
 	return k.Len
 }
 
+// tooBig says whether a router refuses the packet for its size: one that must
+// not be cut, and IPv6 beyond the fragments that its sender made
+// (ip_exceeds_mtu; ip6_pkt_too_big with frag_max_size, net/ipv6/ip6_output.c).
+func (k *skb) tooBig(mtu int) bool {
+	if k.Family == snap.IPv6 {
+		return k.frameLen() > mtu
+	}
+	return k.DF && k.Len > mtu
+}
+
+// fragment is the largest fragment for an MTU: all but the last hold a multiple
+// of 8 bytes (RFC 791 section 3.2, RFC 8200 section 4.5).
+func fragment(fam snap.Family, mtu int) int {
+	head := 20
+	if fam == snap.IPv6 {
+		head = 48
+	}
+	return head + (mtu-head)&^7
+}
+
 // arpMsg is an ARP or neighbour discovery message.
 type arpMsg struct {
 	reply    bool

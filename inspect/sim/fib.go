@@ -227,8 +227,8 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 				return found{}, 0, false
 			}
 			e := typeErrno(r.Type)
-			if q.strict && e != "" {
-				continue // such a route's device is lo
+			if q.strict && e != "" && r.NHID == 0 {
+				continue // such a route's device is lo; a nexthop object that refuses is not asked for one (__find_rr_leaf)
 			}
 			if e != "" {
 				return r.found(e, nil), bits, true

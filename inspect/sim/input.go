@@ -87,7 +87,9 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 				Detail: "net.ipv6.conf.all.forwarding=0 in " + n.n.ID,
 			})
 		}
-		if k.Src.IsLinkLocalUnicast() {
+		// ip6_forward (net/ipv6/ip6_output.c) lets it back onto the link that it
+		// came from.
+		if k.Src.IsLinkLocalUnicast() && rt.dev != dev {
 			return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseMartian, Detail: "a packet from the link-local " + k.Src.String() + " is not forwarded"})
 		}
 	}
@@ -101,10 +103,10 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 		}
 		return r.drop(n, dev, k, w)
 	}
-	if mtu := n.forwardMTU(rt, k.Family); k.Len > mtu && (k.DF || k.Family == snap.IPv6) {
+	if mtu := n.forwardMTU(rt, k.Family); k.tooBig(mtu) {
 		return r.drop(n, dev, k, Where{
 			Layer: "route", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(n.n.ID, rt.dev.Name),
-			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
+			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.frameLen(), mtu, rt.dev.Name),
 		})
 	}
 	key := runDev{n, rt.dev.Index}

@@ -28,6 +28,12 @@ func (n *netns) learn(rt *routed, dst netip.Addr) {
 	if e == nil {
 		return
 	}
+	// An IPv6 redirect to the destination itself leaves no gateway; what else is
+	// learned keeps the route's own (net/ipv6/route.c:rt6_do_redirect).
+	if e.Family == snap.IPv6 && !e.Gateway.IsValid() && rt.gw.IsValid() {
+		rt.unlearned, rt.redirected = rt.gw, true
+		n.goBy(rt, netip.Addr{})
+	}
 	if e.Gateway.IsValid() && e.Gateway != rt.gw {
 		rt.unlearned, rt.redirected = rt.gw, true
 		n.goBy(rt, e.Gateway)
@@ -35,10 +41,15 @@ func (n *netns) learn(rt *routed, dst netip.Addr) {
 	rt.pmtu = e.MTU
 }
 
-// goBy is a route after a redirect.
+// goBy is a route after a redirect; without a gateway its destination is on
+// the link.
 func (n *netns) goBy(rt *routed, gw netip.Addr) {
 	rt.gw, rt.ways = gw, []way{{rt.dev.Index, gw, 1}}
-	rt.text += " (an ICMP redirect taught " + n.n.ID + " to go by " + gw.String() + ")"
+	way := "straight to its neighbour"
+	if gw.IsValid() {
+		way = "by " + gw.String()
+	}
+	rt.text += " (an ICMP redirect taught " + n.n.ID + " to go " + way + ")"
 }
 
 // remember is what of the learned redirects this walk goes by.
@@ -63,10 +74,15 @@ func (r *run) remember(n *netns, rt *routed, dst netip.Addr) {
 // what the sender knows of the new gateway can't be known: it is a possibility.
 func (r *run) redirect(n *netns, dev *snap.Link, k *skb) {
 	o, ort, rt := r.origin, r.originRoute, k.route
-	if r.quiet > 0 || k.Family != snap.IPv4 || rt.dev != dev || !n.confOr(dev, "send_redirects") || k.conn != nil && (k.conn.snat || k.conn.dnat) {
+	if r.quiet > 0 || rt.dev != dev || k.conn != nil && (k.conn.snat || k.conn.dnat) || !n.sendsRedirects(dev, rt, k.Family) {
 		return
 	}
-	if o == nil || o == n || !o.holds(k.Src) || !ort.gw.IsValid() || !n.holds(ort.gw) || !o.takesRedirects(ort.dev) {
+	if o == nil || o == n || !o.holds(k.Src) || !ort.gw.IsValid() || !n.holds(ort.gw) || !o.takesRedirects(ort.dev, k.Family) {
+		return
+	}
+	// The message comes from the router's first link-local address, and counts
+	// for routes by that one alone (net/ipv6/route.c:ip6_redirect_nh_match).
+	if k.Family == snap.IPv6 && ort.gw != n.firstLinkLocal(dev) {
 		return
 	}
 	if r.redirects == nil {
@@ -76,8 +92,33 @@ func (r *run) redirect(n *netns, dev *snap.Link, k *skb) {
 	r.teacher = n.n.ID
 }
 
-// takesRedirects is IN_DEV_RX_REDIRECTS (include/linux/inetdevice.h).
-func (n *netns) takesRedirects(dev *snap.Link) bool {
+// sendsRedirects says whether a router tells of a better way on the device.
+// IPv6 has no switch for it, but tells only of the destination itself or of a
+// router by its link-local address (net/ipv6/ndisc.c:ndisc_send_redirect).
+func (n *netns) sendsRedirects(dev *snap.Link, rt *routed, fam snap.Family) bool {
+	if fam == snap.IPv6 {
+		return !rt.gw.IsValid() || rt.gw.IsLinkLocalUnicast()
+	}
+	return n.confOr(dev, "send_redirects")
+}
+
+// firstLinkLocal is the link-local address that a device has had for longest
+// (net/ipv6/addrconf.c:__ipv6_get_lladdr), the last of a dump.
+func (n *netns) firstLinkLocal(dev *snap.Link) (ip netip.Addr) {
+	for _, i := range n.addrOf[dev.Index] {
+		if a := &n.n.Addrs[i]; a.Prefix.Addr().Is6() && a.Prefix.Addr().IsLinkLocalUnicast() && addrUsable(a) {
+			ip = a.Prefix.Addr()
+		}
+	}
+	return ip
+}
+
+// takesRedirects is IN_DEV_RX_REDIRECTS (include/linux/inetdevice.h), or
+// rt6_do_redirect (net/ipv6/route.c).
+func (n *netns) takesRedirects(dev *snap.Link, fam snap.Family) bool {
+	if fam == snap.IPv6 {
+		return n.conf(fam, dev, "accept_redirects") != 0 && n.conf(fam, dev, "forwarding") == 0
+	}
 	all, own := n.confAll(snap.IPv4, "accept_redirects") != 0, n.conf(snap.IPv4, dev, "accept_redirects") != 0
 	if fwd, _ := n.forwarding(dev); fwd {
 		return all && own

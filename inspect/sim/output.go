@@ -168,14 +168,15 @@ func (r *run) output(n *netns, k *skb, in int) *fate {
 	if in != 0 {
 		mtu = n.forwardMTU(rt, k.Family)
 	}
-	if k.Len > mtu {
-		if k.DF || k.Family == snap.IPv6 && in != 0 {
-			return r.drop(n, rt.dev, k, Where{
-				Layer: "route", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(n.n.ID, rt.dev.Name),
-				Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
-			})
-		}
-		k.wire = mtu
+	switch {
+	case k.Len <= mtu:
+	case k.DF || in != 0 && k.tooBig(mtu):
+		return r.drop(n, rt.dev, k, Where{
+			Layer: "route", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(n.n.ID, rt.dev.Name),
+			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.frameLen(), mtu, rt.dev.Name),
+		})
+	case in == 0 || k.Family == snap.IPv4:
+		k.wire = fragment(k.Family, mtu)
 	}
 	return r.neighOut(n, rt.dev, k, rt)
 }

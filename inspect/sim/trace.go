@@ -300,6 +300,15 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 		if vrf := n.vrfOf(l); vrf != nil {
 			q.oif = vrf.Index
 		}
+		// An answer to a link-local address leaves by the device that was asked on
+		// (tcp_v6_route_req, sin6_scope_id), an echo reply rather by that one
+		// (net/ipv6/icmp.c:icmpv6_echo_reply).
+		switch {
+		case k.Family == snap.IPv6 && a.Dst.IsLinkLocalUnicast() && q.oif == 0:
+			q.oif = l.Index
+		case k.Proto == 58:
+			q.near = l.Index
+		}
 	}
 	back := r.send(n, a, q)
 	got, why := r.accepted(f, back, v)

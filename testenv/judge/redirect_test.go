@@ -43,3 +43,43 @@ func TestRedirect(t *testing.T) {
 	s.serveSix()
 	s.judge("web tcp 10.0.0.2:80 = dropped", "web udp 10.0.0.2:53 = dropped")
 }
+
+// detour6 is the same for IPv6, by the gateway's link-local address, as router
+// advertisements give it.
+const detour6 = six + `
+host ip -6 addr flush dev br0 scope link; ip -6 addr add fe80::1/64 dev br0 nodad; ip -6 addr add fe80::2/64 dev br0 nodad
+web ip -6 addr del 2001:db8::3/64 dev eth0; ip -6 addr add 2001:db8::3/128 dev eth0 nodad; ip -6 route flush default
+host nft 'add table ip6 f; add chain ip6 f f { type filter hook forward priority 0; }; add rule ip6 f f ip6 saddr 2001:db8::3 ip6 daddr 2001:db8::2 iif br0 oif br0 drop'; echo 0 > /proc/sys/net/bridge/bridge-nf-call-ip6tables
+`
+
+// TestRedirect6: an ICMPv6 redirect counts for routes by the link-local
+// address that it comes from, and for no others.
+func TestRedirect6(t *testing.T) {
+	t.Parallel()
+	s := build(t, detour6+"web ip -6 route add default via fe80::1 dev eth0")
+	s.serveSix()
+	f := s.parseFlow
+	s.read()
+	cold := s.read().Trace(f("web tcp [2001:db8::2]:80").sim)
+	if cold.Verdict != sim.Unknown || !strings.Contains(strings.Join(cold.Unknown, " "), "ICMP redirect") {
+		t.Errorf("before a redirect: %s %q\n%s", cold.Verdict, cold.Unknown, s.trail(cold))
+	}
+	if got := s.send([]flow{f("web udp [2001:db8::2]:53")})[0]; got.verdict != "dropped" {
+		t.Errorf("the first packet: %+v", got)
+	}
+	s.run("web", `for i in $(seq 20); do ping -c 1 -W 1 2001:db8::2 >/dev/null && exit 0; done; exit 1`)
+	s.judge("web tcp [2001:db8::2]:80 = unknown")
+	if got := s.send([]flow{f("web udp [2001:db8::2]:53")})[0]; got.verdict != "delivered" {
+		t.Errorf("after the redirect: %+v", got)
+	}
+	for _, firm := range []string{
+		"web ip -6 route add default via fe80::2 dev eth0",
+		"web ip -6 route add 2001:db8::1/128 dev eth0; ip -6 route add default via 2001:db8::1",
+		"web ip -6 route add default via fe80::1 dev eth0; echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_redirects",
+	} {
+		s := build(t, detour6+firm)
+		s.serveSix()
+		s.judge("web udp [2001:db8::2]:53 = dropped", "web tcp [2001:db8::2]:80 = dropped")
+		s.judge("web udp [2001:db8::2]:53 = dropped", "web tcp [2001:db8::2]:80 = dropped")
+	}
+}
