@@ -80,8 +80,10 @@ names:
 	$(GO) test -c -o bin/names.test ./inspect/names
 	cd $(FAULTLAB) && ./lab.sh up && ./lab.sh exec env ND_DNS=198.51.100.53 $(abspath bin/names.test) -test.run TestPredictionsAgainst -test.v
 
-# The simulator against the real kernel.
+# The simulator against the real kernel: IPv4 and Docker's kin by the shared
+# judge, IPv6, macvlan, vxlan and nexthop objects by our own generator.
 truth: build
+	ND_LAB=require ND_SEEDS=$(SEEDS) $(GO) test -count=1 -run TestRandom ./testenv/judge
 	$(TRUTH) sweep --seeds $(SEEDS) --where --batch --cmd '$(abspath $(BIN)) trace --batch --no-probe -o json' -v
 
 bench:
