@@ -61,7 +61,12 @@ func (r *run) remember(n *netns, rt *routed, dst netip.Addr) {
 		rt.gw, rt.ways = rt.unlearned, []way{{rt.dev.Index, rt.unlearned, 1}}
 		return
 	}
-	r.remembers = r.remembers || rt.redirected
+	if rt.redirected {
+		r.remembers = "an ICMP redirect"
+	}
+	if r.how.forget {
+		rt.pmtu = 0
+	}
 	if gw, ok := r.how.taught[runNeigh{n, rt.dev.Index, dst}]; ok && gw != rt.gw {
 		n.goBy(rt, gw)
 	}
@@ -127,14 +132,15 @@ func (n *netns) takesRedirects(dev *snap.Link, fam snap.Family) bool {
 }
 
 // redirected makes an outcome that hangs on an ICMP redirect, learned or about
-// to be, a matter of state: what was learned is forgotten within minutes.
+// to be, or on the path MTU that a sender remembers, a matter of state: what
+// was learned is forgotten within minutes.
 func (w *World) redirected(t *Trace, f Flow, first met) {
 	var other *Trace
 	var here, there rules.Assumption
 	switch {
-	case first.remembers:
+	case first.remembers != "":
 		other, _ = w.walk(f, ways{conns: true, forget: true})
-		here.What = "an ICMP redirect is remembered, for minutes"
+		here.What = first.remembers + " is remembered, for minutes"
 	case t.Verdict == Dropped && len(first.redirects) > 0:
 		other, _ = w.walk(f, ways{conns: true, taught: first.redirects})
 		here.What = "no ICMP redirect of " + first.teacher + " was taken yet; this packet may cause one"

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -82,6 +83,9 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 	}
 	if !r.reply {
 		r.sent = k.tuple()
+	}
+	if k.softDF && rt.pmtu > 0 && k.Len > rt.pmtu && !r.reply {
+		r.remembers = "a path MTU of " + strconv.Itoa(rt.pmtu)
 	}
 	if k.softDF && k.Len > rt.mtuOf() {
 		k.DF = false

@@ -36,7 +36,7 @@ type run struct {
 	nats    []rules.NAT
 
 	how       ways
-	remembers bool // a remembered redirect was used
+	remembers string // what it went by that was learned and will be forgotten
 	// redirects are those that the way may give rise to: the new gateway by
 	// sender and destination; teacher is who sends them.
 	redirects           map[runNeigh]netip.Addr

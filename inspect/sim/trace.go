@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -40,8 +41,8 @@ type ways struct {
 
 // met is what a walk met of it.
 type met struct {
-	usedConn  bool // an entry of the snapshot's conntrack took part
-	remembers bool // a learned redirect did
+	usedConn  bool   // an entry of the snapshot's conntrack took part
+	remembers string // what else was learned did
 	redirects map[runNeigh]netip.Addr
 	teacher   string
 }
@@ -56,7 +57,7 @@ func (w *World) walk(f Flow, how ways) (t *Trace, m met) {
 		r.how, r.useSnapConns = how, how.conns && f.Sport != 0
 		all = append(all, r.trace(f))
 		with = append(with, r.allAssumed())
-		m.usedConn, m.remembers = m.usedConn || r.usedConn, m.remembers || r.remembers
+		m.usedConn, m.remembers = m.usedConn || r.usedConn, cmp.Or(m.remembers, r.remembers)
 		if m.redirects == nil {
 			m.redirects, m.teacher = r.redirects, r.teacher
 		}
