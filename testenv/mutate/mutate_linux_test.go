@@ -26,11 +26,11 @@ import (
 )
 
 var (
-	seeds = flag.String("seeds", "1-16", "which mutations: FIRST-LAST")
+	seeds = flag.String("seeds", "1-12", "which mutations: FIRST-LAST")
 	many  = flag.Int("n", 1, "mutations at once; 0: one to three")
 	out   = flag.String("out", "", "directory for one JSON file a seed")
 	only  = flag.String("host", "", "the only kind of practice host: lab, or a generation of Docker's rules")
-	pairs = flag.Int("pairs", 5, "how many pairs of named faults")
+	pairs = flag.Int("pairs", 3, "how many pairs of named faults")
 	here  = flag.Bool("here", false, "mutate the host that this runs on: it has an engine and is a practice one")
 )
 

@@ -55,6 +55,9 @@ func detectND1104(in *diag.Input) []diag.Finding {
 				f.Covers.Names = append(f.Covers.Names, k)
 			}
 		}
+		if len(f.Covers.Traces)+len(f.Covers.Names) == 0 {
+			f.Severity = diag.Warning // nothing that is known of needs it
+		}
 		out = append(out, f)
 	}
 	return out
