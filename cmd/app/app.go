@@ -131,7 +131,7 @@ type Common struct {
 type Observe []string
 
 // Observers are the names for Observe; "none" is none of them.
-func Observers() []string { return []string{"tracepoints", "counters", "none"} }
+func Observers() []string { return []string{"tracepoints", "packet-sockets", "counters", "none"} }
 
 func (o Observe) has(name string) bool { return o == nil || slices.Contains(o, name) }
 

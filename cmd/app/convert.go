@@ -35,7 +35,7 @@ func gaps(s *snap.Snapshot) []v1.Skip {
 		out = append(out, v1.Skip{Check: g.What, Reason: g.Why, Needs: g.Needs, Netns: g.Netns})
 	}
 	for _, o := range s.Observers {
-		if !o.Have {
+		if !o.Have && !o.Spared {
 			out = append(out, v1.Skip{Check: o.Name, Reason: o.Why, Needs: o.Needs})
 		}
 	}
@@ -137,7 +137,7 @@ func sent(ps []snap.Probe) []v1.Sent {
 func observers(s *snap.Snapshot) []v1.Observer {
 	out := make([]v1.Observer, 0, len(s.Observers))
 	for _, o := range s.Observers {
-		out = append(out, v1.Observer{Name: o.Name, Have: o.Have, Why: o.Why, Needs: o.Needs})
+		out = append(out, v1.Observer{Name: o.Name, Have: o.Have, Why: o.Why, Needs: o.Needs, Spared: o.Spared})
 	}
 	return out
 }

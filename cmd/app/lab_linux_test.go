@@ -112,6 +112,15 @@ func TestProofInALab(t *testing.T) {
 			t.Errorf("observers %+v, want the counters alone", r.Observers)
 		}
 	})
+	t.Run("packet sockets alone show how far it came", func(t *testing.T) {
+		r := trace(t, New(), TraceOptions{Common: Common{Observe: Observe{"packet-sockets"}}, From: "client", To: "198.51.100.20:80"})
+		if r.Proved == nil || r.Proved.Where == nil || r.Proved.Where.Table != "hidden" || !strings.Contains(r.Proved.Detail, "last seen coming into host by br-app") {
+			t.Errorf("proved %+v, want that it came into host and no further", r.Proved)
+		}
+		if len(r.Observers) != 1 || r.Observers[0].Name != "packet-sockets" || !r.Observers[0].Have {
+			t.Errorf("observers %+v, want packet sockets alone", r.Observers)
+		}
+	})
 	t.Run("without observers nothing is said of the place", func(t *testing.T) {
 		r := trace(t, New(), TraceOptions{Common: Common{Observe: Observe{"none"}}, From: "client", To: "198.51.100.20:80"})
 		if r.Proved == nil || r.Proved.Where != nil || r.Proved.Verdict != "dropped" {

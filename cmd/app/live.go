@@ -144,21 +144,39 @@ func echoed(ctx context.Context, s *snap.Snapshot, from string, dst netip.Addr, 
 	return (&probe.Prober{}).PMTU(ctx, n, dst, limit, probe.Options{}).Probes
 }
 
-// watched begins to watch, with what there is. The caller calls done.
+// watched begins to watch, with what there is: by the tracepoints, which tell all,
+// else by packet sockets. The caller calls done.
 func watched(s *snap.Snapshot, p *probe.Prober, by Observe) (who []snap.Observer, done func()) {
-	if !by.has("tracepoints") {
-		return nil, func() {}
-	}
-	tp, err := witness.NewTracepoints(s)
-	if err != nil {
-		o := snap.Observer{Name: "tracepoints", Why: err.Error()}
-		if errors.Is(err, snap.ErrPermission) {
-			o.Needs = "CAP_BPF and CAP_PERFMON"
+	if by.has("tracepoints") {
+		tp, err := witness.NewTracepoints(s)
+		if err == nil {
+			p.Observer = tp
+			who = append(who, snap.Observer{Name: "tracepoints", Have: true})
+			if by.has("packet-sockets") {
+				who = append(who, snap.Observer{Name: "packet-sockets", Why: "the tracepoints tell of each device, too", Spared: true})
+			}
+			return who, func() { _ = tp.Close() } // it ends with this process at the latest
 		}
-		return []snap.Observer{o}, func() {}
+		who = append(who, missing("tracepoints", err, "CAP_BPF and CAP_PERFMON"))
 	}
-	p.Observer = tp
-	return []snap.Observer{{Name: "tracepoints", Have: true}}, func() { _ = tp.Close() } // it ends with this process at the latest
+	if by.has("packet-sockets") {
+		ps, err := witness.NewSockets(s)
+		if err == nil {
+			p.Observer = ps
+			return append(who, snap.Observer{Name: "packet-sockets", Have: true}), func() { _ = ps.Close() } // only read
+		}
+		who = append(who, missing("packet-sockets", err, "CAP_NET_RAW"))
+	}
+	return who, func() {}
+}
+
+// missing is an observer that is not there.
+func missing(name string, err error, needs string) snap.Observer {
+	o := snap.Observer{Name: name, Why: err.Error()}
+	if errors.Is(err, snap.ErrPermission) {
+		o.Needs = needs
+	}
+	return o
 }
 
 // can tries what this process may do.

@@ -10,6 +10,8 @@ type Observer struct {
 	Why string `json:"why,omitempty"`
 	// Needs is what it would take: "CAP_BPF". "" nothing helps.
 	Needs string `json:"needs,omitempty"`
+	// Spared says that it was not needed, as another one tells more.
+	Spared bool `json:"spared,omitempty"`
 }
 
 // What a Seen tells.

@@ -75,6 +75,7 @@ func TestInALab(t *testing.T) {
 	sock(t, "172.20.0.1:7777")
 	s := read(t)
 	t.Run("the kernel tells where a packet died", func(t *testing.T) { testTracepoints(t, s) })
+	t.Run("packet sockets tell where a packet was", func(t *testing.T) { testSockets(t, s) })
 	t.Run("counters name the rule", func(t *testing.T) { testCounters(t, s) })
 	t.Run("drops are told of, and a flood is a sample", func(t *testing.T) { testDrops(t, s) })
 }
@@ -141,6 +142,45 @@ func testTracepoints(t *testing.T, s *snap.Snapshot) {
 			t.Errorf("outcome %s, died %v, %d sent; want one that timed out as it died", r.Outcome, r.Died, r.Sent)
 		}
 	})
+}
+
+func testSockets(t *testing.T, s *snap.Snapshot) {
+	ps, err := NewSockets(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ps.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, tt := range []struct {
+		name, from, to, kind, outcome string
+		last                          string // netns/device and what, of the question
+		answer                        string // the same of the answer; "" none was seen
+	}{
+		{"delivered on one bridge", "client", "172.20.0.13:5432", "tcp", probe.Answered, "receive db/eth0", "receive client/eth0"},
+		{"an echo", "client", "172.20.0.13:0", "icmp", probe.Answered, "receive db/eth0", "receive client/eth0"},
+		{"dropped by a rule between networks", "report", "172.20.0.13:5432", "tcp", probe.Timeout, "receive host/br-data", ""},
+		{"a closed datagram port", "client", "172.20.0.12:81", "udp", probe.Refused, "receive web/eth0", "receive client/eth0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &probe.Prober{Observer: ps}
+			r := p.Run(t.Context(), []probe.Question{{Kind: tt.kind, From: netns(t, s, tt.from), Dst: netip.MustParseAddrPort(tt.to), Options: probe.Options{Timeout: 300 * time.Millisecond}}})[0]
+			last, answer := "", ""
+			for _, x := range r.Seen {
+				at := x.What + " " + x.Netns + "/" + x.Device
+				if x.Answer {
+					answer = at
+				} else if answer == "" {
+					last = at
+				}
+			}
+			if r.Outcome != tt.outcome || !r.Watched || r.Died != nil || last != tt.last || answer != tt.answer {
+				t.Errorf("outcome %s, watched %v, died %v, the question was last seen %q, the answer %q; want %s, %q, %q\n%+v", r.Outcome, r.Watched, r.Died, last, answer, tt.outcome, tt.last, tt.answer, r.Seen)
+			}
+		})
+	}
 }
 
 func testDrops(t *testing.T, s *snap.Snapshot) {

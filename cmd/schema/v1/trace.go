@@ -73,6 +73,8 @@ type Observer struct {
 	Why string `json:"why,omitempty"`
 	// What it would take.
 	Needs string `json:"needs,omitempty"`
+	// It was not needed, as another one tells more.
+	Spared bool `json:"spared,omitempty"`
 }
 
 // Endpoint is one side of a flow.
