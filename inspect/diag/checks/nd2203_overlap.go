@@ -61,7 +61,7 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	host := in.Snap.HostNs()
 	r := host.Routes[k]
 	dev := host.LinkAt(r.Oif)
-	if r.Type != "unicast" || r.Table == snap.TableLocal || r.Dst.Bits() < 2 || dev == nil || dev.Name == n.Bridge || !r.Dst.Overlaps(subnet) {
+	if r.Type != "unicast" || r.Table == snap.TableLocal || !asked(host, r.Table) || r.Dst.Bits() < 2 || dev == nil || dev.Name == n.Bridge || !r.Dst.Overlaps(subnet) {
 		return diag.Finding{}, false
 	}
 	if m := in.Graph.NetworkOfBridge(dev.Name); m != nil {
@@ -119,6 +119,12 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 // tunnel's, no routing daemon's, no DHCP client's (rtnetlink(7): RTPROT_BOOT, RTPROT_STATIC).
 func handMade(r snap.Route, dev *snap.Link) bool {
 	return (r.Protocol == "boot" || r.Protocol == "static") && !slices.Contains([]string{"tun", "wireguard", "ppp", "ipip", "gre", "sit", "vti", "xfrm"}, dev.Kind) && !dev.PointToPt
+}
+
+// asked says whether a routing rule asks a table at all; where none was read the
+// kernel's own rules are there.
+func asked(ns *snap.Netns, table uint32) bool {
+	return table == snap.TableMain || slices.ContainsFunc(ns.Rules, func(r snap.PolicyRule) bool { return r.Action == "table" && r.Table == table })
 }
 
 // ownFirst says whether the route to a network's bridge comes before the host's
