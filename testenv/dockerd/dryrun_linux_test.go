@@ -77,6 +77,39 @@ func (l *faultLab) faults() []string {
 	return out
 }
 
+// flow is what a fault stops, from the head of its file; "" for what is no flow
+// from a place on the lab's host.
+func (l *faultLab) flow(id string) string {
+	b, err := os.ReadFile(filepath.Join(l.dir, "faults", id+".sh"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	head := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		if key, val, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "# "), ": "); ok && line[0] == '#' {
+			head[key] = val
+		}
+	}
+	from := head["from"]
+	if kind, name, ok := strings.Cut(from, ":"); ok && kind != "netns" {
+		from = name
+	}
+	kind, to, _ := strings.Cut(head["to"], ":")
+	switch {
+	case from == "daemon" || kind == "name" && !strings.Contains(to, "/"):
+		return ""
+	case from == "lan":
+		from = "192.168.50.20"
+	}
+	switch kind {
+	case "published":
+		to = "192.168.50.10:" + to
+	case "localhost":
+		to = "127.0.0.1:" + to
+	}
+	return from + " " + to
+}
+
 // script runs the lab's own program.
 func (l *faultLab) script(t *testing.T, most time.Duration, args ...string) string {
 	t.Helper()
@@ -99,12 +132,14 @@ type brokenHost struct {
 	out *bufio.Reader
 	cmd *exec.Cmd
 	dir string
+
+	flow string // sender and destination that fail, as trace takes them; "" none
 }
 
 // begin sets the scene and brings the fault about.
 func (l *faultLab) begin(t *testing.T, id string) *brokenHost {
 	t.Helper()
-	f := &brokenHost{faultLab: l, t: t, dir: t.TempDir()}
+	f := &brokenHost{faultLab: l, t: t, dir: t.TempDir(), flow: l.flow(id)}
 	f.cmd = exec.CommandContext(t.Context(), "bash", "-c", `. ./lib.sh; prepare() { :; }; cleanup() { :; }; . "$1" || exit 9; echo READY
 		while read -r s; do $s >/dev/null 2>&1 </dev/null; echo "RC $?"; done`, "fault", "faults/"+id+".sh")
 	f.cmd.Dir = l.dir
@@ -208,13 +243,18 @@ func (f *brokenHost) state(name string) string {
 func (f *brokenHost) compare() (mended, same, back int) {
 	broken, before := f.dump("broken"), f.state("before")
 	var plan v1.FixPlan
+	fix := []string{"fix"}
 	f.doctor(&plan, "fix", "--dry-run")
+	if !plan.Pending && f.flow != "" { // what a plain check need not expect
+		fix = append(fix, "--flow", f.flow)
+		f.doctor(&plan, append(fix, "--dry-run")...)
+	}
 	if !plan.Pending {
 		f.t.Logf("nothing is planned: %v", plan.Advice)
 		return 0, 0, 0
 	}
 	var res v1.FixResult
-	f.doctor(&res, "fix", "--yes")
+	f.doctor(&res, append(fix, "--yes")...)
 	if !res.Applied {
 		f.t.Errorf("not mended: %s", res.Error)
 	}
