@@ -36,6 +36,10 @@ func (o *LinkMTU) On(s *snap.Snapshot) error {
 		return fmt.Errorf("MTU %d of %s is above that of %s: %w", o.MTU, o.Name, p.Name, snap.ErrLimit)
 	}
 	l.MTU = o.MTU
+	// IPv6's own follows (net/ipv6/addrconf.c: addrconf_notify, NETDEV_CHANGEMTU).
+	if key := "net/ipv6/conf/" + l.Name + "/mtu"; ns.Sysctls[key] != "" {
+		ns.Sysctls[key] = strconv.Itoa(o.MTU)
+	}
 	return nil
 }
 
