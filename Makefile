@@ -75,7 +75,9 @@ mutate-faultlab:
 pairs-faultlab: build
 	testenv/mutate/pairs.py --lab $(FAULTLAB) --bin $(BIN) --pairs 60
 
-# What is predicted of names against the fault lab's real dockerd.
+# What is predicted of names against the fault lab's real dockerd; another one's
+# with LAB_DOCKERD=PATH (29: and LAB_DOCKERD_ARGS=--firewall-backend=nftables
+# LAB_IP_FORWARD=1), podman's with ND_PODMAN="podman OPTIONS".
 names:
 	$(GO) test -c -o bin/names.test ./inspect/names
 	cd $(FAULTLAB) && ./lab.sh up && ./lab.sh exec env ND_DNS=198.51.100.53 $(abspath bin/names.test) -test.run TestPredictionsAgainst -test.v

@@ -55,6 +55,9 @@ func programs(t *testing.T, c *snap.Container, name, musl string, p names.Path) 
 			}
 		}
 		want := p.Libc[libc]
+		if want == names.Unknown {
+			continue // musl asks servers that differ at once: either may be first
+		}
 		if (want == names.Resolved) != (err == nil && len(list) > 0) {
 			t.Errorf("%s %s: %s was to get %s, and got %v (%v)", c.Name, name, libc, want, list, err)
 		}

@@ -2,6 +2,8 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,6 +82,9 @@ func engineResolvConf(in *diag.Input, c *snap.Container) string {
 			embedded = true
 		}
 	}
+	if text := likeResolvConf(in, c, embedded); text != "" {
+		return text
+	}
 	var b strings.Builder
 	search, options := c.DNSSearch, c.DNSOptions
 	if host != nil {
@@ -125,6 +130,37 @@ func engineResolvConf(in *diag.Input, c *snap.Container) string {
 		fmt.Fprintf(&b, "options %s\n", strings.Join(options, " "))
 	}
 	return b.String()
+}
+
+// likeResolvConf is the file that the engine wrote for another container with
+// the same settings: Docker 25 and later write remarks into it, which say where
+// outside names are asked. "" when there is none that is as it was written.
+func likeResolvConf(in *diag.Input, c *snap.Container, embedded bool) string {
+	host := in.Snap.Resolver("host")
+	for i := range in.Snap.Containers {
+		o := &in.Snap.Containers[i]
+		r := in.Snap.Resolver(o.Ref)
+		if o == c || o.Engine != c.Engine || r == nil || r.ResolvConf.BasedOn == "" || r.ResolvConf.Internal != embedded || host == nil ||
+			!slices.Equal(o.DNS, c.DNS) || !slices.Equal(o.DNSSearch, c.DNSSearch) || !slices.Equal(o.DNSOptions, c.DNSOptions) {
+			continue
+		}
+		got, want := r.ResolvConf.Nameservers, []netip.Addr{embeddedServer()}
+		if !embedded {
+			want = slices.DeleteFunc(slices.Clone(host.ResolvConf.Nameservers), netip.Addr.IsLoopback)
+			if len(c.DNS) > 0 {
+				want = want[:0]
+			}
+			for _, s := range c.DNS {
+				if a, err := netip.ParseAddr(s); err == nil {
+					want = append(want, a)
+				}
+			}
+		}
+		if slices.Equal(got, want) {
+			return r.ResolvConf.Raw
+		}
+	}
+	return ""
 }
 
 func hasLoopback(r snap.ResolvConf) bool {
