@@ -149,6 +149,7 @@ func (o Observe) without(name string) Observe {
 // Tx is what mends one finding: its steps are done or undone together.
 type Tx struct {
 	ID  string // the finding's code
+	Run string // the run of fix that it belongs to
 	Ops []fixups.Op
 }
 
@@ -161,6 +162,7 @@ type Applied struct {
 // Transaction is one entry of the journal.
 type Transaction struct {
 	ID     string
+	Run    string // of fix; undo without an ID puts back all of it
 	At     time.Time
 	State  string // "done", "undone", "open" …
 	Fixes  []string

@@ -35,6 +35,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 	ids := fixIDs(d.r.Findings)
 	var did []mended
 	s := d.s
+	run := a.now().UTC().Format(time.RFC3339Nano)
 	for _, i := range chosen {
 		f := &d.r.Findings[i]
 		if f.Fix == nil || len(f.Fix.Ops) == 0 {
@@ -49,7 +50,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 			}
 			s = now
 		}
-		done, err := a.Changer.Apply(ctx, s, Tx{ID: ids[i], Ops: f.Fix.Ops})
+		done, err := a.Changer.Apply(ctx, s, Tx{ID: ids[i], Run: run, Ops: f.Fix.Ops})
 		if err != nil && len(did) > 0 && len(done.Left) == 0 && a.gone(s, f) {
 			continue // the one before mended it, too, and took away what this one would change
 		}
@@ -163,9 +164,17 @@ func unhealed(d, after *diagnosis, did []mended) int {
 	return k
 }
 
-// still says whether a finding is there again.
+// still says whether a finding is there as it was: one that fewer flows suffer
+// from has been mended in part, and what is left is told beside.
 func still(after []diag.Finding, f *diag.Finding) bool {
-	return slices.ContainsFunc(after, func(g diag.Finding) bool { return g.Code == f.Code && g.Subject == f.Subject })
+	return slices.ContainsFunc(after, func(g diag.Finding) bool {
+		return g.Code == f.Code && g.Subject == f.Subject && (len(g.Flows) == 0 || !fewer(g.Flows, f.Flows))
+	})
+}
+
+// fewer says whether a holds some of b, and nothing else.
+func fewer(a, b []diag.FlowRef) bool {
+	return len(a) < len(b) && !slices.ContainsFunc(a, func(x diag.FlowRef) bool { return !slices.Contains(b, x) })
 }
 
 // takeBack undoes what was done, the last first.

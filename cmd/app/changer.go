@@ -20,7 +20,7 @@ func newChanger() Changer {
 
 // Apply carries out one transaction.
 func (c *changer) Apply(ctx context.Context, s *snap.Snapshot, tx Tx) (Applied, error) {
-	res, err := c.Applier.Apply(ctx, s, apply.Tx{ID: tx.ID, Ops: tx.Ops})
+	res, err := c.Applier.Apply(ctx, s, apply.Tx{ID: tx.ID, Run: tx.Run, Ops: tx.Ops})
 	out := Applied{Left: res.Left}
 	if len(res.Transactions) > 0 {
 		out.Transaction = res.Transactions[0]
@@ -45,7 +45,7 @@ func (c *changer) List(context.Context) ([]Transaction, error) {
 }
 
 func transaction(e apply.Entry) Transaction {
-	return Transaction{ID: e.ID, At: e.At, State: e.State, Fixes: []string{e.Fix}, Detail: e.Detail}
+	return Transaction{ID: e.ID, Run: e.Run, At: e.At, State: e.State, Fixes: []string{e.Fix}, Detail: e.Detail}
 }
 
 // kindOfChange says a failed change in this package's words.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Undo puts back what a fix changed: the last one, or the one of that ID.
+// Undo puts back what a fix changed: all of the last run, the last change first,
+// or the one transaction of that ID.
 func (a *App) Undo(ctx context.Context, id string) (*v1.UndoResult, error) {
 	start := a.now()
 	if a.Changer == nil {
@@ -26,8 +28,34 @@ func (a *App) Undo(ctx context.Context, id string) (*v1.UndoResult, error) {
 	if err != nil && len(left) == 0 {
 		return nil, err
 	}
-	res := &v1.UndoResult{Transaction: t.ID, Done: t.Detail, Left: left, Head: a.head(v1.KindUndo, start)}
+	res := &v1.UndoResult{Transaction: t.ID, Done: t.Detail, Left: left}
+	if id == "" && t.Run != "" && err == nil {
+		err = a.undoRun(ctx, t, res)
+	}
+	res.Head = a.head(v1.KindUndo, start)
 	return res, err
+}
+
+// undoRun puts back what else was changed by the run of the transaction that was
+// put back just now.
+func (a *App) undoRun(ctx context.Context, last Transaction, res *v1.UndoResult) error {
+	all, err := a.Changer.List(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(all, func(x, y Transaction) int { return y.At.Compare(x.At) })
+	for _, t := range all {
+		if t.Run != last.Run || t.ID == last.ID || t.State != "done" {
+			continue
+		}
+		done, left, err := a.Changer.Undo(ctx, t.ID)
+		res.Transaction += ", " + t.ID
+		res.Done, res.Left = append(res.Done, done.Detail...), append(res.Left, left...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Journal lists what was changed.

@@ -10,7 +10,7 @@ func (s *session) undo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "undo [ID]",
 		GroupID: groupFix,
-		Short:   "Put back what fix changed: the last one, or the one of that ID",
+		Short:   "Put back what the last fix changed, or one transaction of it",
 		Example: `  netdoctor undo
   netdoctor undo --list`,
 		Args:              args(0, 1, ""),

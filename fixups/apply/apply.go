@@ -33,6 +33,7 @@ var (
 // Tx is a list of operations that are done or undone together.
 type Tx struct {
 	ID  string // what it is for: a finding's code
+	Run string // what it belongs to: the run of fix that made several; "" nothing
 	Ops []fixups.Op
 }
 
@@ -146,7 +147,7 @@ func (a *Applier) transaction(ctx context.Context, m *machine, j *journal, tx Tx
 	if err := a.preflight(ctx, m, ops); err != nil {
 		return err
 	}
-	e := &entry{ID: j.newID(a.now()), Fix: tx.ID, At: a.now().UTC(), State: stateOpen, Boot: bootID(), Host: m.inode()}
+	e := &entry{ID: j.newID(a.now()), Fix: tx.ID, Run: tx.Run, At: a.now().UTC(), State: stateOpen, Boot: bootID(), Host: m.inode()}
 	for _, op := range ops {
 		e.Steps = append(e.Steps, &step{Op: fixups.Ops{op}, Text: op.Describe(), State: stepPlanned})
 	}

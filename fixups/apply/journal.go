@@ -42,6 +42,7 @@ type entry struct {
 	Version int       `json:"version"`
 	ID      string    `json:"id"`
 	Fix     string    `json:"fix,omitempty"`
+	Run     string    `json:"run,omitempty"` // as in Tx
 	At      time.Time `json:"at"`
 	State   string    `json:"state"`
 	// Boot and Host say in which life of the machine and for which host
@@ -75,6 +76,7 @@ type step struct {
 type Entry struct {
 	ID     string
 	Fix    string // what it was for
+	Run    string // as in Tx
 	At     time.Time
 	State  string   // "open", "done", "undone", "stuck"
 	Detail []string // what was changed, or after Undo what was put back
@@ -82,7 +84,7 @@ type Entry struct {
 }
 
 func (e *entry) public() Entry {
-	out := Entry{ID: e.ID, Fix: e.Fix, At: e.At, State: e.State, Left: e.Left}
+	out := Entry{ID: e.ID, Fix: e.Fix, Run: e.Run, At: e.At, State: e.State, Left: e.Left}
 	for _, st := range e.Steps {
 		if st.State != stepSkipped {
 			out.Detail = append(out.Detail, st.Text)

@@ -255,7 +255,7 @@ func compareBool(a, b bool) int {
 // fold hides the findings that are consequences of others: their check names
 // the other's code in After, or knows no cause at all, and all that they explain
 // is explained there, too, or they speak of the same subject. Of several of one
-// check that one fix heals, one is left.
+// check, or of one subject, that one fix heals, one is left.
 func fold(fs []Finding, by map[Code]Check) []Finding {
 	causeOf := make([]int, len(fs))
 	for i := range fs {
@@ -267,7 +267,7 @@ func fold(fs []Finding, by map[Code]Check) []Finding {
 			x, cause := &fs[i], &fs[j]
 			named := slices.Contains(by[x.Code].After, cause.Code) && related(x, cause)
 			vague := by[x.Code].CatchAll && !by[cause.Code].CatchAll && cause.Severity == Error && x.covers() && related(x, cause)
-			twin := j < i && (sameFix(x, cause) || x.Code == cause.Code && cause.heals && x.covers() && related(x, cause))
+			twin := j < i && (sameFix(x, cause) || (x.Code == cause.Code || x.Subject == cause.Subject) && cause.heals && x.covers() && within(x, cause))
 			if named || vague || twin || explained(x, cause) {
 				causeOf[i] = j
 				break
@@ -345,6 +345,11 @@ func related(f, cause *Finding) bool {
 	if len(f.Covers.Traces)+len(f.Covers.Names) == 0 {
 		return f.Subject.Netns != "" && f.Subject.Netns == cause.Subject.Netns && f.Subject.Kind == cause.Subject.Kind
 	}
+	return within(f, cause)
+}
+
+// within says whether the cause covers all that f covers.
+func within(f, cause *Finding) bool {
 	for _, i := range f.Covers.Traces {
 		if !slices.Contains(cause.Covers.Traces, i) {
 			return false

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -127,9 +128,6 @@ func tidy(in *diag.Input, netns string, p *rules.Place) []fixups.Op {
 // forward hook into the bridges of their containers: those alone that a DNAT
 // rule has sent there.
 func acceptPublished(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) []fixups.Op {
-	if p.System == snap.NFT {
-		return nil
-	}
 	var ops []fixups.Op
 	seen := map[string]bool{}
 	for _, i := range f.Covers.Traces {
@@ -143,9 +141,13 @@ func acceptPublished(in *diag.Input, f *diag.Finding, netns string, p *rules.Pla
 				continue
 			}
 			seen[a.n.Bridge] = true
-			ops = append(ops, &fixups.RuleInsert{
-				ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain), Args: []string{"-o", a.n.Bridge, "-m", "conntrack", "--ctstate", "DNAT", "-j", "ACCEPT"},
-			})
+			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain)}
+			if p.System == snap.NFT {
+				op.Text = fmt.Sprintf("oifname %q ct status dnat accept", a.n.Bridge)
+			} else {
+				op.Args = []string{"-o", a.n.Bridge, "-m", "conntrack", "--ctstate", "DNAT", "-j", "ACCEPT"}
+			}
+			ops = append(ops, op)
 		}
 	}
 	return ops

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -17,7 +18,8 @@ func nd2106() diag.Check {
 		Doc: `The engine gave the container an address and tells it to everybody (DNS, published
 ports), but no device in the container holds it: a DHCP client or network manager
 inside flushed it, or disable_ipv6 was switched on, which deletes IPv6 addresses.
-With the address its routes are gone, too.
+With the address its routes are gone, too. With a wrong prefix length the address is
+there, and the route to its own network is not, or leads too far.
 
 See it by hand:
     docker inspect -f '{{json .NetworkSettings.Networks}}' NAME
@@ -35,6 +37,9 @@ type lost struct {
 	a      attachment
 	dev    *snap.Link
 	prefix netip.Prefix
+	// has is the same address with another prefix length, which the device
+	// holds instead; nil none.
+	has *snap.Addr
 }
 
 // lostAddrs are those of all running containers on networks of every driver
@@ -61,11 +66,34 @@ func lostAddrs(in *diag.Input) []lost {
 				if !p.IsValid() {
 					continue
 				}
+				x := lost{attachment{c: c, e: e, n: n, ns: ns, link: dev}, dev, p, nil}
 				if _, ok := ns.HasAddr(p.Addr()); !ok {
-					out = append(out, lost{attachment{c: c, e: e, n: n, ns: ns, link: dev}, dev, p})
+					out = append(out, x)
+				} else if x.has = narrowed(ns, dev, n, p); x.has != nil {
+					out = append(out, x)
 				}
 			}
 		}
+	}
+	return out
+}
+
+// narrowed is the address of an endpoint where its device holds it with another
+// prefix length than its network's; nil when it is as it should be.
+func narrowed(ns *snap.Netns, dev *snap.Link, n *snap.Network, p netip.Prefix) *snap.Addr {
+	if !slices.ContainsFunc(n.Pools, func(x snap.Pool) bool { return x.Subnet.Bits() == p.Bits() && x.Subnet.Contains(p.Addr()) }) {
+		return nil
+	}
+	var out *snap.Addr
+	for i := range ns.Addrs {
+		a := &ns.Addrs[i]
+		if a.Prefix.Addr() != p.Addr() || a.Index != dev.Index {
+			continue
+		}
+		if a.Prefix.Bits() == p.Bits() {
+			return nil
+		}
+		out = a
 	}
 	return out
 }
@@ -107,7 +135,11 @@ func detectND2106(in *diag.Input) []diag.Finding {
 			},
 			Weight: 89,
 		}
-		if x.prefix.Addr().Is6() {
+		if x.has != nil {
+			f.Summary = fmt.Sprintf("%s has %s on %s, where %s gave it %s: what it takes for its own network is not network %s", x.a.c.Name, x.has.Prefix, x.dev.Name, x.a.c.Engine, x.prefix, x.a.n.Name)
+			f.Cause = fmt.Sprintf("the prefix length makes the connected route, and that is for %s instead of %s", x.has.Prefix.Masked(), x.prefix.Masked())
+			f.Severity = diag.Warning
+		} else if x.prefix.Addr().Is6() {
 			if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
 				f.Summary = fmt.Sprintf("IPv6 is off in %s (%s=1): its address %s on network %s is gone", x.a.c.Name, dotted(key), x.prefix.Addr(), x.a.n.Name)
 				f.Cause = dotted(key) + " was set to 1, which deletes the device's IPv6 addresses and routes"
@@ -159,6 +191,9 @@ func fixND2106(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		w := at(in, x.a.ns.ID)
 		var ops []fixups.Op
+		if x.has != nil {
+			ops = append(ops, &fixups.AddrDel{Where: w, Dev: x.dev.Name, Prefix: x.has.Prefix, Peer: x.has.Peer})
+		}
 		a := snap.Addr{Index: x.dev.Index, Prefix: x.prefix, Scope: "global", ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"}}
 		if x.prefix.Addr().Is6() {
 			if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {

@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
-	"github.com/netdoctor/netdoctor/inspect/sim/rules"
-	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd3222: a rule takes packets out of connection tracking, and so out of NAT.
@@ -28,16 +25,7 @@ See it by hand:
 
 Sources: net/netfilter/xt_CT.c; net/netfilter/nft_ct.c: nft_notrack_eval; iptables-extensions(8): CT`,
 		Detect: detectND3222,
-		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			for i := range in.Flows {
-				if ns, p := untracker(in, &in.Flows[i]); p != nil && string(p.Ref) == f.Subject.Name {
-					if op := deleteRule(in, ns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil {
-						return []fixups.Op{op}
-					}
-				}
-			}
-			return nil
-		},
+		Fix:    deleteSubject,
 	}
 }
 
@@ -48,7 +36,7 @@ func detectND3222(in *diag.Input) []diag.Finding {
 		if f.Excused || !f.Broken() && !f.Unmasked {
 			continue
 		}
-		ns, p := untracker(in, f)
+		ns, p := ruleOnWay(in, f, firewall.Untracks)
 		if p == nil || !owned(in, ns) {
 			continue
 		}
@@ -74,40 +62,4 @@ func detectND3222(in *diag.Input) []diag.Finding {
 		})
 	}
 	return out
-}
-
-// untracker is the rule that took a flow out of connection tracking, and its
-// namespace; nil when none did.
-func untracker(in *diag.Input, f *diag.FlowCase) (string, *rules.Place) {
-	for _, hops := range [][]sim.Hop{f.Trace.Forward, f.Trace.Reply} {
-		for i := range hops {
-			for _, ref := range hops[i].Because {
-				if v, err := in.Snap.At(ref); err == nil {
-					if r, ok := v.(*snap.Rule); ok && firewall.Untracks(r) {
-						return hops[i].Netns, placeOf(in.Netns(hops[i].Netns), ref)
-					}
-				}
-			}
-		}
-	}
-	return "", nil
-}
-
-// placeOf is the place of a rule that a reference names; nil when it is not there.
-func placeOf(ns *snap.Netns, ref snap.Ref) *rules.Place {
-	if ns == nil {
-		return nil
-	}
-	for i := range ns.Ruleset.Tables {
-		t := &ns.Ruleset.Tables[i]
-		for j := range t.Chains {
-			c := &t.Chains[j]
-			for k := range c.Rules {
-				if snap.RefRule(ns.ID, t, c.Name, k+1) == ref {
-					return &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Num: k + 1, Ref: ref, Rule: &c.Rules[k], ChainP: c, TableP: t}
-				}
-			}
-		}
-	}
-	return nil
 }
