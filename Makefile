@@ -14,7 +14,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: mutate mutate-faultlab pairs-faultlab package all build demo test tools lint gen vet faultlab dryrun truth bench fuzz soak clean
+.PHONY: mutate mutate-faultlab pairs-faultlab package all build demo test tools lint gen vet faultlab dryrun truth adopt bench fuzz soak clean
 
 all: build
 
@@ -87,6 +87,10 @@ names:
 truth: build
 	ND_LAB=require ND_SEEDS=$(SEEDS) $(GO) test -count=1 -run TestRandom ./testenv/judge
 	$(TRUTH) sweep --seeds $(SEEDS) --where --batch --cmd '$(abspath $(BIN)) trace --batch --no-probe -o json' -v
+
+# The same on networks of our own, for all three generations of rules.
+adopt: build
+	testenv/ci/adopt.sh $(BIN) $(TRUTH)
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -79,3 +79,43 @@ func answered(c net.Conn) bool {
 	n, err := c.Read(make([]byte, 100))
 	return err == nil && n > 0
 }
+
+// TestUDPByTheProxyAnswersFromTheAddressAsked has a container ask a published UDP
+// port by an address of the host that is not its gateway's: no rule leads it, the
+// helper does, and the answer must come from the address that was asked.
+func TestUDPByTheProxyAnswersFromTheAddressAsked(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lan(t)
+	for _, gen := range driver.Generations() {
+		t.Run(string(gen), func(t *testing.T) {
+			h := &testenv.Host{}
+			ctx := context.Background()
+			text := fmt.Sprintf("services:\n  a: {networks: [app], ports: [\"5353:53/udp\"], command: [%q, serve, \"udp:53\"]}\n  b: {networks: [app]}\nnetworks:\n  app: {}\n", self)
+			if _, err := h.Up(ctx, parse(t, text), testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if _, err := h.Down(ctx, false); err != nil {
+					t.Error(err)
+				}
+			}()
+			place, err := nsOf(t, h, "b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer place.Close()
+			var c net.Conn
+			if err := place.Do(func() (err error) {
+				c, err = net.Dial("udp4", "198.51.100.1:5353")
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			until(t, "the answer comes from the address that was asked", func() bool { return answered(c) })
+		})
+	}
+}

@@ -108,7 +108,14 @@ func forward(ctx context.Context, p snap.Port, to netip.AddrPort) error {
 			return err
 		}
 		context.AfterFunc(ctx, func() { _ = pc.Close() })
-		go relay(ctx, pc, to)
+		udp, ok := pc.(*net.UDPConn)
+		if !ok {
+			return fmt.Errorf("a UDP socket is a %T", pc)
+		}
+		if err := tellDestination(udp, p.HostIP.Is6()); err != nil {
+			return err
+		}
+		go relay(ctx, udp, to)
 	}
 	return nil // SCTP goes by the rules alone
 }
@@ -157,59 +164,5 @@ func half(to, from net.Conn) {
 	_, _ = io.Copy(to, from) // either end may break off
 	if w, ok := to.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()
-	}
-}
-
-// udpIdle is how long a UDP client's place is kept (moby cmd/docker-proxy:
-// UDPConnTrackTimeout).
-const udpIdle = 90 * time.Second
-
-// relay hands datagrams on, with a socket of its own for each client.
-func relay(ctx context.Context, pc net.PacketConn, to netip.AddrPort) {
-	var mu sync.Mutex
-	clients := map[string]net.Conn{}
-	buf := make([]byte, 65535)
-	for {
-		n, from, err := pc.ReadFrom(buf)
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			continue // an ICMP error of an earlier answer
-		}
-		mu.Lock()
-		c := clients[from.String()]
-		if c == nil && len(clients) < 4096 {
-			d := net.Dialer{}
-			if c, err = d.DialContext(ctx, "udp", to.String()); err == nil {
-				clients[from.String()] = c
-				go func() {
-					back(ctx, pc, c, from)
-					mu.Lock()
-					delete(clients, from.String())
-					mu.Unlock()
-				}()
-			}
-		}
-		mu.Unlock()
-		if c != nil {
-			_, _ = c.Write(buf[:n]) // datagrams may get lost
-		}
-	}
-}
-
-func back(ctx context.Context, pc net.PacketConn, c net.Conn, to net.Addr) {
-	defer c.Close() //nolint:errcheck // nothing is under way
-	buf := make([]byte, 65535)
-	for ctx.Err() == nil {
-		_ = c.SetReadDeadline(time.Now().Add(udpIdle))
-		n, err := c.Read(buf)
-		if err != nil {
-			if errors.Is(err, unix.ECONNREFUSED) {
-				continue
-			}
-			return
-		}
-		_, _ = pc.WriteTo(buf[:n], to) // datagrams may get lost
 	}
 }
