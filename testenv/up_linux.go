@@ -73,6 +73,11 @@ func (u *up) run(ctx context.Context) error {
 	if err := u.possible(); err != nil {
 		return err
 	}
+	if len(u.st.Networks) == 0 {
+		if err := u.passable(ctx); err != nil {
+			return err
+		}
+	}
 	if !u.o.DryRun {
 		if err := u.rehearse(ctx); err != nil {
 			return err
@@ -87,34 +92,6 @@ func (u *up) run(ctx context.Context) error {
 		return err
 	}
 	return u.balance(ctx)
-}
-
-// rehearse chooses everything on a copy of the state, so that what can't be had
-// (an address, a port, a device's name) is an error before the first change.
-func (u *up) rehearse(ctx context.Context) error {
-	st := *u.st
-	st.Networks, st.Containers = slices.Clone(st.Networks), slices.Clone(st.Containers)
-	c := *u.chooser
-	c.st, c.warnings = &st, nil
-	s := *u.session
-	s.chooser = &c
-	try := &up{session: &s, sp: u.sp, o: u.o, rehearsal: true}
-	for i := range u.st.Containers {
-		try.held = append(try.held, u.st.Containers[i].Ctr.Ports...)
-	}
-	try.o.DryRun = true
-	err := try.build(ctx)
-	u.sur = c.sur // what was read of the host is good for the set-up, too
-	return err
-}
-
-// freeForUs is freePort, for a port that may be held by a container of ours that
-// goes first.
-func (u *up) freeForUs(p snap.Port) error {
-	if slices.ContainsFunc(u.held, func(q snap.Port) bool { return q.Proto == p.Proto && q.HostPort == p.HostPort }) {
-		return nil
-	}
-	return u.freePort(p)
 }
 
 // build takes away what is not wanted any more, and makes what is missing.
@@ -134,24 +111,6 @@ func (u *up) build(ctx context.Context) error {
 		for _, name := range v.Containers() {
 			if err := u.container(ctx, v, name); err != nil {
 				return err
-			}
-		}
-	}
-	return nil
-}
-
-// possible refuses what this kernel can't do, before anything is changed.
-func (u *up) possible() error {
-	for i := range u.sp.Networks {
-		kinds := map[string][]string{"bridge": {"bridge", "veth"}, "macvlan": {"macvlan"}, "ipvlan": {"ipvlan"}, "overlay": {"bridge", "veth", "vxlan"}}
-		for _, k := range kinds[u.sp.Networks[i].Driver] {
-			if err := Supported(k); err != nil {
-				return fmt.Errorf("network %s: %w", u.sp.Networks[i].Name, err)
-			}
-		}
-		if p := u.sp.Networks[i].Options["parent"]; u.sp.Networks[i].Driver == "macvlan" && p == "" {
-			if err := Supported("dummy"); err != nil {
-				return fmt.Errorf("network %s without a parent: %w", u.sp.Networks[i].Name, err)
 			}
 		}
 	}
@@ -272,23 +231,6 @@ func (s *session) planNetwork(ctx context.Context, w *spec.Network) ([]fixups.Op
 	}
 	s.st.Networks = append(s.st.Networks, *n)
 	return ops, n, nil
-}
-
-// devices makes sure that the device which a network sits on is there, and that
-// no other one has its bridge's name.
-func (s *session) devices(n *driver.Network) error {
-	what := "network " + n.Net.Name
-	if n.Net.Bridge != "" && s.sur.devices[n.Net.Bridge] {
-		return fmt.Errorf("%s: there is a device %s already", what, n.Net.Bridge)
-	}
-	lower := n.Net.Parent
-	if n.Net.Options["netdoctor.vid"] != "" {
-		lower, _, _ = strings.Cut(lower, ".")
-	}
-	if lower != "" && !strings.HasPrefix(lower, "dm-") && !s.sur.devices[lower] {
-		return fmt.Errorf("%s: there is no device %s for it to sit on: %w", what, lower, snap.ErrNotFound)
-	}
-	return nil
 }
 
 // forwarding turns forwarding on where it is off.
