@@ -63,9 +63,7 @@ func (m *ipMatch) portBlob() *snap.Xt {
 	}
 	b := make([]byte, 16)
 	if m.name == "sctp" {
-		b = make([]byte, 288)
-	}
-	if m.name == "sctp" { // xt_sctp.h: dpts first
+		b = make([]byte, 292) // include/uapi/linux/netfilter/xt_sctp.h: dpts first
 		src, dst = dst, src
 	}
 	for i, v := range [4]uint16{src[0], src[1], dst[0], dst[1]} {
@@ -75,6 +73,9 @@ func (m *ipMatch) portBlob() *snap.Xt {
 	switch m.name {
 	case "udp":
 		b[8] = inv
+	case "sctp": // ports are only looked at where the flags say so
+		native.PutUint32(b[284:], uint32(flagByte(p.hasSrc)|flagByte(p.hasDst)<<1))
+		native.PutUint32(b[288:], uint32(inv))
 	case "tcp":
 		if m.flags != nil {
 			b[9], b[10] = m.flags.mask, m.flags.cmp
