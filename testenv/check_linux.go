@@ -3,8 +3,11 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
@@ -216,9 +219,37 @@ func (d *drift) links(st *store.State, now *snap.Netns) {
 	}
 }
 
+// namespaces reads those of our containers, several at a time; nil for one that is
+// gone.
+func namespaces(ctx context.Context, st *store.State) []*snap.Netns {
+	out := make([]*snap.Netns, len(st.Containers))
+	var g errgroup.Group
+	g.SetLimit(min(runtime.NumCPU(), 8))
+	for i := range st.Containers {
+		c := &st.Containers[i]
+		if c.Foreign || c.Shared() {
+			continue
+		}
+		g.Go(func() error {
+			h, err := ns.Open(c.Ctr.SandboxKey)
+			if err != nil {
+				return nil // it is gone, which is what is to be said
+			}
+			n, _ := kernel.ReadNetns(ctx, h, kernel.Options{MaxConntrack: -1})
+			_ = h.Close() // only a descriptor
+			n.ID = st.Env.Env.Where(c).ID
+			out[i] = &n
+			return nil
+		})
+	}
+	_ = g.Wait() // none of them fails
+	return out
+}
+
 // containers looks into the containers: processes, addresses, default routes.
 func (d *drift) containers(ctx context.Context, st *store.State) {
 	nets := st.Nets()
+	read := namespaces(ctx, st)
 	for i := range st.Containers {
 		c := &st.Containers[i]
 		what := "container " + c.Ctr.Name
@@ -231,15 +262,12 @@ func (d *drift) containers(ctx context.Context, st *store.State) {
 		if c.Shared() {
 			continue
 		}
-		h, err := ns.Open(c.Ctr.SandboxKey)
-		if err != nil {
+		n := read[i]
+		if n == nil {
 			d.add("%s: its namespace is gone", what)
 			continue
 		}
-		n, _ := kernel.ReadNetns(ctx, h, kernel.Options{MaxConntrack: -1})
-		_ = h.Close() // only a descriptor
-		n.ID = st.Env.Env.Where(c).ID
-		d.seen.Netns = append(d.seen.Netns, n)
+		d.seen.Netns = append(d.seen.Netns, *n)
 		for _, ep := range c.Ctr.Endpoints {
 			l := n.Link(ep.Link)
 			switch {
