@@ -20,7 +20,7 @@ func TestOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	s, err := inspect.Load(f)
 	if err != nil {
 		t.Fatal(err)

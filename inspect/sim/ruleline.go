@@ -71,15 +71,3 @@ func ruleLine(n *netns, p *rules.Place) string {
 	}
 	return firewall.RuleText(n.n, p.TableP, p.ChainP, p.Rule)
 }
-
-// line is what is said of anything else that the snapshot has, by a pointer to
-// it.
-func (n *netns) line(key any, text func() string) string {
-	if v, ok := n.lines.Load(key); ok {
-		s, _ := v.(string) // nothing else is put in under such a key
-		return s
-	}
-	s := text()
-	n.lines.Store(key, s)
-	return s
-}

@@ -66,7 +66,7 @@ type netns struct {
 
 	asked askedBook // questions for its neighbours
 
-	lines sync.Map // of rules and sockets that were printed, by their pointers
+	lines sync.Map // *said, by rules.Place
 	once  sync.Once
 	rules *ruleTable // see program
 }
