@@ -70,6 +70,13 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 	}
 	r.note(n, nil, &q)
 	rt := n.routeOut(r.routes.new(), q, false, r.pickWay(n))
+	if k.Family == snap.IPv6 && !q.src.IsValid() && (rt.cause == CauseNoRoute || rt.cause == CauseReject || rt.cause == CauseRejectRule) {
+		// A first answer that is an error never existed: the source is chosen
+		// without it, and asked with (net/ipv6/ip6_output.c:ip6_dst_lookup_tail).
+		if q.src = n.selectAddr6(nil, q.dst); q.src.IsValid() {
+			rt = n.routeOut(r.routes.new(), q, false, r.pickWay(n))
+		}
+	}
 	if rt.errno == "" && !q.src.IsValid() && rt.src.IsValid() {
 		q.src = rt.src
 		rt = n.routeOut(r.routes.new(), q, false, r.pickWay(n))

@@ -122,6 +122,8 @@ host ip -6 route add unreachable 2001:db8::22/128`,
 client ip -6 addr add 2001:db8::22/64 dev eth0 nodad; ip -6 route add 2001:db8:1::/64 via 2001:db8::1 src 2001:db8::22
 host ip -6 route add unreachable 2001:db8::22/128`,
 		[]string{"client tcp [2001:db8:1::2]:80"}},
+	{"a rule that refuses while there is no source yet", `host ip -6 rule add not from 2001:db8:1::/64 to 2001:db8:1::/64 prohibit pref 10`,
+		[]string{"host tcp [2001:db8:1::2]:80 = delivered", "host udp [2001:db8:1::2]:53 = delivered", "client tcp [2001:db8:1::2]:80 = dropped"}},
 	{"a static neighbour that is wrong", `client ip -6 neigh add 2001:db8::3 lladdr 02:00:00:00:99:99 dev eth0 nud permanent`,
 		[]string{"client tcp [2001:db8::3]:80 = dropped"}},
 	{"neighbour discovery dropped by a rule of the target", `web nft 'add table ip6 f; add chain ip6 f i { type filter hook input priority 0; }; add rule ip6 f i icmpv6 type nd-neighbor-solicit drop'`,

@@ -331,19 +331,28 @@ func echo(fd int) {
 		if err != nil || from == nil {
 			return
 		}
-		info := oob[:on]
-		if len(info) >= unix.CmsgLen(12) && binary.NativeEndian.Uint32(info[8:]) == unix.IPPROTO_IP {
-			// ipi_ifindex is left to the routing decision, ipi_spec_dst is the source.
-			binary.NativeEndian.PutUint32(info[unix.CmsgLen(0):], 0)
-			if v6 := binary.NativeEndian.Uint32(info[12:]); v6 != unix.IP_PKTINFO {
-				info = nil
-			}
-		} else if len(info) >= unix.CmsgLen(20) {
-			binary.NativeEndian.PutUint32(info[unix.CmsgLen(16):], 0)
-			if a, ok := netip.AddrFromSlice(info[unix.CmsgLen(0):unix.CmsgLen(16)]); ok && a.IsLinkLocalUnicast() {
-				info = nil
+		_ = unix.Sendmsg(fd, buf[:min(n, 17)], answerFrom(oob[:on]), from, 0) // who does not hear it asks again
+	}
+}
+
+// answerFrom says that an answer is to come from the address that was asked;
+// the device is left to the routing decision. A packet of IPv4 to a socket of
+// both families has the address twice.
+func answerFrom(oob []byte) []byte {
+	list, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil
+	}
+	var six []byte
+	for _, m := range list {
+		switch {
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= 12:
+			return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: [4]byte(m.Data[4:8])}) // ipi_spec_dst
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 16:
+			if a := netip.AddrFrom16([16]byte(m.Data)); !a.IsLinkLocalUnicast() {
+				six = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: a.As16()})
 			}
 		}
-		_ = unix.Sendmsg(fd, buf[:min(n, 17)], info, from, 0) // who does not hear it asks again
 	}
+	return six
 }
