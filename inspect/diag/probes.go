@@ -141,7 +141,7 @@ func (in *Input) Question(f *FlowCase) (snap.Probe, bool) {
 	}
 	q := snap.Probe{From: f.Flow.From, Dst: netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport), Size: f.Flow.Size, DF: f.Flow.DF}
 	if f.Outside {
-		q.In, q.Src = f.Flow.Iif, netip.AddrPortFrom(f.Flow.Src, 0)
+		q.In, q.Src = f.Flow.Iif, netip.AddrPortFrom(f.Flow.Src, f.Flow.Sport)
 	}
 	switch f.Flow.Proto {
 	case snap.TCP:
