@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,11 +79,31 @@ func practice(ctx context.Context, t *testing.T, seed uint64) string {
 		t.Fatal(err)
 	}
 	h := &testenv.Host{}
-	t.Cleanup(func() { _, _ = h.Down(context.Background(), false) }) // what a mutation took may be missing
+	t.Cleanup(func() { end(h) })
 	if _, err := h.Up(ctx, sp, testenv.UpOptions{Options: testenv.Options{Like: driver.Generation(kind)}}); err != nil {
 		t.Fatal(err)
 	}
 	return kind
+}
+
+// end takes the set-up away; where a mutation took what that needs, its processes
+// are ended all the same: the namespaces go with them.
+func end(h *testenv.Host) {
+	var pids []int
+	if st, err := h.Status(); err == nil && st != nil {
+		pids = append(pids, st.Env.Helper.PID)
+		for i := range st.Containers {
+			pids = append(pids, st.Containers[i].Ctr.PID)
+		}
+	}
+	if _, err := h.Down(context.Background(), false); err == nil {
+		return
+	}
+	for _, pid := range pids {
+		if pid > 1 {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		}
+	}
 }
 
 // onThis mutates the host that this runs on, one seed after another, and takes
