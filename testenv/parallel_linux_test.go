@@ -75,7 +75,7 @@ func TestFiftyAtOnce(t *testing.T) {
 	lines := strings.Split(sh(t, "iptables-save -t raw | grep -- '-A PREROUTING'; iptables-save -t filter | grep NETDOCTOR"), "\n")
 	have := map[string]bool{}
 	for _, l := range lines {
-		if have[l] && l != "" {
+		if have[l] && l != "" && !strings.HasPrefix(l, "#") { // a remark: legacy tables are there, too
 			t.Errorf("twice: %s", l)
 		}
 		have[l] = true
