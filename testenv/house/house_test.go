@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -127,5 +130,29 @@ func TestTablesAreDrawnInOnePlace(t *testing.T) {
 		if path := strings.TrimPrefix(p.ImportPath, module); path != "cmd/render" && slices.Contains(p.Imports, "github.com/olekukonko/tablewriter") {
 			t.Errorf("%s imports tablewriter: only cmd/render may", path)
 		}
+	}
+}
+
+// maxLines is what fits a reader's head: one noun a file.
+const maxLines = 400
+
+func TestFilesAreShort(t *testing.T) {
+	seen := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		seen++
+		if n := bytes.Count(b, []byte("\n")); n > maxLines {
+			t.Errorf("%s has %d lines, more than %d", path, n, maxLines)
+		}
+		return nil
+	})
+	if err != nil || seen == 0 {
+		t.Fatalf("%d files looked at: %v", seen, err)
 	}
 }
