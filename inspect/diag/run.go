@@ -254,8 +254,8 @@ func compareBool(a, b bool) int {
 
 // fold hides the findings that are consequences of others: their check names
 // the other's code in After, or knows no cause at all, and all that they explain
-// is explained there, too, or they speak of the same subject. Of several of one
-// check, or of one subject, that one fix heals, one is left.
+// is explained there, too, or they speak of the same subject. Of several
+// of one weight that one fix heals, the first is left.
 func fold(fs []Finding, by map[Code]Check) []Finding {
 	causeOf := make([]int, len(fs))
 	for i := range fs {
@@ -267,7 +267,7 @@ func fold(fs []Finding, by map[Code]Check) []Finding {
 			x, cause := &fs[i], &fs[j]
 			named := slices.Contains(by[x.Code].After, cause.Code) && related(x, cause)
 			vague := by[x.Code].CatchAll && !by[cause.Code].CatchAll && cause.Severity == Error && x.covers() && related(x, cause)
-			twin := j < i && (sameFix(x, cause) || (x.Code == cause.Code || x.Subject == cause.Subject) && cause.heals && x.covers() && within(x, cause))
+			twin := j < i && (sameFix(x, cause) || x.Weight == cause.Weight && heals(x, cause))
 			if named || vague || twin || explained(x, cause) {
 				causeOf[i] = j
 				break
@@ -332,6 +332,12 @@ func sameFix(a, b *Finding) bool {
 // heals all that f tells of: f is then a symptom, whatever its check knows.
 func explained(f, cause *Finding) bool {
 	return cause.heals && f.Weight < cause.Weight && f.Severity.Rank() <= cause.Severity.Rank() && f.covers() && related(f, cause)
+}
+
+// heals says whether mending the cause heals all that f tells of, so that nothing is
+// left for f's own remedy.
+func heals(f, cause *Finding) bool {
+	return cause.heals && f.Severity.Rank() <= cause.Severity.Rank() && f.covers() && within(f, cause)
 }
 
 // covers says whether a finding explains a flow or a name at all.
