@@ -147,7 +147,7 @@ func (a *Applier) transaction(ctx context.Context, m *machine, j *journal, tx Tx
 	if err := a.preflight(ctx, m, ops); err != nil {
 		return err
 	}
-	e := &entry{ID: j.newID(a.now()), Fix: tx.ID, Run: tx.Run, At: a.now().UTC(), State: stateOpen, Boot: bootID(), Host: m.inode()}
+	e := &entry{ID: j.newID(a.now()), Fix: tx.ID, Run: tx.Run, At: a.now().UTC(), State: stateOpen, Boot: bootID(), Host: m.inode(), Cookie: m.cookie}
 	for _, op := range ops {
 		e.Steps = append(e.Steps, &step{Op: fixups.Ops{op}, Text: op.Describe(), State: stepPlanned})
 	}

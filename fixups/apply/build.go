@@ -154,7 +154,7 @@ func (b *Builder) Unmake(ctx context.Context, id string, ops ...fixups.Op) error
 }
 
 func (b *Builder) entry(id, how string, steps []*step) *entry {
-	e := &entry{ID: b.j.newID(b.a.now()), Fix: id, At: b.a.now().UTC(), State: stateOpen, Boot: bootID(), Host: b.m.inode(), Build: how}
+	e := &entry{ID: b.j.newID(b.a.now()), Fix: id, At: b.a.now().UTC(), State: stateOpen, Boot: bootID(), Host: b.m.inode(), Cookie: b.m.cookie, Build: how}
 	e.Steps = slices.DeleteFunc(slices.Clone(steps), func(s *step) bool { return s.State == stepSkipped })
 	return e
 }

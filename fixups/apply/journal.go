@@ -49,6 +49,8 @@ type entry struct {
 	// namespace it was: neither the kernel's state nor inodes outlive them.
 	Boot string `json:"boot,omitempty"`
 	Host uint64 `json:"host"`
+	// Cookie is that namespace's, as inodes come again; 0 on kernels without.
+	Cookie uint64 `json:"cookie,omitempty"`
 	// Build marks a transaction of Make or Unmake: its steps are not noted one by
 	// one, as doing them again, or undoing what was not done, does no harm.
 	Build string   `json:"build,omitempty"`
@@ -322,14 +324,14 @@ func readEntry(path string) (*entry, error) {
 }
 
 // find is the entry with that ID, or for "" the last that stands.
-func (j *journal) find(id string, host uint64) (*entry, error) {
+func (j *journal) find(id string, host hostKey) (*entry, error) {
 	list, err := j.list()
 	if err != nil {
 		return nil, err
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		e := list[i]
-		elsewhere := e.Boot == bootID() && e.Host != host
+		elsewhere := host.elsewhere(e)
 		switch {
 		case id == e.ID && elsewhere:
 			return nil, snap.Hint(fmt.Errorf("transaction %s was made on another host's namespace: %w", id, snap.ErrNotFound), "run it there, or name that namespace with --host-ns")

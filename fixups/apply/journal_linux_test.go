@@ -18,6 +18,7 @@ func TestUndoFindsTransactionsOfItsOwnHost(t *testing.T) {
 	for i, e := range []entry{
 		{ID: "mine", Host: 7, Boot: bootID(), State: stateDone},
 		{ID: "undone", Host: 7, Boot: bootID(), State: stateUndone},
+		{ID: "reused", Host: 7, Cookie: 1, Boot: bootID(), State: stateDone},
 		{ID: "theirs", Host: 8, Boot: bootID(), State: stateDone},
 		{ID: "before", Host: 7, Boot: "another boot", State: stateDone},
 	} {
@@ -28,16 +29,18 @@ func TestUndoFindsTransactionsOfItsOwnHost(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, id string
-		host     uint64
+		host     hostKey
 		want     string // "" for snap.ErrNotFound
 	}{
-		{"the last that stands here", "", 7, "mine"},
-		{"the last that stands there", "", 8, "theirs"},
-		{"nothing was done here", "", 9, ""},
-		{"by name", "mine", 7, "mine"},
-		{"by name, of another host", "theirs", 7, ""},
-		{"by name, of an earlier boot: the caller says so", "before", 7, "before"},
-		{"no such name", "none", 7, ""},
+		{"the last that stands here", "", hostKey{inode: 7}, "reused"},
+		{"the last that stands there", "", hostKey{inode: 8}, "theirs"},
+		{"the inode was another's before", "", hostKey{inode: 7, cookie: 2}, "mine"},
+		{"by name, of who had the inode before", "reused", hostKey{inode: 7, cookie: 2}, ""},
+		{"nothing was done here", "", hostKey{inode: 9}, ""},
+		{"by name", "mine", hostKey{inode: 7}, "mine"},
+		{"by name, of another host", "theirs", hostKey{inode: 7}, ""},
+		{"by name, of an earlier boot: the caller says so", "before", hostKey{inode: 7}, "before"},
+		{"no such name", "none", hostKey{inode: 7}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -73,10 +76,10 @@ func TestAnotherVersionsStepsAreItsOwnMatter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if e, err := j.find("", 7); err != nil || e.ID != "mine" {
+	if e, err := j.find("", hostKey{inode: 7}); err != nil || e.ID != "mine" {
 		t.Errorf("found %v, error %v, want mine", e, err)
 	}
-	if _, err := j.find("", 8); !errors.Is(err, snap.ErrUnsupported) {
+	if _, err := j.find("", hostKey{inode: 8}); !errors.Is(err, snap.ErrUnsupported) {
 		t.Errorf("error %v, want %v: it is the last of that host", err, snap.ErrUnsupported)
 	}
 }

@@ -75,7 +75,7 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 	}
 	var out []Entry
 	for _, e := range list {
-		if !lent(e) || e.Host != m.inode() && e.Boot == bootID() {
+		if !lent(e) || m.key().elsewhere(e) {
 			continue
 		}
 		if left := a.rebuild(ctx, m, j, e); len(left) > 0 {

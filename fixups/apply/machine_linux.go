@@ -11,6 +11,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"golang.org/x/sys/unix"
 )
 
 // machine is the host that is changed: open namespaces, and what was last known
@@ -21,6 +22,7 @@ type machine struct {
 	// the steps did.
 	base    *snap.Snapshot
 	host    *ns.Handle
+	cookie  uint64                // of the host namespace; 0: not known
 	handles map[string]*ns.Handle // by Where.ID
 	found   []ns.Found            // every namespace, looked for once
 	docker  *dockerAPI
@@ -33,7 +35,7 @@ func (a *Applier) open(s *snap.Snapshot) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{a: a, host: h, handles: map[string]*ns.Handle{}}
+	m := &machine{a: a, host: h, cookie: cookieOf(h), handles: map[string]*ns.Handle{}}
 	if s == nil {
 		m.base = &snap.Snapshot{Host: snap.Host{Netns: "host", BootID: bootID()}, Netns: []snap.Netns{{ID: "host", Inode: h.Inode(), Class: snap.ClassHost}}}
 		return m, nil
@@ -68,6 +70,26 @@ func (m *machine) close() {
 
 // inode is the host namespace's.
 func (m *machine) inode() uint64 { return m.host.Inode() }
+
+// key tells the host namespace from others.
+func (m *machine) key() hostKey { return hostKey{m.inode(), m.cookie} }
+
+// cookieOf is a namespace's SO_NETNS_COOKIE; 0 where the kernel has none.
+func cookieOf(h *ns.Handle) (cookie uint64) {
+	err := h.Do(func() error {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }() // nothing was written
+		cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+		return err
+	})
+	if err != nil {
+		return 0
+	}
+	return cookie
+}
 
 // settle takes what was seen after a step as the new base.
 func (m *machine) settle(s *snap.Snapshot) { m.base = s }

@@ -14,7 +14,10 @@ import (
 )
 
 // machine is only there on Linux.
-type machine struct{ base *snap.Snapshot }
+type machine struct {
+	base   *snap.Snapshot
+	cookie uint64
+}
 
 func (a *Applier) open(*snap.Snapshot) (*machine, error) {
 	return nil, fmt.Errorf("changing this machine: %w", snap.ErrUnsupported)
@@ -22,6 +25,7 @@ func (a *Applier) open(*snap.Snapshot) (*machine, error) {
 
 func (m *machine) close()                                               {}
 func (m *machine) inode() uint64                                        { return 0 }
+func (m *machine) key() hostKey                                         { return hostKey{} }
 func (m *machine) settle(*snap.Snapshot)                                {}
 func (m *machine) can(context.Context, fixups.Op) error                 { return snap.ErrUnsupported }
 func (m *machine) act(context.Context, fixups.Op, *snap.Snapshot) error { return snap.ErrUnsupported }

@@ -217,7 +217,7 @@ func (a *Applier) Undo(ctx context.Context, id string) (Entry, error) {
 	if err := a.recover(ctx, m, j, &res); err != nil {
 		return Entry{}, err
 	}
-	e, err := j.find(id, m.inode())
+	e, err := j.find(id, m.key())
 	if n := len(res.Recovered); err != nil && id == "" && n > 0 {
 		return res.Recovered[n-1], nil // what a run that was cut off left behind was the last
 	}
@@ -269,7 +269,7 @@ func (a *Applier) recover(ctx context.Context, m *machine, j *journal, res *Resu
 	}
 	slices.Reverse(list) // the last one first
 	for _, e := range list {
-		if e.State != stateOpen || e.Host != m.inode() && e.Boot == bootID() {
+		if e.State != stateOpen || m.key().elsewhere(e) {
 			continue
 		}
 		if e.unread != nil {
