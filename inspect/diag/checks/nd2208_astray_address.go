@@ -70,7 +70,7 @@ func foreignAddrs(in *diag.Input) func(*diag.FlowCase) []suspect {
 			for k := range ns.Addrs {
 				a := &ns.Addrs[k]
 				dev := ns.LinkAt(a.Index)
-				if dev == nil || a.Index != r.Oif || a.Prefix.Addr().IsLoopback() || a.Prefix.Masked() != r.Dst && netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen()) != r.Dst || givenOut(in, ns, a.Prefix.Addr()) {
+				if dev == nil || a.Index != r.Oif || a.Prefix.Addr().IsLoopback() || a.Prefix.Masked() != r.Dst && netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen()) != r.Dst || givenOut(in, ns, a.Prefix.Addr()) || uplink(in, ns, dev) {
 					continue
 				}
 				out = append(out, suspect{snap.RefItem(ns.ID, "addr", k), []fixups.Op{&fixups.AddrDel{Where: at(in, ns.ID), Dev: dev.Name, Prefix: a.Prefix, Peer: a.Peer}}})
@@ -78,6 +78,12 @@ func foreignAddrs(in *diag.Input) func(*diag.FlowCase) []suspect {
 		}
 		return out
 	}
+}
+
+// uplink says whether a device is how the host reaches the world: without its
+// address nothing of what was there before would be left to try.
+func uplink(in *diag.Input, ns *snap.Netns, dev *snap.Link) bool {
+	return ns.ID == in.Snap.Host.Netns && slices.Contains(diag.Uplinks(in.Snap), dev)
 }
 
 // givenOut says whether an engine gave an address to that namespace: a gateway's
