@@ -164,10 +164,9 @@ func attachBare(b *testing.B, n int) (up, down time.Duration) {
 	return up, time.Since(start)
 }
 
-// bareOne makes one namespace with everything in it.
-func bareOne(b *testing.B, h *netlink.Handle, br netlink.Link, i int, ip netip.Addr) (sockets []interface{ Close() error }) {
+// bindNetns makes a namespace and keeps it at a path.
+func bindNetns(b *testing.B, path string) {
 	b.Helper()
-	path := fmt.Sprintf("/run/bench/%d", i)
 	must(b, os.WriteFile(path, nil, 0o444))
 	done := make(chan error)
 	go func() {
@@ -179,6 +178,13 @@ func bareOne(b *testing.B, h *netlink.Handle, br netlink.Link, i int, ip netip.A
 		done <- err
 	}()
 	must(b, <-done)
+}
+
+// bareOne makes one namespace with everything in it.
+func bareOne(b *testing.B, h *netlink.Handle, br netlink.Link, i int, ip netip.Addr) (sockets []interface{ Close() error }) {
+	b.Helper()
+	path := fmt.Sprintf("/run/bench/%d", i)
+	bindNetns(b, path)
 	in, err := ns.Open(path)
 	must(b, err)
 	defer in.Close()

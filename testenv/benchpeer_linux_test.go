@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -63,17 +62,7 @@ func attachPeer(b *testing.B, p peer, n int) time.Duration {
 	start := time.Now()
 	for i := range n {
 		path := fmt.Sprintf("/run/benchpeer/%d", i)
-		must(b, os.WriteFile(path, nil, 0o444))
-		done := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			err := unix.Unshare(unix.CLONE_NEWNET)
-			if err == nil {
-				err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-			}
-			done <- err
-		}()
-		must(b, <-done)
+		bindNetns(b, path)
 		var out bytes.Buffer
 		cmd := p.attach(path, i)
 		cmd.Stdout, cmd.Stderr = &out, &out

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -140,12 +139,7 @@ func TestTags(t *testing.T) {
 // does not hold now, the file that is written is one that can be read.
 func TestGeneratedIsReadAgain(t *testing.T) {
 	t.Parallel()
-	f, err := os.Open("../cli/testdata/docker20-no-masquerade.ndsnap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	s, err := inspect.Load(f)
+	s, err := inspect.ReadFile("../cli/testdata/docker20-no-masquerade.ndsnap")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -16,12 +15,7 @@ import (
 // differ, but for the flow that it is about, and all of them are told.
 func TestOthers(t *testing.T) {
 	t.Parallel()
-	f, err := os.Open("../cli/testdata/docker20.ndsnap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	s, err := inspect.Load(f)
+	s, err := inspect.ReadFile("../cli/testdata/docker20.ndsnap")
 	if err != nil {
 		t.Fatal(err)
 	}

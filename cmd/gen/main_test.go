@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 func TestPages(t *testing.T) {
@@ -46,12 +48,9 @@ func TestPages(t *testing.T) {
 // TestManualsAreRead by groff without a warning.
 func TestManualsAreRead(t *testing.T) {
 	t.Parallel()
-	groff, err := exec.LookPath("groff")
-	if err != nil {
-		t.Skip("groff is not installed")
-	}
+	labtest.Tools(t, "groff")
 	for name, text := range manuals(tree(), "v1") {
-		cmd := exec.CommandContext(t.Context(), groff, "-man", "-ww", "-z", "-Kutf8")
+		cmd := exec.CommandContext(t.Context(), "groff", "-man", "-ww", "-z", "-Kutf8")
 		cmd.Stdin = bytes.NewReader(text)
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v %s", name, err, out)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	junitparser "github.com/joshdk/go-junit"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 	sarifspec "github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -157,11 +158,8 @@ func TestTAPIsReadByProve(t *testing.T) {
 	t.Parallel()
 	text := written(t, "tap")
 	golden(t, "testdata/test.tap", text)
-	prove, err := exec.LookPath("prove")
-	if err != nil {
-		t.Skip("perl's prove is not installed")
-	}
-	out, err := exec.CommandContext(t.Context(), prove, "--nocolor", "--exec", "cat", "-v", "testdata/test.tap").CombinedOutput()
+	labtest.Tools(t, "prove")
+	out, err := exec.CommandContext(t.Context(), "prove", "--nocolor", "--exec", "cat", "-v", "testdata/test.tap").CombinedOutput()
 	if err == nil {
 		t.Error("prove finds no failure")
 	}

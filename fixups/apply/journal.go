@@ -248,7 +248,9 @@ func (j *journal) remove(e *entry) error {
 // may be a change that is to be undone.
 func (j *journal) list() ([]*entry, error) { return readAll(j.dir) }
 
-func readAll(dir string) ([]*entry, error) {
+// entryIDs are the transactions of which a journal has a file; none where there is
+// no journal yet.
+func entryIDs(dir string) ([]string, error) {
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -256,13 +258,23 @@ func readAll(dir string) ([]*entry, error) {
 	if err != nil {
 		return nil, kind("reading the journal", err)
 	}
-	var out []*entry
+	var out []string
 	for _, n := range names {
-		id, ok := strings.CutSuffix(n.Name(), ".json")
-		if !ok {
-			continue
+		if id, ok := strings.CutSuffix(n.Name(), ".json"); ok {
+			out = append(out, id)
 		}
-		e, err := readEntry(filepath.Join(dir, n.Name()))
+	}
+	return out, nil
+}
+
+func readAll(dir string) ([]*entry, error) {
+	ids, err := entryIDs(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []*entry
+	for _, id := range ids {
+		e, err := readEntry(filepath.Join(dir, id+".json"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // of another host's namespace, which has a lock of its own
 		}

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -89,19 +86,13 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 // readOpen reads the open transactions of a journal. Files that can't be read are
 // left out: a newer program's, which will look for its own.
 func readOpen(dir string) ([]*entry, error) {
-	names, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	ids, err := entryIDs(dir)
 	if err != nil {
-		return nil, kind("reading the journal", err)
+		return nil, err
 	}
 	var out []*entry
-	for _, n := range names {
-		if !strings.HasSuffix(n.Name(), ".json") {
-			continue
-		}
-		if e, err := readEntry(filepath.Join(dir, n.Name())); err == nil && e.State == stateOpen {
+	for _, id := range ids {
+		if e, err := readEntry(filepath.Join(dir, id+".json")); err == nil && e.State == stateOpen {
 			out = append(out, e)
 		}
 	}

@@ -2,7 +2,6 @@ package diff_test
 
 import (
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,12 +17,7 @@ import (
 // host is a recorded host with Docker 20.10.
 func host(t *testing.T) *snap.Snapshot {
 	t.Helper()
-	f, err := os.Open("../../cmd/cli/testdata/docker20.ndsnap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	s, err := inspect.Load(f)
+	s, err := inspect.ReadFile("../../cmd/cli/testdata/docker20.ndsnap")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,10 @@ need python3 python3
 need conntrack conntrack
 need musl-gcc musl-tools
 need ping iputils-ping
+# What reads the manual pages, the unit and the TAP that we write.
+need groff groff-base
+need systemd-analyze systemd
+need prove perl
 # What the benchmarks of our own networks are held against.
 [ -x /usr/lib/podman/netavark ] || missing="$missing netavark"
 [ -x /usr/lib/podman/aardvark-dns ] || missing="$missing aardvark-dns"

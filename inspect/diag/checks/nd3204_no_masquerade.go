@@ -67,9 +67,7 @@ func detectND3204(in *diag.Input) []diag.Finding {
 		})
 	}
 	for k := range out {
-		out[k].Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
-			return upstreamCut(n) && slices.ContainsFunc(out[k].Covers.Traces, func(i int) bool { return in.Flows[i].Flow.From == n.Ask.Netns })
-		})
+		out[k].Covers.Names = coverSenders(in, out[k].Covers.Traces)
 	}
 	return out
 }

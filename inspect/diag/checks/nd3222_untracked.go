@@ -1,12 +1,8 @@
 package checks
 
 import (
-	"fmt"
-	"slices"
-
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
-	"github.com/netdoctor/netdoctor/inspect/sim"
 )
 
 // nd3222: a rule takes packets out of connection tracking, and so out of NAT.
@@ -30,36 +26,14 @@ Sources: net/netfilter/xt_CT.c; net/netfilter/nft_ct.c: nft_notrack_eval; iptabl
 }
 
 func detectND3222(in *diag.Input) []diag.Finding {
-	var out []diag.Finding
+	var broken []int
 	for i := range in.Flows {
-		f := &in.Flows[i]
-		if f.Excused || !f.Broken() && !f.Unmasked {
-			continue
+		if f := &in.Flows[i]; !f.Excused && (f.Broken() || f.Unmasked) {
+			broken = append(broken, i)
 		}
-		ns, p := ruleOnWay(in, f, firewall.Untracks)
-		if p == nil || !owned(in, ns) {
-			continue
-		}
-		subject := diag.Subject{Kind: "rule", Name: string(p.Ref), Netns: ns}
-		if at := sameSubject(out, subject); at >= 0 {
-			out[at].Covers.Traces = append(out[at].Covers.Traces, i)
-			continue
-		}
-		text, source := ruleText(in, ns, p)
-		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s (%s) in %s takes %s → %s out of connection tracking: no NAT, no ESTABLISHED: %s", diag.ChainName(&sim.Where{Rule: p}), in.Owner(&sim.Where{Rule: p}), in.Who(ns), f.From, f.To, text),
-			Cause:    "packets that are not tracked pass the nat tables by, and their answers belong to no connection",
-			Subject:  subject,
-			Evidence: []diag.Evidence{ev(source, text, p.Ref)},
-			Covers:   diag.Cover{Traces: []int{i}},
-			Advice:   "where the rule is meant for other traffic, give it that traffic's addresses or device",
-			Weight:   74,
-		})
 	}
-	for k := range out {
-		out[k].Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
-			return upstreamCut(n) && slices.ContainsFunc(out[k].Covers.Traces, func(i int) bool { return in.Flows[i].Flow.From == n.Ask.Netns })
-		})
-	}
-	return out
+	return onWay(in, broken, firewall.Untracks, diag.Finding{
+		Summary: "%s takes %s out of connection tracking: no NAT, no ESTABLISHED: %s",
+		Cause:   "packets that are not tracked pass the nat tables by, and their answers belong to no connection",
+	})
 }

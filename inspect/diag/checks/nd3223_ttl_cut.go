@@ -1,9 +1,6 @@
 package checks
 
 import (
-	"fmt"
-	"slices"
-
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -25,37 +22,14 @@ See it by hand:
 
 Sources: net/ipv4/ip_forward.c: ip_forward; iptables-extensions(8): TTL, HL`,
 		Detect: func(in *diag.Input) []diag.Finding {
-			var out []diag.Finding
+			var broken []int
 			for _, g := range in.Groups(sim.CauseTTL) {
-				for _, i := range g.Flows {
-					f := &in.Flows[i]
-					ns, p := ruleOnWay(in, f, firewall.SetsTTL)
-					if p == nil || !owned(in, ns) {
-						continue
-					}
-					subject := diag.Subject{Kind: "rule", Name: string(p.Ref), Netns: ns}
-					if at := sameSubject(out, subject); at >= 0 {
-						out[at].Covers.Traces = append(out[at].Covers.Traces, i)
-						continue
-					}
-					text, source := ruleText(in, ns, p)
-					out = append(out, diag.Finding{
-						Summary:  fmt.Sprintf("%s (%s) in %s sets the TTL of %s → %s, and it is used up on this host: %s", diag.ChainName(&sim.Where{Rule: p}), in.Owner(&sim.Where{Rule: p}), in.Who(ns), f.From, f.To, text),
-						Cause:    "the host forwards the packet, takes one from its TTL, and has none left",
-						Subject:  subject,
-						Evidence: []diag.Evidence{ev(source, text, p.Ref)},
-						Covers:   diag.Cover{Traces: []int{i}},
-						Advice:   "where the rule is meant for other traffic, give it that traffic's addresses or device",
-						Weight:   74,
-					})
-				}
+				broken = append(broken, g.Flows...)
 			}
-			for k := range out {
-				out[k].Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
-					return upstreamCut(n) && slices.ContainsFunc(out[k].Covers.Traces, func(i int) bool { return in.Flows[i].Flow.From == n.Ask.Netns })
-				})
-			}
-			return out
+			return onWay(in, broken, firewall.SetsTTL, diag.Finding{
+				Summary: "%s sets the TTL of %s, and it is used up on this host: %s",
+				Cause:   "the host forwards the packet, takes one from its TTL, and has none left",
+			})
 		},
 		Fix: deleteSubject,
 	}

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -26,6 +27,47 @@ func ruleOnWay(in *diag.Input, f *diag.FlowCase, take func(*snap.Rule) bool) (ne
 		}
 	}
 	return "", nil
+}
+
+// onWay makes a finding of every rule on the way of broken flows that the predicate
+// takes. The words of like are the finding's; its summary has three places: for the
+// rule, the flow, and the rule's text.
+func onWay(in *diag.Input, flows []int, take func(*snap.Rule) bool, like diag.Finding) []diag.Finding {
+	var out []diag.Finding
+	for _, i := range flows {
+		f := &in.Flows[i]
+		ns, p := ruleOnWay(in, f, take)
+		if p == nil || !owned(in, ns) {
+			continue
+		}
+		subject := diag.Subject{Kind: "rule", Name: string(p.Ref), Netns: ns}
+		if at := sameSubject(out, subject); at >= 0 {
+			out[at].Covers.Traces = append(out[at].Covers.Traces, i)
+			continue
+		}
+		text, source := ruleText(in, ns, p)
+		w := &sim.Where{Netns: ns, Rule: p}
+		x := like
+		x.Summary = fmt.Sprintf(like.Summary, fmt.Sprintf("%s (%s) in %s", diag.ChainName(w), in.Owner(w), in.Who(ns)), f.From+" → "+f.To, text)
+		x.Subject = subject
+		x.Evidence = []diag.Evidence{ev(source, text, p.Ref)}
+		x.Covers.Traces = []int{i}
+		x.Advice = "where the rule is meant for other traffic, give it that traffic's addresses or device"
+		x.Weight = 74
+		out = append(out, x)
+	}
+	for k := range out {
+		out[k].Covers.Names = coverSenders(in, out[k].Covers.Traces)
+	}
+	return out
+}
+
+// coverSenders covers the names that the senders of flows can't ask for, because
+// no server is reached.
+func coverSenders(in *diag.Input, flows []int) []int {
+	return coverNames(in, func(n *diag.NameCase) bool {
+		return upstreamCut(n) && slices.ContainsFunc(flows, func(i int) bool { return in.Flows[i].Flow.From == n.Ask.Netns })
+	})
 }
 
 // placeOf is the place of a rule that a reference names; nil when it is not there.
