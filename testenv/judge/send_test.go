@@ -76,18 +76,32 @@ func (s *scene) parseFlow(text string) flow {
 	return f
 }
 
-// send sends all flows at once.
+// send sends the flows like sendWithin.
 func (s *scene) send(list []flow) []outcome {
 	s.t.Helper()
 	return s.sendWithin(list, answerWithin)
 }
 
-// sendWithin sends all flows at once, and waits so long for each answer.
+// sendWithin sends all flows at once, and waits so long for each answer. Echoes of
+// one sender to one destination go one after the other: the kernel tells every raw
+// socket that is connected there of an ICMP error, whoever's packet it is about
+// (net/ipv4/raw.c: raw_icmp_error).
 func (s *scene) sendWithin(list []flow, wait time.Duration) []outcome {
 	out := make([]outcome, len(list))
 	var wg sync.WaitGroup
+	echoes := map[string]*sync.Mutex{}
 	for i, f := range list {
+		turn := &sync.Mutex{}
+		if f.sim.Proto == snap.ICMP {
+			key := f.from + " " + f.sim.Dst.String()
+			if echoes[key] == nil {
+				echoes[key] = turn
+			}
+			turn = echoes[key]
+		}
 		wg.Go(func() {
+			turn.Lock()
+			defer turn.Unlock()
 			if err := s.ns[f.from].Do(func() error { out[i] = attempt(f.sim, wait); return nil }); err != nil {
 				out[i] = outcome{verdict: "error", detail: err.Error()}
 			}
