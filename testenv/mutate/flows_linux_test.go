@@ -147,23 +147,23 @@ func listening(n *snap.Netns) []uint16 {
 func measure(ctx context.Context, list []flow) map[string]bool {
 	out := map[string]bool{}
 	for range 2 {
-		var mu sync.Mutex
+		works := make([]bool, len(list))
 		var wg sync.WaitGroup
 		slots := make(chan struct{}, 24)
-		for _, f := range list {
+		for i, f := range list {
 			if out[f.text] {
 				continue
 			}
 			slots <- struct{}{}
 			wg.Go(func() {
-				ok := f.works(ctx)
-				mu.Lock()
-				out[f.text] = ok
-				mu.Unlock()
+				works[i] = f.works(ctx)
 				<-slots
 			})
 		}
 		wg.Wait()
+		for i, f := range list {
+			out[f.text] = out[f.text] || works[i]
+		}
 	}
 	return out
 }
