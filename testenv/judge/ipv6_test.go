@@ -185,6 +185,7 @@ host ip -6 route add 2001:db8::2/128 dev br1`, []string{"client tcp [2001:db8:1:
 host nft 'add table ip6 r; add chain ip6 r p { type filter hook prerouting priority -300; }; add rule ip6 r p fib saddr . iif oif missing drop'
 host ip -6 route add 2001:db8::2/128 dev br1`, []string{"client tcp [2001:db8:1::2]:80", "web tcp [2001:db8:1::2]:80"}},
 	{"proxy of neighbour discovery", `
+host echo 0 > /proc/sys/net/ipv6/neigh/eth0/proxy_delay # by default a random time up to 0.8 s (net/ipv6/ndisc.c)
 host echo 1 > /proc/sys/net/ipv6/conf/eth0/proxy_ndp; ip -6 neigh add proxy 2001:db8:f::50 dev eth0; ip -6 route add 2001:db8:f::50/128 dev br1
 db ip -6 addr add 2001:db8:f::50/128 dev eth0 nodad`, []string{"world tcp [2001:db8:f::50]:80 = delivered"}},
 	{"isolated ports", `host bridge link set dev vweb isolated on; bridge link set dev vclient isolated on`, []string{"client tcp [2001:db8::3]:80 = dropped", "client tcp [2001:db8::1]:80 = delivered"}},

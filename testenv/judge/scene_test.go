@@ -177,15 +177,18 @@ func (s *scene) judge(flows ...string) {
 	}
 }
 
-// again gives those more time whose answer sim expects and that have none: on a
-// busy machine an answer may take longer than the wait.
+// again asks those once more, with more time, whose answer sim expects and that have
+// none: on a busy machine an answer may take longer than the wait, and a neighbour
+// that was not found in it is told as EHOSTUNREACH. What a route or a rule refuses
+// is refused again.
 func (s *scene) again(w *sim.World, list []flow, got []outcome) {
 	s.t.Helper()
 	var late []flow
 	var at []int
 	for i, f := range list {
-		if v := folded(w.Trace(f.sim)); got[i].verdict == "dropped" && got[i].errno == "" && (v == "delivered" || v == "refused") {
+		if v := folded(w.Trace(f.sim)); got[i].verdict == "dropped" && (got[i].errno == "" || got[i].errno == "EHOSTUNREACH") && (v == "delivered" || v == "refused") {
 			late, at = append(late, f), append(at, i)
+			s.t.Logf("%s: asked again after %s", f.text, got[i].detail)
 		}
 	}
 	if len(late) == 0 {
