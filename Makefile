@@ -15,7 +15,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: mutate mutate-faultlab pairs-faultlab package all build demo test tools lint gen vet faultlab dryrun truth adopt bench fuzz soak clean
+.PHONY: mutate mutate-faultlab pairs-faultlab package all build demo test tools lint has-linter gen vet faultlab dryrun truth adopt bench fuzz soak clean
 
 all: build
 
@@ -38,8 +38,13 @@ vet:
 	$(GO) vet ./...
 	GOOS=darwin $(GO) build ./...
 
+# golangci-lint of the path, or where "go install" puts it.
+LINTER := $(or $(shell command -v golangci-lint),$(wildcard $(shell $(GO) env GOPATH)/bin/golangci-lint))
 lint:
-	golangci-lint run ./...
+	$(or $(LINTER),golangci-lint) run ./...
+
+has-linter:
+	@echo '$(LINTER)'
 
 # Everything that is generated: the schema, docs/commands.
 gen:

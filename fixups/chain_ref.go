@@ -196,7 +196,7 @@ func Prints(c *snap.Chain) string {
 	}
 	h := sha256.New()
 	for i := range c.Rules {
-		fmt.Fprintf(h, "%s\n", Print(&c.Rules[i]))
+		fmt.Fprintf(h, "%s\n", Print(&c.Rules[i])) //nolint:errcheck // a hash takes everything
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -233,7 +233,8 @@ func (o *EngineDisconnect) Inverse(s *snap.Snapshot) (Op, error) {
 func (o *EngineConnect) Risk() Risk    { return RiskMedium }
 func (o *EngineDisconnect) Risk() Risk { return RiskHigh }
 
-func (o *EngineConnect) Object(s *snap.Snapshot) any    { return endpointObject(s, o.Ctr, o.Network) }
+func (o *EngineConnect) Object(s *snap.Snapshot) any { return endpointObject(s, o.Ctr, o.Network) }
+
 func (o *EngineDisconnect) Object(s *snap.Snapshot) any { return endpointObject(s, o.Ctr, o.Network) }
 
 func endpointObject(s *snap.Snapshot, c Ctr, network string) any {

@@ -127,6 +127,7 @@ func (o *NeighDel) Risk() Risk { return RiskLow }
 func (o *NeighSet) Object(s *snap.Snapshot) any {
 	return neighObject(s, o.Where, o.Dev, o.Neigh.IP, o.Neigh.Proxy)
 }
+
 func (o *NeighDel) Object(s *snap.Snapshot) any { return neighObject(s, o.Where, o.Dev, o.IP, o.Proxy) }
 
 // neighObject leaves out what the kernel learns: such entries come and go, and

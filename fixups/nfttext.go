@@ -372,10 +372,10 @@ func (r *nftReader) reject() error {
 		r.add(&snap.Reject{Type: "tcp-reset"})
 		return nil
 	}
-	switch {
-	case r.net == snap.IPv4:
+	switch r.net {
+	case snap.IPv4:
 		r.add(&snap.Reject{Type: "icmp", Code: 3})
-	case r.net == snap.IPv6:
+	case snap.IPv6:
 		r.add(&snap.Reject{Type: "icmp", Code: 4})
 	default:
 		r.add(&snap.Reject{Type: "icmpx", Code: 1})

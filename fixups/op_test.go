@@ -58,42 +58,68 @@ func opCases() []opCase {
 	}
 	on, yes := new(true), true
 	return []opCase{
-		{"a bridge goes down and takes its routes", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: host(s), Name: "br-app"} },
-			[]string{"ip link set dev br-app down"}, []string{"ip link set dev br-app up"}},
-		{"an uplink goes down and its default route has to come back", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: host(s), Name: "eth0"} },
-			[]string{"ip link set dev eth0 down"}, []string{"ip link set dev eth0 up", "ip route add default via 192.0.2.1 dev eth0"}},
-		{"a container's device goes down and loses its IPv6 address", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: web(s), Name: "eth0"} },
+		{
+			"a bridge goes down and takes its routes", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: host(s), Name: "br-app"} },
+			[]string{"ip link set dev br-app down"},
+			[]string{"ip link set dev br-app up"},
+		},
+		{
+			"an uplink goes down and its default route has to come back", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: host(s), Name: "eth0"} },
+			[]string{"ip link set dev eth0 down"},
+			[]string{"ip link set dev eth0 up", "ip route add default via 192.0.2.1 dev eth0"},
+		},
+		{
+			"a container's device goes down and loses its IPv6 address", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: web(s), Name: "eth0"} },
 			[]string{"nsenter -t 100 -n ip link set dev eth0 down"},
 			[]string{
 				"nsenter -t 100 -n ip link set dev eth0 up", "nsenter -t 100 -n ip addr add 2001:db8:30::12/64 dev eth0 nodad",
 				"nsenter -t 100 -n ip neigh replace 172.30.1.1 lladdr 02:00:00:00:00:99 dev eth0 nud permanent",
 				"nsenter -t 100 -n ip route add default via 172.30.1.1 dev eth0",
 				"nsenter -t 100 -n ip -6 route add default via 2001:db8:30::1 dev eth0 metric 1024",
-			}},
+			},
+		},
 		{"lo comes up in a named namespace", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.LinkSet{Where: blue(s), Name: "lo", Up: true}
 		}, []string{"ip -n blue link set dev lo up"}, []string{"ip -n blue link set dev lo down"}},
-		{"a port leaves its bridge and comes back as it was", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkMaster{Where: host(s), Name: "veth1"} },
-			[]string{"ip link set dev veth1 nomaster"}, []string{"ip link set dev veth1 master br-app"}},
-		{"the MTU", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkMTU{Where: web(s), Name: "eth0", MTU: 1400} },
-			[]string{"nsenter -t 100 -n ip link set dev eth0 mtu 1400"}, []string{"nsenter -t 100 -n ip link set dev eth0 mtu 1500"}},
-		{"ARP is switched off", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkARP{Where: web(s), Name: "eth0"} },
-			[]string{"nsenter -t 100 -n ip link set dev eth0 arp off"}, []string{"nsenter -t 100 -n ip link set dev eth0 arp on"}},
-		{"the MAC", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.LinkMAC{Where: web(s), Name: "eth0", MAC: "02:00:00:00:00:77"}
+		{
+			"a port leaves its bridge and comes back as it was", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkMaster{Where: host(s), Name: "veth1"} },
+			[]string{"ip link set dev veth1 nomaster"},
+			[]string{"ip link set dev veth1 master br-app"},
 		},
-			[]string{"nsenter -t 100 -n ip link set dev eth0 address 02:00:00:00:00:77"}, []string{"nsenter -t 100 -n ip link set dev eth0 address 02:00:00:00:00:12"}},
-		{"a port's hairpin, state and PVID", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.PortSet{Where: host(s), Name: "veth1", Hairpin: on, State: new(4), PVID: new(7)}
-		}, []string{"bridge link set dev veth1 hairpin on state 4", "bridge vlan add dev veth1 vid 7 pvid untagged"},
-			[]string{"bridge link set dev veth1 hairpin off state 3", "bridge vlan add dev veth1 vid 1 pvid untagged"}},
+		{
+			"the MTU", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkMTU{Where: web(s), Name: "eth0", MTU: 1400} },
+			[]string{"nsenter -t 100 -n ip link set dev eth0 mtu 1400"},
+			[]string{"nsenter -t 100 -n ip link set dev eth0 mtu 1500"},
+		},
+		{
+			"ARP is switched off", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkARP{Where: web(s), Name: "eth0"} },
+			[]string{"nsenter -t 100 -n ip link set dev eth0 arp off"},
+			[]string{"nsenter -t 100 -n ip link set dev eth0 arp on"},
+		},
+		{
+			"the MAC", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.LinkMAC{Where: web(s), Name: "eth0", MAC: "02:00:00:00:00:77"}
+			},
+			[]string{"nsenter -t 100 -n ip link set dev eth0 address 02:00:00:00:00:77"},
+			[]string{"nsenter -t 100 -n ip link set dev eth0 address 02:00:00:00:00:12"},
+		},
+		{
+			"a port's hairpin, state and PVID", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.PortSet{Where: host(s), Name: "veth1", Hairpin: on, State: new(4), PVID: new(7)}
+			},
+			[]string{"bridge link set dev veth1 hairpin on state 4", "bridge vlan add dev veth1 vid 7 pvid untagged"},
+			[]string{"bridge link set dev veth1 hairpin off state 3", "bridge vlan add dev veth1 vid 1 pvid untagged"},
+		},
 		{"STP on a bridge", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.BridgeSet{Where: host(s), Name: "br-app", STP: &yes, ForwardDelayMs: new(int64(2000))}
 		}, []string{"ip link set dev br-app type bridge stp_state 1 forward_delay 200"}, []string{"ip link set dev br-app type bridge stp_state 0 forward_delay 1500"}},
-		{"a veth pair into a container", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.LinkAdd{Where: host(s), Link: snap.Link{Kind: "veth", Name: "veth3"}, Peer: &fixups.LinkEnd{Where: web(s), Name: "eth1", Up: true}, Master: "br-app", Up: true}
-		}, []string{"ip link add veth3 type veth peer name eth1 netns 100", "ip link set dev veth3 master br-app", "ip link set dev veth3 up", "nsenter -t 100 -n ip link set dev eth1 up"},
-			[]string{"ip link del dev veth3"}},
+		{
+			"a veth pair into a container", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.LinkAdd{Where: host(s), Link: snap.Link{Kind: "veth", Name: "veth3"}, Peer: &fixups.LinkEnd{Where: web(s), Name: "eth1", Up: true}, Master: "br-app", Up: true}
+			},
+			[]string{"ip link add veth3 type veth peer name eth1 netns 100", "ip link set dev veth3 master br-app", "ip link set dev veth3 up", "nsenter -t 100 -n ip link set dev eth1 up"},
+			[]string{"ip link del dev veth3"},
+		},
 		{"a macvlan whose lower device is the host's", func(s *snap.Snapshot) fixups.Op {
 			w := host(s)
 			return &fixups.LinkAdd{Where: blue(s), Link: snap.Link{Kind: "macvlan", Name: "mv0", Macvlan: &snap.Macvlan{Mode: "bridge"}}, Lower: "eth0", LowerIn: &w}
@@ -101,12 +127,15 @@ func opCases() []opCase {
 		{"a vxlan", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.LinkAdd{Where: host(s), Link: snap.Link{Kind: "vxlan", Name: "vx0", Vxlan: &snap.Vxlan{VNI: 42, Port: 4789, Local: ip("192.0.2.2")}}, Lower: "eth0"}
 		}, []string{"ip link add vx0 type vxlan id 42 dstport 4789 local 192.0.2.2 dev eth0 nolearning"}, []string{"ip link del dev vx0"}},
-		{"a bridge is deleted and made again", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkDel{Where: host(s), Name: "br-app"} },
-			[]string{"ip link del dev br-app"}, []string{
+		{
+			"a bridge is deleted and made again", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkDel{Where: host(s), Name: "br-app"} },
+			[]string{"ip link del dev br-app"},
+			[]string{
 				"ip link add br-app address 02:00:00:00:00:03 mtu 1500 index 3 type bridge", "ip link set dev br-app up",
 				"ip link set dev veth1 master br-app", "ip link set dev veth2 master br-app", "sysctl -w net.ipv4.conf.br-app.forwarding=1",
 				"ip addr add 172.30.1.1/24 broadcast 172.30.1.255 dev br-app",
-			}},
+			},
+		},
 		{"a tbf is taken off", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.QdiscDel{Where: host(s), Dev: "eth0", Qdisc: s.Ns("host").Link("eth0").Qdiscs[0]}
 		}, []string{"tc qdisc del dev eth0 root"}, []string{"tc qdisc add dev eth0 root tbf rate 1000bit burst 2000b limit 3000b"}},
@@ -116,10 +145,13 @@ func opCases() []opCase {
 		{"an address with its broadcast", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.AddrAdd{Where: blue(s), Dev: "eth0", Addr: snap.Addr{Prefix: pfx("172.30.1.13/24"), Bcast: ip("172.30.1.255"), Scope: "global"}}
 		}, []string{"ip -n blue addr add 172.30.1.13/24 broadcast 172.30.1.255 dev eth0"}, []string{"ip -n blue addr del 172.30.1.13/24 dev eth0"}},
-		{"the last address takes the device's routes", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.AddrDel{Where: web(s), Dev: "eth0", Prefix: pfx("172.30.1.12/24")}
-		}, []string{"nsenter -t 100 -n ip addr del 172.30.1.12/24 dev eth0"},
-			[]string{"nsenter -t 100 -n ip addr add 172.30.1.12/24 broadcast 172.30.1.255 dev eth0", "nsenter -t 100 -n ip route add default via 172.30.1.1 dev eth0"}},
+		{
+			"the last address takes the device's routes", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.AddrDel{Where: web(s), Dev: "eth0", Prefix: pfx("172.30.1.12/24")}
+			},
+			[]string{"nsenter -t 100 -n ip addr del 172.30.1.12/24 dev eth0"},
+			[]string{"nsenter -t 100 -n ip addr add 172.30.1.12/24 broadcast 172.30.1.255 dev eth0", "nsenter -t 100 -n ip route add default via 172.30.1.1 dev eth0"},
+		},
 		{"a first address takes the second of its subnet along", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.AddrDel{Where: host(s), Dev: "eth0", Prefix: pfx("192.0.2.2/24")}
 		}, []string{"ip addr del 192.0.2.2/24 dev eth0"}, []string{
@@ -164,14 +196,20 @@ func opCases() []opCase {
 		{"a rule is appended", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.IPTablesNFT, snap.IPv4, "filter", "FORWARD"), Args: []string{"-i", "br-app", "!", "-o", "br-app", "-j", "ACCEPT"}}
 		}, []string{"iptables -A FORWARD -i br-app ! -o br-app -j ACCEPT"}, []string{"iptables -D FORWARD -i br-app ! -o br-app -j ACCEPT"}},
-		{"a first rule makes table and chain", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.IPTablesNFT, snap.IPv4, "nat", "POSTROUTING"), Position: 1, Args: []string{"-s", "172.30.1.0/24", "!", "-o", "br-app", "-j", "MASQUERADE"}}
-		}, []string{"iptables -t nat -I POSTROUTING -s 172.30.1.0/24 ! -o br-app -j MASQUERADE"},
-			[]string{"iptables -t nat -D POSTROUTING -s 172.30.1.0/24 ! -o br-app -j MASQUERADE", "nft delete chain ip nat POSTROUTING", "nft delete table ip nat"}},
-		{"a legacy rule", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.IPTablesLegacy, snap.IPv4, "filter", "FORWARD"), Position: 2, Args: []string{"-p", "tcp", "--dport", "80", "-m", "comment", "--comment", "let it in", "-j", "ACCEPT"}}
-		}, []string{"iptables-legacy -I FORWARD 2 -p tcp --dport 80 -m comment --comment 'let it in' -j ACCEPT"},
-			[]string{"iptables-legacy -D FORWARD -p tcp --dport 80 -m comment --comment 'let it in' -j ACCEPT"}},
+		{
+			"a first rule makes table and chain", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.RuleInsert{ChainRef: chainRef(s, snap.IPTablesNFT, snap.IPv4, "nat", "POSTROUTING"), Position: 1, Args: []string{"-s", "172.30.1.0/24", "!", "-o", "br-app", "-j", "MASQUERADE"}}
+			},
+			[]string{"iptables -t nat -I POSTROUTING -s 172.30.1.0/24 ! -o br-app -j MASQUERADE"},
+			[]string{"iptables -t nat -D POSTROUTING -s 172.30.1.0/24 ! -o br-app -j MASQUERADE", "nft delete chain ip nat POSTROUTING", "nft delete table ip nat"},
+		},
+		{
+			"a legacy rule", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.RuleInsert{ChainRef: chainRef(s, snap.IPTablesLegacy, snap.IPv4, "filter", "FORWARD"), Position: 2, Args: []string{"-p", "tcp", "--dport", "80", "-m", "comment", "--comment", "let it in", "-j", "ACCEPT"}}
+			},
+			[]string{"iptables-legacy -I FORWARD 2 -p tcp --dport 80 -m comment --comment 'let it in' -j ACCEPT"},
+			[]string{"iptables-legacy -D FORWARD -p tcp --dport 80 -m comment --comment 'let it in' -j ACCEPT"},
+		},
 		{"an nft rule", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.NFT, snap.Inet, "fw", "in"), Position: 1, Text: `iifname "br-app" tcp dport 53 counter accept comment "dns"`}
 		}, []string{`nft insert rule inet fw in iifname '"br-app"' tcp dport 53 counter accept comment '"dns"'`}, []string{"nft -a list chain inet fw in", "nft delete rule inet fw in handle HANDLE"}},

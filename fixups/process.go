@@ -34,11 +34,13 @@ func (p Proc) Netns() string { return "" }
 func (o *ProcessContinue) Describe() string {
 	return fmt.Sprintf("let process %d (%s) go on", o.PID, o.Name)
 }
+
 func (o *ProcessStop) Describe() string { return fmt.Sprintf("stop process %d (%s)", o.PID, o.Name) }
 
 func (o *ProcessContinue) Shell() []string {
 	return []string{words("kill", "-CONT", strconv.Itoa(o.PID))}
 }
+
 func (o *ProcessStop) Shell() []string { return []string{words("kill", "-STOP", strconv.Itoa(o.PID))} }
 
 // each calls f for every mention of the process; the pointers may be replaced.

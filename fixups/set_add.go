@@ -58,6 +58,7 @@ func (o *SetAdd) what() string {
 func (o *SetAdd) Describe() string {
 	return fmt.Sprintf("make %s %s in %s%s", o.what(), o.Set.Name, o.Table, o.in())
 }
+
 func (o *SetDel) Describe() string {
 	return fmt.Sprintf("delete set %s of %s%s", o.Set, o.Table, o.in())
 }

@@ -38,6 +38,7 @@ func (o *SetElementDel) Describe() string {
 }
 
 func (o *SetElementAdd) Shell() []string { return []string{o.elementLine("add", o.Set, o.Elements)} }
+
 func (o *SetElementDel) Shell() []string { return []string{o.elementLine("delete", o.Set, o.Elements)} }
 
 func (c ChainRef) elementLine(verb, set string, list []snap.Element) string {
@@ -214,6 +215,7 @@ func (o *SetElementAdd) Risk() Risk { return RiskMedium }
 func (o *SetElementDel) Risk() Risk { return RiskMedium }
 
 func (o *SetElementAdd) Object(s *snap.Snapshot) any { return o.elementObject(s, o.Set, o.Elements) }
+
 func (o *SetElementDel) Object(s *snap.Snapshot) any { return o.elementObject(s, o.Set, o.Elements) }
 
 // elementObject tells the type of the set and which of the elements are in it;

@@ -108,6 +108,7 @@ func (o *TableAdd) Holds(s *snap.Snapshot) bool {
 	_, t, err := o.table(s)
 	return err == nil && t != nil
 }
+
 func (o *TableDel) Holds(s *snap.Snapshot) bool {
 	_, t, err := o.table(s)
 	return err == nil && t == nil

@@ -63,8 +63,10 @@ func world(t *testing.T) *snap.Snapshot {
 	s := &snap.Snapshot{
 		Schema: 1, Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{host, web, blue},
 		Containers: []snap.Container{
-			{Ref: "docker:web", Engine: "docker", ID: "w1", Name: "web", State: "running", PID: 100, Netns: "web", Process: &snap.Process{PID: 100, Name: "nginx", State: "T"},
-				Endpoints: []snap.Endpoint{{Network: "app", NetworkID: "n1", IPv4: pfx("172.30.1.12/24"), Gateway4: ip("172.30.1.1"), Link: "eth0", HostLink: "veth1", DNSNames: []string{"web"}}}},
+			{
+				Ref: "docker:web", Engine: "docker", ID: "w1", Name: "web", State: "running", PID: 100, Netns: "web", Process: &snap.Process{PID: 100, Name: "nginx", State: "T"},
+				Endpoints: []snap.Endpoint{{Network: "app", NetworkID: "n1", IPv4: pfx("172.30.1.12/24"), Gateway4: ip("172.30.1.1"), Link: "eth0", HostLink: "veth1", DNSNames: []string{"web"}}},
+			},
 			{Ref: "docker:cache", Engine: "docker", ID: "c1", Name: "cache", State: "paused", Endpoints: []snap.Endpoint{}},
 			{Ref: "docker:db", Engine: "docker", ID: "d1", Name: "db", State: "exited", Endpoints: []snap.Endpoint{}},
 		},
@@ -72,8 +74,10 @@ func world(t *testing.T) *snap.Snapshot {
 			{Ref: "docker:app", Engine: "docker", ID: "n1", Name: "app", Driver: "bridge", Bridge: "br-app", DNS: true, Pools: []snap.Pool{{Subnet: pfx("172.30.1.0/24"), Gateway: ip("172.30.1.1")}}},
 			{Ref: "docker:other", Engine: "docker", ID: "n2", Name: "other", Driver: "bridge", Bridge: "br-app", DNS: true, Pools: []snap.Pool{{Subnet: pfx("172.30.2.0/24"), Gateway: ip("172.30.2.1")}}},
 		},
-		Resolvers: []snap.Resolver{{Owner: "docker:web", Netns: "web", Hosts: []snap.HostsLine{{Line: 1, Addr: ip("127.0.0.1"), Names: []string{"localhost"}}},
-			ResolvConf: snap.ResolvConf{Exists: true, Raw: "nameserver 127.0.0.11\n", Nameservers: []netip.Addr{ip("127.0.0.11")}, Search: []string{}, Options: []string{}, Ndots: 1, TimeoutS: 5, Attempts: 2}}},
+		Resolvers: []snap.Resolver{{
+			Owner: "docker:web", Netns: "web", Hosts: []snap.HostsLine{{Line: 1, Addr: ip("127.0.0.1"), Names: []string{"localhost"}}},
+			ResolvConf: snap.ResolvConf{Exists: true, Raw: "nameserver 127.0.0.11\n", Nameservers: []netip.Addr{ip("127.0.0.11")}, Search: []string{}, Options: []string{}, Ndots: 1, TimeoutS: 5, Attempts: 2},
+		}},
 		Gaps: []snap.Gap{},
 	}
 	do(t, s,

@@ -164,7 +164,8 @@ func TestJoin(t *testing.T) {
 	web.Sockets = []snap.Socket{{Inode: 1, Process: proc}, {Inode: 2, Process: proc}}
 	host.NSIDs, web.NSIDs = map[int]string{0: "ns:2", 5: ""}, map[int]string{3: "ns:1"}
 	host.Links = []snap.Link{
-		{Index: 4, Name: "veth1", Kind: "veth", Peer: 2, PeerNSID: 0}, {Index: 2, Name: "wrong", Kind: "veth", Peer: 4, PeerNSID: 5},
+		{Index: 4, Name: "veth1", Kind: "veth", Peer: 2, PeerNSID: 0},
+		{Index: 2, Name: "wrong", Kind: "veth", Peer: 4, PeerNSID: 5},
 		{Index: 5, Name: "docker0", Kind: "bridge", PeerNSID: -1},
 	}
 	web.Links = []snap.Link{

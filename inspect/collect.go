@@ -248,7 +248,7 @@ func (c *collector) netnsOf(k *snap.Container) (uint64, bool) {
 		}
 		// Started since the processes were listed, or hidden from us.
 		if h, err := ns.OpenPid(k.PID); err == nil {
-			defer h.Close()
+			defer h.Close() //nolint:errcheck // only a descriptor
 			return h.Inode(), true
 		}
 	}

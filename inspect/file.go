@@ -108,7 +108,7 @@ func ReadFile(path string) (*snap.Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading snapshot: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	s, err := Load(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

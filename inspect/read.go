@@ -64,7 +64,7 @@ func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer host.Close()
+	defer host.Close() //nolint:errcheck // only a descriptor
 
 	// The engines take longest; they and the kernel are read at the same time.
 	o.Engine.HostNetns = host.Inode()

@@ -129,7 +129,7 @@ func receive(h *ns.Handle, index int, b []byte) error {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "nd_arrive", Type: ebpf.SchedCLS, License: "GPL",
 		Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R2, int32(index)), //nolint:gosec // the kernel's are 31 bits
+			asm.Mov.Imm(asm.R2, int32(index)),
 			asm.Mov.Imm(asm.R3, ingress), asm.FnCloneRedirect.Call(), asm.Return(),
 		},
 	})
@@ -138,7 +138,7 @@ func receive(h *ns.Handle, index int, b []byte) error {
 		err = h.Do(func() error {
 			got, err := prog.Run(&ebpf.RunOptions{Data: b})
 			if err == nil && got != 0 {
-				err = unix.Errno(-int32(got)) //nolint:gosec // the helper's negative errno
+				err = unix.Errno(-int32(got))
 			}
 			return err
 		})

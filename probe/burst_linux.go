@@ -59,7 +59,7 @@ func (p *Prober) firstOf(q Question) (*sock, error) {
 	}
 	port := q.Sport
 	if port == 0 {
-		port = uint16(FirstPort + p.id(Ports)) //nolint:gosec // in range
+		port = uint16(FirstPort + p.id(Ports))
 	}
 	return nil, p.arrive(q, port, false)
 }
@@ -94,7 +94,7 @@ func (p *Prober) first(q Question) (*sock, error) {
 		if typ == unix.SOCK_RAW {
 			e := echo{v6: v6, id: q.Sport, seq: 1, data: token(o.Size)}
 			if e.id == 0 {
-				e.id = uint16(p.id(1 << 16)) //nolint:gosec // in range
+				e.id = uint16(p.id(1 << 16))
 			}
 			return unix.Sendto(fd, e.packet(), unix.MSG_NOSIGNAL, sockaddr(q.From, q.Dst))
 		}

@@ -39,6 +39,7 @@ func reply(b []byte) *dns.Msg {
 
 // liar sends wrong answers before the right one: each kind for its port.
 func liar(t *testing.T, other *net.UDPConn, how string) func(*net.UDPConn, netip.AddrPort, []byte) {
+	t.Helper()
 	send := func(c *net.UDPConn, to netip.AddrPort, m *dns.Msg) {
 		b, err := m.Pack()
 		if err != nil {

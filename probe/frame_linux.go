@@ -28,7 +28,7 @@ func frame(q *Question, dev *snap.Link, port uint16, rst bool) ([]byte, bool) {
 		data := token(q.Size)
 		seg = binary.BigEndian.AppendUint16(nil, port)
 		seg = binary.BigEndian.AppendUint16(seg, q.Dst.Port())
-		seg = binary.BigEndian.AppendUint16(seg, uint16(8+len(data))) //nolint:gosec // Size was looked at
+		seg = binary.BigEndian.AppendUint16(seg, uint16(8+len(data)))
 		proto, seg = 17, append(append(seg, 0, 0), data...)
 	case "icmp":
 		e := echo{v6: dst.Is6(), id: port, seq: 1, data: token(q.Size)}
@@ -52,13 +52,13 @@ func frame(q *Question, dev *snap.Link, port uint16, rst bool) ([]byte, bool) {
 	const ttl = 64
 	if dst.Is4() {
 		h := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, ttl, proto, 0, 0} // DF
-		binary.BigEndian.PutUint16(h[2:], uint16(20+len(seg)))      //nolint:gosec // Size was looked at
+		binary.BigEndian.PutUint16(h[2:], uint16(20+len(seg)))
 		h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
 		binary.BigEndian.PutUint16(h[10:], checksum(h))
 		return append(append(append(b, 0x08, 0x00), h...), seg...), true
 	}
 	h := []byte{0x60, 0, 0, 0, 0, 0, proto, ttl}
-	binary.BigEndian.PutUint16(h[4:], uint16(len(seg))) //nolint:gosec // Size was looked at
+	binary.BigEndian.PutUint16(h[4:], uint16(len(seg)))
 	h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
 	return append(append(append(b, 0x86, 0xdd), h...), seg...), true
 }

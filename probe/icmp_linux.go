@@ -57,7 +57,7 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 	if routeErr != nil {
 		return sendErr(r, routeErr)
 	}
-	e := echo{v6: v6, id: uint16(p.id(1 << 16)), data: token(o.Size)} //nolint:gosec // the token is the secret
+	e := echo{v6: v6, id: uint16(p.id(1 << 16)), data: token(o.Size)}
 	s.on = p.follow(Identity{From: from, ICMP: true, ID: e.id, Dst: r.Dst})
 	defer func() { ended(s.on, &out) }()
 	buf := make([]byte, 65535)

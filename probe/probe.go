@@ -70,7 +70,7 @@ func (p *Prober) id(n int) int {
 	if p.ids.Load() == 0 {
 		p.ids.CompareAndSwap(0, rand.Uint32()|1) //nolint:gosec // not a secret
 	}
-	return int(p.ids.Add(1) % uint32(n)) //nolint:gosec // n is a small constant
+	return int(p.ids.Add(1) % uint32(n))
 }
 
 // Options of one question. The zero value asks in the ordinary way.

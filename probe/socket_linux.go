@@ -177,7 +177,7 @@ func (p *Prober) bind(fd int, n *snap.Netns, dst netip.Addr, o Options) error {
 	}
 	var err error
 	for range 16 { // 16 clashes in a row of 4500 ports do not happen by chance
-		port := uint16(FirstPort + p.id(Ports)) //nolint:gosec // in range
+		port := uint16(FirstPort + p.id(Ports))
 		if err = unix.Bind(fd, sockaddr(n, netip.AddrPortFrom(src, port))); !errors.Is(err, unix.EADDRINUSE) {
 			break
 		}
@@ -195,7 +195,7 @@ func sourceFor(n *snap.Netns, dst netip.AddrPort, o Options) (netip.Addr, error)
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	defer unix.Close(fd) //nolint:errcheck // never sent anything
+	defer unix.Close(fd)
 	if o.Device != "" {
 		if err := unix.BindToDevice(fd, o.Device); err != nil {
 			return netip.Addr{}, err

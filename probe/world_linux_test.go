@@ -15,7 +15,6 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-
 	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
@@ -142,7 +141,7 @@ func (r *room) in(fn func() error) {
 	r.t.Helper()
 	h, err := ns.Open(r.n.Path)
 	r.must(err)
-	defer h.Close() //nolint:errcheck // a test's own handle
+	defer h.Close()
 	r.must(h.Do(fn))
 }
 

@@ -32,7 +32,7 @@ func Child() {
 	}
 	if path := os.Getenv(keeperEnv); path != "" {
 		code := 0
-		if err := runKeeper(path); err != nil {
+		if err := runKeeper(path); err != nil { //nolint:staticcheck // SA4023: it returns only when it goes wrong
 			code = 1
 		}
 		exit(code)
@@ -62,12 +62,12 @@ func runBox(order string) (int, error) {
 		err = b.mounts()
 	}
 	if err != nil {
-		fmt.Fprintln(readyW, err)
+		fmt.Fprintln(readyW, err) //nolint:errcheck // nobody is left to tell
 		return 125, nil
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
-	fmt.Fprintln(readyW, "ready")
+	fmt.Fprintln(readyW, "ready") //nolint:errcheck // whoever asked may be gone
 	_ = readyW.Close()
 	if _, err := bufio.NewReader(goR).ReadString('\n'); err != nil {
 		return 125, nil // nobody noted this process: it must not be

@@ -67,6 +67,7 @@ func TestFixMendsDriftOfOurOwn(t *testing.T) {
 }
 
 func mendsDrift(t *testing.T, gen driver.Generation) {
+	t.Helper()
 	lan(t)
 	ctx := context.Background()
 	h := &testenv.Host{}

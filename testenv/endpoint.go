@@ -33,7 +33,8 @@ func (c *chooser) endpoint(ctr *driver.Container, n *driver.Network, want spec.A
 			continue
 		}
 		sub := ipam.Subnet{Prefix: p.Subnet, Range: p.Range, Gateway: p.Gateway}
-		ip, err := static, error(nil)
+		ip := static
+		var err error
 		if static.IsValid() {
 			err = sub.Static(static, has)
 		} else {

@@ -45,7 +45,7 @@ const helperWait = 10 * time.Second
 
 // tellHelper gives an order and waits until it is carried out.
 func tellHelper(socket string, o helperOrder) error {
-	conn, err := net.DialTimeout("unix", socket, helperWait)
+	conn, err := net.DialTimeout("unix", socket, helperWait) //nolint:forbidigo // a Unix socket
 	if err != nil {
 		return err
 	}
@@ -336,10 +336,10 @@ func runHelper(dir string) error {
 	}
 	defer h.Close()
 	if err := h.sync(); err != nil {
-		fmt.Fprintln(ready, err)
+		fmt.Fprintln(ready, err) //nolint:errcheck // the error is returned, too
 		return err
 	}
-	fmt.Fprintln(ready, "ready")
+	fmt.Fprintln(ready, "ready") //nolint:errcheck // whoever asked may be gone
 	_ = ready.Close()
 	for {
 		conn, err := l.Accept()

@@ -121,6 +121,7 @@ func TestKilledAnywhereItConverges(t *testing.T) {
 }
 
 func converges(t *testing.T, gen driver.Generation) {
+	t.Helper()
 	before := dump(t)
 	h := &testenv.Host{}
 	order := []string{"setup", "connect", "disconnect", "teardown"}

@@ -211,7 +211,6 @@ func TestTeardownWithoutState(t *testing.T) {
 				t.Errorf("processes left: %s", p)
 			}
 			sh(t, "nft flush ruleset")
-
 		})
 	}
 }

@@ -83,7 +83,7 @@ func upstreams(c *driver.Container, h *ns.Handle) []dns.Upstream {
 	for _, s := range c.Ctr.DNS {
 		if a, err := netip.ParseAddr(s); err == nil {
 			out = append(out, dns.Upstream{Addr: netip.AddrPortFrom(a, 53), Dial: func(ctx context.Context, network string, to netip.AddrPort) (conn net.Conn, err error) {
-				var d net.Dialer
+				var d net.Dialer //nolint:forbidigo // dials an address, inside Do
 				err = h.DoContext(ctx, func() error {
 					conn, err = d.DialContext(ctx, network, to.String())
 					return err

@@ -47,7 +47,7 @@ func kill(ctx context.Context, pid int, startTime uint64) error {
 	if err != nil {
 		return nil //nolint:nilerr // there is none of that number
 	}
-	defer unix.Close(fd) //nolint:errcheck // only a descriptor
+	defer unix.Close(fd)
 	if p, err := ns.ReadProc(pid); err != nil || startTime != 0 && p.Start != startTime {
 		return nil //nolint:nilerr // it is another one by now
 	}

@@ -139,8 +139,8 @@ const dialWait = 10 * time.Second
 
 // pipe joins two connections, each direction until its end.
 func pipe(ctx context.Context, c net.Conn, to netip.AddrPort) {
-	defer c.Close() //nolint:errcheck // both ends are done
-	d := net.Dialer{Timeout: dialWait}
+	defer c.Close()                    //nolint:errcheck // both ends are done
+	d := net.Dialer{Timeout: dialWait} //nolint:forbidigo // dials an address
 	out, err := d.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		if t, ok := c.(*net.TCPConn); ok {

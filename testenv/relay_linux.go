@@ -79,7 +79,7 @@ func relay(ctx context.Context, pc *net.UDPConn, to netip.AddrPort) {
 		mu.Lock()
 		c := clients[who]
 		if c == nil && len(clients) < 4096 {
-			d := net.Dialer{}
+			d := net.Dialer{} //nolint:forbidigo // dials an address
 			if c, err = d.DialContext(ctx, "udp", to.String()); err == nil {
 				clients[who] = c
 				go func() {

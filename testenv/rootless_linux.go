@@ -72,7 +72,7 @@ func Rootless(ctx context.Context, args []string, begin bool, std [3]*os.File) (
 	if err != nil {
 		return 0, err
 	}
-	conn, err := net.Dial("unix", path)
+	conn, err := net.Dial("unix", path) //nolint:forbidigo // a Unix socket
 	if unreachable(err) {
 		if !begin {
 			return 0, snap.Hint(fmt.Errorf("no rootless host is there: %w", snap.ErrNotFound), "netdoctor setup --rootless")
@@ -80,7 +80,7 @@ func Rootless(ctx context.Context, args []string, begin bool, std [3]*os.File) (
 		if err := keep(path); err != nil {
 			return 0, err
 		}
-		conn, err = net.Dial("unix", path)
+		conn, err = net.Dial("unix", path) //nolint:forbidigo // a Unix socket
 	}
 	if err != nil {
 		return 0, fmt.Errorf("asking the rootless host: %w", err)
@@ -163,15 +163,15 @@ func runKeeper(path string) error {
 	unix.CloseOnExec(4)
 	ready := os.NewFile(4, "ready")
 	if err := furnish(); err != nil {
-		fmt.Fprintln(ready, err)
+		fmt.Fprintln(ready, err) //nolint:errcheck // the error is returned, too
 		return err
 	}
 	l, err := net.FileListener(os.NewFile(3, "socket"))
 	if err != nil {
-		fmt.Fprintln(ready, err)
+		fmt.Fprintln(ready, err) //nolint:errcheck // the error is returned, too
 		return err
 	}
-	fmt.Fprintln(ready, "ready")
+	fmt.Fprintln(ready, "ready") //nolint:errcheck // whoever asked may be gone
 	_ = ready.Close()
 	var running atomic.Int32
 	for {
@@ -228,7 +228,7 @@ func loopbackUp() error {
 	if err != nil {
 		return fmt.Errorf("bringing lo up: %w", err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // only a descriptor
+	defer unix.Close(fd)
 	req, err := unix.NewIfreq("lo")
 	if err != nil {
 		return err

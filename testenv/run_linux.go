@@ -215,7 +215,7 @@ func join(c *driver.Container, command, env []string, files []uintptr) (int, err
 	if err != nil {
 		return 0, err
 	}
-	defer unix.Close(pidfd) //nolint:errcheck // only a descriptor
+	defer unix.Close(pidfd)
 	if !alive(c.Ctr.PID, c) {
 		return 0, snap.ErrVanished
 	}

@@ -10,11 +10,26 @@ func TestNameOf(t *testing.T) {
 	t.Parallel()
 	label := strings.Repeat("a", 63)
 	for _, tt := range []struct{ in, want string }{
-		{"web", "web"}, {"web.", "web."}, {".", "."}, {"_http._tcp.web", "_http._tcp.web"}, {"WEB.app", "WEB.app"},
-		{label + ".x", label + ".x"}, {"172.20.0.1", "172.20.0.1"}, {"2001:db8::1", "2001:db8::1"},
+		{"web", "web"},
+		{"web.", "web."},
+		{".", "."},
+		{"_http._tcp.web", "_http._tcp.web"},
+		{"WEB.app", "WEB.app"},
+		{label + ".x", label + ".x"},
+		{"172.20.0.1", "172.20.0.1"},
+		{"2001:db8::1", "2001:db8::1"},
 		{"m\u00fcnchen.example", "xn--mnchen-3ya.example"},
-		{"", ""}, {"a b", ""}, {"a\x1b[31mb", ""}, {"a\x00", ""}, {"a/b", ""}, {"web..app", ""}, {".web", ""}, {"..", ""},
-		{label + "a.x", ""}, {strings.Repeat("a.", 127) + "a", ""}, {"\xff\xfe", ""},
+		{"", ""},
+		{"a b", ""},
+		{"a\x1b[31mb", ""},
+		{"a\x00", ""},
+		{"a/b", ""},
+		{"web..app", ""},
+		{".web", ""},
+		{"..", ""},
+		{label + "a.x", ""},
+		{strings.Repeat("a.", 127) + "a", ""},
+		{"\xff\xfe", ""},
 	} {
 		got, err := nameOf(tt.in)
 		if got != tt.want || (err != nil) != (tt.want == "") || err != nil && !errors.Is(err, ErrUsage) {

@@ -26,7 +26,7 @@ func New() *App {
 		Build:      b,
 		Checks:     checks.All(),
 		Read:       reader("netdoctor " + b.Version),
-		Open:       func(path string) (io.ReadCloser, error) { return os.Open(path) }, //nolint:gosec // the file that the user names
+		Open:       func(path string) (io.ReadCloser, error) { return os.Open(path) },
 		Load:       inspect.Load,
 		Save:       inspect.Save,
 		Write:      write,

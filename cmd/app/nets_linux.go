@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"golang.org/x/sys/unix"
 
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/snap"

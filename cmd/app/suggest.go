@@ -1,9 +1,10 @@
 package app
 
 import (
-	"github.com/netdoctor/netdoctor/inspect/snap"
 	"slices"
 	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Suggest gives at most three of the known words that the text may have been

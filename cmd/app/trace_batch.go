@@ -223,7 +223,7 @@ func (b *batch) one(ctx context.Context, line []byte) (*v1.TraceResult, *diag.Fl
 			if _, perr := netip.ParseAddr(strings.Trim(l.To, "[]")); perr == nil {
 				dst.Bare = false
 			}
-			return b.walk(ctx, t, &ask{src: src, dst: dst}, TraceOptions{Size: l.Size, Sport: uint16(l.Sport)}) //nolint:gosec // its range was looked at by dst
+			return b.walk(ctx, t, &ask{src: src, dst: dst}, TraceOptions{Size: l.Size, Sport: uint16(l.Sport)})
 		}
 	}
 	return b.a.errorTrace(start, err.Error()), nil

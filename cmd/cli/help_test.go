@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/spf13/cobra"
 )
 
 type noLab struct{}

@@ -3,10 +3,11 @@ package cli
 import (
 	"context"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/render"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/spf13/cobra"
 )
 
 func (s *session) inspect() *cobra.Command {

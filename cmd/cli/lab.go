@@ -3,9 +3,10 @@ package cli
 import (
 	"context"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netdoctor/netdoctor/cmd/render"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/spf13/cobra"
 )
 
 // lab is the practice host; it is there when Env.Lab is.

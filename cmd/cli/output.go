@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mattn/go-isatty"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/render"
 )

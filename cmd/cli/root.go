@@ -7,11 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/render"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // The groups of commands in the help.

@@ -3,8 +3,9 @@ package cli
 import (
 	"fmt"
 
-	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/spf13/cobra"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // inside hands the command to this user's own host when --rootless asks for it.

@@ -5,8 +5,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/spf13/cobra"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
 )
 
 // run starts a container of ours. (The file run.go is the run of the program.)

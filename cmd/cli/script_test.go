@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/cli"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 var update = flag.Bool("update", false, "write the wanted outputs of the scripts")

@@ -1,9 +1,10 @@
 package cli
 
 import (
+	"github.com/spf13/cobra"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/render"
-	"github.com/spf13/cobra"
 )
 
 func (s *session) setup() *cobra.Command {

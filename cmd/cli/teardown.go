@@ -1,8 +1,9 @@
 package cli
 
 import (
-	"github.com/netdoctor/netdoctor/cmd/render"
 	"github.com/spf13/cobra"
+
+	"github.com/netdoctor/netdoctor/cmd/render"
 )
 
 func (s *session) teardown() *cobra.Command {

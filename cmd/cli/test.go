@@ -4,10 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/render"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/spf13/cobra"
 )
 
 func (s *session) test() *cobra.Command {

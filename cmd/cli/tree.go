@@ -3,8 +3,9 @@ package cli
 import (
 	"io"
 
-	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/spf13/cobra"
+
+	"github.com/netdoctor/netdoctor/cmd/app"
 )
 
 // Tree is the tree of commands, for what is generated from it: manual pages,

@@ -13,10 +13,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/cli"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/spf13/cobra"
 )
 
 func main() {

@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/netdoctor/netdoctor/testenv/labtest"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // TestPackage builds a deb, installs it into a root of its own, uses it there, and

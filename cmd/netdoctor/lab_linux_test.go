@@ -140,14 +140,14 @@ func hasTable(t *testing.T, n *snap.Netns) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // only read
+	defer unix.Close(fd)
 	name := append([]byte(fixups.TraceTable), 0)
-	attr := binary.NativeEndian.AppendUint16(nil, uint16(4+len(name))) //nolint:gosec // small
+	attr := binary.NativeEndian.AppendUint16(nil, uint16(4+len(name)))
 	attr = append(binary.NativeEndian.AppendUint16(attr, 1), name...)
 	for len(attr)%4 != 0 {
 		attr = append(attr, 0)
 	}
-	b := binary.NativeEndian.AppendUint32(nil, uint32(20+len(attr))) //nolint:gosec // small
+	b := binary.NativeEndian.AppendUint32(nil, uint32(20+len(attr)))
 	b = binary.NativeEndian.AppendUint16(b, unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETTABLE)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
 	b = append(b, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0) // sequence, port; family inet
@@ -238,8 +238,18 @@ func TestNoProbeSendsNothing(t *testing.T) {
 	c := newCapture(t, before)
 	_ = c.packets(t) // of building the lab
 	for _, args := range [][]string{
-		{"check"}, {"trace", "client", "db:5432"}, {"trace", "report", "172.20.0.13:5432"}, {"trace", "client"}, {"dns", "db", "--from", "client"},
-		{"probe", "client", "db:5432"}, {"probe", "--all"}, {"fix", "--dry-run"}, {"map"}, {"ls"}, {"report", "-o", os.DevNull, "--force"}, {"watch", "--for", "200ms"},
+		{"check"},
+		{"trace", "client", "db:5432"},
+		{"trace", "report", "172.20.0.13:5432"},
+		{"trace", "client"},
+		{"dns", "db", "--from", "client"},
+		{"probe", "client", "db:5432"},
+		{"probe", "--all"},
+		{"fix", "--dry-run"},
+		{"map"},
+		{"ls"},
+		{"report", "-o", os.DevNull, "--force"},
+		{"watch", "--for", "200ms"},
 	} {
 		out, err := netdoctor(ctx, append(args, "--no-probe")...).CombinedOutput()
 		var exit *exec.ExitError

@@ -34,7 +34,7 @@ func (t inTurn) Run(name string, f func(testscript.T)) {
 func program(t *testing.T) string {
 	t.Helper()
 	labtest.Tools(t, "go")
-	dir, err := os.MkdirTemp("", "netdoctor-bin-") // t.TempDir is its owner's alone
+	dir, err := os.MkdirTemp("", "netdoctor-bin-") //nolint:usetesting // t.TempDir is its owner's alone
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ const nobody = 65534
 func TestRootlessAsAnOrdinaryUser(t *testing.T) {
 	labtest.Tools(t, "ping", "getent")
 	bin := program(t)
-	home, err := os.MkdirTemp("", "netdoctor-home-")
+	home, err := os.MkdirTemp("", "netdoctor-home-") //nolint:usetesting // t.TempDir is its owner's alone
 	if err != nil {
 		t.Fatal(err)
 	}

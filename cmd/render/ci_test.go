@@ -16,10 +16,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	junitparser "github.com/joshdk/go-junit"
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/netdoctor/netdoctor/testenv/labtest"
 	sarifspec "github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // hostileName has what each format would trip over.

@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
 var update = flag.Bool("update", false, "write the golden screens")

@@ -10,8 +10,9 @@ import (
 	"reflect"
 	"strings"
 
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"golang.org/x/net/html"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
 //go:embed page/page.css

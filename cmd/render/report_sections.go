@@ -5,8 +5,9 @@ import (
 	"strconv"
 	"strings"
 
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"golang.org/x/net/html"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
 // find is the attribute that the page's filter looks through.

@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"golang.org/x/net/html"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
 // reportPage is a page with n containers on n/50+2 networks; web and db of the

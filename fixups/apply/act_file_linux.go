@@ -63,7 +63,7 @@ func (m *machine) readFile(o *fixups.FileWrite) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	return b, kind("reading "+o.Path, err)
 }
@@ -98,7 +98,7 @@ func (m *machine) file(o *fixups.FileWrite) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // Sync says what went wrong
 	if o.Old != nil {
 		now, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 		if err != nil {

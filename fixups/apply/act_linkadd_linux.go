@@ -157,8 +157,10 @@ func bridgeData(a *attrs, b *snap.Bridge) {
 		typ uint16
 		v   bool
 	}{
-		{unix.IFLA_BR_VLAN_FILTERING, b.VlanFiltering}, {unix.IFLA_BR_NF_CALL_IPTABLES, b.NFCallIPTables},
-		{unix.IFLA_BR_NF_CALL_IP6TABLES, b.NFCallIP6Tables}, {unix.IFLA_BR_NF_CALL_ARPTABLES, b.NFCallARPTables},
+		{unix.IFLA_BR_VLAN_FILTERING, b.VlanFiltering},
+		{unix.IFLA_BR_NF_CALL_IPTABLES, b.NFCallIPTables},
+		{unix.IFLA_BR_NF_CALL_IP6TABLES, b.NFCallIP6Tables},
+		{unix.IFLA_BR_NF_CALL_ARPTABLES, b.NFCallARPTables},
 	} {
 		if f.v {
 			a.u8(f.typ, 1)
@@ -222,8 +224,12 @@ func vxlanData(a *attrs, v *snap.Vxlan, lower int) {
 		typ uint16
 		v   bool
 	}{
-		{unix.IFLA_VXLAN_LEARNING, v.Learning}, {unix.IFLA_VXLAN_PROXY, v.Proxy}, {unix.IFLA_VXLAN_L2MISS, v.L2Miss},
-		{unix.IFLA_VXLAN_L3MISS, v.L3Miss}, {unix.IFLA_VXLAN_UDP_CSUM, v.UDPCsum}, {unix.IFLA_VXLAN_COLLECT_METADATA, v.External},
+		{unix.IFLA_VXLAN_LEARNING, v.Learning},
+		{unix.IFLA_VXLAN_PROXY, v.Proxy},
+		{unix.IFLA_VXLAN_L2MISS, v.L2Miss},
+		{unix.IFLA_VXLAN_L3MISS, v.L3Miss},
+		{unix.IFLA_VXLAN_UDP_CSUM, v.UDPCsum},
+		{unix.IFLA_VXLAN_COLLECT_METADATA, v.External},
 	} {
 		a.u8(f.typ, boolByte(f.v))
 	}

@@ -183,7 +183,7 @@ func (m *machine) lookNamed(s *snap.Snapshot, name string) error {
 	case err != nil:
 		return err
 	}
-	defer h.Close()
+	defer h.Close() //nolint:errcheck // only a descriptor
 	if have < 0 {
 		s.Netns = append(s.Netns, snap.Netns{
 			ID: name, Inode: h.Inode(), Path: path, Names: []string{name}, Class: snap.ClassForeign, Sysctls: map[string]string{},

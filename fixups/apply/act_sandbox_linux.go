@@ -108,7 +108,7 @@ func (m *machine) lookSandbox(s *snap.Snapshot, w fixups.Where) error {
 		}
 		return nil //nolint:nilerr // a file without a namespace is no namespace
 	}
-	defer h.Close()
+	defer h.Close() //nolint:errcheck // only a descriptor
 	if i < 0 {
 		s.Netns = append(s.Netns, snap.Netns{ID: w.ID, Inode: h.Inode(), Path: w.Path, Class: snap.ClassAttached, Sysctls: map[string]string{}})
 	}

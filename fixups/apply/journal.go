@@ -233,7 +233,7 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer d.Close() //nolint:errcheck // Sync is what counts
 	return d.Sync()
 }
 

@@ -23,15 +23,18 @@ func (a *Applier) open(*snap.Snapshot) (*machine, error) {
 	return nil, fmt.Errorf("changing this machine: %w", snap.ErrUnsupported)
 }
 
-func (m *machine) close()                                               {}
-func (m *machine) inode() uint64                                        { return 0 }
-func (m *machine) key() hostKey                                         { return hostKey{} }
-func (m *machine) settle(*snap.Snapshot)                                {}
-func (m *machine) can(context.Context, fixups.Op) error                 { return snap.ErrUnsupported }
+func (m *machine) close()                               {}
+func (m *machine) inode() uint64                        { return 0 }
+func (m *machine) key() hostKey                         { return hostKey{} }
+func (m *machine) settle(*snap.Snapshot)                {}
+func (m *machine) can(context.Context, fixups.Op) error { return snap.ErrUnsupported }
+
 func (m *machine) act(context.Context, fixups.Op, *snap.Snapshot) error { return snap.ErrUnsupported }
+
 func (m *machine) look(context.Context, fixups.Op) (*snap.Snapshot, error) {
 	return nil, snap.ErrUnsupported
 }
+
 func (m *machine) prepare(context.Context, fixups.Op, *snap.Snapshot) (fixups.Op, fixups.Op, error) {
 	return nil, nil, snap.ErrUnsupported
 }

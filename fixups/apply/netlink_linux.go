@@ -217,8 +217,9 @@ func (a *attrs) bytes(typ uint16, v []byte) {
 	*a = b
 }
 
-func (a *attrs) u8(typ uint16, v uint8)    { a.bytes(typ, []byte{v}) }
-func (a *attrs) u16(typ uint16, v uint16)  { a.bytes(typ, binary.NativeEndian.AppendUint16(nil, v)) }
+func (a *attrs) u8(typ uint16, v uint8)   { a.bytes(typ, []byte{v}) }
+func (a *attrs) u16(typ uint16, v uint16) { a.bytes(typ, binary.NativeEndian.AppendUint16(nil, v)) }
+
 func (a *attrs) u32(typ uint16, v uint32)  { a.bytes(typ, binary.NativeEndian.AppendUint32(nil, v)) }
 func (a *attrs) be16(typ uint16, v uint16) { a.bytes(typ, binary.BigEndian.AppendUint16(nil, v)) }
 func (a *attrs) be32(typ uint16, v uint32) { a.bytes(typ, binary.BigEndian.AppendUint32(nil, v)) }

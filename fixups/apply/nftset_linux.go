@@ -36,8 +36,14 @@ func flagsOf(s *snap.Set) uint32 {
 		on  bool
 		bit uint32
 	}{
-		{s.Anonymous, setAnonymous}, {s.Constant, setConstant}, {s.Interval, setInterval}, {s.Map, setMap}, {s.Timeout, setTimeout},
-		{s.Dynamic, setEval}, {s.ObjectMap, setObject}, {s.Concat && s.Interval, setConcat},
+		{s.Anonymous, setAnonymous},
+		{s.Constant, setConstant},
+		{s.Interval, setInterval},
+		{s.Map, setMap},
+		{s.Timeout, setTimeout},
+		{s.Dynamic, setEval},
+		{s.ObjectMap, setObject},
+		{s.Concat && s.Interval, setConcat},
 	} {
 		if x.on {
 			f |= x.bit

@@ -150,7 +150,8 @@ func certain(undo fixups.Ops) bool {
 // where it was put and by what it does.
 func guess(st *step, now *snap.Snapshot) error {
 	op := st.Op[0]
-	ref, at := fixups.ChainRef{}, 0
+	var ref fixups.ChainRef
+	var at int
 	switch o := op.(type) {
 	case *fixups.RuleInsert:
 		ref, at = o.ChainRef, o.Position

@@ -19,7 +19,8 @@ func TestProve(t *testing.T) {
 				{Num: 2, Exprs: snap.Exprs{&snap.Counter{}, &snap.Immediate{Dreg: snap.VerdictReg, Verdict: &snap.Verdict{Code: "drop"}}}},
 			}}},
 		}}}},
-		{ID: "web"}, {ID: "db"},
+		{ID: "web"},
+		{ID: "db"},
 	}}
 	model := func(v sim.Verdict, netns, layer, reason string) *sim.Trace {
 		return &sim.Trace{Verdict: v, Where: &sim.Where{Netns: netns, Layer: layer, Reason: reason}}

@@ -20,7 +20,7 @@ func recorded(t *testing.T) *snap.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	s, err := inspect.Load(f)
 	if err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func startChild(command []string) (*child, error) {
 	c := &child{cmd: cmd, in: in, answers: make(chan rootAnswer, 1)}
 	go func() {
 		defer close(c.answers)
-		defer pr.Close()
+		defer pr.Close() //nolint:errcheck // only read
 		dec := json.NewDecoder(bufio.NewReader(pr))
 		for {
 			var a rootAnswer

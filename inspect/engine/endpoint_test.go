@@ -28,23 +28,33 @@ func TestDockerEndpoint(t *testing.T) {
 		{name: "the default", want: "unix:///var/run/docker.sock from default"},
 		{name: "the option goes first", opts: Options{DockerHost: "unix:///a.sock"}, env: map[string]string{"DOCKER_HOST": "unix:///b.sock"}, want: "unix:///a.sock from the option"},
 		{name: "DOCKER_HOST goes before the context", env: map[string]string{"DOCKER_HOST": "unix:///b.sock", "DOCKER_CONTEXT": "work"}, want: "unix:///b.sock from DOCKER_HOST"},
-		{name: "a context of the environment", env: map[string]string{"DOCKER_CONTEXT": "work", "HOME": "/root"}, setup: func(h *fakeHost) { h.context("work", "tcp://192.0.2.1:2376") },
-			want: "tcp://192.0.2.1:2376 from context work tcp=192.0.2.1:2376"},
+		{
+			name: "a context of the environment", env: map[string]string{"DOCKER_CONTEXT": "work", "HOME": "/root"}, setup: func(h *fakeHost) { h.context("work", "tcp://192.0.2.1:2376") },
+			want: "tcp://192.0.2.1:2376 from context work tcp=192.0.2.1:2376",
+		},
 		{name: "the current context", env: map[string]string{"HOME": "/root"}, setup: func(h *fakeHost) {
 			h.file("/root/.docker/config.json", `{"currentContext":"work","auths":{}}`)
 			h.context("work", "ssh://me@example.org")
 		}, want: "ssh://me@example.org from context work"},
-		{name: "the context named default is none", env: map[string]string{"HOME": "/root"}, setup: func(h *fakeHost) { h.file("/root/.docker/config.json", `{"currentContext":"default"}`) },
-			want: "unix:///var/run/docker.sock from default"},
-		{name: "a directory of the user's choice", env: map[string]string{"DOCKER_CONFIG": "/conf"}, setup: func(h *fakeHost) { h.file("/conf/config.json", `{"currentContext":"none"}`) },
-			want: ` from context none: docker context "none"`},
-		{name: "a damaged configuration is told", env: map[string]string{"HOME": "/root"}, setup: func(h *fakeHost) { h.file("/root/.docker/config.json", `{`) },
-			want: " from : finding the docker context"},
+		{
+			name: "the context named default is none", env: map[string]string{"HOME": "/root"}, setup: func(h *fakeHost) { h.file("/root/.docker/config.json", `{"currentContext":"default"}`) },
+			want: "unix:///var/run/docker.sock from default",
+		},
+		{
+			name: "a directory of the user's choice", env: map[string]string{"DOCKER_CONFIG": "/conf"}, setup: func(h *fakeHost) { h.file("/conf/config.json", `{"currentContext":"none"}`) },
+			want: ` from context none: docker context "none"`,
+		},
+		{
+			name: "a damaged configuration is told", env: map[string]string{"HOME": "/root"}, setup: func(h *fakeHost) { h.file("/root/.docker/config.json", `{`) },
+			want: " from : finding the docker context",
+		},
 		{name: "a running dockerd's own socket where the default is missing", setup: func(h *fakeHost) {
 			h.proc(fakeProc{pid: 800, comm: "dockerd", args: []string{"dockerd", "-H", "tcp://127.0.0.1:2375", "--host=unix:///data/docker.sock"}})
 		}, want: "unix:///data/docker.sock from dockerd"},
-		{name: "TLS from the environment", env: map[string]string{"DOCKER_HOST": "tcp://127.0.0.1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs"},
-			want: "tcp://127.0.0.1 from DOCKER_HOST tcp=127.0.0.1:2376 tls=/certs"},
+		{
+			name: "TLS from the environment", env: map[string]string{"DOCKER_HOST": "tcp://127.0.0.1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs"},
+			want: "tcp://127.0.0.1 from DOCKER_HOST tcp=127.0.0.1:2376 tls=/certs",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,8 +93,10 @@ func TestDaemonSettings(t *testing.T) {
 	t.Parallel()
 	h := newFakeHost(t)
 	h.file("/conf/daemon.json", `{"iptables":false,"live-restore":true,"data-root":"/conf-root","dns":["192.0.2.1"],"default-address-pools":[{"base":"10.1.0.0/16","size":24}]}`)
-	h.proc(fakeProc{pid: 800, comm: "dockerd", args: []string{"/usr/bin/dockerd", "--config-file=/conf/daemon.json", "-g/flag-root", "--userland-proxy=false",
-		"--ip6tables", "--dns", "192.0.2.2", "--default-address-pool", "base=10.2.0.0/16,size=20", "-Hunix:///x.sock"}})
+	h.proc(fakeProc{pid: 800, comm: "dockerd", args: []string{
+		"/usr/bin/dockerd", "--config-file=/conf/daemon.json", "-g/flag-root", "--userland-proxy=false",
+		"--ip6tables", "--dns", "192.0.2.2", "--default-address-pool", "base=10.2.0.0/16,size=20", "-Hunix:///x.sock",
+	}})
 	m := newMachine(h.options())
 	d := m.findDaemons()[0]
 	if !d.known || d.dataRoot != "/flag-root" || d.config != "/conf/daemon.json" || len(d.hosts) != 1 || d.hosts[0] != "unix:///x.sock" {

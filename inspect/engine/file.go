@@ -41,7 +41,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, kindOf(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	st, err := f.Stat()
 	if err != nil {
 		return nil, kindOf(err)
@@ -77,7 +77,7 @@ func readDir(path string) (names []string, more bool, err error) {
 	if err != nil {
 		return nil, false, kindOf(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	names, err = f.Readdirnames(maxDir + 1)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, false, kindOf(err)

@@ -49,8 +49,7 @@ type fakeHost struct {
 
 func newFakeHost(t *testing.T) *fakeHost {
 	t.Helper()
-	// Not t.TempDir: sockets have paths of 108 bytes at most.
-	root, err := os.MkdirTemp("", "nd")
+	root, err := os.MkdirTemp("", "nd") //nolint:usetesting // sockets have paths of 108 bytes at most
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,8 +117,10 @@ func (h *fakeHost) proc(p fakeProc) {
 // container adds a shim and the first process of a container.
 func (h *fakeHost) container(shimPID, pid int, namespace, id, bundle string, net int) {
 	h.t.Helper()
-	h.proc(fakeProc{pid: shimPID, ppid: 1, comm: "containerd-shim", cwd: bundle,
-		args: []string{"/usr/bin/containerd-shim-runc-v2", "-namespace", namespace, "-id", id, "-address", "/run/containerd/containerd.sock"}})
+	h.proc(fakeProc{
+		pid: shimPID, ppid: 1, comm: "containerd-shim", cwd: bundle,
+		args: []string{"/usr/bin/containerd-shim-runc-v2", "-namespace", namespace, "-id", id, "-address", "/run/containerd/containerd.sock"},
+	})
 	h.proc(fakeProc{pid: pid, ppid: shimPID, comm: "httpd", net: net, cgroup: "0::/docker/" + id + "\n", args: []string{"httpd", "-f"}})
 }
 

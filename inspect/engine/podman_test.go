@@ -46,9 +46,11 @@ func putAll(b *bolt.Bucket, kv map[string]string) error {
 func podHost(t *testing.T) *fakeHost {
 	t.Helper()
 	h := newFakeHost(t)
-	h.proc(fakeProc{pid: 22725, ppid: 1, comm: "conmon", args: []string{"/usr/bin/conmon", "--api-version", "1", "-c", pwebID, "-u", pwebID, "-n", "pweb",
+	h.proc(fakeProc{pid: 22725, ppid: 1, comm: "conmon", args: []string{
+		"/usr/bin/conmon", "--api-version", "1", "-c", pwebID, "-u", pwebID, "-n", "pweb",
 		"--exit-command", "/usr/bin/podman", "--exit-command-arg", "--root", "--exit-command-arg", podAt, "--exit-command-arg", "--runroot", "--exit-command-arg", "/srv/pod/run",
-		"--exit-command-arg", "--network-config-dir", "--exit-command-arg", "/srv/pod/net", "--exit-command-arg", "container", "--exit-command-arg", "cleanup"}})
+		"--exit-command-arg", "--network-config-dir", "--exit-command-arg", "/srv/pod/net", "--exit-command-arg", "container", "--exit-command-arg", "cleanup",
+	}})
 	h.proc(fakeProc{pid: 22750, ppid: 22725, comm: "busybox", net: webNet, cgroup: "0::/libpod_parent/libpod-" + pwebID + "\n"})
 	h.boltFile(podAt+"/libpod/bolt_state.db", func(tx *bolt.Tx) error {
 		ctrs, err := tx.CreateBucket([]byte("ctr"))

@@ -181,7 +181,7 @@ func (r *resolverRead) unread(c *snap.Container, err error) {
 // conf takes resolv.conf from inside the container, else the engine's copy;
 // false when there is neither.
 func (r *resolverRead) conf(c *snap.Container, a *rootAnswer, v *snap.Resolver) bool {
-	engines, engineErr := []byte(nil), error(snap.ErrNotFound)
+	engines, engineErr := []byte(nil), snap.ErrNotFound
 	if c.ResolvConfPath != "" {
 		engines, engineErr = readFile(r.m.path(c.ResolvConfPath), maxRootFile)
 	}

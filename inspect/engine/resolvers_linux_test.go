@@ -43,7 +43,7 @@ func both(t *testing.T, f func(*testing.T, []string)) {
 
 func TestResolversOfHostContainersAndNamespaces(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, child []string) {
+	both(t, func(t *testing.T, child []string) { //nolint:thelper // a subtest's body
 		h := newFakeHost(t)
 		h.file("/run/systemd/resolve/stub-resolv.conf", "nameserver 127.0.0.53\nsearch example.org\n")
 		h.file("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.53\n")
@@ -92,16 +92,19 @@ func TestHostileFilesAreRefused(t *testing.T) {
 		want string // first nameserver
 	}{
 		{"a FIFO", func(t *testing.T, etc string) {
+			t.Helper()
 			if err := syscall.Mkfifo(etc+"/resolv.conf", 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, "unsupported", "a FIFO", "engine"},
 		{"a directory", func(t *testing.T, etc string) {
+			t.Helper()
 			if err := os.Mkdir(etc+"/resolv.conf", 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}, "unsupported", "a directory", "engine"},
 		{"ten gigabytes", func(t *testing.T, etc string) {
+			t.Helper()
 			f, err := os.Create(etc + "/resolv.conf")
 			if err != nil {
 				t.Fatal(err)
@@ -112,11 +115,13 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			}
 		}, "limit", "10737418240 bytes", "engine"},
 		{"a link to a file of the host", func(t *testing.T, etc string) {
+			t.Helper()
 			if err := os.Symlink("../../../../secret", etc+"/resolv.conf"); err != nil {
 				t.Fatal(err)
 			}
 		}, "", "", "none"}, // inside the root there is no such file
 		{"an absolute link to a file of the container", func(t *testing.T, etc string) {
+			t.Helper()
 			if err := os.WriteFile(etc+"/inside", []byte("nameserver 192.0.2.7\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -125,6 +130,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			}
 		}, "", "", "192.0.2.7"},
 		{"a ring of links", func(t *testing.T, etc string) {
+			t.Helper()
 			if err := os.Symlink("resolv.conf", etc+"/resolv.conf"); err != nil {
 				t.Fatal(err)
 			}
@@ -134,6 +140,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			both(t, func(t *testing.T, child []string) {
+				t.Helper()
 				h := newFakeHost(t)
 				h.file("/secret", "nameserver 192.0.2.66\n")
 				h.file("/var/lib/docker/containers/"+webID+"/resolv.conf", "nameserver 192.0.2.99\n")
@@ -172,6 +179,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 func TestAnotherProcessUnderTheSamePidIsNotRead(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, child []string) {
+		t.Helper()
 		h := newFakeHost(t)
 		c := h.rooted(100, "web", webID)
 		c.ID = plainID // what the snapshot believes

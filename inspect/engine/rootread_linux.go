@@ -91,7 +91,7 @@ func readBelow(root int, name string) ([]byte, error) {
 		return nil, fmt.Errorf("/%s has %d bytes: %w", name, st.Size, snap.ErrLimit)
 	}
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(path, &fs); err == nil && refusedFS(int64(fs.Type)) {
+	if err := unix.Fstatfs(path, &fs); err == nil && refusedFS(int64(fs.Type)) { //nolint:unconvert // 32 bits on other processors
 		return nil, fmt.Errorf("/%s lies on a kernel interface: %w", name, snap.ErrUnsupported)
 	}
 	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -99,7 +99,7 @@ func readBelow(root int, name string) ([]byte, error) {
 		return nil, fmt.Errorf("opening /%s: %w", name, errnoKind(err))
 	}
 	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	b, err := io.ReadAll(io.LimitReader(f, maxRootFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading /%s: %w", name, errnoKind(err))
@@ -165,7 +165,7 @@ func listBelow(root int, dir string) []string {
 		return nil
 	}
 	f := os.NewFile(uintptr(fd), dir)
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	names, err := f.Readdirnames(maxLibDir)
 	if err != nil {
 		return nil

@@ -110,8 +110,12 @@ func (w *line) ebEntry(e *snap.EbEntry) {
 		w.ebOpt(inv("proto"), "-p", ebProto(e.EtherType))
 	}
 	for _, o := range []struct{ name, what, value string }{
-		{"-s", "src", ebMAC(e.SrcMAC, e.SrcMask)}, {"-d", "dst", ebMAC(e.DstMAC, e.DstMask)}, {"-i", "in", e.In}, {"--logical-in", "logical-in", e.LogicalIn},
-		{"-o", "out", e.Out}, {"--logical-out", "logical-out", e.LogicalOut},
+		{"-s", "src", ebMAC(e.SrcMAC, e.SrcMask)},
+		{"-d", "dst", ebMAC(e.DstMAC, e.DstMask)},
+		{"-i", "in", e.In},
+		{"--logical-in", "logical-in", e.LogicalIn},
+		{"-o", "out", e.Out},
+		{"--logical-out", "logical-out", e.LogicalOut},
 	} {
 		if o.value != "" {
 			w.ebOpt(inv(o.what), o.name, o.value)

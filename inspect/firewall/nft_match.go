@@ -281,7 +281,7 @@ func (x *nftRule) metaKnown(key string, v uint64) {
 // impliedByProto says whether the test for a network header is superfluous
 // once l4proto is tested: only for ICMP, which belongs to one family.
 func (x *nftRule) impliedByProto(d *statement, l4 uint64) bool {
-	fam := ""
+	var fam string
 	switch {
 	case d.upper == "nfproto":
 		fam = map[uint64]string{NFProtoIPv4: "ip", NFProtoIPv6: "ip6"}[d.value]

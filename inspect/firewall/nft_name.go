@@ -67,7 +67,7 @@ func (x *nftRule) name(t *term) (string, kind) {
 		}
 		return text + t.ops, t.kind
 	}
-	offset, size, shift := t.pay.Offset*8, t.pay.Len*8, 0
+	offset, size := t.pay.Offset*8, t.pay.Len*8
 	h := x.headerFor(t.pay.Base, offset)
 	k := kind{typeInteger, t.pay.Len, t.kind.host}
 	if f := h.at(offset, size, x.icmp); f != nil {
@@ -79,8 +79,7 @@ func (x *nftRule) name(t *term) (string, kind) {
 		}
 		return text + t.ops, k
 	}
-	if f, s := x.subfield(t); f != nil {
-		shift = s
+	if f, shift := x.subfield(t); f != nil {
 		x.use(h, f)
 		ops := t.ops
 		if shift > 0 && strings.HasPrefix(ops, " >> "+strconv.Itoa(shift)) {

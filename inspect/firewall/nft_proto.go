@@ -37,28 +37,49 @@ func headerOf(name string) *header {
 		}}
 	case "vlan": // 14 bytes into the frame
 		return &header{name, baseLL, []field{
-			{"pcp", 112, 3, typeInteger, false, 0}, {"dei", 115, 1, typeInteger, false, 0}, {"id", 116, 12, typeInteger, false, 0},
+			{"pcp", 112, 3, typeInteger, false, 0},
+			{"dei", 115, 1, typeInteger, false, 0},
+			{"id", 116, 12, typeInteger, false, 0},
 			{"type", 128, 16, typeEtherType, true, 0},
 		}}
 	case "arp":
 		return &header{name, baseNH, []field{
-			{"htype", 0, 16, typeInteger, false, 0}, {"ptype", 16, 16, typeEtherType, false, 0}, {"hlen", 32, 8, typeInteger, false, 0},
-			{"plen", 40, 8, typeInteger, false, 0}, {"operation", 48, 16, typeARPOp, false, 0},
-			{"saddr ether", 64, 48, typeEtherAddr, false, 0}, {"saddr ip", 112, 32, typeIPAddr, false, 0},
-			{"daddr ether", 144, 48, typeEtherAddr, false, 0}, {"daddr ip", 192, 32, typeIPAddr, false, 0},
+			{"htype", 0, 16, typeInteger, false, 0},
+			{"ptype", 16, 16, typeEtherType, false, 0},
+			{"hlen", 32, 8, typeInteger, false, 0},
+			{"plen", 40, 8, typeInteger, false, 0},
+			{"operation", 48, 16, typeARPOp, false, 0},
+			{"saddr ether", 64, 48, typeEtherAddr, false, 0},
+			{"saddr ip", 112, 32, typeIPAddr, false, 0},
+			{"daddr ether", 144, 48, typeEtherAddr, false, 0},
+			{"daddr ip", 192, 32, typeIPAddr, false, 0},
 		}}
 	case "ip":
 		return &header{name, baseNH, []field{
-			{"version", 0, 4, typeInteger, false, 0}, {"hdrlength", 4, 4, typeInteger, false, 0}, {"dscp", 8, 6, typeDSCP, false, 0},
-			{"ecn", 14, 2, typeECN, false, 0}, {"length", 16, 16, typeInteger, false, 0}, {"id", 32, 16, typeInteger, false, 0},
-			{"frag-off", 48, 16, typeInteger, false, 0}, {"ttl", 64, 8, typeInteger, false, 0}, {"protocol", 72, 8, typeInetProto, true, 0},
-			{"checksum", 80, 16, typeInteger, false, 0}, {"saddr", 96, 32, typeIPAddr, false, 0}, {"daddr", 128, 32, typeIPAddr, false, 0},
+			{"version", 0, 4, typeInteger, false, 0},
+			{"hdrlength", 4, 4, typeInteger, false, 0},
+			{"dscp", 8, 6, typeDSCP, false, 0},
+			{"ecn", 14, 2, typeECN, false, 0},
+			{"length", 16, 16, typeInteger, false, 0},
+			{"id", 32, 16, typeInteger, false, 0},
+			{"frag-off", 48, 16, typeInteger, false, 0},
+			{"ttl", 64, 8, typeInteger, false, 0},
+			{"protocol", 72, 8, typeInetProto, true, 0},
+			{"checksum", 80, 16, typeInteger, false, 0},
+			{"saddr", 96, 32, typeIPAddr, false, 0},
+			{"daddr", 128, 32, typeIPAddr, false, 0},
 		}}
 	case "ip6":
 		return &header{name, baseNH, []field{
-			{"version", 0, 4, typeInteger, false, 0}, {"dscp", 4, 6, typeDSCP, false, 0}, {"ecn", 10, 2, typeECN, false, 0},
-			{"flowlabel", 12, 20, typeInteger, false, 0}, {"length", 32, 16, typeInteger, false, 0}, {"nexthdr", 48, 8, typeInetProto, true, 0},
-			{"hoplimit", 56, 8, typeInteger, false, 0}, {"saddr", 64, 128, typeIP6Addr, false, 0}, {"daddr", 192, 128, typeIP6Addr, false, 0},
+			{"version", 0, 4, typeInteger, false, 0},
+			{"dscp", 4, 6, typeDSCP, false, 0},
+			{"ecn", 10, 2, typeECN, false, 0},
+			{"flowlabel", 12, 20, typeInteger, false, 0},
+			{"length", 32, 16, typeInteger, false, 0},
+			{"nexthdr", 48, 8, typeInetProto, true, 0},
+			{"hoplimit", 56, 8, typeInteger, false, 0},
+			{"saddr", 64, 128, typeIP6Addr, false, 0},
+			{"daddr", 192, 128, typeIP6Addr, false, 0},
 		}}
 	}
 	return transportOf(name)
@@ -84,15 +105,24 @@ func transportOf(name string) *header {
 		return &header{name, baseTH, append(ports, field{"type", 67, 4, typeDCCPPkt, false, 0})}
 	case "icmp":
 		return &header{name, baseTH, []field{
-			{"type", 0, 8, typeICMPType, true, 0}, {"code", 8, 8, typeICMPCode, false, 0}, {"checksum", 16, 16, typeInteger, false, 0},
-			{"mtu", 48, 16, typeInteger, false, 1 + 3}, {"gateway", 32, 32, typeInteger, false, 1 + 5},
-			{"id", 32, 16, typeInteger, false, 1 + 8}, {"sequence", 48, 16, typeInteger, false, 1 + 8},
+			{"type", 0, 8, typeICMPType, true, 0},
+			{"code", 8, 8, typeICMPCode, false, 0},
+			{"checksum", 16, 16, typeInteger, false, 0},
+			{"mtu", 48, 16, typeInteger, false, 1 + 3},
+			{"gateway", 32, 32, typeInteger, false, 1 + 5},
+			{"id", 32, 16, typeInteger, false, 1 + 8},
+			{"sequence", 48, 16, typeInteger, false, 1 + 8},
 		}}
 	case "icmpv6":
 		return &header{name, baseTH, []field{
-			{"type", 0, 8, typeICMP6Type, true, 0}, {"code", 8, 8, typeICMP6Code, false, 0}, {"checksum", 16, 16, typeInteger, false, 0},
-			{"parameter-problem", 32, 32, typeInteger, false, 1 + 4}, {"mtu", 32, 32, typeInteger, false, 1 + 2},
-			{"max-delay", 32, 16, typeInteger, false, 1 + 130}, {"id", 32, 16, typeInteger, false, 1 + 128}, {"sequence", 48, 16, typeInteger, false, 1 + 128},
+			{"type", 0, 8, typeICMP6Type, true, 0},
+			{"code", 8, 8, typeICMP6Code, false, 0},
+			{"checksum", 16, 16, typeInteger, false, 0},
+			{"parameter-problem", 32, 32, typeInteger, false, 1 + 4},
+			{"mtu", 32, 32, typeInteger, false, 1 + 2},
+			{"max-delay", 32, 16, typeInteger, false, 1 + 130},
+			{"id", 32, 16, typeInteger, false, 1 + 128},
+			{"sequence", 48, 16, typeInteger, false, 1 + 128},
 		}}
 	case "igmp":
 		return &header{name, baseTH, []field{

@@ -123,7 +123,7 @@ func (x *nftRule) expr(e snap.Expr) {
 // load handles expressions that fill a register.
 func (x *nftRule) load(e snap.Expr) bool {
 	var t *term
-	reg := snap.NoReg
+	var reg int
 	switch e := e.(type) {
 	case *snap.Immediate:
 		if e.Verdict != nil {
@@ -184,7 +184,7 @@ func (x *nftRule) bitwise(e *snap.Bitwise) *term {
 		}
 		return &c
 	}
-	right := ""
+	var right string
 	switch {
 	case e.Op == "mask-xor":
 		c.ops += maskOps(c.kind, e.Mask, e.Xor)

@@ -203,7 +203,7 @@ func numgenTerm(e *snap.Numgen) *term {
 // ipopt.c, exthdr.c).
 func exthdrTerm(e *snap.Exthdr) *term {
 	t := &term{kind: kind{typeInteger, e.Len, false}}
-	name, part := "", ""
+	var name, part string
 	switch e.Op {
 	case "tcpopt":
 		t.ext = baseTH
@@ -217,8 +217,10 @@ func exthdrTerm(e *snap.Exthdr) *term {
 		name, part = ipOption(e)
 		name = "ip option " + name
 	case "sctp":
-		names := []string{"data", "init", "init-ack", "sack", "heartbeat", "heartbeat-ack", "abort", "shutdown", "shutdown-ack", "error",
-			"cookie-echo", "cookie-ack", "ecne", "cwr", "shutdown-complete"}
+		names := []string{
+			"data", "init", "init-ack", "sack", "heartbeat", "heartbeat-ack", "abort", "shutdown", "shutdown-ack", "error",
+			"cookie-echo", "cookie-ack", "ecne", "cwr", "shutdown-complete",
+		}
 		name = fmt.Sprintf("sctp chunk %d", e.Type)
 		if int(e.Type) < len(names) {
 			name = "sctp chunk " + names[e.Type]

@@ -24,7 +24,7 @@ type line struct {
 // add writes " text".
 func (w *line) add(format string, args ...any) {
 	w.WriteByte(' ')
-	fmt.Fprintf(w, format, args...)
+	fmt.Fprintf(w, format, args...) //nolint:errcheck // a buffer takes everything
 }
 
 // opt writes " text", or " ! text" when it is negated.

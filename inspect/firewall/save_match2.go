@@ -228,7 +228,7 @@ func (m *HashlimitMatch) save(w *line) {
 	if m.Invert {
 		what = "above"
 	}
-	expire := time.Second
+	var expire time.Duration
 	if m.Bytes {
 		expire = 15 * time.Second // XT_HASHLIMIT_BYTE_EXPIRE
 		w.add("--hashlimit-%s %s", what, m.byteRate())

@@ -73,11 +73,9 @@ func (d *blob) conntrack() any {
 	d.only(uint64(m.Match|m.Invert), 1<<14-1)
 	m.stateAlias = m.Match&ctStateAlias != 0
 	m.Match &^= ctStateAlias
-	state, status := uint32(d.u16(150)), uint32(0)
+	state, status := uint32(d.u16(150)), uint32(d.u16(152))
 	if d.rev == 1 {
 		state, status = uint32(d.u8(150)), uint32(d.u8(151))
-	} else {
-		status = uint32(d.u16(152))
 	}
 	if m.Has(CTState) {
 		m.States = d.names(state, ctStateNames)
@@ -109,11 +107,11 @@ func (d *blob) names(bits uint32, names []string) []string {
 		if bits&(1<<i) == 0 {
 			continue
 		}
-		if i >= len(names) || names[i] == "" {
+		if i >= len(names) || names[i] == "" { //nolint:gosec // G602: looked at here
 			d.bad = true
 			return nil
 		}
-		list = append(list, names[i])
+		list = append(list, names[i]) //nolint:gosec // G602: looked at above
 	}
 	return list
 }

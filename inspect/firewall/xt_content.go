@@ -98,10 +98,10 @@ type BPFInstr struct {
 
 func (d *blob) bpf() any {
 	d.revs(0, 1)
-	n, code := 0, 4
+	var n, code int
 	if d.rev == 0 {
 		d.size(4 + 512 + 8 + 4)
-		n = int(d.u16(0))
+		n, code = int(d.u16(0)), 4
 	} else {
 		d.size(8 + 512 + 8)
 		n, code = int(d.u16(2)), 8

@@ -45,7 +45,7 @@ type HashlimitMatch struct {
 func (d *blob) hashlimit() any {
 	d.revs(1, 3)
 	m := &HashlimitMatch{}
-	mode, rest, mask := 0, 0, 0
+	var mode, rest, mask int
 	switch d.rev {
 	case 1:
 		d.size(16 + 32 + 8)

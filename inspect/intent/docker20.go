@@ -14,7 +14,10 @@ import (
 func docker20(s *snap.Snapshot, e *snap.Engine) Set {
 	set := Set{Engine: e.Name, Family: snap.IPv4, System: systemOf(s)}
 	set.Chains = []Chain{
-		{Table: "filter", Name: "DOCKER"}, {Table: "filter", Name: "DOCKER-ISOLATION-STAGE-1"}, {Table: "filter", Name: "DOCKER-ISOLATION-STAGE-2"}, {Table: "filter", Name: "DOCKER-USER"},
+		{Table: "filter", Name: "DOCKER"},
+		{Table: "filter", Name: "DOCKER-ISOLATION-STAGE-1"},
+		{Table: "filter", Name: "DOCKER-ISOLATION-STAGE-2"},
+		{Table: "filter", Name: "DOCKER-USER"},
 		{Table: "nat", Name: "DOCKER"},
 	}
 	add := set.add

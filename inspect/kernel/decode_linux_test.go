@@ -100,8 +100,9 @@ func TestDecodeRecorded(t *testing.T) {
 func nest(typ uint16, parts ...[]byte) []byte { return put(nil, typ, bytes.Join(parts, nil)) }
 func u8at(typ uint16, v uint8) []byte         { return put(nil, typ, []byte{v}) }
 func u16at(typ, v uint16) []byte              { return put(nil, typ, binary.NativeEndian.AppendUint16(nil, v)) }
-func be16at(typ, v uint16) []byte             { return put(nil, typ, binary.BigEndian.AppendUint16(nil, v)) }
-func u32at(typ uint16, v uint32) []byte       { return putU32(nil, typ, v) }
+
+func be16at(typ, v uint16) []byte       { return put(nil, typ, binary.BigEndian.AppendUint16(nil, v)) }
+func u32at(typ uint16, v uint32) []byte { return putU32(nil, typ, v) }
 func be32at(typ uint16, v uint32) []byte {
 	return put(nil, typ, binary.BigEndian.AppendUint32(nil, v))
 }
@@ -121,23 +122,35 @@ func TestDecodeLinkKinds(t *testing.T) {
 		info []byte
 		want snap.Link
 	}{
-		{"a VLAN of provider tags", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "vlan"),
-			nest(unix.IFLA_INFO_DATA, u16at(unix.IFLA_VLAN_ID, 100), be16at(unix.IFLA_VLAN_PROTOCOL, unix.ETH_P_8021AD))),
-			snap.Link{Kind: "vlan", Vlan: &snap.Vlan{ID: 100, Protocol: "802.1ad"}}},
-		{"a VRF", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "vrf"), nest(unix.IFLA_INFO_DATA, u32at(unix.IFLA_VRF_TABLE, 77))),
-			snap.Link{Kind: "vrf", VRF: &snap.VRF{Table: 77}}},
-		{"an ipvlan", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "ipvlan"),
-			nest(unix.IFLA_INFO_DATA, u16at(unix.IFLA_IPVLAN_MODE, 1), u16at(unix.IFLA_IPVLAN_FLAGS, 1))),
-			snap.Link{Kind: "ipvlan", Ipvlan: &snap.Ipvlan{Mode: "l3", Flag: "private"}}},
-		{"a bridge that filters by VLAN", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "bridge"),
-			nest(unix.IFLA_INFO_DATA, u8at(unix.IFLA_BR_VLAN_FILTERING, 1), be16at(unix.IFLA_BR_VLAN_PROTOCOL, unix.ETH_P_8021Q),
-				u16at(unix.IFLA_BR_VLAN_DEFAULT_PVID, 1), u32at(unix.IFLA_BR_STP_STATE, 1), u8at(unix.IFLA_BR_NF_CALL_IPTABLES, 1))),
-			snap.Link{Kind: "bridge", Bridge: &snap.Bridge{STP: true, VlanFiltering: true, VlanProtocol: "802.1Q", DefaultPVID: 1, NFCallIPTables: true}}},
-		{"a generic XDP program", nest(unix.IFLA_XDP, u8at(unix.IFLA_XDP_ATTACHED, 2), u32at(unix.IFLA_XDP_PROG_ID, 42)),
-			snap.Link{XDP: &snap.XDP{Mode: "generic", ProgID: 42}}},
+		{
+			"a VLAN of provider tags", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "vlan"),
+				nest(unix.IFLA_INFO_DATA, u16at(unix.IFLA_VLAN_ID, 100), be16at(unix.IFLA_VLAN_PROTOCOL, unix.ETH_P_8021AD))),
+			snap.Link{Kind: "vlan", Vlan: &snap.Vlan{ID: 100, Protocol: "802.1ad"}},
+		},
+		{
+			"a VRF", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "vrf"), nest(unix.IFLA_INFO_DATA, u32at(unix.IFLA_VRF_TABLE, 77))),
+			snap.Link{Kind: "vrf", VRF: &snap.VRF{Table: 77}},
+		},
+		{
+			"an ipvlan", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "ipvlan"),
+				nest(unix.IFLA_INFO_DATA, u16at(unix.IFLA_IPVLAN_MODE, 1), u16at(unix.IFLA_IPVLAN_FLAGS, 1))),
+			snap.Link{Kind: "ipvlan", Ipvlan: &snap.Ipvlan{Mode: "l3", Flag: "private"}},
+		},
+		{
+			"a bridge that filters by VLAN", nest(unix.IFLA_LINKINFO, strAt(unix.IFLA_INFO_KIND, "bridge"),
+				nest(unix.IFLA_INFO_DATA, u8at(unix.IFLA_BR_VLAN_FILTERING, 1), be16at(unix.IFLA_BR_VLAN_PROTOCOL, unix.ETH_P_8021Q),
+					u16at(unix.IFLA_BR_VLAN_DEFAULT_PVID, 1), u32at(unix.IFLA_BR_STP_STATE, 1), u8at(unix.IFLA_BR_NF_CALL_IPTABLES, 1))),
+			snap.Link{Kind: "bridge", Bridge: &snap.Bridge{STP: true, VlanFiltering: true, VlanProtocol: "802.1Q", DefaultPVID: 1, NFCallIPTables: true}},
+		},
+		{
+			"a generic XDP program", nest(unix.IFLA_XDP, u8at(unix.IFLA_XDP_ATTACHED, 2), u32at(unix.IFLA_XDP_PROG_ID, 42)),
+			snap.Link{XDP: &snap.XDP{Mode: "generic", ProgID: 42}},
+		},
 		{"no XDP program", nest(unix.IFLA_XDP, u8at(unix.IFLA_XDP_ATTACHED, 0)), snap.Link{}},
-		{"a peer in another namespace", bytes.Join([][]byte{u32at(unix.IFLA_LINK, 5), u32at(unix.IFLA_LINK_NETNSID, 3)}, nil),
-			snap.Link{Peer: 5, PeerNSID: 3}},
+		{
+			"a peer in another namespace", bytes.Join([][]byte{u32at(unix.IFLA_LINK, 5), u32at(unix.IFLA_LINK_NETNSID, 3)}, nil),
+			snap.Link{Peer: 5, PeerNSID: 3},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -282,8 +295,11 @@ func TestParseSockstat(t *testing.T) {
 		af    uint8
 		want  bool
 	}{
-		{snap.TCP, unix.AF_INET, true}, {snap.TCP, unix.AF_INET6, false}, {snap.UDP, unix.AF_INET, false},
-		{snap.UDP, unix.AF_INET6, true}, {snap.SCTP, unix.AF_INET, false},
+		{snap.TCP, unix.AF_INET, true},
+		{snap.TCP, unix.AF_INET6, false},
+		{snap.UDP, unix.AF_INET, false},
+		{snap.UDP, unix.AF_INET6, true},
+		{snap.SCTP, unix.AF_INET, false},
 	} {
 		if got := s.none(tt.proto, tt.af); got != tt.want {
 			t.Errorf("none of %s, family %d: %v, want %v", tt.proto, tt.af, got, tt.want)
@@ -301,12 +317,18 @@ func TestResolveNexthops(t *testing.T) {
 	t.Parallel()
 	gw := netip.MustParseAddr
 	objects := []snap.NexthopObject{
-		{ID: 1, Family: snap.IPv4, Oif: 2, Gateway: gw("192.0.2.1")}, {ID: 2, Family: snap.IPv6, Oif: 3, Gateway: gw("2001:db8::1")},
-		{ID: 3, Blackhole: true}, {ID: 4, Group: []uint32{1, 2}, Weights: []int{1, 5}},
+		{ID: 1, Family: snap.IPv4, Oif: 2, Gateway: gw("192.0.2.1")},
+		{ID: 2, Family: snap.IPv6, Oif: 3, Gateway: gw("2001:db8::1")},
+		{ID: 3, Blackhole: true},
+		{ID: 4, Group: []uint32{1, 2}, Weights: []int{1, 5}},
 	}
 	routes := []snap.Route{
-		{Family: snap.IPv4, Type: "unicast", NHID: 1}, {Family: snap.IPv4, Type: "unicast", NHID: 2}, {Family: snap.IPv4, Type: "unicast", NHID: 3},
-		{Family: snap.IPv4, Type: "unicast", NHID: 4}, {Family: snap.IPv4, Type: "unicast", NHID: 99}, {Family: snap.IPv4, Type: "unicast", Oif: 9, NHID: 1},
+		{Family: snap.IPv4, Type: "unicast", NHID: 1},
+		{Family: snap.IPv4, Type: "unicast", NHID: 2},
+		{Family: snap.IPv4, Type: "unicast", NHID: 3},
+		{Family: snap.IPv4, Type: "unicast", NHID: 4},
+		{Family: snap.IPv4, Type: "unicast", NHID: 99},
+		{Family: snap.IPv4, Type: "unicast", Oif: 9, NHID: 1},
 	}
 	resolveNexthops(routes, objects)
 	same(t, "routes", []snap.Route{

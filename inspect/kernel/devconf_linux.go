@@ -17,24 +17,55 @@ type devconf struct {
 // devconf4 are the IPv4 settings that decide about packets or explain them.
 func devconf4() []devconf {
 	return []devconf{
-		{0, "forwarding"}, {2, "proxy_arp"}, {3, "accept_redirects"}, {4, "secure_redirects"},
-		{5, "send_redirects"}, {6, "shared_media"}, {7, "rp_filter"}, {8, "accept_source_route"},
-		{10, "log_martians"}, {12, "arp_filter"}, {14, "disable_xfrm"}, {15, "disable_policy"},
-		{17, "arp_announce"}, {18, "arp_ignore"}, {19, "promote_secondaries"}, {20, "arp_accept"},
-		{21, "arp_notify"}, {22, "accept_local"}, {23, "src_valid_mark"}, {24, "proxy_arp_pvlan"},
-		{25, "route_localnet"}, {28, "ignore_routes_with_linkdown"},
-		{29, "drop_unicast_in_l2_multicast"}, {31, "bc_forwarding"},
+		{0, "forwarding"},
+		{2, "proxy_arp"},
+		{3, "accept_redirects"},
+		{4, "secure_redirects"},
+		{5, "send_redirects"},
+		{6, "shared_media"},
+		{7, "rp_filter"},
+		{8, "accept_source_route"},
+		{10, "log_martians"},
+		{12, "arp_filter"},
+		{14, "disable_xfrm"},
+		{15, "disable_policy"},
+		{17, "arp_announce"},
+		{18, "arp_ignore"},
+		{19, "promote_secondaries"},
+		{20, "arp_accept"},
+		{21, "arp_notify"},
+		{22, "accept_local"},
+		{23, "src_valid_mark"},
+		{24, "proxy_arp_pvlan"},
+		{25, "route_localnet"},
+		{28, "ignore_routes_with_linkdown"},
+		{29, "drop_unicast_in_l2_multicast"},
+		{31, "bc_forwarding"},
 	}
 }
 
 // devconf6 are the IPv6 ones.
 func devconf6() []devconf {
 	return []devconf{
-		{0, "forwarding"}, {1, "hop_limit"}, {2, "mtu"}, {3, "accept_ra"}, {4, "accept_redirects"},
-		{5, "autoconf"}, {10, "use_tempaddr"}, {17, "accept_ra_defrtr"}, {18, "accept_ra_pinfo"}, {22, "proxy_ndp"},
-		{24, "accept_source_route"}, {26, "disable_ipv6"}, {27, "accept_dad"}, {37, "use_oif_addrs_only"},
-		{39, "ignore_routes_with_linkdown"}, {40, "drop_unicast_in_l2_multicast"},
-		{47, "addr_gen_mode"}, {48, "disable_policy"}, {59, "force_forwarding"}, // the last since Linux 6.17
+		{0, "forwarding"},
+		{1, "hop_limit"},
+		{2, "mtu"},
+		{3, "accept_ra"},
+		{4, "accept_redirects"},
+		{5, "autoconf"},
+		{10, "use_tempaddr"},
+		{17, "accept_ra_defrtr"},
+		{18, "accept_ra_pinfo"},
+		{22, "proxy_ndp"},
+		{24, "accept_source_route"},
+		{26, "disable_ipv6"},
+		{27, "accept_dad"},
+		{37, "use_oif_addrs_only"},
+		{39, "ignore_routes_with_linkdown"},
+		{40, "drop_unicast_in_l2_multicast"},
+		{47, "addr_gen_mode"},
+		{48, "disable_policy"},
+		{59, "force_forwarding"}, // the last since Linux 6.17
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-
 	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 

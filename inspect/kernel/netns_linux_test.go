@@ -20,7 +20,6 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-
 	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 

@@ -1,9 +1,8 @@
 package kernel
 
 import (
-	"golang.org/x/sys/unix"
-
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -45,7 +44,7 @@ func progName(id uint32) string {
 	if err != nil {
 		return ""
 	}
-	defer p.Close()
+	defer p.Close() //nolint:errcheck // only a descriptor
 	info, err := p.Info()
 	if err != nil {
 		return ""

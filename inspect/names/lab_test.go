@@ -117,7 +117,8 @@ func lab() *snap.Snapshot {
 	s.Netns = []snap.Netns{{
 		ID: "host", Class: snap.ClassHost, Links: []snap.Link{lo(), {Index: 2, Name: "eth0", Up: true}, {Index: 3, Name: "br-app", Up: true}},
 		Addrs: []snap.Addr{
-			{Index: 2, Prefix: netip.MustParsePrefix("192.168.50.10/24")}, {Index: 3, Prefix: netip.MustParsePrefix("172.30.1.1/24")},
+			{Index: 2, Prefix: netip.MustParsePrefix("192.168.50.10/24")},
+			{Index: 3, Prefix: netip.MustParsePrefix("172.30.1.1/24")},
 			{Index: 4, Prefix: netip.MustParsePrefix("172.17.0.1/16")},
 		},
 	}}

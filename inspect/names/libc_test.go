@@ -23,7 +23,9 @@ func TestCandidates(t *testing.T) {
 		{"ndots 0 tries the word first, musl nothing else", "web", []string{"a.example"}, 0, []string{"web", "web.a.example"}, []string{"web"}, []string{"web", "web.a.example"}},
 		{"a dot reaches ndots", "web.b", []string{"a.example"}, 1, []string{"web.b", "web.b.a.example"}, []string{"web.b"}, []string{"web.b", "web.b.a.example"}},
 		{
-			"ndots 5 as in Kubernetes", "web.b", []string{"a.example", "c.example"}, 5,
+			"ndots 5 as in Kubernetes", "web.b",
+			[]string{"a.example", "c.example"},
+			5,
 			[]string{"web.b.a.example", "web.b.c.example", "web.b"},
 			[]string{"web.b.a.example", "web.b.c.example", "web.b"},
 			[]string{"web.b.a.example", "web.b.c.example", "web.b"},

@@ -17,7 +17,7 @@ const (
 	DefaultBridge    = "default-bridge"       // no names by DNS there
 	NotRunning       = "container-not-running"
 	NoSuchName       = "no-such-name"
-	BypassesEmbedded = "bypasses-embedded"
+	BypassesEmbedded = "bypasses-embedded" //nolint:gosec // G101: no password
 	HostsOverride    = "hosts-override"
 	GoogleFallback   = "google-fallback"
 	FirstServerDead  = "first-server-dead"

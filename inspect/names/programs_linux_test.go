@@ -41,9 +41,11 @@ func programs(t *testing.T, c *snap.Container, name, musl string, p names.Path) 
 	}
 	for libc, args := range all {
 		root := fmt.Sprintf("/proc/%d/root", c.PID)
-		cmd := exec.CommandContext(t.Context(), "nsenter", append([]string{fmt.Sprintf("--net=/proc/%d/ns/net", c.PID), "unshare", "-m", "sh", "-c",
+		cmd := exec.CommandContext(t.Context(), "nsenter", append([]string{
+			fmt.Sprintf("--net=/proc/%d/ns/net", c.PID), "unshare", "-m", "sh", "-c",
 			// A file of another mount namespace can't be bound: a copy is.
-			"mount -t tmpfs tmpfs /mnt && for f in resolv.conf hosts; do cat " + root + "/etc/$f >/mnt/$f && mount --bind /mnt/$f /etc/$f || exit 99; done; exec \"$@\"", "sh"}, args...)...)
+			"mount -t tmpfs tmpfs /mnt && for f in resolv.conf hosts; do cat " + root + "/etc/$f >/mnt/$f && mount --bind /mnt/$f /etc/$f || exit 99; done; exec \"$@\"", "sh",
+		}, args...)...)
 		out, err := cmd.Output()
 		if cmd.ProcessState.ExitCode() == 99 {
 			t.Fatalf("%s: putting its files in place: %v", c.Name, err)

@@ -46,7 +46,7 @@ func tryEnter() error {
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	defer h.Close() //nolint:errcheck // only a descriptor
 	return h.Do(func() error { return nil })
 }
 

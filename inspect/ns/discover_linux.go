@@ -29,7 +29,7 @@ func Discover(ctx context.Context, o Options) ([]Found, []snap.Gap, error) {
 	if err != nil {
 		return nil, gaps, err
 	}
-	defer host.Close()
+	defer host.Close() //nolint:errcheck // only a descriptor
 	f := s.get(host.inode)
 	f.Host = true
 	f.ways = append(f.ways, way{kind: wayHeld, path: host.path})

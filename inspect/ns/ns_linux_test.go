@@ -54,7 +54,10 @@ func cannot(t *testing.T, err error) {
 
 // sleeper starts a process in a new network namespace, which ends with the
 // test or with stop.
-func sleeper(t *testing.T) (pid int, stop func()) { return start(t, "1", unix.CLONE_NEWNET) }
+func sleeper(t *testing.T) (pid int, stop func()) {
+	t.Helper()
+	return start(t, "1", unix.CLONE_NEWNET)
+}
 
 // start is sleeper with a name file, which is mounted in a mount namespace of
 // its own.

@@ -110,7 +110,7 @@ func openBelow(root, path string) (*Handle, error) {
 	if err := unix.Fstatfs(at, &fs); err != nil {
 		return nil, wrap(what, err)
 	}
-	if int64(fs.Type) != unix.NSFS_MAGIC {
+	if int64(fs.Type) != unix.NSFS_MAGIC { //nolint:unconvert // 32 bits on other processors
 		return nil, fmt.Errorf("%s: no namespace is mounted there: %w", what, snap.ErrVanished)
 	}
 	h, err := Open("/proc/thread-self/fd/" + strconv.Itoa(at))

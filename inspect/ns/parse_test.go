@@ -12,12 +12,18 @@ func TestNsMounts(t *testing.T) {
 		name, in string
 		want     []nsMount
 	}{
-		{"one of ip netns", "512 25 0:4 net:[4026532281] /run/netns/blue rw shared:7 - nsfs nsfs rw\n",
-			[]nsMount{{4026532281, "/run/netns/blue"}}},
-		{"no optional fields", "512 25 0:4 net:[4026532281] /run/netns/blue rw - nsfs nsfs rw\n",
-			[]nsMount{{4026532281, "/run/netns/blue"}}},
-		{"a blank and a backslash in the name", `512 25 0:4 net:[7] /run/netns/a\040b\134c rw - nsfs nsfs rw` + "\n",
-			[]nsMount{{7, `/run/netns/a b\c`}}},
+		{
+			"one of ip netns", "512 25 0:4 net:[4026532281] /run/netns/blue rw shared:7 - nsfs nsfs rw\n",
+			[]nsMount{{4026532281, "/run/netns/blue"}},
+		},
+		{
+			"no optional fields", "512 25 0:4 net:[4026532281] /run/netns/blue rw - nsfs nsfs rw\n",
+			[]nsMount{{4026532281, "/run/netns/blue"}},
+		},
+		{
+			"a blank and a backslash in the name", `512 25 0:4 net:[7] /run/netns/a\040b\134c rw - nsfs nsfs rw` + "\n",
+			[]nsMount{{7, `/run/netns/a b\c`}},
+		},
 		{"another kind of namespace", "512 25 0:4 mnt:[7] /run/snapd/ns/x.mnt rw - nsfs nsfs rw\n", nil},
 		{"a directory with such a name", "36 35 8:1 /x /mnt/a\\040net:[7] rw - ext4 /dev/sda rw\n", nil},
 		{"another file system with such a root", "36 35 8:1 net:[7] /mnt rw - ext4 /dev/sda rw\n", nil},

@@ -23,7 +23,7 @@ func ScanProcs(ctx context.Context) (*Procs, error) {
 	if err != nil {
 		return nil, wrap("reading the list of processes", err)
 	}
-	defer dir.Close()
+	defer dir.Close() //nolint:errcheck // only read
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return nil, wrap("reading the list of processes", err)
@@ -148,7 +148,7 @@ func (p *Procs) Args(pid int) []string {
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	buf := make([]byte, maxArgs)
 	n, _ := f.Read(buf)
 	if now, err := ReadProc(pid); n <= 0 || err != nil || now.Start != was.Start {

@@ -36,8 +36,10 @@ func TestParseNSSwitch(t *testing.T) {
 	}{
 		{"no hosts line", "passwd: files\n", nil},
 		{"plain", "passwd: files\nhosts:          files dns # end\n", []string{"files", "dns"}},
-		{"actions are one word", "hosts: mymachines resolve [ !UNAVAIL=return  success=merge ] files myhostname dns\n",
-			[]string{"mymachines", "resolve", "[!UNAVAIL=return success=merge]", "files", "myhostname", "dns"}},
+		{
+			"actions are one word", "hosts: mymachines resolve [ !UNAVAIL=return  success=merge ] files myhostname dns\n",
+			[]string{"mymachines", "resolve", "[!UNAVAIL=return success=merge]", "files", "myhostname", "dns"},
+		},
 		{"an action may touch its service", "hosts: mdns4_minimal[NOTFOUND=return]dns\n", []string{"mdns4_minimal", "[NOTFOUND=return]", "dns"}},
 		{"the last line wins", "hosts: files\n hosts : dns\n", []string{"dns"}},
 		{"an open bracket ends the list", "hosts: files [NOTFOUND=return dns\n", []string{"files"}},

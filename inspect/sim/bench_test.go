@@ -15,6 +15,7 @@ import (
 // shape of rules: users first, isolation in two stages, a chain of accepted
 // ports, masquerade and DNAT for one port of each tenth container.
 func crowd(tb testing.TB, n int) *model {
+	tb.Helper()
 	m := newModel(tb)
 	m.netns("host", snap.ClassHost)
 	m.netns("internet", snap.ClassOutside)
@@ -81,6 +82,7 @@ func crowd(tb testing.TB, n int) *model {
 // cpu is the processor time that this process has used: on a machine that
 // others use as well, what a flow costs is told by it and not by the clock.
 func cpu(tb testing.TB) time.Duration {
+	tb.Helper()
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		tb.Fatal(err)

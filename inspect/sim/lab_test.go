@@ -248,6 +248,7 @@ func tcp80(from, to string) Flow { return Flow{From: from, Dst: ip(to), Proto: s
 // docker is a host with a bridge of two containers, another bridge with one,
 // and an uplink to the internet.
 func docker(t testing.TB) *model {
+	t.Helper()
 	m := newModel(t)
 	m.netns("host", snap.ClassHost)
 	m.netns("internet", snap.ClassOutside)

@@ -48,46 +48,74 @@ func TestWays(t *testing.T) {
 		want want
 	}{
 		{name: "two containers of one bridge", flow: tcp80("client", "172.18.0.2"), want: want{Verdict: Delivered}},
-		{name: "a closed port refuses", flow: Flow{From: "client", Dst: ip("172.18.0.2"), Proto: snap.TCP, Dport: 81},
-			want: want{Refused, "web", "eth0", CauseNoListener, "NO_SOCKET", "nothing in web listens on 172.18.0.2:81/tcp", false}},
-		{name: "a closed UDP port answers port unreachable", flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.UDP, Dport: 9},
-			want: want{Refused, "internet", "eth0", CauseNoListener, "NO_SOCKET", "", false}},
+		{
+			name: "a closed port refuses", flow: Flow{From: "client", Dst: ip("172.18.0.2"), Proto: snap.TCP, Dport: 81},
+			want: want{Refused, "web", "eth0", CauseNoListener, "NO_SOCKET", "nothing in web listens on 172.18.0.2:81/tcp", false},
+		},
+		{
+			name: "a closed UDP port answers port unreachable", flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.UDP, Dport: 9},
+			want: want{Refused, "internet", "eth0", CauseNoListener, "NO_SOCKET", "", false},
+		},
 		{name: "out to the internet by masquerade", flow: tcp80("client", "198.51.100.7"), want: want{Verdict: Delivered}},
 		{name: "routed between bridges", flow: tcp80("client", "172.19.0.2"), want: want{Verdict: Delivered}},
 		{name: "to itself", flow: tcp80("web", "172.18.0.2"), want: want{Verdict: Delivered}},
 		{name: "to its loopback", flow: tcp80("web", "127.0.0.1"), want: want{Verdict: Delivered}},
 		{name: "to 0.0.0.0", flow: tcp80("web", "0.0.0.0"), want: want{Verdict: Delivered}},
 		{name: "echo", flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.ICMP}, want: want{Verdict: Delivered}},
-		{name: "echo ignored", edit: func(m *model) { m.sysctl("web", "net/ipv4/icmp_echo_ignore_all", "1") },
+		{
+			name: "echo ignored", edit: func(m *model) { m.sysctl("web", "net/ipv4/icmp_echo_ignore_all", "1") },
 			flow: Flow{From: "client", Dst: ip("172.18.0.2"), Proto: snap.ICMP},
-			want: want{Dropped, "web", "eth0", CauseNoAnswer, "", "icmp_echo_ignore_all=1 in web", false}},
-		{name: "no route", edit: func(m *model) { m.ns["client"].Routes = m.ns["client"].Routes[:len(m.ns["client"].Routes)-1] },
-			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "client", "", CauseNoRoute, "ENETUNREACH", "client has no route to 198.51.100.7", false}},
-		{name: "a route that refuses", edit: func(m *model) { m.route("client", "prohibit 198.51.100.0/24") },
-			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "client", "", CauseReject, "EACCES", "prohibit 198.51.100.0/24", false}},
-		{name: "blackhole on the way", edit: func(m *model) { m.route("host", "blackhole 198.51.100.0/24") },
-			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "br-app", CauseReject, "NOT_SPECIFIED", "", false}},
-		{name: "forwarding off", edit: func(m *model) { m.sysctl("host", "net/ipv4/ip_forward", "0") },
-			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "br-app", CauseForwardingOff, "IP_INADDRERRORS", "ip_forward=0 in host", false}},
-		{name: "forwarding off on one device stops what comes in there", edit: func(m *model) { m.sysctl("host", "net/ipv4/conf/eth0/forwarding", "0") },
-			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "eth0", CauseForwardingOff, "IP_INADDRERRORS", "forwarding=0 on eth0", true}},
-		{name: "bridge down", edit: func(m *model) { m.link("host", "br-app").Up = false },
-			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseLinkDown, "NEIGH_FAILED", "172.18.0.2 answers no ARP on eth0: br-app is down", false}},
-		{name: "the container's end is down", edit: func(m *model) { m.link("web", "eth0").Up = false },
-			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNoCarrier, "NEIGH_FAILED", "eth0 of web, the other end of veth-web, is down", false}},
-		{name: "on no bridge", edit: func(m *model) { l := m.link("host", "veth-web"); l.Master, l.Port = 0, nil },
-			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNeighFailed, "NEIGH_FAILED", "172.18.0.2 answers no ARP on eth0", false}},
+			want: want{Dropped, "web", "eth0", CauseNoAnswer, "", "icmp_echo_ignore_all=1 in web", false},
+		},
+		{
+			name: "no route", edit: func(m *model) { m.ns["client"].Routes = m.ns["client"].Routes[:len(m.ns["client"].Routes)-1] },
+			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "client", "", CauseNoRoute, "ENETUNREACH", "client has no route to 198.51.100.7", false},
+		},
+		{
+			name: "a route that refuses", edit: func(m *model) { m.route("client", "prohibit 198.51.100.0/24") },
+			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "client", "", CauseReject, "EACCES", "prohibit 198.51.100.0/24", false},
+		},
+		{
+			name: "blackhole on the way", edit: func(m *model) { m.route("host", "blackhole 198.51.100.0/24") },
+			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "br-app", CauseReject, "NOT_SPECIFIED", "", false},
+		},
+		{
+			name: "forwarding off", edit: func(m *model) { m.sysctl("host", "net/ipv4/ip_forward", "0") },
+			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "br-app", CauseForwardingOff, "IP_INADDRERRORS", "ip_forward=0 in host", false},
+		},
+		{
+			name: "forwarding off on one device stops what comes in there", edit: func(m *model) { m.sysctl("host", "net/ipv4/conf/eth0/forwarding", "0") },
+			flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "eth0", CauseForwardingOff, "IP_INADDRERRORS", "forwarding=0 on eth0", true},
+		},
+		{
+			name: "bridge down", edit: func(m *model) { m.link("host", "br-app").Up = false },
+			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseLinkDown, "NEIGH_FAILED", "172.18.0.2 answers no ARP on eth0: br-app is down", false},
+		},
+		{
+			name: "the container's end is down", edit: func(m *model) { m.link("web", "eth0").Up = false },
+			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNoCarrier, "NEIGH_FAILED", "eth0 of web, the other end of veth-web, is down", false},
+		},
+		{
+			name: "on no bridge", edit: func(m *model) { l := m.link("host", "veth-web"); l.Master, l.Port = 0, nil },
+			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNeighFailed, "NEIGH_FAILED", "172.18.0.2 answers no ARP on eth0", false},
+		},
 		{name: "isolated ports", edit: func(m *model) {
 			m.link("host", "veth-web").Port.Isolated, m.link("host", "veth-client").Port.Isolated = true, true
 		}, flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseIsolated, "NEIGH_FAILED", "are both isolated ports of br-app", false}},
-		{name: "blocking port", edit: func(m *model) { m.link("host", "veth-web").Port.State = snap.PortBlocking },
-			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CausePortState, "NEIGH_FAILED", "veth-web is in the state blocking on br-app", false}},
-		{name: "arp_ignore", edit: func(m *model) { m.sysctl("web", "net/ipv4/conf/all/arp_ignore", "8") },
-			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNoAnswer, "NEIGH_FAILED", "arp_ignore=8 in web", false}},
+		{
+			name: "blocking port", edit: func(m *model) { m.link("host", "veth-web").Port.State = snap.PortBlocking },
+			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CausePortState, "NEIGH_FAILED", "veth-web is in the state blocking on br-app", false},
+		},
+		{
+			name: "arp_ignore", edit: func(m *model) { m.sysctl("web", "net/ipv4/conf/all/arp_ignore", "8") },
+			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNoAnswer, "NEIGH_FAILED", "arp_ignore=8 in web", false},
+		},
 		{name: "wrong VLAN", edit: func(m *model) {
 			m.link("host", "br-app").Bridge = &snap.Bridge{VlanFiltering: true}
-			m.ns["host"].Vlans = []snap.BridgeVlan{{Index: m.link("host", "veth-web").Index, VID: 20, PVID: true, Untagged: true},
-				{Index: m.link("host", "veth-client").Index, VID: 1, PVID: true, Untagged: true}}
+			m.ns["host"].Vlans = []snap.BridgeVlan{
+				{Index: m.link("host", "veth-web").Index, VID: 20, PVID: true, Untagged: true},
+				{Index: m.link("host", "veth-client").Index, VID: 1, PVID: true, Untagged: true},
+			}
 		}, flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseVlan, "NEIGH_FAILED", "veth-web is not in VLAN 1", false}},
 		{name: "a remembered MAC that nobody has", edit: func(m *model) {
 			m.ns["client"].Neighs = []snap.Neigh{{Index: 2, IP: ip("172.18.0.2"), MAC: "02:00:00:00:00:99", State: "permanent"}}
@@ -111,20 +139,30 @@ func TestWays(t *testing.T) {
 			m.sysctl("host", "net/ipv4/conf/br-app/rp_filter", "2")
 			m.route("host", "172.18.0.3/32 dev br-data")
 		}, flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "br-data", CauseNeighFailed, "NEIGH_FAILED", "172.18.0.3 answers no ARP on br-data", true}},
-		{name: "an address of the host's own comes in: already its ARP is not answered", edit: func(m *model) { m.addr("client", "eth0", "192.0.2.2/32") },
+		{
+			name: "an address of the host's own comes in: already its ARP is not answered", edit: func(m *model) { m.addr("client", "eth0", "192.0.2.2/32") },
 			flow: Flow{From: "client", Src: ip("192.0.2.2"), Dst: ip("198.51.100.7"), Proto: snap.TCP, Dport: 80},
-			want: want{Dropped, "client", "eth0", CauseMartian, "NEIGH_FAILED", "192.0.2.2 is an address of host itself, and comes in by br-app", false}},
-		{name: "too big for the way", edit: func(m *model) { m.link("host", "eth0").MTU = 1400 },
+			want: want{Dropped, "client", "eth0", CauseMartian, "NEIGH_FAILED", "192.0.2.2 is an address of host itself, and comes in by br-app", false},
+		},
+		{
+			name: "too big for the way", edit: func(m *model) { m.link("host", "eth0").MTU = 1400 },
 			flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.UDP, Dport: 53, Size: 1450, DF: true},
-			want: want{Dropped, "host", "br-app", CauseMTU, "PKT_TOO_BIG", "1478 bytes do not fit the MTU 1400 of eth0", false}},
-		{name: "too big for the sender", edit: func(m *model) { m.link("client", "eth0").MTU = 1400 },
+			want: want{Dropped, "host", "br-app", CauseMTU, "PKT_TOO_BIG", "1478 bytes do not fit the MTU 1400 of eth0", false},
+		},
+		{
+			name: "too big for the sender", edit: func(m *model) { m.link("client", "eth0").MTU = 1400 },
 			flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.UDP, Dport: 53, Size: 1450, DF: true},
-			want: want{Dropped, "client", "eth0", CauseMTU, "EMSGSIZE", "1478 bytes do not fit the MTU 1400 of eth0", false}},
-		{name: "fragments fit", edit: func(m *model) { m.link("client", "eth0").MTU = 1400 },
-			flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.UDP, Dport: 53, Size: 1450}, want: want{Verdict: Delivered}},
-		{name: "the receiving veth is narrower", edit: func(m *model) { m.link("web", "eth0").MTU = 1400 },
+			want: want{Dropped, "client", "eth0", CauseMTU, "EMSGSIZE", "1478 bytes do not fit the MTU 1400 of eth0", false},
+		},
+		{
+			name: "fragments fit", edit: func(m *model) { m.link("client", "eth0").MTU = 1400 },
+			flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.UDP, Dport: 53, Size: 1450}, want: want{Verdict: Delivered},
+		},
+		{
+			name: "the receiving veth is narrower", edit: func(m *model) { m.link("web", "eth0").MTU = 1400 },
 			flow: Flow{From: "client", Dst: ip("172.18.0.2"), Proto: snap.UDP, Dport: 53, Size: 1450, DF: true},
-			want: want{Dropped, "host", "veth-web", CauseMTU, "", "1478 bytes do not fit the MTU 1400 of eth0 of web", false}},
+			want: want{Dropped, "host", "veth-web", CauseMTU, "", "1478 bytes do not fit the MTU 1400 of eth0 of web", false},
+		},
 		{name: "a stopped process answers no UDP", edit: func(m *model) {
 			m.ns["web"].Sockets[1].Process = &snap.Process{Name: "dnsd", PID: 7, State: "T"}
 		}, flow: Flow{From: "client", Dst: ip("172.18.0.2"), Proto: snap.UDP, Dport: 53}, want: want{Dropped, "web", "eth0", CauseNoAnswer, "", "is stopped", false}},
@@ -132,13 +170,17 @@ func TestWays(t *testing.T) {
 			m.route("host", "203.0.113.0/24 via 172.18.0.2 dev br-app")
 			m.sysctl("web", "net/ipv4/ip_forward", "1")
 		}, flow: tcp80("client", "203.0.113.9"), want: want{Dropped, "web", "eth0", CauseLoop, "IP_INHDR", "goes round in circles", false}},
-		{name: "TTL used up", flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.TCP, Dport: 80, TTL: 1},
-			want: want{Dropped, "host", "br-app", CauseTTL, "IP_INHDR", "the TTL is used up", false}},
+		{
+			name: "TTL used up", flow: Flow{From: "client", Dst: ip("198.51.100.7"), Proto: snap.TCP, Dport: 80, TTL: 1},
+			want: want{Dropped, "host", "br-app", CauseTTL, "IP_INHDR", "the TTL is used up", false},
+		},
 		{name: "all packets lost by netem", edit: func(m *model) {
 			m.link("host", "eth0").Qdiscs = []snap.Qdisc{{Kind: "netem", LossPct: 100}}
 		}, flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "eth0", CauseTC, "NEIGH_FAILED", "192.0.2.1 answers no ARP on eth0: netem on eth0 loses 100 %", false}},
-		{name: "an XDP program is not read", edit: func(m *model) { m.link("host", "eth0").XDP = &snap.XDP{Name: "filter"} },
-			flow: tcp80("client", "198.51.100.7"), want: want{Unknown, "host", "eth0", CauseXDP, "", "XDP program filter on eth0", false}},
+		{
+			name: "an XDP program is not read", edit: func(m *model) { m.link("host", "eth0").XDP = &snap.XDP{Name: "filter"} },
+			flow: tcp80("client", "198.51.100.7"), want: want{Unknown, "host", "eth0", CauseXDP, "", "XDP program filter on eth0", false},
+		},
 		{name: "a virtual service of IPVS", edit: func(m *model) {
 			m.addr("host", "br-app", "10.96.0.1/32")
 			m.ns["host"].IPVS = []snap.IPVSService{{Family: snap.IPv4, Proto: 6, Addr: netip.MustParseAddrPort("10.96.0.1:80"), Sched: "rr", Dests: []snap.IPVSDest{
@@ -156,10 +198,14 @@ func TestWays(t *testing.T) {
 			m.ns["host"].Ruleset = snap.Ruleset{}
 			m.s.Gaps = []snap.Gap{{What: "ruleset", Netns: "host", Kind: "permission", Why: "operation not permitted"}}
 		}, flow: tcp80("client", "198.51.100.7"), want: want{Unknown, "host", "br-app", CauseUnread, "", "ruleset of host could not be read", false}},
-		{name: "from an address that is not ours", flow: Flow{From: "client", Src: ip("203.0.113.1"), Dst: ip("172.18.0.2"), Proto: snap.TCP, Dport: 80},
-			want: want{Dropped, "client", "", CauseSelfSource, "EINVAL", "client has no address 203.0.113.1", false}},
-		{name: "broadcast is refused by nobody", flow: Flow{From: "host", Dst: ip("255.255.255.255"), Proto: snap.UDP, Dport: 9999},
-			want: want{Dropped, "internet", "eth0", CauseNoAnswer, "", "answers packets to 255.255.255.255", false}},
+		{
+			name: "from an address that is not ours", flow: Flow{From: "client", Src: ip("203.0.113.1"), Dst: ip("172.18.0.2"), Proto: snap.TCP, Dport: 80},
+			want: want{Dropped, "client", "", CauseSelfSource, "EINVAL", "client has no address 203.0.113.1", false},
+		},
+		{
+			name: "broadcast is refused by nobody", flow: Flow{From: "host", Dst: ip("255.255.255.255"), Proto: snap.UDP, Dport: 9999},
+			want: want{Dropped, "internet", "eth0", CauseNoAnswer, "", "answers packets to 255.255.255.255", false},
+		},
 		{name: "tc drops by protocol", edit: func(m *model) {
 			m.link("host", "veth-web").Filters = []snap.TCFilter{{Hook: "egress", Kind: "u32", Protocol: 0x0800, Actions: []string{"drop"}, U32: []snap.U32Key{{Mask: 0xff0000, Val: 0x060000, Off: 8}}}}
 		}, flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "host", "veth-web", CauseTC, "TC_EGRESS", "tc u32 on veth-web egress drops it", false}},
@@ -190,14 +236,20 @@ func TestHairpin(t *testing.T) {
 	}{
 		{name: "bridge-nf: works without masquerade", nf: true, forward: true, want: want{Verdict: Delivered}},
 		{name: "bridge-nf: works with masquerade", nf: true, forward: true, masq: true, want: want{Verdict: Delivered}},
-		{name: "bridge-nf: own port without hairpin", nf: true, forward: true, ownPort: true,
-			want: want{Dropped, "host", "veth-web", CauseHairpin, "NOT_SPECIFIED", "it came in by veth-web and would leave by it", false}},
-		{name: "bridge-nf: own port with hairpin", nf: true, forward: true, port: true, ownPort: true,
-			want: want{Dropped, "web", "eth0", CauseMartian, "IP_LOCAL_SOURCE", "172.18.0.2 is an address of web itself", false}},
+		{
+			name: "bridge-nf: own port without hairpin", nf: true, forward: true, ownPort: true,
+			want: want{Dropped, "host", "veth-web", CauseHairpin, "NOT_SPECIFIED", "it came in by veth-web and would leave by it", false},
+		},
+		{
+			name: "bridge-nf: own port with hairpin", nf: true, forward: true, port: true, ownPort: true,
+			want: want{Dropped, "web", "eth0", CauseMartian, "IP_LOCAL_SOURCE", "172.18.0.2 is an address of web itself", false},
+		},
 		{name: "bridge-nf: own port with hairpin and masquerade", nf: true, forward: true, masq: true, port: true, ownPort: true, want: want{Verdict: Delivered}},
 		{name: "bridge-nf without forwarding", nf: true, want: want{Dropped, "host", "br-app", CauseForwardingOff, "IP_INADDRERRORS", "", false}},
-		{name: "routed: the answer goes straight to the client", forward: true,
-			want: want{Dropped, "client", "eth0", CauseNoListener, "NO_SOCKET", "the answer comes from 172.18.0.2:80 to 172.18.0.3:45678, but client asked 192.0.2.2:8080", true}},
+		{
+			name: "routed: the answer goes straight to the client", forward: true,
+			want: want{Dropped, "client", "eth0", CauseNoListener, "NO_SOCKET", "the answer comes from 172.18.0.2:80 to 172.18.0.3:45678, but client asked 192.0.2.2:8080", true},
+		},
 		{name: "routed with masquerade", forward: true, masq: true, want: want{Verdict: Delivered}},
 		{name: "routed: own port", forward: true, ownPort: true, want: want{Dropped, "web", "eth0", CauseMartian, "IP_LOCAL_SOURCE", "", false}},
 		{name: "routed: own port with masquerade needs no hairpin", forward: true, masq: true, ownPort: true, want: want{Verdict: Delivered}},
@@ -218,111 +270,6 @@ func TestHairpin(t *testing.T) {
 				from = "web"
 			}
 			check(t, m.world().Trace(Flow{From: from, Dst: ip("192.0.2.2"), Proto: snap.TCP, Dport: 8080}), c.want)
-		})
-	}
-}
-
-// TestHooks is about the order and the reach of chains.
-func TestHooks(t *testing.T) {
-	t.Parallel()
-	toWeb, out := tcp80("client", "172.18.0.2"), tcp80("client", "198.51.100.7")
-	for _, c := range []struct {
-		name string
-		edit func(*model)
-		flow Flow
-		want want
-	}{
-		{name: "an accept ends its own chain only", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "accept", accept())
-			m.chain("host", snap.Inet, "filter", "forward", 10, "accept", drop())
-		}, flow: out, want: want{Dropped, "host", "br-app", CauseRule, "NETFILTER_DROP", "t2 forward rule 1 drops it", false}},
-		{name: "a policy drops", edit: func(m *model) { m.chain("host", snap.IPv4, "filter", "forward", 0, "drop") },
-			flow: out, want: want{Dropped, "host", "br-app", CausePolicy, "NETFILTER_DROP", "the policy of t1 forward drops it", false}},
-		{name: "bridged packets pass FORWARD with the bridge on both sides", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "accept", join(ifname("iifname", "br-app"), ifname("oifname", "br-app"), drop()))
-		}, flow: toWeb, want: want{Dropped, "host", "br-app", CauseRule, "NETFILTER_DROP", "", false}},
-		{name: "they do not when bridge-nf is off", edit: func(m *model) {
-			m.sysctl("host", "net/bridge/bridge-nf-call-iptables", "0")
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "drop")
-		}, flow: toWeb, want: want{Verdict: Delivered}},
-		{name: "nor when the module is not loaded", edit: func(m *model) {
-			delete(m.ns["host"].Sysctls, "net/bridge/bridge-nf-call-iptables")
-			m.link("host", "br-app").Bridge.NFCallIPTables = true
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "drop")
-		}, flow: toWeb, want: want{Verdict: Delivered}},
-		{name: "POSTROUTING of bridged packets has no input device", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "postrouting", 0, "accept", join(ifname("iifname", "br-app"), drop()))
-		}, flow: toWeb, want: want{Verdict: Delivered}},
-		{name: "POSTROUTING of routed packets has one", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "postrouting", 0, "accept", join(ifname("iifname", "br-app"), drop()))
-		}, flow: out, want: want{Dropped, "host", "br-app", CauseRule, "NETFILTER_DROP", "", false}},
-		{name: "PREROUTING runs once for what the bridge passes up", edit: func(m *model) {
-			// The chain toggles the mark: after two runs it would be 0.
-			m.chain("host", snap.IPv4, "filter", "prerouting", -150, "accept", snap.Exprs{
-				&snap.Meta{Key: "mark", Dreg: 0, Sreg: snap.NoReg}, &snap.Bitwise{Sreg: 0, Sreg2: snap.NoReg, Dreg: 0, Len: 4, Op: "mask-xor", Mask: []byte{255, 255, 255, 255}, Xor: []byte{1, 0, 0, 0}},
-				&snap.Meta{Key: "mark", Dreg: snap.NoReg, Sreg: 0}})
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "drop", join(match(meta("mark"), 1, 0, 0, 0), accept()), join(saddr("198.51.100.7"), accept()))
-		}, flow: out, want: want{Verdict: Delivered}},
-		{name: "marks do not cross namespaces", edit: func(m *model) {
-			m.chain("client", snap.IPv4, "filter", "output", 0, "accept", snap.Exprs{&snap.Immediate{Dreg: 0, Data: []byte{1, 0, 0, 0}}, &snap.Meta{Key: "mark", Dreg: snap.NoReg, Sreg: 0}})
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "accept", join(match(meta("mark"), 1, 0, 0, 0), drop()))
-		}, flow: out, want: want{Verdict: Delivered}},
-		{name: "TTL is lower in FORWARD", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "accept", join(saddr("172.18.0.3"), match(nh(8, 1), 64), drop()))
-		}, flow: out, want: want{Verdict: Delivered}},
-		{name: "but not when bridged", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "accept", join(match(nh(8, 1), 64), drop()))
-		}, flow: toWeb, want: want{Dropped, "host", "br-app", CauseRule, "NETFILTER_DROP", "", false}},
-		{name: "the first mapping wins", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "nat", "prerouting", -100, "accept", join(daddr("192.0.2.2"), l4(6), dport(8080), dnat("172.18.0.2", 80)))
-			m.chain("host", snap.IPv4, "nat", "prerouting", -90, "accept", join(daddr("192.0.2.2"), l4(6), dport(8080), dnat("172.18.0.99", 80)))
-		}, flow: Flow{From: "internet", Dst: ip("192.0.2.2"), Proto: snap.TCP, Dport: 8080}, want: want{Verdict: Delivered}},
-		{name: "a loopback source does not leave without route_localnet", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "nat", "output", -100, "accept", join(l4(6), dport(8080), dnat("172.18.0.2", 80)))
-		}, flow: Flow{From: "host", Dst: ip("127.0.0.1"), Proto: snap.TCP, Dport: 8080},
-			want: want{Dropped, "host", "lo", CauseNATReroute, "NETFILTER_DROP", "(route_localnet=0)", false}},
-		{name: "with route_localnet it needs masquerade: even the question for the MAC comes from 127.0.0.1", edit: func(m *model) {
-			m.sysctl("host", "net/ipv4/conf/br-app/route_localnet", "1")
-			m.chain("host", snap.IPv4, "nat", "output", -100, "accept", join(l4(6), dport(8080), dnat("172.18.0.2", 80)))
-		}, flow: Flow{From: "host", Dst: ip("127.0.0.1"), Proto: snap.TCP, Dport: 8080},
-			want: want{Dropped, "host", "br-app", CauseMartian, "NEIGH_FAILED", "web takes no question of 127.0.0.1", false}},
-		{name: "with route_localnet it needs masquerade", edit: func(m *model) {
-			m.ns["host"].Neighs = []snap.Neigh{{Index: m.link("host", "br-app").Index, IP: ip("172.18.0.2"), MAC: m.link("web", "eth0").MAC, State: "reachable"}}
-			m.sysctl("host", "net/ipv4/conf/br-app/route_localnet", "1")
-			m.chain("host", snap.IPv4, "nat", "output", -100, "accept", join(l4(6), dport(8080), dnat("172.18.0.2", 80)))
-		}, flow: Flow{From: "host", Dst: ip("127.0.0.1"), Proto: snap.TCP, Dport: 8080},
-			want: want{Dropped, "web", "eth0", CauseMartian, "IP_LOCALNET", "127.0.0.1 must not come in by eth0", false}},
-		{name: "with both it works", edit: func(m *model) {
-			m.sysctl("host", "net/ipv4/conf/br-app/route_localnet", "1")
-			m.chain("host", snap.IPv4, "nat", "output", -100, "accept", join(l4(6), dport(8080), dnat("172.18.0.2", 80)))
-			m.chain("host", snap.IPv4, "nat", "postrouting", 101, "accept", join(ifname("oifname", "br-app"), masq()))
-		}, flow: Flow{From: "host", Dst: ip("127.0.0.1"), Proto: snap.TCP, Dport: 8080}, want: want{Verdict: Delivered}},
-		{name: "INPUT of the target", edit: func(m *model) { m.chain("web", snap.IPv4, "filter", "input", 0, "drop") },
-			flow: toWeb, want: want{Dropped, "web", "eth0", CausePolicy, "NETFILTER_DROP", "", false}},
-		{name: "OUTPUT of the target stops the answer", edit: func(m *model) { m.chain("web", snap.IPv4, "filter", "output", 0, "drop") },
-			flow: toWeb, want: want{Dropped, "web", "eth0", CausePolicy, "NETFILTER_DROP", "", true}},
-		{name: "an ARP question stopped by a bridge rule", edit: func(m *model) {
-			m.chain("host", snap.BridgeFamily, "filter", "forward", 0, "accept", join(match(meta("protocol"), 0x08, 0x06), drop()))
-		}, flow: toWeb, want: want{Dropped, "client", "eth0", CauseRule, "NEIGH_FAILED", "172.18.0.2 answers no ARP on eth0: t1 forward rule 1 drops it", false}},
-		{name: "a device's ingress hook", edit: func(m *model) {
-			c := m.chain("host", snap.Netdev, "filter", "ingress", 0, "accept", join(match(nh(9, 1), 6), drop()))
-			c.Devices = []string{"eth0"}
-		}, flow: out, want: want{Dropped, "host", "eth0", CauseRule, "NETFILTER_DROP", "", true}},
-		{name: "an expression that is not known may do anything", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "drop", join(snap.Exprs{&snap.Unknown{Name: "oracle"}}, drop()))
-		}, flow: out, want: want{Unknown, "host", "br-app", CauseModel, "", "oracle", false}},
-		{name: "a rate limit decides", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "accept", join(snap.Exprs{&snap.Limit{Rate: 10, Unit: 1, Burst: 5}}, drop()))
-		}, flow: out, want: want{Unknown, "host", "br-app", CauseRule, "NETFILTER_DROP", "", false}},
-		{name: "it does not when the packet is dropped anyway", edit: func(m *model) {
-			m.chain("host", snap.IPv4, "filter", "forward", 0, "drop", join(snap.Exprs{&snap.Limit{Rate: 10, Unit: 1, Burst: 5}}, drop()))
-		}, flow: out, want: want{Dropped, "host", "br-app", CauseRule, "NETFILTER_DROP", "", false}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			m := docker(t)
-			c.edit(m)
-			check(t, m.world().Trace(c.flow), c.want)
 		})
 	}
 }

@@ -95,7 +95,7 @@ func (d *Drops) attach() (err error) {
 func (d *Drops) Watch(s *snap.Snapshot) error {
 	netns := map[uint32]*snap.Netns{}
 	for i := range s.Netns {
-		if n := uint32(s.Netns[i].Inode); n != 0 && len(netns) < maxWatched { //nolint:gosec // the kernel's struct ns_common has 32 bits
+		if n := uint32(s.Netns[i].Inode); n != 0 && len(netns) < maxWatched {
 			netns[n] = &s.Netns[i]
 		}
 	}

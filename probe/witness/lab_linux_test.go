@@ -81,6 +81,7 @@ func TestInALab(t *testing.T) {
 }
 
 func testTracepoints(t *testing.T, s *snap.Snapshot) {
+	t.Helper()
 	tp, err := NewTracepoints(s)
 	if err != nil {
 		t.Fatal(err)
@@ -145,6 +146,7 @@ func testTracepoints(t *testing.T, s *snap.Snapshot) {
 }
 
 func testSockets(t *testing.T, s *snap.Snapshot) {
+	t.Helper()
 	ps, err := NewSockets(s)
 	if err != nil {
 		t.Fatal(err)
@@ -184,6 +186,7 @@ func testSockets(t *testing.T, s *snap.Snapshot) {
 }
 
 func testDrops(t *testing.T, s *snap.Snapshot) {
+	t.Helper()
 	d, err := NewDrops(s)
 	if err != nil {
 		t.Fatal(err)
@@ -223,6 +226,7 @@ func testDrops(t *testing.T, s *snap.Snapshot) {
 }
 
 func testCounters(t *testing.T, s *snap.Snapshot) {
+	t.Helper()
 	host := netns(t, s, "host")
 	p := &probe.Prober{}
 	for _, tt := range []struct {

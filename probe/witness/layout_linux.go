@@ -56,13 +56,13 @@ func readLayout() (*layout, error) {
 		if !ok {
 			return nil, fmt.Errorf("field %s of struct %s of this kernel: %w", strings.Join(f.path, "."), f.typ, snap.ErrNotFound)
 		}
-		*f.to = int32(off) //nolint:gosec // structures are small
+		*f.to = int32(off)
 	}
 	// Without the enum (before Linux 5.17) drops have no reason.
 	var e *btf.Enum
 	if spec.TypeByName("skb_drop_reason", &e) == nil {
 		for _, v := range e.Values {
-			l.reasons[uint32(v.Value)] = strings.TrimPrefix(v.Name, "SKB_DROP_REASON_") //nolint:gosec // a 32 bit enum
+			l.reasons[uint32(v.Value)] = strings.TrimPrefix(v.Name, "SKB_DROP_REASON_")
 		}
 	}
 	return l, nil

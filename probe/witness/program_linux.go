@@ -67,16 +67,16 @@ func (c *code) at(label string) {
 // (kernel/trace/bpf_trace.c:bpf_probe_read_kernel_common).
 func (c *code) read(to int, n int32, reg asm.Register, off int32) {
 	c.add(asm.Mov.Reg(asm.R3, reg), asm.Add.Imm(asm.R3, off),
-		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, int32(to)), //nolint:gosec // within the stack
+		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, int32(to)),
 		asm.Mov.Imm(asm.R2, n), asm.FnProbeReadKernel.Call())
 }
 
 func (c *code) load(to asm.Register, at int, size asm.Size) {
-	c.add(asm.LoadMem(to, asm.RFP, int16(at), size)) //nolint:gosec // within the stack
+	c.add(asm.LoadMem(to, asm.RFP, int16(at), size))
 }
 
 func (c *code) store(at int, from asm.Register, size asm.Size) {
-	c.add(asm.StoreMem(asm.RFP, int16(at), from, size)) //nolint:gosec // within the stack
+	c.add(asm.StoreMem(asm.RFP, int16(at), from, size))
 }
 
 // wanted jumps to "hit" when the number in network byte order at the stack is in

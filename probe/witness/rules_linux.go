@@ -91,10 +91,10 @@ func (e *ruleEar) open() error {
 func (e *ruleEar) bindLog() error {
 	mode := append(binary.BigEndian.AppendUint32(nil, ulogCopied), copyPacket, 0)
 	for i, a := range [][]byte{attribute(cfgCmd, []byte{cmdBind}), attribute(cfgMode, mode), attribute(cfgThreshold, binary.BigEndian.AppendUint32(nil, 1))} {
-		b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+4+len(a))) //nolint:gosec // small
+		b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+4+len(a)))
 		b = binary.NativeEndian.AppendUint16(b, ulogConfig)
 		b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_ACK)
-		b = binary.NativeEndian.AppendUint32(b, uint32(i+1)) //nolint:gosec // 1 to 3
+		b = binary.NativeEndian.AppendUint32(b, uint32(i+1))
 		b = append(binary.NativeEndian.AppendUint32(b, 0), unix.AF_UNSPEC, 0, 0, 0)
 		if err := unix.Sendto(e.log, append(b, a...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			return err
@@ -108,7 +108,7 @@ func (e *ruleEar) bindLog() error {
 		if n < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(buf[4:]) != unix.NLMSG_ERROR {
 			return errors.New("the kernel's answer is malformed")
 		}
-		if c := int32(binary.NativeEndian.Uint32(buf[unix.SizeofNlMsghdr:])); c != 0 { //nolint:gosec // it is signed
+		if c := int32(binary.NativeEndian.Uint32(buf[unix.SizeofNlMsghdr:])); c != 0 {
 			if e := unix.Errno(-c); e != unix.EBUSY {
 				return e
 			}
@@ -120,7 +120,7 @@ func (e *ruleEar) bindLog() error {
 
 // attribute is one netlink attribute, padded.
 func attribute(typ uint16, v []byte) []byte {
-	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(v))) //nolint:gosec // small
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(v)))
 	b = append(binary.NativeEndian.AppendUint16(b, typ), v...)
 	for len(b)%4 != 0 {
 		b = append(b, 0)

@@ -79,7 +79,7 @@ func (t *Tracepoints) attach(s *snap.Snapshot) error {
 		t.closer = append(t.closer, m)
 		return m, nil
 	}
-	inodes, err := table("namespaces", &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: uint32(len(s.Netns) + 1)}) //nolint:gosec // few
+	inodes, err := table("namespaces", &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: uint32(len(s.Netns) + 1)})
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (t *Tracepoints) attach(s *snap.Snapshot) error {
 		return err
 	}
 	for i := range s.Netns {
-		n := uint32(s.Netns[i].Inode) //nolint:gosec // the kernel's struct ns_common has 32 bits
+		n := uint32(s.Netns[i].Inode)
 		if n == 0 {
 			continue
 		}

@@ -225,6 +225,7 @@ func find(name string) string {
 }
 
 func start(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -236,6 +237,7 @@ func start(t testing.TB, cmd *exec.Cmd) {
 
 // ready waits until a server answers, and gives "" when it does not in 10 s.
 func ready(t testing.TB, addr string) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	m := new(mdns.Msg)

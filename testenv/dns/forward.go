@@ -65,7 +65,7 @@ func (sb *sandbox) exchange(ctx context.Context, u Upstream, q *query, transport
 	dial := u.Dial
 	if dial == nil {
 		dial = func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
-			var d net.Dialer
+			var d net.Dialer //nolint:forbidigo // dials an address
 			return d.DialContext(ctx, network, to.String())
 		}
 	}

@@ -17,12 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/cli"
 	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/testenv/lab"
 	"github.com/netdoctor/netdoctor/testenv/labtest"
-	"golang.org/x/sys/unix"
 )
 
 // envDir is set in the process that lives with dockerd: where its files go.
@@ -86,7 +87,7 @@ func forgetGroups(t *testing.T, name string) {
 			t.Error(err)
 		}
 		for _, g := range all {
-			subs, _ := filepath.Glob(g + "/*/") //nolint:errcheck // the pattern is good
+			subs, _ := filepath.Glob(g + "/*/")
 			for _, s := range append(subs, g) {
 				if err := unix.Rmdir(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("removing %s: %v", s, err)

@@ -36,6 +36,7 @@ func TestRealDockerd(t *testing.T) {
 // story breaks the host; check names the cause first, fix mends it to the very
 // state of before, undo gives back the broken one, and fix mends that, too.
 func (h *host) story(t *testing.T, code string, breaks func()) {
+	t.Helper()
 	outer := h.t
 	h.t = t
 	defer func() { h.t = outer }()

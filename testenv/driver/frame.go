@@ -76,8 +76,10 @@ const tableNFT = "netdoctor-bridges"
 
 // The verdict maps by which a packet finds its network's chains.
 var jumpMaps = []struct{ name, chain string }{
-	{"filter-forward-in-jumps", "filter-forward-in__"}, {"filter-forward-out-jumps", "filter-forward-out__"},
-	{"nat-postrouting-in-jumps", "nat-postrouting-in__"}, {"nat-postrouting-out-jumps", "nat-postrouting-out__"},
+	{"filter-forward-in-jumps", "filter-forward-in__"},
+	{"filter-forward-out-jumps", "filter-forward-out__"},
+	{"nat-postrouting-in-jumps", "nat-postrouting-in__"},
+	{"nat-postrouting-out-jumps", "nat-postrouting-out__"},
 }
 
 func frameNFT(e *Env, v6 bool) []fixups.Op {

@@ -43,12 +43,18 @@ func TestMacvlan(t *testing.T) {
 one ip link set mv1 name eth0; ip addr add 192.0.2.11/24 dev eth0; ip link set eth0 up`, []string{"one tcp 192.0.2.1:80 = delivered", "peer tcp 192.0.2.11:80", "one tcp 192.0.2.2:80", "host tcp 192.0.2.1:80"}},
 		{"bridge, the lower device down", on("bridge") + `host ip link set eth0 down`, []string{"one tcp 192.0.2.12:80 = dropped", "one tcp 192.0.2.1:80 = dropped"}},
 		{"bridge, one of them down", on("bridge") + `two ip link set eth0 down`, []string{"one tcp 192.0.2.12:80 = dropped", "one tcp 192.0.2.1:80 = delivered"}},
-		{"a shim for the host", on("bridge") + `host ip link add link eth0 name shim type macvlan mode bridge; ip addr add 192.0.2.50/32 dev shim; ip link set shim up; ip route add 192.0.2.11/32 dev shim`,
-			[]string{"host tcp 192.0.2.11:80 = delivered", "host tcp 192.0.2.12:80 = dropped", "one tcp 192.0.2.50:80"}},
-		{"rules of the host do not see them", on("bridge") + `host nft 'add table ip f; add chain ip f f { type filter hook forward priority 0; policy drop; }; add chain ip f i { type filter hook input priority 0; policy drop; }'`,
-			[]string{"one tcp 192.0.2.1:80 = delivered", "one tcp 192.0.2.12:80 = delivered"}},
-		{"an ingress chain of the lower device does", on("bridge") + `host nft 'add table netdev f; add chain netdev f i { type filter hook ingress device eth0 priority 0; }; add rule netdev f i ip saddr 192.0.2.1 tcp sport 80 drop'`,
-			[]string{"one tcp 192.0.2.1:80", "one udp 192.0.2.1:53 = delivered"}},
+		{
+			"a shim for the host", on("bridge") + `host ip link add link eth0 name shim type macvlan mode bridge; ip addr add 192.0.2.50/32 dev shim; ip link set shim up; ip route add 192.0.2.11/32 dev shim`,
+			[]string{"host tcp 192.0.2.11:80 = delivered", "host tcp 192.0.2.12:80 = dropped", "one tcp 192.0.2.50:80"},
+		},
+		{
+			"rules of the host do not see them", on("bridge") + `host nft 'add table ip f; add chain ip f f { type filter hook forward priority 0; policy drop; }; add chain ip f i { type filter hook input priority 0; policy drop; }'`,
+			[]string{"one tcp 192.0.2.1:80 = delivered", "one tcp 192.0.2.12:80 = delivered"},
+		},
+		{
+			"an ingress chain of the lower device does", on("bridge") + `host nft 'add table netdev f; add chain netdev f i { type filter hook ingress device eth0 priority 0; }; add rule netdev f i ip saddr 192.0.2.1 tcp sport 80 drop'`,
+			[]string{"one tcp 192.0.2.1:80", "one udp 192.0.2.1:53 = delivered"},
+		},
 		{"different modes", `host ip link add link eth0 name mv1 type macvlan mode bridge; ip link set mv1 netns @one; ip link add link eth0 name mv2 type macvlan mode private; ip link set mv2 netns @two
 one ip link set mv1 name eth0; ip addr add 192.0.2.11/24 dev eth0; ip link set eth0 up
 two ip link set mv2 name eth0; ip addr add 192.0.2.12/24 dev eth0; ip link set eth0 up`, []string{"one tcp 192.0.2.12:80", "two tcp 192.0.2.11:80", "peer tcp 192.0.2.12:80 = delivered"}},

@@ -141,8 +141,11 @@ func generate(seed uint64) *generated {
 	g := &generated{r: rand.New(rand.NewPCG(seed, 0x6e64))}
 	g.lines = strings.Split(strings.TrimSpace(six), "\n")
 	g.nodes = []node{
-		{"client", "10.0.0.2", "2001:db8::2"}, {"web", "10.0.0.3", "2001:db8::3"}, {"db", "10.0.1.2", "2001:db8:1::2"},
-		{"world", "198.51.100.7", "2001:db8:ffff::7"}, {"host", "10.0.0.1", "2001:db8:1::1"},
+		{"client", "10.0.0.2", "2001:db8::2"},
+		{"web", "10.0.0.3", "2001:db8::3"},
+		{"db", "10.0.1.2", "2001:db8:1::2"},
+		{"world", "198.51.100.7", "2001:db8:ffff::7"},
+		{"host", "10.0.0.1", "2001:db8:1::1"},
 	}
 	if g.r.IntN(2) == 0 {
 		g.addMacvlan()

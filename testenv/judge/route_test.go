@@ -19,10 +19,12 @@ var routeCases = []scenario{
 	{"suppress the default route", `host ip rule add pref 10 table main suppress_prefixlength 0; ip rule add pref 20 table 7; ip route add blackhole default table 7`, []string{"client tcp 10.0.1.2:80 = delivered", "client tcp 198.51.100.7:80 = dropped"}},
 	{"rule by tos", `client ip rule add tos 0x10 blackhole pref 10`, []string{"client udp 10.0.1.2:53 = delivered"}},
 	{"rule by mark and mask", `client ip rule add fwmark 0x10/0x30 prohibit pref 10`, []string{"client udp 10.0.1.2:53 mark=0x50 = dropped", "client udp 10.0.1.2:53 mark=0x30 = delivered"}},
-	{"mark restored for the answer", `
+	{
+		"mark restored for the answer", `
 host ip rule add fwmark 5 table 7 pref 10; ip route add blackhole 10.0.0.0/24 table 7
 host iptables -t mangle -A PREROUTING -i br0 -p tcp --dport 80 -j CONNMARK --set-mark 5; iptables -t mangle -A PREROUTING -j CONNMARK --restore-mark`,
-		[]string{"client tcp 10.0.1.2:80 = dropped", "client udp 10.0.1.2:53 = delivered"}},
+		[]string{"client tcp 10.0.1.2:80 = dropped", "client udp 10.0.1.2:53 = delivered"},
+	},
 	{"metric", `host ip route add 10.0.1.2/32 dev br0 metric 10; ip route add 10.0.1.2/32 dev br1 metric 5`, []string{"client tcp 10.0.1.2:80 = delivered"}},
 	{"metric the other way", `host ip route add 10.0.1.2/32 dev br0 metric 5; ip route add 10.0.1.2/32 dev br1 metric 10`, []string{"client tcp 10.0.1.2:80 = dropped"}},
 	{"a nexthop object", `host ip nexthop add id 5 dev br1; ip route add 10.0.1.2/32 nhid 5`, []string{"client tcp 10.0.1.2:80 = delivered"}},

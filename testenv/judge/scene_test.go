@@ -253,6 +253,7 @@ type scenario struct {
 
 // runCases judges scenarios, each on a network of its own.
 func runCases(t *testing.T, base string, serve func(*scene), list []scenario) {
+	t.Helper()
 	for _, c := range list {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

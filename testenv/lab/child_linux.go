@@ -38,7 +38,7 @@ func Child() {
 	}
 	code := 0
 	if err := child(spec); err != nil {
-		fmt.Fprintln(os.Stdout, "error:", err)
+		fmt.Fprintln(os.Stdout, "error:", err) //nolint:errcheck // whoever asked may be gone
 		code = 1
 	}
 	exit(code)
@@ -93,7 +93,7 @@ func child(spec string) error {
 	if err := serveZone(ctx, &c); err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stdout, "ready")
+	fmt.Fprintln(os.Stdout, "ready") //nolint:errcheck // whoever asked may be gone
 	_, err := io.Copy(io.Discard, in)
 	return err
 }

@@ -40,14 +40,14 @@ func Demo(ctx context.Context, w io.Writer) (err error) {
 		{"", nil, "check", 0},
 	} {
 		if s.say != "" {
-			fmt.Fprintf(w, "\n# %s\n", strings.ReplaceAll(s.say, "\n", "\n# "))
+			fmt.Fprintf(w, "\n# %s\n", strings.ReplaceAll(s.say, "\n", "\n# ")) //nolint:errcheck // only decoration
 		}
 		if s.do != nil {
 			if err := s.do(); err != nil {
 				return err
 			}
 		}
-		fmt.Fprintf(w, "\n$ netdoctor %s\n", s.args)
+		fmt.Fprintf(w, "\n$ netdoctor %s\n", s.args) //nolint:errcheck // only decoration
 		if err := self(ctx, w, s.want, strings.Fields(s.args)...); err != nil {
 			return err
 		}

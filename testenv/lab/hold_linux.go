@@ -102,7 +102,7 @@ func Tell(ctx context.Context, action string, args ...string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
+	var d net.Dialer //nolint:forbidigo // a Unix socket
 	c, err := d.DialContext(ctx, "unix", sock)
 	if err != nil {
 		return nil, snap.Hint(fmt.Errorf("no lab is up: %w", snap.ErrNotFound), "netdoctor lab up")

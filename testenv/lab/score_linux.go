@@ -22,7 +22,7 @@ func Score(ctx context.Context, w io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.Down()) }()
 	named, mended, all := 0, 0, fault.All()
-	fmt.Fprintf(w, "%-26s %-8s %-8s %-6s %s\n", "fault", "wanted", "first", "fixed", "left")
+	fmt.Fprintf(w, "%-26s %-8s %-8s %-6s %s\n", "fault", "wanted", "first", "fixed", "left") //nolint:errcheck // only decoration
 	for _, f := range all {
 		if _, err := l.Break(ctx, f.Name, ""); err != nil {
 			return err
@@ -49,12 +49,12 @@ func Score(ctx context.Context, w io.Writer) (err error) {
 		if first == f.Code {
 			named++
 		}
-		fmt.Fprintf(w, "%-26s %-8s %-8s %-6s %d\n", f.Name, f.Code, first, fixed, n)
+		fmt.Fprintf(w, "%-26s %-8s %-8s %-6s %d\n", f.Name, f.Code, first, fixed, n) //nolint:errcheck // only decoration
 		if err := restore(ctx, l); err != nil {
 			return fmt.Errorf("after %s: %w", f.Name, err)
 		}
 	}
-	fmt.Fprintf(w, "\nnamed first %d of %d, mended with nothing left %d of %d\n", named, len(all), mended, len(all))
+	fmt.Fprintf(w, "\nnamed first %d of %d, mended with nothing left %d of %d\n", named, len(all), mended, len(all)) //nolint:errcheck // only decoration
 	return nil
 }
 

@@ -14,10 +14,21 @@ type hook struct {
 }
 
 var hooks = []hook{
-	{"filter", "FORWARD", true, true}, {"filter", "FORWARD", true, true}, {"filter", "FORWARD", true, true}, {"filter", "INPUT", true, false}, {"filter", "OUTPUT", false, true},
-	{"raw", "PREROUTING", true, false}, {"raw", "OUTPUT", false, true},
-	{"mangle", "PREROUTING", true, false}, {"mangle", "FORWARD", true, true}, {"mangle", "POSTROUTING", false, true}, {"mangle", "INPUT", true, false}, {"mangle", "OUTPUT", false, true},
-	{"nat", "PREROUTING", true, false}, {"nat", "OUTPUT", false, true}, {"nat", "POSTROUTING", false, true},
+	{"filter", "FORWARD", true, true},
+	{"filter", "FORWARD", true, true},
+	{"filter", "FORWARD", true, true},
+	{"filter", "INPUT", true, false},
+	{"filter", "OUTPUT", false, true},
+	{"raw", "PREROUTING", true, false},
+	{"raw", "OUTPUT", false, true},
+	{"mangle", "PREROUTING", true, false},
+	{"mangle", "FORWARD", true, true},
+	{"mangle", "POSTROUTING", false, true},
+	{"mangle", "INPUT", true, false},
+	{"mangle", "OUTPUT", false, true},
+	{"nat", "PREROUTING", true, false},
+	{"nat", "OUTPUT", false, true},
+	{"nat", "POSTROUTING", false, true},
 }
 
 // tool is the iptables of a namespace: iptables (nf_tables), or legacy.

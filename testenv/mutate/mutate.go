@@ -117,11 +117,32 @@ func Random(r *rand.Rand, s *snap.Snapshot, persistent bool) (Mutation, bool) {
 
 func makers() []maker {
 	return []maker{
-		{4, linkDown}, {3, linkMTU}, {2, linkMaster}, {2, linkMAC}, {1, linkGone},
-		{5, portFlag}, {2, portVLAN}, {2, neighbour}, {2, forwarding},
-		{4, routeGone}, {6, routeAdded}, {4, policyRule}, {3, addrGone}, {3, addrAdded}, {2, addrChanged},
-		{8, sysctl}, {6, resolvConf}, {3, hostsFile}, {3, process}, {2, queue},
-		{12, iptablesAdded}, {9, nftTable}, {7, ruleGone}, {6, ruleChanged}, {2, chainFlushed}, {2, policyChanged},
+		{4, linkDown},
+		{3, linkMTU},
+		{2, linkMaster},
+		{2, linkMAC},
+		{1, linkGone},
+		{5, portFlag},
+		{2, portVLAN},
+		{2, neighbour},
+		{2, forwarding},
+		{4, routeGone},
+		{6, routeAdded},
+		{4, policyRule},
+		{3, addrGone},
+		{3, addrAdded},
+		{2, addrChanged},
+		{8, sysctl},
+		{6, resolvConf},
+		{3, hostsFile},
+		{3, process},
+		{2, queue},
+		{12, iptablesAdded},
+		{9, nftTable},
+		{7, ruleGone},
+		{6, ruleChanged},
+		{2, chainFlushed},
+		{2, policyChanged},
 	}
 }
 

@@ -43,8 +43,10 @@ func TestAFileIsRead(t *testing.T) {
 	want := &Spec{
 		Name: "shop",
 		Networks: []Network{
-			{Name: "front", Line: 18, Driver: "bridge", Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"},
-				Pools: []Pool{{Subnet: netip.MustParsePrefix("10.1.0.0/24"), Range: netip.MustParsePrefix("10.1.0.128/25"), Gateway: a("10.1.0.254")}}},
+			{
+				Name: "front", Line: 18, Driver: "bridge", Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"},
+				Pools: []Pool{{Subnet: netip.MustParsePrefix("10.1.0.0/24"), Range: netip.MustParsePrefix("10.1.0.128/25"), Gateway: a("10.1.0.254")}},
+			},
 			{Name: "back", Line: 21, Driver: "bridge", Internal: true, IPv6: true, Attachable: true},
 			{Name: "default", Driver: "bridge"},
 		},
@@ -53,9 +55,11 @@ func TestAFileIsRead(t *testing.T) {
 				Name: "web", Line: 4, Replicas: 1,
 				Networks: []Attachment{{Network: "front", Aliases: []string{"www"}, IPv4: a("10.1.0.9")}, {Network: "back"}},
 				Ports: []Port{
-					{HostPort: 8080, ContainerPort: 80, Proto: "tcp"}, {HostIP: a("127.0.0.1"), HostPort: 5432, ContainerPort: 5432, Proto: "tcp"},
+					{HostPort: 8080, ContainerPort: 80, Proto: "tcp"},
+					{HostIP: a("127.0.0.1"), HostPort: 5432, ContainerPort: 5432, Proto: "tcp"},
 					{HostIP: a("::1"), HostPort: 53, ContainerPort: 53, Proto: "udp"},
-					{HostPort: 7000, ContainerPort: 8000, Proto: "tcp"}, {HostPort: 7001, ContainerPort: 8001, Proto: "tcp"},
+					{HostPort: 7000, ContainerPort: 8000, Proto: "tcp"},
+					{HostPort: 7001, ContainerPort: 8001, Proto: "tcp"},
 					{ContainerPort: 9, Proto: "tcp"},
 				},
 				DNS: []netip.Addr{a("192.0.2.53")}, DNSSearch: []string{"example.org"}, ExtraHosts: []string{"gw:host-gateway"},

@@ -15,8 +15,9 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
 var update = flag.Bool("update", false, "write schema.json")

@@ -10,11 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/tools/txtar"
+
 	"github.com/netdoctor/netdoctor/inspect"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"golang.org/x/tools/txtar"
 )
 
 // caseFile is one txtar of testdata/NDNNNN: a story in words, and the sections
@@ -190,10 +191,10 @@ func question(s *snap.Snapshot, text string) (diag.Ask, error) {
 		flow.Size, flow.DF = size, true
 	}
 	a := diag.Ask{From: f[0], To: f[2], Flow: flow}
-	host, port := to, ""
+	host := to
 	if i := strings.LastIndexByte(to, ':'); i >= 0 && proto != "icmp" {
-		host, port = to[:i], to[i+1:]
-		n, err := strconv.ParseUint(port, 10, 16)
+		host = to[:i]
+		n, err := strconv.ParseUint(to[i+1:], 10, 16)
 		if err != nil {
 			return a, err
 		}

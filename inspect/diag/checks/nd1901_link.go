@@ -136,7 +136,7 @@ func placeFinding(in *diag.Input, g diag.Group) diag.Finding {
 		Covers:  diag.Cover{Traces: g.Flows},
 	}
 	if g.Where.Ref != "" {
-		f.Evidence = append(f.Evidence, ev(string(g.Where.Layer), g.Where.Detail, g.Where.Ref))
+		f.Evidence = append(f.Evidence, ev(g.Where.Layer, g.Where.Detail, g.Where.Ref))
 	}
 	return f
 }

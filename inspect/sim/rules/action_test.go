@@ -42,16 +42,28 @@ func TestNAT(t *testing.T) {
 		pkt  func(*Packet)
 		want *NAT
 	}{
-		{"dnat to address and port", snap.Exprs{imm(0, 10, 0, 0, 5), imm(4, 0, 80), &snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: snap.NoReg, ProtoMin: 4, ProtoMax: snap.NoReg}}, nil,
-			&NAT{Kind: "dnat", AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5"), PortMin: 80, PortMax: 80}},
-		{"snat to a range", snap.Exprs{imm(0, 10, 0, 0, 5), imm(4, 10, 0, 0, 9), &snap.Nat{Type: "snat", Family: snap.IPv4, AddrMin: 0, AddrMax: 4, ProtoMin: snap.NoReg, ProtoMax: snap.NoReg, Flags: []string{"map-ips", "fully-random"}}}, nil,
-			&NAT{Kind: "snat", Src: true, AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.9"), Random: true}},
+		{
+			"dnat to address and port",
+			snap.Exprs{imm(0, 10, 0, 0, 5), imm(4, 0, 80), &snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: snap.NoReg, ProtoMin: 4, ProtoMax: snap.NoReg}},
+			nil,
+			&NAT{Kind: "dnat", AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5"), PortMin: 80, PortMax: 80},
+		},
+		{
+			"snat to a range",
+			snap.Exprs{imm(0, 10, 0, 0, 5), imm(4, 10, 0, 0, 9), &snap.Nat{Type: "snat", Family: snap.IPv4, AddrMin: 0, AddrMax: 4, ProtoMin: snap.NoReg, ProtoMax: snap.NoReg, Flags: []string{"map-ips", "fully-random"}}},
+			nil,
+			&NAT{Kind: "snat", Src: true, AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.9"), Random: true},
+		},
 		{"dnat of the other family does nothing", snap.Exprs{imm(0, 10, 0, 0, 5), &snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: snap.NoReg, ProtoMin: snap.NoReg, ProtoMax: snap.NoReg}}, func(p *Packet) { *p = syn6() }, nil},
 		{"masquerade", snap.Exprs{&snap.Masq{ProtoMin: snap.NoReg, ProtoMax: snap.NoReg}}, nil, &NAT{Kind: "masquerade", Src: true}},
 		{"masquerade to ports", snap.Exprs{imm(0, 4, 0), imm(1, 8, 0), &snap.Masq{ProtoMin: 0, ProtoMax: 1, Flags: []string{"random"}}}, nil, &NAT{Kind: "masquerade", Src: true, PortMin: 1024, PortMax: 2048, Random: true}},
 		{"redirect", snap.Exprs{imm(0, 0x1f, 0x90), &snap.Redir{ProtoMin: 0, ProtoMax: snap.NoReg}}, nil, &NAT{Kind: "redirect", PortMin: 8080, PortMax: 8080}},
-		{"netmap keeps the host part", snap.Exprs{imm(0, 10, 1, 0, 0), imm(4, 10, 1, 0, 255), &snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: 4, ProtoMin: snap.NoReg, ProtoMax: snap.NoReg, Flags: []string{"netmap"}}}, nil,
-			&NAT{Kind: "netmap", AddrMin: addr("10.1.0.5"), AddrMax: addr("10.1.0.5"), Prefix: netip.MustParsePrefix("10.1.0.0/24")}},
+		{
+			"netmap keeps the host part",
+			snap.Exprs{imm(0, 10, 1, 0, 0), imm(4, 10, 1, 0, 255), &snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: 4, ProtoMin: snap.NoReg, ProtoMax: snap.NoReg, Flags: []string{"netmap"}}},
+			nil,
+			&NAT{Kind: "netmap", AddrMin: addr("10.1.0.5"), AddrMax: addr("10.1.0.5"), Prefix: netip.MustParsePrefix("10.1.0.0/24")},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,12 +94,16 @@ func TestXtNAT(t *testing.T) {
 		want       NAT
 	}{
 		{"DNAT keeps the port", "prerouting", &fw.NATTarget{Kind: "DNAT", HasAddr: true, AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5")}, NAT{Kind: "dnat", AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5")}},
-		{"DNAT shifts ports", "prerouting", &fw.NATTarget{Kind: "DNAT", HasAddr: true, HasPort: true, PortOffset: true, BasePort: 78, Port: fw.PortRange{Min: 5000, Max: 5009}, AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5")},
-			NAT{Kind: "dnat", AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5"), PortMin: 5002, PortMax: 5002}},
+		{
+			"DNAT shifts ports", "prerouting", &fw.NATTarget{Kind: "DNAT", HasAddr: true, HasPort: true, PortOffset: true, BasePort: 78, Port: fw.PortRange{Min: 5000, Max: 5009}, AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5")},
+			NAT{Kind: "dnat", AddrMin: addr("10.0.0.5"), AddrMax: addr("10.0.0.5"), PortMin: 5002, PortMax: 5002},
+		},
 		{"REDIRECT", "output", &fw.NATTarget{Kind: "REDIRECT", HasPort: true, Port: fw.PortRange{Min: 53, Max: 53}}, NAT{Kind: "redirect", PortMin: 53, PortMax: 53}},
 		{"MASQUERADE at random", "postrouting", &fw.NATTarget{Kind: "MASQUERADE", FullyRandom: true}, NAT{Kind: "masquerade", Src: true, Random: true}},
-		{"NETMAP in POSTROUTING maps the source", "postrouting", &fw.NATTarget{Kind: "NETMAP", HasAddr: true, AddrMin: addr("10.9.0.0"), AddrMax: addr("10.9.255.255")},
-			NAT{Kind: "netmap", Src: true, AddrMin: addr("10.9.2.10"), AddrMax: addr("10.9.2.10"), Prefix: netip.MustParsePrefix("10.9.0.0/16")}},
+		{
+			"NETMAP in POSTROUTING maps the source", "postrouting", &fw.NATTarget{Kind: "NETMAP", HasAddr: true, AddrMin: addr("10.9.0.0"), AddrMax: addr("10.9.255.255")},
+			NAT{Kind: "netmap", Src: true, AddrMin: addr("10.9.2.10"), AddrMax: addr("10.9.2.10"), Prefix: netip.MustParsePrefix("10.9.0.0/16")},
+		},
 	}
 	for _, c := range cases {
 		got := runOps(c.hook, syn(), world(), mustTarget(t, c.target))
@@ -191,7 +207,7 @@ func TestRandomEndpoints(t *testing.T) {
 
 func TestStatisticChain(t *testing.T) {
 	t.Parallel()
-	half := matchFunc(stateMatch(&fw.StatisticMatch{Random: true, Probability: 1 << 30}))
+	half := stateMatch(&fw.StatisticMatch{Random: true, Probability: 1 << 30})
 	p := syn()
 	first := runOps("forward", p, world(), half, opFunc(func(m *machine) ctl { m.pkt.Mark = 1; return goOn }))
 	if len(first) != 2 {

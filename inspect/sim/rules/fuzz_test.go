@@ -129,7 +129,9 @@ func TestAnythingRuns(t *testing.T) {
 // FuzzRun runs expressions in their JSON form.
 func FuzzRun(f *testing.F) {
 	for _, x := range []snap.Exprs{
-		{meta("iifname"), eq([]byte("eth0")...), drop()}, {payload("nh", 12, 4), lookup(false), accept()}, {&snap.Numgen{Mode: "random", Modulus: 3, Dreg: 4}, eq(1, 0, 0, 0)},
+		{meta("iifname"), eq([]byte("eth0")...), drop()},
+		{payload("nh", 12, 4), lookup(false), accept()},
+		{&snap.Numgen{Mode: "random", Modulus: 3, Dreg: 4}, eq(1, 0, 0, 0)},
 		{imm(0, 10, 0, 0, 5), &snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: snap.NoReg, ProtoMin: snap.NoReg, ProtoMax: snap.NoReg}},
 	} {
 		b, err := json.Marshal(x)

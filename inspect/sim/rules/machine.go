@@ -118,7 +118,7 @@ func (m *machine) key() string {
 	r := m.rule()
 	h := fnv.New64a()
 	p := &m.pkt
-	fmt.Fprint(h, p.Src, p.Dst, p.Sport, p.Dport, p.Proto, p.Mark, p.Iif, p.Oif, p.PhysIn, p.PhysOut, p.TTL, p.TOS, p.Len, p.TCPFlags,
+	_, _ = fmt.Fprint(h, p.Src, p.Dst, p.Sport, p.Dport, p.Proto, p.Mark, p.Iif, p.Oif, p.PhysIn, p.PhysOut, p.TTL, p.TOS, p.Len, p.TCPFlags,
 		p.ICMPType, p.ICMPCode, p.CT.State, p.CT.Reply, p.CT.Mark, m.base.Chain.Hook)
 	return fmt.Sprintf("%s/%s/%s/%s/%d/%d@%x", r.place.System, r.place.Family, r.place.Table, r.place.Chain, r.place.Num, m.expr, h.Sum64())
 }

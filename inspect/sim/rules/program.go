@@ -1,11 +1,10 @@
 package rules
 
 import (
-	"sync"
-
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )

@@ -186,8 +186,14 @@ func benchFIB(q FIBQuery) (int, string, bool) {
 		oif    int
 		typ    string
 	}{
-		{"192.0.2.1/32", 1, "local"}, {"203.0.113.1/32", 1, "local"}, {"2001:db8::1/128", 1, "local"}, {"2001:db8:1::1/128", 1, "local"},
-		{"192.0.2.0/24", 10, "unicast"}, {"203.0.113.0/24", 12, "unicast"}, {"2001:db8::/64", 10, "unicast"}, {"2001:db8:1::/64", 12, "unicast"},
+		{"192.0.2.1/32", 1, "local"},
+		{"203.0.113.1/32", 1, "local"},
+		{"2001:db8::1/128", 1, "local"},
+		{"2001:db8:1::1/128", 1, "local"},
+		{"192.0.2.0/24", 10, "unicast"},
+		{"203.0.113.0/24", 12, "unicast"},
+		{"2001:db8::/64", 10, "unicast"},
+		{"2001:db8:1::/64", 12, "unicast"},
 	} {
 		if netip.MustParsePrefix(r.prefix).Contains(q.Dst) {
 			return r.oif, r.typ, true

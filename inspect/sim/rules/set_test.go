@@ -50,8 +50,12 @@ func TestSets(t *testing.T) {
 		{"a limit in an element", snap.Set{Name: "s", KeyLen: 4, Elements: []snap.Element{{Key: []byte{192, 0, 2, 10}, Exprs: snap.Exprs{&snap.Counter{}, limit()}}}}, []snap.Exprs{{saddr, lookup(false), drop()}}, []string{"drop if state", "accept policy unless state"}},
 		{"an unknown key that no element can match", snap.Set{Name: "s", KeyLen: 2, Elements: []snap.Element{el(0x40, 1)}}, []snap.Exprs{{payload("th", 12, 2), &snap.Bitwise{Sreg: 4, Sreg2: snap.NoReg, Dreg: 4, Len: 2, Op: "mask-xor", Mask: []byte{0xf, 0xff}, Xor: []byte{0, 0}}, lookup(false), drop()}}, []string{"accept policy"}},
 		{"an unknown key that one may match", snap.Set{Name: "s", KeyLen: 2, Elements: []snap.Element{el(1, 2), el(3, 4)}}, []snap.Exprs{{payload("nh", 4, 2), lookup(false), drop()}}, []string{"drop if", "accept policy unless"}},
-		{"concatenation", snap.Set{Name: "s", KeyLen: 8, Concat: true, Fields: []int{4, 2}, Elements: []snap.Element{el(192, 0, 2, 10, 0, 80, 0, 0)}},
-			[]snap.Exprs{{saddr, &snap.Payload{Base: "th", Offset: 2, Len: 2, Dreg: 5, Sreg: snap.NoReg}, lookup(false), drop()}}, []string{"drop"}},
+		{
+			"concatenation",
+			snap.Set{Name: "s", KeyLen: 8, Concat: true, Fields: []int{4, 2}, Elements: []snap.Element{el(192, 0, 2, 10, 0, 80, 0, 0)}},
+			[]snap.Exprs{{saddr, &snap.Payload{Base: "th", Offset: 2, Len: 2, Dreg: 5, Sreg: snap.NoReg}, lookup(false), drop()}},
+			[]string{"drop"},
+		},
 		{"concatenation with intervals: every part must be inside", snap.Set{Name: "s", KeyLen: 8, Concat: true, Interval: true, Fields: []int{4, 2}, Elements: []snap.Element{
 			{Key: []byte{192, 0, 2, 0, 0, 81, 0, 0}, KeyEnd: []byte{192, 0, 2, 255, 0, 90, 0, 0}}, {Key: []byte{192, 0, 2, 10, 0, 1, 0, 0}, KeyEnd: []byte{192, 0, 2, 10, 0, 79, 0, 0}},
 		}}, []snap.Exprs{{saddr, &snap.Payload{Base: "th", Offset: 2, Len: 2, Dreg: 5, Sreg: snap.NoReg}, lookup(false), drop()}}, []string{"accept policy"}},

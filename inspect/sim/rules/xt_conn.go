@@ -75,8 +75,10 @@ func conntrack(p *Packet, v *fw.ConntrackMatch) truth {
 		have netip.AddrPort
 		want fw.Masked
 	}{
-		{fw.CTOrigSrc, c.Orig.Src, v.OrigSrc}, {fw.CTOrigDst, c.Orig.Dst, v.OrigDst},
-		{fw.CTReplSrc, c.ReplyTuple.Src, v.ReplSrc}, {fw.CTReplDst, c.ReplyTuple.Dst, v.ReplDst},
+		{fw.CTOrigSrc, c.Orig.Src, v.OrigSrc},
+		{fw.CTOrigDst, c.Orig.Dst, v.OrigDst},
+		{fw.CTReplSrc, c.ReplyTuple.Src, v.ReplSrc},
+		{fw.CTReplDst, c.ReplyTuple.Dst, v.ReplDst},
 	} {
 		if v.Has(a.test) {
 			t = t.and(maskedAddr(a.have, a.want).xor(v.Inverted(a.test)))
@@ -90,8 +92,10 @@ func conntrack(p *Packet, v *fw.ConntrackMatch) truth {
 		have netip.AddrPort
 		want fw.PortRange
 	}{
-		{fw.CTOrigSrcPort, c.Orig.Src, v.OrigSrcPort}, {fw.CTOrigDstPort, c.Orig.Dst, v.OrigDstPort},
-		{fw.CTReplSrcPort, c.ReplyTuple.Src, v.ReplSrcPort}, {fw.CTReplDstPort, c.ReplyTuple.Dst, v.ReplDstPort},
+		{fw.CTOrigSrcPort, c.Orig.Src, v.OrigSrcPort},
+		{fw.CTOrigDstPort, c.Orig.Dst, v.OrigDstPort},
+		{fw.CTReplSrcPort, c.ReplyTuple.Src, v.ReplSrcPort},
+		{fw.CTReplDstPort, c.ReplyTuple.Dst, v.ReplDstPort},
 	} {
 		if v.Has(a.test) {
 			x := unsure("a port of the connection")

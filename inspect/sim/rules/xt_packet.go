@@ -203,10 +203,10 @@ func tcp(p *Packet, v *fw.TCPMatch) truth {
 		(p.TCPFlags&v.FlagMask == v.FlagCmp) == v.InvFlags {
 		return is(false)
 	}
-	switch {
-	case v.Option == 0:
+	switch v.Option {
+	case 0:
 		return is(true)
-	case v.Option == tcpMSS:
+	case tcpMSS:
 		return is(p.TCPFlags&2 != 0 && p.TCPMSS != 0).xor(v.InvOption)
 	}
 	return unsure("a TCP option").xor(v.InvOption)
