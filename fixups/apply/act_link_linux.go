@@ -134,7 +134,10 @@ func bridgeAttrs(a *attrs, o *fixups.BridgeSet) {
 	})
 }
 
-// portSet sets IFLA_BRPORT_* by IFLA_INFO_SLAVE_DATA, and the PVID by AF_BRIDGE.
+// portSet sets IFLA_BRPORT_* and the PVID by AF_BRIDGE, as bridge(8) does.
+// IFLA_INFO_SLAVE_DATA would take the same settings, and is followed by
+// NETDEV_CHANGE, at which a port that was just disabled is enabled again
+// (net/core/rtnetlink.c: do_setlink; net/bridge/br_if.c: br_port_carrier_check).
 func (m *machine) portSet(ctx context.Context, o *fixups.PortSet, now *snap.Snapshot) error {
 	var set attrs
 	for _, f := range []struct {
@@ -159,22 +162,19 @@ func (m *machine) portSet(ctx context.Context, o *fixups.PortSet, now *snap.Snap
 	if o.Cost != nil {
 		set.u32(unix.IFLA_BRPORT_COST, *o.Cost)
 	}
+	l, err := linkIn(now, o.Where, o.Name)
+	if err != nil {
+		return err
+	}
 	if len(set) > 0 {
-		if err := m.linkChange(ctx, o.Where, o.Name, now, 0, 0, func(a *attrs) {
-			a.nested(unix.IFLA_LINKINFO, func(a *attrs) {
-				a.str(unix.IFLA_INFO_SLAVE_KIND, "bridge")
-				a.bytes(unix.IFLA_INFO_SLAVE_DATA|unix.NLA_F_NESTED, set)
-			})
-		}); err != nil {
+		body := attrs(ifinfo(unix.AF_BRIDGE, l.Index, 0, 0))
+		body.bytes(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, set)
+		if err := m.route(ctx, o.Where, unix.RTM_SETLINK, 0, body); err != nil {
 			return err
 		}
 	}
 	if o.PVID == nil {
 		return nil
-	}
-	l, err := linkIn(now, o.Where, o.Name)
-	if err != nil {
-		return err
 	}
 	for _, v := range now.Ns(o.ID).Vlans {
 		if v.Index == l.Index && v.PVID && v.VID != *o.PVID {
