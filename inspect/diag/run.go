@@ -202,10 +202,19 @@ func (in *Input) finish(f *Finding) {
 		switch {
 		case c.Probe == nil || c.Probe.Outcome == "error" || halfway(c):
 		case c.Probe.Outcome == "answered":
-			contradicted++
+			// An answer is no proof against a fault that lets some packets through.
+			if (c.Broken() || c.Unmasked) && !c.Astray {
+				contradicted++
+			}
 		default:
 			proved++
 		}
+	}
+	// Of what it explains everything was seen to get through: what it tells of is
+	// there, and stops nobody now (a neighbour that was learned otherwise, a
+	// connection that is known already).
+	if n := len(f.Covers.Traces); n > 0 && contradicted == n && len(f.Covers.Names) == 0 && f.Severity == Error {
+		f.Severity = Warning
 	}
 	for _, i := range f.Covers.Names {
 		n := &in.Names[i]

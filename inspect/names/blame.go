@@ -217,6 +217,9 @@ func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
 // aliasMissing: a compose service of that name runs on a shared network, and
 // its container does not answer to it.
 func (w *walker) aliasMissing(nets places) *Problem {
+	if _, there := w.record(nets, w.in.Name); there {
+		return nil // it does, and is not asked
+	}
 	for i := range w.s.Containers {
 		c := &w.s.Containers[i]
 		if w.box == nil || c.Engine != w.box.Engine || fold(c.Service) != fold(w.in.Name) || !c.Running() {

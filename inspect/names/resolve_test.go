@@ -134,6 +134,9 @@ func TestResolve(t *testing.T) {
 		{name: "service without its alias", from: "client", ask: "cache", want: Unknown, kind: AliasMissing, detail: "db is the container of service cache", change: func(s *snap.Snapshot) {
 			s.Container("docker:db").Service = "cache"
 		}},
+		{name: "service by its own name, and the resolver is cut", from: "client", ask: "web", cut: "127.0.0.11", want: Timeout, kind: Unreachable, detail: "127.0.0.11", change: func(s *snap.Snapshot) {
+			s.Container("docker:web").Service = "web"
+		}},
 		{name: "a full name that nobody has", from: "client", ask: "nobody.example.org", want: NXDomain, kind: NoSuchName, change: func(s *snap.Snapshot) {
 			asked(s, "client", "198.51.100.53", "nobody.example.org", "NXDOMAIN")
 		}},

@@ -101,6 +101,25 @@ func established(in *diag.Input, netns string, p *rules.Place, position int) []f
 	return []fixups.Op{op}
 }
 
+// firstDrop is the place of a chain's first rule that does nothing but stop packets,
+// 0 for none: answers are let in before it. Behind it they would pass the policy,
+// and die by that rule.
+func firstDrop(c *snap.Chain) int {
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		drops := rejects(r)
+		for _, e := range r.Exprs {
+			if x, ok := e.(*snap.Immediate); ok && x.Verdict != nil {
+				drops = drops || x.Verdict.Code == "drop"
+			}
+		}
+		if drops {
+			return i + 1
+		}
+	}
+	return 0
+}
+
 // fixAccept mends a policy that drops: an empty legacy table that nobody uses
 // gets its policy back, and so does a chain for the host's own traffic that
 // accepts nothing at all; else the narrowest rule that lets the bridge's traffic
@@ -125,8 +144,12 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "whoever set the policy meant to add rules that accept: set it again when they are there"
 		return []fixups.Op{&fixups.ChainPolicy{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Policy: "accept"}}
 	}
+	if untracked(p) {
+		f.Advice = "connections are not told apart yet where this chain stands: let it begin behind conntrack (a priority above -200) and accept ct state established, or accept what is meant to come in by address and port"
+		return nil
+	}
 	if w.Reply {
-		return established(in, w.Netns, p, 0)
+		return established(in, w.Netns, p, firstDrop(p.ChainP))
 	}
 	if p.ChainP.Hook != "forward" {
 		return acceptPorts(in, f, w.Netns, p)

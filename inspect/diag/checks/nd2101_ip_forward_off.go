@@ -27,7 +27,7 @@ See it by hand:
     grep -r ip_forward /etc/sysctl.conf /etc/sysctl.d
 
 Sources: net/ipv4/route.c: ip_route_input_slow (IN_DEV_FORWARD); moby#11508, moby#47966`,
-		After:  []diag.Code{"ND2106"},
+		After:  []diag.Code{"ND2106", "ND2207"}, // a packet for an address that is not known as its own is routed on
 		Detect: detectND2101,
 		Fix:    fixND2101,
 	}

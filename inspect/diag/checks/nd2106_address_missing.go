@@ -147,7 +147,7 @@ func detectND2106(in *diag.Input) []diag.Finding {
 			}
 		}
 		for i := range in.Flows {
-			if fl := &in.Flows[i]; fl.Broken() && (fl.Flow.From == x.a.ns.ID || fl.Target == x.a.c.Ref || fl.Flow.Dst == x.prefix.Addr()) && fl.Flow.Dst.Is4() == x.prefix.Addr().Is4() {
+			if fl := &in.Flows[i]; fl.Broken() && !fl.Excused && (fl.Flow.From == x.a.ns.ID || fl.Target == x.a.c.Ref || fl.Flow.Dst == x.prefix.Addr()) && fl.Flow.Dst.Is4() == x.prefix.Addr().Is4() {
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}

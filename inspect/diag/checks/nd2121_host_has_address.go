@@ -38,7 +38,7 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr`,
 					Weight: 88,
 				}
 				for i := range in.Flows {
-					if fl := &in.Flows[i]; fl.Broken() && (fl.Flow.From == s.a.ns.ID || fl.Target == s.a.c.Ref || fl.Flow.Dst == ip) {
+					if fl := &in.Flows[i]; fl.Broken() && !fl.Excused && (fl.Flow.From == s.a.ns.ID || fl.Target == s.a.c.Ref || fl.Flow.Dst == ip) {
 						f.Covers.Traces = append(f.Covers.Traces, i)
 					}
 				}
