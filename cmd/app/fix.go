@@ -123,6 +123,9 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(o.Want)+len(o.Target) == 0 {
+		chosen = a.complete(d, chosen)
+	}
 	plan := a.plan(d, chosen)
 	plan.Head = a.head(v1.KindFixPlan, start)
 	if len(plan.Changes) == 0 {
