@@ -37,7 +37,7 @@ func (u *up) vips(ctx context.Context) error {
 				}
 			}
 		}
-		if slices.Equal(want, n.Net.Services) {
+		if slices.EqualFunc(want, n.Net.Services, func(a, b snap.Service) bool { return a.Name == b.Name && a.VIP == b.VIP }) {
 			continue
 		}
 		n.Net.Services = want

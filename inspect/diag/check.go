@@ -67,7 +67,7 @@ type NameAsk struct {
 // FlowCase is one flow that must work, or that was asked for, with what the
 // model and the wire say of it.
 type FlowCase struct {
-	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "host", "proxy", "tried", "twin".
+	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "service", "ingress", "host", "proxy", "tried", "twin".
 	Kind    string
 	From    string
 	To      string

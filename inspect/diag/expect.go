@@ -37,6 +37,7 @@ func expect(in *Input, o Options) ([]FlowCase, []NameCase) {
 	e.six()
 	e.tunnels()
 	e.published()
+	e.balanced()
 	e.plain()
 	e.tried()
 	e.resolving()
@@ -84,8 +85,8 @@ func (e *expecter) peers() {
 		if n.Driver != "bridge" && n.Driver != "overlay" && n.Driver != "macvlan" {
 			continue
 		}
-		if !n.ICC && n.Driver == "bridge" {
-			continue
+		if !n.ICC && n.Driver == "bridge" || n.Ingress {
+			continue // Docker's own rules keep the tasks apart on an ingress network
 		}
 		ms := e.members(n)
 		reach := len(ms)

@@ -212,8 +212,9 @@ func (d *dockerNetwork) network() snap.Network {
 			n.VNI = uint32(vni)
 		}
 	}
-	// Docker's own resolver serves every network but the default bridge.
-	if !n.Default && d.Driver != "host" && d.Driver != "null" {
+	// Docker's own resolver serves every network but the default bridge, and the
+	// ingress network, which only routes (moby daemon/libnetwork/network.go: addSvcRecords).
+	if !n.Default && !n.Ingress && d.Driver != "host" && d.Driver != "null" {
 		n.DNS = true
 		n.DNSServers = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 11})}
 	}

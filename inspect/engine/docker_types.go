@@ -133,12 +133,15 @@ type dockerNetwork struct {
 }
 
 type dockerInfo struct {
-	ServerVersion       string
-	DockerRootDir       string
-	LiveRestoreEnabled  bool
-	SecurityOptions     []string
-	Warnings            []string
-	Swarm               struct{ LocalNodeState string }
+	ServerVersion      string
+	DockerRootDir      string
+	LiveRestoreEnabled bool
+	SecurityOptions    []string
+	Warnings           []string
+	Swarm              struct {
+		LocalNodeState   string
+		ControlAvailable bool // this host is a manager
+	}
 	DefaultAddressPools []struct {
 		Base string
 		Size int

@@ -249,7 +249,7 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 			c := &w.s.Containers[i]
 			for j := range c.Endpoints {
 				if n := w.s.NetworkOf(c.Engine, &c.Endpoints[j]); n != nil && nets.has(n) && c.Running() && c.Ref != w.box.Ref {
-					have = append(have, c.Name)
+					have = append(have, known(n, c, &c.Endpoints[j]))
 				}
 			}
 		}
@@ -289,4 +289,15 @@ func last(list []string) string {
 		return ""
 	}
 	return list[len(list)-1]
+}
+
+// known is the name that people use for a member of a network: that of its
+// service where the resolver knows that one.
+func known(n *snap.Network, c *snap.Container, ep *snap.Endpoint) string {
+	for i := range n.Services {
+		if v := &n.Services[i]; v.Has(c, ep) {
+			return v.Name
+		}
+	}
+	return c.Name
 }

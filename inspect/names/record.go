@@ -105,12 +105,20 @@ func (w *walker) record(nets places, name string) (hit, bool) {
 // onNetwork collects the addresses of all containers that answer to the name there.
 func (w *walker) onNetwork(n *snap.Network, name string) (hit, bool) {
 	h := hit{network: n, because: []snap.Ref{snap.RefNetwork(n.Ref)}}
-	for _, v := range n.Services { // one address in front of several containers
-		if fold(v.Name) != name {
+	for i := range n.Services { // one address in front of several containers, or all of theirs
+		v := &n.Services[i]
+		tasks := v.Tasks != nil && (name == "tasks."+fold(v.Name) || fold(v.Name) == name && !v.VIP.IsValid())
+		if fold(v.Name) != name && !tasks {
 			continue
 		}
-		if v.VIP.Is4() == (w.typ != "AAAA") && w.typ != "MX" {
-			h.answers = []string{v.VIP.String()}
+		list := []netip.Addr{v.VIP}
+		if tasks {
+			list = v.Tasks
+		}
+		for _, a := range list {
+			if a.Is4() == (w.typ != "AAAA") && w.typ != "MX" {
+				h.answers = append(h.answers, a.String())
+			}
 		}
 		return h, true
 	}

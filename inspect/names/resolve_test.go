@@ -276,6 +276,11 @@ func TestResolve(t *testing.T) {
 			rc := &resolver(s, "client").ResolvConf
 			rc.Options, rc.Ndots = []string{"ndots:2"}, 2
 		}},
+		{name: "a service's virtual address", from: "client", ask: "shop", want: Resolved, answers: []string{"172.30.1.40"}, change: swarm},
+		{name: "a service by its network", from: "client", ask: "shop.app", want: Resolved, answers: []string{"172.30.1.40"}, change: swarm},
+		{name: "the tasks of a service", from: "client", ask: "Tasks.Shop", want: Resolved, answers: []string{"172.30.1.41", "172.30.1.42"}, change: swarm},
+		{name: "a service without a virtual address", from: "client", ask: "pool", want: Resolved, answers: []string{"172.30.1.43"}, change: swarm},
+		{name: "no IPv6 for a service", from: "client", ask: "shop", typ: "AAAA", want: NoData, kind: NoSuchName, change: swarm},
 		{name: "a swarm service is not predicted", from: "client", ask: "tasks.shop", want: Unknown, change: func(s *snap.Snapshot) {
 			s.Container("docker:db").Labels = map[string]string{"com.docker.swarm.service.name": "shop"}
 		}},
@@ -317,5 +322,14 @@ func TestResolve(t *testing.T) {
 				t.Errorf("other problems (-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// swarm puts two services on the network app: one with a virtual address, and one
+// without.
+func swarm(s *snap.Snapshot) {
+	s.Networks[0].Services = []snap.Service{
+		{Name: "shop", VIP: addr("172.30.1.40"), Tasks: []netip.Addr{addr("172.30.1.41"), addr("172.30.1.42")}},
+		{Name: "pool", Tasks: []netip.Addr{addr("172.30.1.43")}},
 	}
 }

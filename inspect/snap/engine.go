@@ -2,6 +2,7 @@ package snap
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -200,7 +201,21 @@ type Network struct {
 // from which connections go to one of them.
 type Service struct {
 	Name string     `json:"name"`
-	VIP  netip.Addr `json:"vip"`
+	VIP  netip.Addr `json:"vip"` // invalid: its name gives the addresses of its tasks
+	// Tasks are the addresses on this network of the containers behind it, also of
+	// those on other hosts; nil: its members on this host, by Container.Service.
+	Tasks []netip.Addr `json:"tasks,omitempty"`
+	// Ports are what every host of its swarm publishes for it, on an ingress
+	// network and where a manager told; nil unknown or none.
+	Ports []Port `json:"ports,omitempty"`
+}
+
+// Has says whether a container's place on the network is one of those behind it.
+func (v *Service) Has(c *Container, ep *Endpoint) bool {
+	if v.Tasks == nil {
+		return c.Service == v.Name
+	}
+	return slices.Contains(v.Tasks, ep.IPv4.Addr()) || slices.Contains(v.Tasks, ep.IPv6.Addr())
 }
 
 // Pool is one subnet of a network.

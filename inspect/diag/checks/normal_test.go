@@ -113,7 +113,7 @@ func (n *normaliser) walk(key string, v any) any {
 			delete(x, k)
 		}
 		for _, k := range sortedKeys(x) {
-			if key == "services" {
+			if _, pid := x[k].(json.Number); pid && key == "services" {
 				x[k] = n.stable("pid", x[k])
 				continue
 			}
