@@ -23,7 +23,7 @@ func kinds() []Op {
 		&SetElementAdd{}, &SetElementDel{}, &ConntrackDelete{},
 		&FileWrite{}, &EngineConnect{}, &EngineDisconnect{}, &ContainerStart{}, &ContainerStop{}, &ContainerPause{}, &ContainerUnpause{},
 		&ProcessContinue{}, &ProcessStop{}, &NetnsAdd{}, &NetnsDel{},
-		&SandboxAdd{}, &SandboxDel{}, &SetAdd{}, &SetDel{}, &TableDrop{}, &FilePut{}, &LinkGroupDel{}, &HelperStart{}, &HelperStop{},
+		&SandboxAdd{}, &SandboxDel{}, &SetAdd{}, &SetDel{}, &TableDrop{}, &FilePut{}, &LinkGroupDel{}, &HelperStart{}, &HelperStop{}, &AardvarkStart{}, &AardvarkStop{},
 	}
 }
 

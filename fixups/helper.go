@@ -2,8 +2,6 @@ package fixups
 
 import (
 	"fmt"
-	"net/netip"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -14,14 +12,7 @@ type Helper struct {
 	Dir string `json:"dir"` // of the state that it serves
 	// At are the sockets that it has to hold: the resolvers' and those of
 	// published ports.
-	At []Listener `json:"at"`
-}
-
-// Listener is where a socket listens.
-type Listener struct {
-	Where `json:"where"`
-	Proto snap.Proto     `json:"proto"`
-	Addr  netip.AddrPort `json:"addr"`
+	At Listeners `json:"at"`
 }
 
 // HelperStart starts it, or has one that is there open what it lacks.
@@ -37,15 +28,7 @@ func (*HelperStop) Kind() string  { return "helper-stop" }
 func (o *Helper) Netns() string { return "" }
 
 // Places are those of its sockets.
-func (o *Helper) Places() []Where {
-	var out []Where
-	for i := range o.At {
-		if !slices.Contains(out, o.At[i].Where) {
-			out = append(out, o.At[i].Where)
-		}
-	}
-	return out
-}
+func (o *Helper) Places() []Where { return o.At.places() }
 
 func (o *HelperStart) Describe() string {
 	return fmt.Sprintf("start netdoctor's helper with its %d sockets: it answers names in containers, and takes connections to published ports", len(o.At))
@@ -58,51 +41,10 @@ func (o *HelperStop) Shell() []string {
 }
 
 // Missing are the sockets that a snapshot lacks.
-func (o *Helper) Missing(s *snap.Snapshot) []Listener {
-	var out []Listener
-	for _, l := range o.At {
-		ns := s.Ns(l.ID)
-		if ns == nil {
-			continue // not read: nothing is claimed
-		}
-		if !slices.ContainsFunc(ns.Sockets, l.is) {
-			out = append(out, l)
-		}
-	}
-	return out
-}
+func (o *Helper) Missing(s *snap.Snapshot) []Listener { return o.At.missing(s) }
 
-func (l Listener) is(x snap.Socket) bool {
-	return x.Proto == l.Proto && x.Local == l.Addr && !x.Remote.IsValid()
-}
-
-func (o *HelperStart) On(s *snap.Snapshot) error {
-	proc := &snap.Process{Name: "netdoctor", State: "S"}
-	for _, l := range o.At {
-		ns := s.Ns(l.ID)
-		if ns == nil {
-			return fmt.Errorf("no namespace %s: %w", l.ID, snap.ErrNotFound)
-		}
-		if slices.ContainsFunc(ns.Sockets, l.is) {
-			continue
-		}
-		x := snap.Socket{Proto: l.Proto, Family: snap.IPv4, Local: l.Addr, Process: proc}
-		if l.Addr.Addr().Is6() {
-			x.Family, x.V6Only = snap.IPv6, true
-		}
-		ns.Sockets = append(ns.Sockets, x)
-	}
-	return nil
-}
-
-func (o *HelperStop) On(s *snap.Snapshot) error {
-	for _, l := range o.At {
-		if ns := s.Ns(l.ID); ns != nil {
-			ns.Sockets = slices.DeleteFunc(slices.Clone(ns.Sockets), l.is)
-		}
-	}
-	return nil
-}
+func (o *HelperStart) On(s *snap.Snapshot) error { return o.At.open(s, "netdoctor") }
+func (o *HelperStop) On(s *snap.Snapshot) error  { return o.At.shut(s) }
 
 func (o *HelperStart) Inverse(s *snap.Snapshot) (Op, error) {
 	if n := len(o.Missing(s)); n < len(o.At) || n == 0 {

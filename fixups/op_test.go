@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,7 +16,7 @@ import (
 
 // equal compares netip values, which have hidden fields.
 func equal() cmp.Option {
-	return cmp.Options{cmpopts.EquateComparable(pfx("::/0"), ip("::"), snap.Tuple{}), cmpopts.EquateEmpty()}
+	return cmp.Options{cmpopts.EquateComparable(pfx("::/0"), ip("::"), netip.AddrPort{}, snap.Tuple{}), cmpopts.EquateEmpty()}
 }
 
 // same compares two snapshots by their JSON form, which is quicker than cmp.
@@ -271,6 +272,12 @@ func opCases() []opCase {
 		{"a process goes on", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.ProcessContinue{Proc: fixups.Proc{PID: 100, Name: "nginx"}}
 		}, []string{"kill -CONT 100"}, []string{"kill -STOP 100"}},
+		{"podman's resolver starts", func(s *snap.Snapshot) fixups.Op {
+			return &fixups.AardvarkStart{Aardvark: fixups.Aardvark{
+				Program: "/usr/lib/podman/aardvark-dns", Dir: "/run/containers/networks/aardvark-dns",
+				At: fixups.Listeners{{Where: host(s), Proto: snap.UDP, Addr: netip.AddrPortFrom(ip("10.89.7.1"), 53)}},
+			}}
+		}, []string{"/usr/lib/podman/aardvark-dns --config /run/containers/networks/aardvark-dns -p 53 run"}, []string{"kill $(cat /run/containers/networks/aardvark-dns/aardvark.pid)"}},
 		{"a namespace", func(s *snap.Snapshot) fixups.Op { return &fixups.NetnsAdd{Name: "green"} }, []string{"ip netns add green"}, []string{"ip netns del green"}},
 		{"a namespace that a file of one's own holds", func(*snap.Snapshot) fixups.Op {
 			return &fixups.SandboxAdd{Where: fixups.Where{ID: "ctr-1", Path: "/run/own/ctr-1"}}

@@ -78,7 +78,7 @@ func rank(op Op) int {
 		}
 		return r
 	case *FileWrite, *EngineConnect, *EngineDisconnect, *ContainerStart, *ContainerStop, *ContainerPause, *ContainerUnpause,
-		*ProcessContinue, *ProcessStop, *HelperStart, *HelperStop:
+		*ProcessContinue, *ProcessStop, *HelperStart, *HelperStop, *AardvarkStart, *AardvarkStop:
 		return 6
 	case *ConntrackDelete:
 		return 7 // after the rules, or the entry comes back as it was

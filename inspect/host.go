@@ -200,6 +200,9 @@ func tools() map[string]string {
 			out[name] = path
 		}
 	}
+	if path, err := ns.Aardvark(); err == nil {
+		out["aardvark-dns"] = path
+	}
 	return out
 }
 

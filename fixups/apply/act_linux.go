@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -68,6 +69,10 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.a.Helper(ctx, o.Dir, true)
 	case *fixups.HelperStop:
 		return m.a.Helper(ctx, o.Dir, false)
+	case *fixups.AardvarkStart:
+		return m.aardvarkStart(ctx, o)
+	case *fixups.AardvarkStop:
+		return m.aardvarkStop(ctx, o)
 	case *fixups.NetnsAdd:
 		return m.netns(ctx, "add", o.Name)
 	case *fixups.NetnsDel:
@@ -99,6 +104,12 @@ func (m *machine) can(ctx context.Context, op fixups.Op) error {
 		if m.a.Helper == nil {
 			return fmt.Errorf("netdoctor's helper can't be reached from here: %w", snap.ErrUnsupported)
 		}
+	case *fixups.AardvarkStart:
+		path, err := ns.Aardvark()
+		if err == nil && path != o.Program {
+			err = fmt.Errorf("podman's resolver is %s now: %w", path, ErrChanged)
+		}
+		return err
 	case *fixups.QdiscAdd:
 		if o.Raw == nil {
 			return fmt.Errorf("a discipline whose settings were not kept: %w", snap.ErrUnsupported)

@@ -34,7 +34,11 @@ func (in *Input) Groups(causes ...sim.Cause) []Group {
 		if w.Rule != nil {
 			device = ""
 		}
-		key := strings.Join([]string{string(w.Cause), w.Netns, device, string(w.Ref), fmt.Sprint(w.Reply)}, "|")
+		ref := w.Ref
+		if w.Left != nil {
+			ref = w.Left.Ref // whoever comes to the policy by it has another fault
+		}
+		key := strings.Join([]string{string(w.Cause), w.Netns, device, string(ref), fmt.Sprint(w.Reply)}, "|")
 		k, ok := at[key]
 		if !ok {
 			k = len(out)

@@ -132,6 +132,7 @@ func (r *podmanRead) aardvark(v *snap.Network, nets *podNetworks, p *proc) {
 		}
 		return
 	}
+	v.DNSFile = filepath.Join(r.aardvarkDir(), v.Name)
 	v.DNSServers, nets.names[v.Name] = parseAardvark(string(b))
 }
 

@@ -117,7 +117,7 @@ func TestPodmanIsReadFromItsDatabase(t *testing.T) {
 	wantNet := []snap.Network{{
 		Ref: "podman:podnet", Engine: Podman, ID: "b7fe506543e674c4598fbb713136425f86ad7a7713b584e2d5d3e611b47f569b", Name: "podnet", Driver: "bridge", Scope: "local",
 		Pools:  []snap.Pool{{Subnet: netip.MustParsePrefix("10.89.7.0/24"), Gateway: netip.MustParseAddr("10.89.7.1")}},
-		Bridge: "podman1", MTU: 1400, ICC: true, Masquerade: true, DNS: true, DNSServers: []netip.Addr{netip.MustParseAddr("10.89.7.1")},
+		Bridge: "podman1", MTU: 1400, ICC: true, Masquerade: true, DNS: true, DNSServers: []netip.Addr{netip.MustParseAddr("10.89.7.1")}, DNSFile: "/run/containers/networks/aardvark-dns/podnet",
 		Options: map[string]string{"mtu": "1400"}, Created: timeOf("2026-11-23T23:51:13.659156352Z"), File: "/srv/pod/net/podnet.json",
 	}}
 	if diff := cmp.Diff(wantNet, got.Networks, values); diff != "" {

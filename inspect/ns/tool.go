@@ -25,6 +25,9 @@ type Tool struct {
 	Timeout time.Duration
 	// Env is added to the clean environment ("XTABLES_LOCKFILE=…").
 	Env []string
+	// Daemon: it leaves a process behind that must outlive us. What it writes is not
+	// read, and it has a session of its own.
+	Daemon bool
 }
 
 // ToolError is a host program that ran and was not content.
@@ -46,6 +49,18 @@ func firstLine(s string) string {
 		}
 	}
 	return s
+}
+
+// Aardvark is the path of podman's resolver program, which is in none of the
+// directories for commands (containers/common pkg/config/config_linux.go:
+// DefaultHelperBinariesDir). Errors as Look.
+func Aardvark() (path string, err error) {
+	for _, d := range []string{"/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman"} {
+		if path, err = Look(d + "/aardvark-dns"); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
 }
 
 // toolDirs are where host programs are looked for, whatever PATH says.

@@ -71,6 +71,10 @@ func (t Tool) Run(ctx context.Context, h *Handle) ([]byte, error) {
 	cmd.Env = append([]string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=dumb"}, t.Env...)
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.Stdin, out, errs
+	if t.Daemon { // whoever inherits a pipe would keep us waiting, and die of writing to it
+		cmd.Stdout, cmd.Stderr = nil, nil
+		cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	}
 	cmd.WaitDelay = time.Second // for grandchildren that keep the pipes open
 	start := cmd.Start
 	if h != nil {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -139,6 +140,7 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.
 	w := Where{Layer: "netfilter", Rule: &place.place, Ref: place.place.Ref, Reason: "NETFILTER_DROP", Cause: CauseRule}
 	if br.Place.Policy {
 		w.Cause = CausePolicy
+		w.Left = n.left(br)
 	}
 	switch br.Verdict {
 	case "accept":
@@ -162,6 +164,26 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.
 		return br, r.end(fateDropped, "reject", n, dev, k, w)
 	}
 	return br, r.drop(n, dev, k, w)
+}
+
+// left is the rule of the base chain itself by which the packet returned to the
+// policy, past the rules behind it; nil when it met them all.
+func (n *netns) left(br *rules.Branch) *rules.Place {
+	for _, p := range slices.Backward(br.Path) {
+		if p.Policy {
+			continue
+		}
+		if p.Maybe || p.ChainP != br.Place.ChainP || p.Rule == nil {
+			return nil
+		}
+		for _, e := range p.Rule.Exprs {
+			if x, ok := e.(*snap.Immediate); ok && x.Verdict != nil && x.Verdict.Code == "return" {
+				return &n.say(p.Place).place
+			}
+		}
+		return nil
+	}
+	return nil
 }
 
 // passed records a chain that let the packet on, when a rule of it had a say.

@@ -102,6 +102,7 @@ type Where struct {
 	// NEIGH_FAILED …) or the errno of the sender (ENETUNREACH …); "" when none applies.
 	Reason string
 	Rule   *rules.Place // with CauseRule and CausePolicy
+	Left   *rules.Place // with CausePolicy: the RETURN that ended the chain before its end; nil for none
 	Ref    snap.Ref     // the deciding line
 	Detail string       // one clause in words, with the names and numbers
 	Reply  bool         // it happened to the answer

@@ -252,6 +252,10 @@ func (r *run) conclude(t *Trace, f Flow, end *fate) {
 	}
 }
 
+// outsideTTL is with how much life left the answer of somebody out there comes in:
+// he sends with 64 (RFC 1700), whatever this host's own packets begin with.
+const outsideTTL = 64
+
 // outsideAnswer is for a request that left what is known: it tells what would
 // become of an answer.
 func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
@@ -261,6 +265,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 	}
 	k := &end.pkt
 	a := r.answerTo(end.ns, k)
+	a.TTL = outsideTTL
 	a.Local = nil
 	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
 	r.turn()

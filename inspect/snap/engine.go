@@ -187,6 +187,7 @@ type Network struct {
 	Default      bool              `json:"default,omitempty"` // the engine's default bridge: no names by DNS
 	DNS          bool              `json:"dns"`               // names resolve on it
 	DNSServers   []netip.Addr      `json:"dnsServers,omitempty"`
+	DNSFile      string            `json:"dnsFile,omitempty"` // that its resolver has its names from (netavark); "" none
 	VNI          uint32            `json:"vni,omitempty"`
 	Options      map[string]string `json:"options,omitempty"`
 	Labels       map[string]string `json:"labels,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -31,7 +32,12 @@ False positives: a policy that is meant to keep exactly this flow out.
 Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
 		After:  []diag.Code{"ND1107", "ND6101", "ND3205", "ND2205", "ND1106"},
 		Detect: detectND3101,
-		Fix:    fixAccept,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if f.Subject.Kind == "rule" {
+				return deleteSubject(in, f)
+			}
+			return fixAccept(in, f)
+		},
 	}
 }
 
@@ -48,6 +54,10 @@ func detectND3101(in *diag.Input) []diag.Finding {
 			way = "the answers of "
 			subject += ", answers" // another fault than a new connection that is stopped there
 		}
+		if x := leftEarly(in, g); x != nil {
+			out = append(out, *x)
+			continue
+		}
 		out = append(out, diag.Finding{
 			Summary:  fmt.Sprintf("%s is DROP in %s and no rule accepts %s%s → %s%s", diag.ChainName(g.Where), in.Who(g.Where.Netns), way, first.From, first.To, more(g)),
 			Cause:    fmt.Sprintf("no rule of %s accepts the packet, so the chain's policy drops it", strings.TrimSuffix(diag.ChainName(g.Where), " policy")),
@@ -58,6 +68,26 @@ func detectND3101(in *diag.Input) []diag.Finding {
 		})
 	}
 	return out
+}
+
+// leftEarly is the finding where a RETURN in the base chain itself took the packet
+// past the rules behind it, straight to the policy; nil when it met all of them.
+func leftEarly(in *diag.Input, g diag.Group) *diag.Finding {
+	first, p := &in.Flows[g.Flows[0]], g.Where.Left
+	if p == nil {
+		return nil
+	}
+	text, source := ruleText(in, g.Where.Netns, p)
+	at := &sim.Where{Netns: g.Where.Netns, Rule: p}
+	return &diag.Finding{
+		Summary: fmt.Sprintf("%s (%s) in %s takes %s → %s%s past the rules that accept, to the policy, which is DROP: %s",
+			diag.ChainName(at), in.Owner(at), in.Who(g.Where.Netns), first.From, first.To, more(g), text),
+		Cause:    "RETURN in a base chain ends it: the chain's policy decides, and no rule behind it is asked",
+		Subject:  diag.Subject{Kind: "rule", Name: string(p.Ref), Netns: g.Where.Netns},
+		Evidence: []diag.Evidence{ev(source, text, p.Ref)},
+		Covers:   diag.Cover{Traces: g.Flows},
+		Weight:   72,
+	}
 }
 
 // more counts the flows of a group beyond the first.

@@ -2,12 +2,15 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4901 names whatever keeps a name from resolving that no other check explains.
@@ -44,8 +47,39 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 			}
 			return out
 		},
-		Fix: fixAlias,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if ops := fixAardvark(in, f); len(ops) > 0 {
+				return ops
+			}
+			return fixAlias(in, f)
+		},
 	}
+}
+
+// fixAardvark starts podman's resolver, which netavark left its files for: it comes
+// back with the next container that starts, and not before.
+func fixAardvark(in *diag.Input, f *diag.Finding) []fixups.Op {
+	p, host := in.Names[f.Covers.Names[0]].Path.Problem, in.Snap.HostNs()
+	n, program := in.Snap.Network(p.Network), in.Snap.Host.Tools["aardvark-dns"]
+	if p.Kind != names.AardvarkDead || n == nil || n.DNSFile == "" || program == "" || host == nil || p.Server.Port() != 53 {
+		return nil
+	}
+	op := &fixups.AardvarkStart{Aardvark: fixups.Aardvark{Program: program, Dir: path.Dir(n.DNSFile)}}
+	for i := range in.Snap.Networks {
+		x := &in.Snap.Networks[i]
+		if x.Engine != n.Engine || x.DNSFile == "" || path.Dir(x.DNSFile) != op.Dir {
+			continue
+		}
+		for _, a := range x.DNSServers {
+			if _, mine := host.HasAddr(a); mine {
+				op.At = append(op.At, fixups.Listener{Where: at(in, host.ID), Proto: snap.UDP, Addr: netip.AddrPortFrom(a, 53)})
+			}
+		}
+	}
+	if len(op.Missing(in.Snap)) != len(op.At) {
+		return nil // somebody listens at one of them
+	}
+	return []fixups.Op{op}
 }
 
 // fixAlias connects a service's container anew, with the name that it lacks, where
