@@ -56,11 +56,42 @@ func (o *FileWrite) Shell() []string {
 	if o.Content == "" {
 		return []string{"true > " + word(o.path())}
 	}
-	var args []string
-	for _, l := range strings.Split(strings.TrimSuffix(o.Content, "\n"), "\n") {
-		args = append(args, word(l))
+	return []string{printInto(o.Content, o.path())}
+}
+
+// printInto is the line of a POSIX shell that writes a text into a file. What a
+// screen shows escaped, such as the tabs of a hosts file, is escaped for printf,
+// so that the line does when it is copied what it says.
+func printInto(text, path string) string {
+	format, args := `printf '%s\n' `, strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 && r != '\n' || r > 0x7e }) {
+		format = `printf '%b\n' `
+		for i := range args {
+			args[i] = octal(args[i])
+		}
 	}
-	return []string{`printf '%s\n' ` + strings.Join(args, " ") + " > " + word(o.path())}
+	for i := range args {
+		args[i] = word(args[i])
+	}
+	return format + strings.Join(args, " ") + " > " + word(path)
+}
+
+// octal escapes for printf's %b (POSIX, utility printf): \t, \\, and \0ddd.
+func octal(l string) string {
+	var b strings.Builder
+	for i := range len(l) {
+		switch c := l[i]; {
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c == '\\':
+			b.WriteString(`\\`)
+		case c < 0x20 || c > 0x7e:
+			fmt.Fprintf(&b, `\0%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func (o *FileWrite) On(s *snap.Snapshot) error {

@@ -2,7 +2,6 @@ package fixups
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -36,11 +35,7 @@ func (o *FilePut) Shell() []string {
 	if o.Content == nil {
 		return []string{words("rm", "-f", o.Path)}
 	}
-	var args []string
-	for l := range strings.SplitSeq(strings.TrimSuffix(*o.Content, "\n"), "\n") {
-		args = append(args, word(l))
-	}
-	return []string{`printf '%s\n' ` + strings.Join(args, " ") + " > " + word(o.Path)}
+	return []string{printInto(*o.Content, o.Path)}
 }
 
 // On changes nothing: a snapshot does not hold such files.

@@ -2,9 +2,12 @@ package fixups_test
 
 import (
 	"errors"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/fixups/shell"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -124,4 +127,26 @@ func FuzzLine(f *testing.F) {
 			t.Fatalf("%q: nothing to print", line)
 		}
 	})
+}
+
+// TestLinesThatWriteFiles: a shell that is given the line writes the very bytes.
+func TestLinesThatWriteFiles(t *testing.T) {
+	t.Parallel()
+	for _, want := range []string{
+		"nameserver 192.0.2.53\n", "127.0.0.1\tlocalhost\n\n::1\tip6 it's\n", "100% \\t \\0101 $HOME `id`\n", "caf\u00e9\t\u202e \xff\x01\n",
+	} {
+		path := t.TempDir() + "/a file"
+		put := &fixups.FilePut{Path: path, Content: &want}
+		lines := put.Shell()
+		if len(lines) != 1 || strings.ContainsFunc(lines[0], func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+			t.Errorf("%q is not one plain line", lines)
+			continue
+		}
+		if out, err := exec.Command("sh", "-c", lines[0]).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", lines[0], err, out)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%s wrote %q, %v; want %q", lines[0], got, err, want)
+		}
+	}
 }

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
@@ -17,19 +21,29 @@ import (
 
 // Generate writes expectations from what this host's own configuration says
 // must work: members of networks, names, published ports, the way out, and
-// what networks keep apart. It sends nothing.
+// what networks keep apart. Only the way out is tried, once a network: a host
+// behind a proxy, or on a plane, is well and reaches nothing out there.
 func (a *App) Generate(ctx context.Context, c Common) ([]byte, error) {
 	s, err := a.snapshot(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{s: s, in: diag.Build(s, nil, diag.Options{}), seen: map[string]bool{}}
+	g := &generator{s: s, in: diag.Build(s, nil, diag.Options{}), seen: map[string]bool{}, outside: map[string]string{}}
+	if c.Snapshot == "" && !c.NoProbe {
+		if err := g.tryOutside(ctx, a, c); err != nil {
+			return nil, err
+		}
+	}
 	g.b.WriteString("# What must and must not work on this host, as its networks, containers and\n# published ports say. Hold it against the host: netdoctor test -f FILE\nexpect:\n")
 	g.flows()
 	g.names()
 	g.apart()
 	if len(g.seen) == 0 {
 		return nil, snap.Hint(fmt.Errorf("no running container, network or published port was found: %w", ErrUndecided), "netdoctor ls; netdoctor capabilities says what could not be read")
+	}
+	if n := len(g.away); n > 0 {
+		sort.Strings(g.away)
+		a.note("what does not work beyond this host is written as a comment: %s", strings.Join(slices.Compact(g.away), "; "))
 	}
 	return g.b.Bytes(), nil
 }
@@ -39,6 +53,69 @@ type generator struct {
 	in   *diag.Input
 	b    bytes.Buffer
 	seen map[string]bool
+	// outside is, by the networks of the sender, why nothing out there answers
+	// although this host sends it on; "" where it does.
+	outside map[string]string
+	away    []string // why expectations were written as comments
+}
+
+// tryOutside tries the way out once for all senders on the same networks.
+func (g *generator) tryOutside(ctx context.Context, a *App, c Common) error {
+	quiet := *a
+	quiet.Note = nil
+	var jobs errgroup.Group
+	jobs.SetLimit(atOnce)
+	var mu sync.Mutex
+	for i := range g.in.Flows {
+		f := &g.in.Flows[i]
+		key := g.networks(f.Flow.From)
+		mu.Lock()
+		_, asked := g.outside[key]
+		if !asked && f.Kind == "egress" && !f.Broken() {
+			g.outside[key] = ""
+		}
+		mu.Unlock()
+		if asked || f.Kind != "egress" || f.Broken() {
+			continue
+		}
+		jobs.Go(func() error {
+			t := &tracer{a: &quiet, c: c, s: g.s}
+			res, err := t.trace(ctx, TraceOptions{From: g.sender(f.Flow.From), To: "internet:443"})
+			if err != nil || res.Verdict == string(sim.Delivered) {
+				return ended(ctx) // a name that can't be asked by is no answer
+			}
+			why := res.Verdict
+			if res.Where != nil && res.Where.Detail != "" {
+				why += ": " + res.Where.Detail
+			}
+			mu.Lock()
+			g.outside[key] = why
+			mu.Unlock()
+			return nil
+		})
+	}
+	return jobs.Wait()
+}
+
+// networks are those of the containers in a namespace.
+func (g *generator) networks(id string) string {
+	var all []string
+	if ns := g.s.Ns(id); ns != nil {
+		for _, ref := range ns.Containers {
+			if c := g.s.Container(ref); c != nil {
+				for i := range c.Endpoints {
+					if n := g.s.NetworkOf(c.Engine, &c.Endpoints[i]); n != nil {
+						all = append(all, n.Ref)
+					}
+				}
+			}
+		}
+	}
+	if all == nil {
+		return id
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }
 
 // line writes an expectation once, with what keeps it from holding now.
@@ -48,11 +125,27 @@ func (g *generator) line(kind, from, mark, to, tag, now string) {
 		return
 	}
 	g.seen[kind+text] = true
-	fmt.Fprintf(&g.b, "  - %s: %s\n    tags: [%s]", kind, quoteYAML(text), tag)
+	expectation(&g.b, kind, text, tag, now)
+}
+
+// expectation writes one, with what keeps it from holding now.
+func expectation(b *bytes.Buffer, kind, text, tag, now string) {
+	fmt.Fprintf(b, "  - %s: %s\n    tags: [%s]", kind, quoteYAML(text), tag)
 	if now != "" {
-		fmt.Fprintf(&g.b, " # does not hold now: %s", printable(now))
+		fmt.Fprintf(b, " # does not hold now: %s", printable(now))
 	}
-	g.b.WriteByte('\n')
+	b.WriteByte('\n')
+}
+
+// comment writes one that does not hold for a reason beyond this host.
+func (g *generator) comment(from, to, tag, why string) {
+	text := from + " -> " + to
+	if g.seen["reach"+text] || !arrow.MatchString(text) {
+		return
+	}
+	g.seen["reach"+text] = true
+	g.away = append(g.away, why)
+	fmt.Fprintf(&g.b, "  # not now, and not by this host: %s\n  # - reach: %s\n  #   tags: [%s]\n", printable(why), quoteYAML(text), tag)
 }
 
 // printable is foreign text in a comment: on one line, without controls.
@@ -111,7 +204,11 @@ func (g *generator) flows() {
 			}
 			g.line("reach", g.sender(f.Flow.From), "->", to, "networks", now)
 		case "egress":
-			g.line("reach", g.sender(f.Flow.From), "->", "internet:443", "egress", now)
+			if why := g.outside[g.networks(f.Flow.From)]; why != "" && now == "" {
+				g.comment(g.sender(f.Flow.From), "internet:443", "egress", why)
+			} else {
+				g.line("reach", g.sender(f.Flow.From), "->", "internet:443", "egress", now)
+			}
 		case "published":
 			to := fmt.Sprintf("host:%d/%s", f.Flow.Dport, f.Flow.Proto)
 			if !outside[to] { // the nearest sender stands for all

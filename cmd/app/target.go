@@ -225,7 +225,37 @@ func (f finder) bare(sp spec) (Target, error) {
 		t.Kind, t.Netns = kindHost, f.s.Host.Netns
 		return t, nil
 	}
-	return t, f.noSuch("target", sp.Name)
+	switch cs = f.service(sp.Name); len(cs) {
+	case 0:
+		return t, f.noSuch("target", sp.Name)
+	case 1:
+		return f.one(sp, cs, nil, "target")
+	}
+	// As a destination it stays a name, that the sender resolves.
+	var names []string
+	for _, c := range cs {
+		names = append(names, c.Ref)
+	}
+	slices.Sort(names)
+	return t, ambiguous(sp.Text, names)
+}
+
+// service are the containers of a compose or swarm service, those that run
+// where any does: compose leaves stopped ones behind.
+func (f finder) service(name string) []*snap.Container {
+	var all, run []*snap.Container
+	for i := range f.s.Containers {
+		if c := &f.s.Containers[i]; c.Service == name && name != "" {
+			all = append(all, c)
+			if c.Running() {
+				run = append(run, c)
+			}
+		}
+	}
+	if len(run) > 0 {
+		return run
+	}
+	return all
 }
 
 // noSuch is the error for a name that nothing has. Where an engine's containers

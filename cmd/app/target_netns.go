@@ -166,6 +166,9 @@ func (f finder) Names() []string {
 		} else {
 			out = append(out, c.Name)
 		}
+		if len(f.service(c.Service)) == 1 && count[c.Service] == 0 {
+			out = append(out, c.Service)
+		}
 	}
 	for i := range f.s.Networks {
 		out = append(out, "net:"+f.s.Networks[i].Name)

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netdoctor/netdoctor/inspect"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -166,5 +168,49 @@ func TestSuggest(t *testing.T) {
 		if d := cmp.Diff(want, Suggest(text, known)); d != "" {
 			t.Errorf("%s (-want +got)\n%s", text, d)
 		}
+	}
+}
+
+// TestServices: where compose gave the containers their names, people write the
+// service's.
+func TestServices(t *testing.T) {
+	t.Parallel()
+	s, err := inspect.ReadFile("../cli/testdata/docker20.ndsnap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		if c.Name == "client" || c.Name == "plain" || c.Name == "plain2" {
+			c.Service = "worker"
+		} else {
+			c.Service = "the-" + c.Name
+		}
+		c.Name = "shop-" + c.Name + "-1"
+		c.Ref = "docker:" + c.Name
+	}
+	s.Container("docker:shop-plain2-1").State = "exited"
+	a := &App{Read: func(context.Context, ReadOptions) (*snap.Snapshot, error) { return s, nil }}
+	res, err := a.Trace(t.Context(), TraceOptions{From: "the-web", To: "172.30.1.13:5432", Common: Common{NoProbe: true}})
+	if err != nil || res.Verdict != "delivered" || res.From.Container != "docker:shop-web-1" {
+		t.Fatalf("%v: %+v", err, res)
+	}
+	f := finder{s}
+	_, err = f.source("worker")
+	if want := `"worker" is ambiguous: docker:shop-client-1, docker:shop-plain-1`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	// The sender resolves it.
+	if to, err := f.dest("worker:80"); err != nil || to.Kind != kindName || to.Name != "worker" {
+		t.Errorf("%+v, %v", to, err)
+	}
+	s.Container("docker:shop-plain-1").State = "exited"
+	if from, err := f.source("worker"); err != nil || from.Container.Name != "shop-client-1" {
+		t.Errorf("%+v, %v", from, err)
+	}
+	// A name goes before a service.
+	s.Container("docker:shop-db-1").Name = "the-web"
+	if from, err := f.source("the-web"); err != nil || from.Container.Service != "the-db" {
+		t.Errorf("%+v, %v", from, err)
 	}
 }

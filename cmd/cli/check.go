@@ -24,14 +24,16 @@ unless --no-probe says otherwise.
 --audit looks for what is exposed, too: ports open to the world, ways between
 networks or out of internal ones that must not be there (each pair is followed
 through the rules, and a sample is tried), sockets and capabilities that give a
-container more than it needs. Its findings are warnings or notes.`,
+container more than it needs. Its findings are warnings or notes.
+
+Formats: ` + join(ciFormats()) + `.`,
 		Example: `  netdoctor check
   netdoctor check web net:app
   netdoctor check --audit
   netdoctor check --snapshot host.ndsnap -o json`,
 		ValidArgsFunction: s.complete(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if err := s.before(ciFormats()); err != nil {
 				return err
 			}
 			c, err := s.common()
@@ -47,6 +49,9 @@ container more than it needs. Its findings are warnings or notes.`,
 	cmd.Flags().BoolVar(&audit, "audit", false, "look for what is exposed, too")
 	return cmd
 }
+
+// ciFormats are those of check and test: a CI's own beside everybody's.
+func ciFormats() []string { return append(render.Formats(), render.CIFormats()...) }
 
 // result keeps a nil pointer from becoming an answer.
 func result[T any, P interface {

@@ -20,7 +20,7 @@ func terminal(w any) *os.File {
 
 // style is how to write to stdout.
 func (e *Env) style(g *globals) (render.Style, error) {
-	st := render.Style{ASCII: !utf8Locale(e.Getenv), Quiet: g.quiet, Verbose: g.verbose, Short: g.short}
+	st := render.Style{ASCII: !utf8Locale(e.Getenv), Quiet: g.quiet, Verbose: g.verbose, Short: g.short, FailOn: g.failOn}
 	tty := terminal(e.Stdout)
 	if tty != nil {
 		st.Wrap, st.Width = true, columns(tty)

@@ -7,29 +7,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netdoctor/netdoctor/cmd/app"
-	"github.com/netdoctor/netdoctor/cmd/render"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
 func (s *session) test() *cobra.Command {
 	var o app.TestOptions
 	var generate bool
+	var compose string
 	cmd := &cobra.Command{
 		Use:     "test -f EXPECT.yaml",
 		GroupID: groupFind,
 		Short:   "Hold this host against what must and must not work, for CI",
 		Long: `Hold this host against a file that says what must and must not be reachable
 and resolvable. How to write one: netdoctor help expectations; --generate writes
-one from the networks, containers and published ports of this host.
+one from the networks, containers and published ports of this host, or from a
+compose file without looking at any host.
 
-Formats: ` + join(testFormats()) + `.`,
+Formats: ` + join(ciFormats()) + `.`,
 		Example: `  netdoctor test --generate > EXPECT.yaml
+  netdoctor test --generate --compose compose.yaml > EXPECT.yaml
   netdoctor test -f EXPECT.yaml --wait 30s -o junit > junit.xml
   netdoctor test -f EXPECT.yaml --tags published,!egress`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.before(testFormats()); err != nil {
+			if err := s.before(ciFormats()); err != nil {
 				return err
 			}
 			c, err := s.common()
@@ -43,13 +45,19 @@ Formats: ` + join(testFormats()) + `.`,
 				return app.Usagef("--generate writes YAML and takes neither -f nor -o")
 			case generate:
 				_, err := s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
-					out, err := a.Generate(ctx, c)
+					write := a.Generate
+					if compose != "" {
+						write = func(_ context.Context, c app.Common) ([]byte, error) { return a.GenerateCompose(c, compose) }
+					}
+					out, err := write(ctx, c)
 					if err == nil {
 						_, err = s.env.Stdout.Write(out)
 					}
 					return nil, err
 				})
 				return err
+			case compose != "":
+				return app.Usagef("--compose is what --generate reads")
 			case o.File == "":
 				return withUsage(cmd, app.Usagef("netdoctor test needs -f with a file of expectations"))
 			case o.Wait < 0:
@@ -63,12 +71,10 @@ Formats: ` + join(testFormats()) + `.`,
 	f := cmd.Flags()
 	f.StringVarP(&o.File, "file", "f", "", "the expectations; - is stdin")
 	f.BoolVar(&generate, "generate", false, "write expectations from what there is to stdout")
+	f.StringVar(&compose, "compose", "", "with --generate: from this compose `FILE`, not from the host; - is stdin")
 	f.DurationVar(&o.Wait, "wait", 0, "look again until everything is as expected, for so long at most")
 	f.DurationVar(&o.Pause, "interval", time.Second, "time between two looks")
 	f.StringSliceVar(&o.Tags, "tags", nil, "only expectations with one of these tags, and none with a tag that has a ! before it")
 	f.StringVar(&o.Bundle, "bundle-on-failure", "", "keep the state in this `FILE` (see netdoctor snapshot) unless all expectations hold")
 	return cmd
 }
-
-// testFormats are those of test: a CI's own beside everybody's.
-func testFormats() []string { return append(render.Formats(), render.TestFormats()...) }

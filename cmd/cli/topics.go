@@ -21,7 +21,7 @@ func topics() []*cobra.Command {
 		{Use: "targets", Short: "How to name containers, namespaces and addresses", Long: `A TARGET is one of
 
   web, docker:web, podman:web, cni:ID    a container, by name or the beginning of
-                                         its ID
+                                         its ID; or by its compose service
   netns:blue, netns:/run/netns/blue      a network namespace; also by its inode
   pid:1234                               the namespace that a process lives in
   host                                   this host
@@ -29,8 +29,9 @@ func topics() []*cobra.Command {
   internet                               somewhere out there
   172.20.0.3, 2001:db8::1                an address
 
-An exact name goes before the beginning of an ID. A name that several things
-have is an error that lists the full ones.
+An exact name goes before the beginning of an ID, and both before the service
+that a container belongs to. A name that several things have is an error that
+lists the full ones.
 
 As a destination a port or protocol may follow, and a name is resolved as the
 source would:

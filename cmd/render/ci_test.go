@@ -29,10 +29,11 @@ const hostileName = "a -> b,c:80 # 100% <x> & \"q\" ]]> \x1b[2J\n::error::\u202e
 func testResult(found []v1.Finding) *v1.TestResult {
 	return &v1.TestResult{
 		Head: head(v1.KindTest), Verdict: "failed", File: "ci/EXPECT.yaml", Rounds: 1,
-		Summary: v1.TestSummary{Passed: 1, Failed: 2, Unknown: 1, Skipped: 1},
+		Summary: v1.TestSummary{Passed: 1, Failed: 3, Unknown: 1, Skipped: 1},
 		Tests: []v1.Test{
 			{Name: "web -> db:5432", Kind: "reach", Expect: "web -> db:5432", Line: 2, Column: 5, Status: "passed", Got: "delivered", Confidence: "proved", DurationMs: 1.5},
 			{Name: "the shop", Kind: "reach", Expect: "web -> internet:443", Line: 3, Column: 5, Status: "failed", Reason: "dropped: no masquerade", Got: "dropped", Confidence: "predicted", Findings: found},
+			{Name: "the bank", Kind: "reach", Expect: "db -> internet:443", Line: 3, Column: 9, Status: "failed", Reason: "dropped: no masquerade", Got: "dropped", Confidence: "predicted", Findings: found},
 			{Name: hostileName, Kind: "resolve", Expect: hostileName, Line: 4, Column: 7, Status: "failed", Reason: "nxdomain: " + hostileName, Got: "nxdomain"},
 			{Name: "web -> other", Kind: "reach", Expect: "web -> other", Line: 5, Column: 5, Status: "unknown", Reason: "unknown: bpf", Got: "unknown"},
 			{Name: "findings: none", Kind: "findings", Expect: "findings: none", Line: 6, Column: 5, Tags: []string{"slow"}, Status: "skipped"},
@@ -65,11 +66,11 @@ func TestJUnitIsReadByAParser(t *testing.T) {
 	for _, c := range suites[0].Tests {
 		got = append(got, string(c.Status)+" "+c.Classname)
 	}
-	want := []string{"passed netdoctor.reach", "failed netdoctor.reach", "failed netdoctor.resolve", "error netdoctor.reach", "skipped netdoctor.findings"}
+	want := []string{"passed netdoctor.reach", "failed netdoctor.reach", "failed netdoctor.reach", "failed netdoctor.resolve", "error netdoctor.reach", "skipped netdoctor.findings"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	if tot := suites[0].Totals; tot.Tests != 5 || tot.Passed != 1 || tot.Failed != 2 || tot.Error != 1 || tot.Skipped != 1 {
+	if tot := suites[0].Totals; tot.Tests != 6 || tot.Passed != 1 || tot.Failed != 3 || tot.Error != 1 || tot.Skipped != 1 {
 		t.Errorf("totals %+v", tot)
 	}
 	if m := suites[0].Tests[1].Message; m != "dropped: no masquerade" {
@@ -78,7 +79,7 @@ func TestJUnitIsReadByAParser(t *testing.T) {
 	if e := suites[0].Tests[1].Error; e == nil || !strings.Contains(e.Error(), "ND3204") {
 		t.Errorf("the failure does not tell the cause: %v", e)
 	}
-	if n := suites[0].Tests[2].Name; n != Clean(hostileName) {
+	if n := suites[0].Tests[3].Name; n != Clean(hostileName) {
 		t.Errorf("name %q", n)
 	}
 }
@@ -110,7 +111,7 @@ func TestSARIFKeepsToItsSchema(t *testing.T) {
 		at := r.Locations[0].PhysicalLocation
 		rules = append(rules, *r.RuleID+" "+r.Level+" "+*at.ArtifactLocation.URI+" "+string(rune('0'+*at.Region.StartLine)))
 	}
-	want := []string{"ND3204 error ci/EXPECT.yaml 3", "expectation-resolve error ci/EXPECT.yaml 4", "expectation-reach warning ci/EXPECT.yaml 5"}
+	want := []string{"ND3204 error ci/EXPECT.yaml 3", "ND3204 error ci/EXPECT.yaml 3", "expectation-resolve error ci/EXPECT.yaml 4", "expectation-reach warning ci/EXPECT.yaml 5"}
 	if d := cmp.Diff(want, rules); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
@@ -164,7 +165,7 @@ func TestTAPIsReadByProve(t *testing.T) {
 	if err == nil {
 		t.Error("prove finds no failure")
 	}
-	for _, want := range []string{"Failed tests:  2-4", "Tests=5"} {
+	for _, want := range []string{"Failed tests:  2-5", "Tests=6"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("prove does not say %q:\n%s", want, out)
 		}
@@ -201,6 +202,7 @@ func TestGitHubCommands(t *testing.T) {
 	}
 	want := []command{
 		{"error", "ci/EXPECT.yaml", "3", "the shop", "dropped: no masquerade"},
+		{"error", "ci/EXPECT.yaml", "3", "the bank", "dropped: no masquerade"},
 		{"error", "ci/EXPECT.yaml", "4", Clean(hostileName), Clean("nxdomain: " + hostileName)},
 		{"warning", "ci/EXPECT.yaml", "5", "web -> other", "unknown: bpf"},
 	}
@@ -209,12 +211,12 @@ func TestGitHubCommands(t *testing.T) {
 	}
 }
 
-// TestCIFormatsAreForTests: no other result can be written so.
-func TestCIFormatsAreForTests(t *testing.T) {
+// TestCIFormatsAreForTestsAndChecks: no other result can be written so.
+func TestCIFormatsAreForTestsAndChecks(t *testing.T) {
 	t.Parallel()
-	for _, f := range TestFormats() {
-		if err := Write(&bytes.Buffer{}, results()["check"], f, Style{}); err == nil {
-			t.Errorf("a check was written as %s", f)
+	for _, f := range CIFormats() {
+		if err := Write(&bytes.Buffer{}, results()["trace"], f, Style{}); err == nil {
+			t.Errorf("a trace was written as %s", f)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
@@ -57,9 +58,9 @@ func (p *printer) others(o *v1.Others) {
 func (p *printer) changes(cs []v1.Change) {
 	for _, c := range cs {
 		p.line()
-		place := ""
-		if c.Netns != "" {
-			place = " in " + c.Netns
+		place := " in " + c.Netns
+		if c.Netns == "" || strings.HasSuffix(c.Summary, place) {
+			place = ""
 		}
 		code := c.Finding
 		if code != "" {

@@ -23,7 +23,7 @@ func Write(w io.Writer, r v1.Result, format string, st Style) error {
 	case "markdown":
 		return markdown(w, r, st)
 	case "junit", "tap", "sarif", "github":
-		return ci(w, r, format)
+		return ci(w, r, format, st)
 	case "dot", "svg":
 		m, ok := r.(*v1.MapResult)
 		switch {

@@ -1,11 +1,11 @@
 package render
 
 import (
+	"cmp"
 	"io"
 	"net/url"
 	"slices"
-
-	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"strings"
 )
 
 // The part of SARIF 2.1.0 that is used (OASIS sarif-v2.1.0, section 3).
@@ -47,7 +47,8 @@ type sarifResult struct {
 }
 
 type sarifLocation struct {
-	Physical sarifPhysical `json:"physicalLocation"`
+	Physical *sarifPhysical `json:"physicalLocation,omitempty"`
+	Logical  []sarifLogical `json:"logicalLocations,omitempty"`
 }
 
 type sarifPhysical struct {
@@ -60,33 +61,37 @@ type sarifPhysical struct {
 	} `json:"region"`
 }
 
-// sarif writes each expectation that does not hold as a result at its line; its
-// rule is the finding that explains it, or the sort of expectation.
-func sarif(w io.Writer, r *v1.TestResult) error {
+// sarifLogical is an object that lies in no file (section 3.33).
+type sarifLogical struct {
+	Name string `json:"fullyQualifiedName"`
+}
+
+// sarif writes what is to be told as results: at its line, or about its object;
+// its rule is the finding that explains it, or the sort of expectation.
+func sarif(w io.Writer, all *trials) error {
 	run := sarifRun{Results: []sarifResult{}, ColumnKind: "unicodeCodePoints"}
 	run.Tool.Driver = sarifDriver{Name: "netdoctor", InformationURI: "https://github.com/netdoctor/netdoctor", Rules: []sarifRule{}}
-	rule := func(id, name, text string) {
-		if !slices.ContainsFunc(run.Tool.Driver.Rules, func(x sarifRule) bool { return x.ID == id }) {
-			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{id, name, sarifText{text}})
-		}
-	}
-	for i := range r.Tests {
-		t := &r.Tests[i]
-		level := map[string]string{"failed": "error", "unknown": "warning"}[t.Status]
-		if level == "" {
+	for i := range all.list {
+		t := &all.list[i]
+		if t.level == "" {
 			continue
 		}
-		id := "expectation-" + t.Kind
-		if len(t.Findings) > 0 {
-			id = t.Findings[0].Code
-			rule(id, t.Findings[0].Name, Clean(t.Findings[0].Name))
-		} else {
-			rule(id, "", "An expectation that does not hold")
+		if !slices.ContainsFunc(run.Tool.Driver.Rules, func(x sarifRule) bool { return x.ID == t.rule }) {
+			rule := sarifRule{t.rule, t.kind, sarifText{t.kind}}
+			if strings.HasPrefix(t.rule, "expectation-") {
+				rule = sarifRule{ID: t.rule, Short: sarifText{"An expectation that does not hold"}}
+			}
+			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, rule)
 		}
-		res := sarifResult{RuleID: id, Level: level, Message: sarifText{Clean(t.Name) + ": " + because(t)}}
+		res := sarifResult{RuleID: t.rule, Level: t.level, Message: sarifText{t.name + ": " + t.text}}
 		var at sarifLocation
-		at.Physical.Artifact.URI = uri(r.File)
-		at.Physical.Region.StartLine, at.Physical.Region.StartColumn = t.Line, t.Column
+		if t.file != "" {
+			at.Physical = &sarifPhysical{}
+			at.Physical.Artifact.URI = uri(t.file)
+			at.Physical.Region.StartLine, at.Physical.Region.StartColumn = t.line, t.column
+		} else {
+			at.Logical = []sarifLogical{{cmp.Or(t.about, "host")}}
+		}
 		res.Locations = append(res.Locations, at)
 		run.Results = append(run.Results, res)
 	}

@@ -16,6 +16,9 @@ type Style struct {
 	Short   bool // dns: the answer only
 	Verbose bool // also what was checked and passed, and all steps
 	Exit    int  // the exit code, for the last line
+	// FailOn is the severity from which on a finding fails in CI's formats; "" is
+	// error.
+	FailOn string
 }
 
 func (s Style) width() int {
