@@ -33,7 +33,9 @@ func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
 	fill(ex.in.Snap, res, fc)
 	if fc != nil {
 		res.PathMTU = pathMTU(ex.in, fc)
-		res.Unproved = unproved(ex.in, fc, c)
+		if c.live() {
+			res.Unproved = ex.in.Unproved(fc)
+		}
 	}
 	if fc == nil {
 		said := &v1.Said{Verdict: string(sim.Unknown), Detail: q.unknown}

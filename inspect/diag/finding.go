@@ -52,6 +52,7 @@ type Finding struct {
 	Subject    Subject
 	Flows      []FlowRef // which suffer
 	Confidence Confidence
+	Unproved   string // why it is not proved, where packets were sent; "" when it is
 	Evidence   []Evidence
 	Hides      []Hidden // consequences folded under it
 	Fix        *Fix     // nil: see Advice

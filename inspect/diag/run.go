@@ -233,6 +233,7 @@ func (in *Input) finish(f *Finding) {
 			f.Confidence = Predicted
 		}
 	}
+	f.Unproved = in.whyNot(f)
 }
 
 // order puts what to mend first on top: severity, what was asked for, weight,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func TestDryRunIsTheDiff(t *testing.T) {
 	}
 	l.script(l.t, 4*time.Minute, "up")
 	var mended, same, back int
-	for _, id := range l.faults() {
+	for _, id := range l.faults("fixable", "auto") {
 		t.Run(id, func(t *testing.T) {
 			f := l.begin(t, id)
 			defer f.end()
@@ -55,8 +56,9 @@ func TestDryRunIsTheDiff(t *testing.T) {
 	t.Logf("mended %d, the dry run was the diff %d, undo gave the same dump %d", mended, same, back)
 }
 
-// faults are the names of those to be tried.
-func (l *faultLab) faults() []string {
+// faults are the names of those to be tried: the ones that were asked for, else
+// those in whose head a key has one of these values.
+func (l *faultLab) faults(key string, values ...string) []string {
 	if want := os.Getenv(envFaults); want != "" && want != "all" {
 		return strings.Split(want, ",")
 	}
@@ -66,20 +68,15 @@ func (l *faultLab) faults() []string {
 	}
 	var out []string
 	for _, p := range files {
-		b, err := os.ReadFile(p)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		if bytes.Contains(b, []byte("\n# fixable: auto\n")) {
-			out = append(out, strings.TrimSuffix(filepath.Base(p), ".sh"))
+		if id := strings.TrimSuffix(filepath.Base(p), ".sh"); slices.Contains(values, l.head(id)[key]) {
+			out = append(out, id)
 		}
 	}
 	return out
 }
 
-// flow is what a fault stops, from the head of its file; "" for what is no flow
-// from a place on the lab's host.
-func (l *faultLab) flow(id string) string {
+// head is what the head of a fault's file says.
+func (l *faultLab) head(id string) map[string]string {
 	b, err := os.ReadFile(filepath.Join(l.dir, "faults", id+".sh"))
 	if err != nil {
 		l.t.Fatal(err)
@@ -90,6 +87,13 @@ func (l *faultLab) flow(id string) string {
 			head[key] = val
 		}
 	}
+	return head
+}
+
+// flow is what a fault stops, from the head of its file; "" for what is no flow
+// from a place on the lab's host.
+func (l *faultLab) flow(id string) string {
+	head := l.head(id)
 	from := head["from"]
 	if kind, name, ok := strings.Cut(from, ":"); ok && kind != "netns" {
 		from = name
@@ -133,13 +137,14 @@ type brokenHost struct {
 	cmd *exec.Cmd
 	dir string
 
-	flow string // sender and destination that fail, as trace takes them; "" none
+	told *regexp.Regexp // what names the fault
+	flow string         // sender and destination that fail, as trace takes them; "" none
 }
 
 // begin sets the scene and brings the fault about.
 func (l *faultLab) begin(t *testing.T, id string) *brokenHost {
 	t.Helper()
-	f := &brokenHost{faultLab: l, t: t, dir: t.TempDir(), flow: l.flow(id)}
+	f := &brokenHost{faultLab: l, t: t, dir: t.TempDir(), flow: l.flow(id), told: regexp.MustCompile("(?i)" + l.head(id)["evidence"])}
 	f.cmd = exec.CommandContext(t.Context(), "bash", "-c", `. ./lib.sh; prepare() { :; }; cleanup() { :; }; . "$1" || exit 9; echo READY
 		while read -r s; do $s >/dev/null 2>&1 </dev/null; echo "RC $?"; done`, "fault", "faults/"+id+".sh")
 	f.cmd.Dir = l.dir

@@ -19,6 +19,8 @@ type Finding struct {
 	Flows List[FlowRef] `json:"flows"`
 	// predicted from the state read, proved by a live probe, or contradicted by one.
 	Confidence string `json:"confidence" enum:"predicted,proved,contradicted"`
+	// Why it is not proved although packets were sent; empty when it is.
+	Unproved string `json:"unproved,omitempty"`
 	// Literal lines of the host, with the command that shows each.
 	Evidence List[Evidence] `json:"evidence"`
 	// Codes of consequences that are folded under this one.
