@@ -24,7 +24,21 @@ func (p *Prober) TCP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, 
 	}
 	defer s.close()
 	if o.Size > 0 {
-		r = s.carries(ctx, r, o.Size, end)
+		r = p.carries(ctx, s, r, from, dst, o.Size, end)
+	}
+	return r
+}
+
+// carries has the connection carry that many bytes. What was seen of the
+// connection's set-up is of no use when they don't arrive; what became of them is.
+func (p *Prober) carries(ctx context.Context, s *sock, r snap.Probe, from *snap.Netns, dst netip.AddrPort, size int, end time.Time) snap.Probe {
+	on := p.follow(Identity{From: from, ID: r.Src.Port(), Dst: dst})
+	r = s.carries(ctx, r, size, end)
+	if on != nil {
+		seen := r
+		if on.End(&seen); r.Outcome != Answered {
+			r.Watched, r.Seen, r.Died = seen.Watched, seen.Seen, seen.Died
+		}
 	}
 	return r
 }

@@ -177,6 +177,9 @@ func internet(f Family) netip.Addr {
 func owner(g *walk.Graph, a netip.Addr) string {
 	id := ""
 	for _, e := range g.Owners(a) {
+		if e.Netns.Light {
+			continue // it has no part in this host's network: the same address elsewhere
+		}
 		if id != "" && id != e.Netns.ID {
 			return ""
 		}

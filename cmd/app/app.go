@@ -282,15 +282,20 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 		s = withRoutes(ctx, s, a.Routes, qs)
 		in.Snap = s
 	}
-	qs := in.Questions()
-	if len(qs) == 0 {
+	rounds := in.Rounds()
+	if len(rounds) == 0 {
 		return examination{in: in}, nil
 	}
-	a.waiting(fmt.Sprintf("%d live questions", len(qs)))
 	defer a.waiting("")
-	answers, observers := a.Probe(ctx, s, qs, c.Observe)
-	if err := ended(ctx); err != nil {
-		return examination{}, err
+	var answers []snap.Probe
+	var observers []snap.Observer
+	for _, qs := range rounds {
+		a.waiting(fmt.Sprintf("%d live questions", len(qs)))
+		got, by := a.Probe(ctx, s, qs, c.Observe)
+		answers, observers = append(answers, got...), by
+		if err := ended(ctx); err != nil {
+			return examination{}, err
+		}
 	}
 	with := withProbes(s, answers, observers)
 	in = diag.Build(with, asks, o)

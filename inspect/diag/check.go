@@ -67,7 +67,7 @@ type NameAsk struct {
 // FlowCase is one flow that must work, or that was asked for, with what the
 // model and the wire say of it.
 type FlowCase struct {
-	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "service", "ingress", "host", "proxy", "tried", "twin".
+	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "published-own", "service", "ingress", "host", "proxy", "tried", "twin", "witness".
 	Kind    string
 	From    string
 	To      string
@@ -117,6 +117,8 @@ type Input struct {
 	Flows []FlowCase
 	Names []NameCase
 	Asks  []Ask
+	// Witnesses are tried in place of flows that may not be, or would not show it.
+	Witnesses []Witness
 	// Forbidden are flows that must not get through; of an audit only.
 	Forbidden []FlowCase
 	// Sealed are containers of nothing but internal networks that ask for a name

@@ -297,6 +297,7 @@ func (e *expecter) published() {
 			if p.HostIP.IsLoopback() {
 				continue
 			}
+			e.publishedOwn(c, p, ups)
 			for _, up := range ups {
 				e.publishedFrom(c, p, up)
 			}

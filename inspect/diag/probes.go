@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -27,13 +28,18 @@ func (in *Input) Questions() []snap.Probe {
 		f := &in.Flows[i]
 		q, ok := in.Question(f)
 		switch {
-		case !ok, f.Kind == "tried" && f.Excused:
+		case !ok, f.Kind == "tried" && f.Excused && !in.ours(f.place()):
 		case f.Asked:
 			asked = append(asked, q)
 		case f.Broken() || f.Unmasked || f.Kind == "tried" || f.Kind == "twin":
 			suspect = append(suspect, q)
 		default:
 			witness = append(witness, q)
+		}
+	}
+	for i := range in.Witnesses {
+		if q, ok := in.Question(&in.Witnesses[i].FlowCase); ok {
+			suspect = append(suspect, q)
 		}
 	}
 	for i := range in.Names {
@@ -58,6 +64,46 @@ func (in *Input) Questions() []snap.Probe {
 	out = unique(out, suspect, maxSuspects)
 	out = unique(out, witness, maxWitnesses)
 	return in.refutations(out)
+}
+
+// Rounds are the Questions in the order in which they are to be asked, each round
+// when the one before is answered: those that the model has fail for want of a
+// neighbour go first, since any packet that the neighbour sends tells its address
+// (net/ipv4/arp.c:arp_process), and others' would; those that fill queues go last.
+func (in *Input) Rounds() [][]snap.Probe {
+	lonely := map[string]bool{}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if w := f.Trace.Where; w != nil && (w.Cause == sim.CauseNeighFailed || w.Reason == "NEIGH_FAILED") && f.Broken() {
+			if q, ok := in.Question(f); ok {
+				lonely[questionKey(&q)] = true
+			}
+		}
+	}
+	fills := map[string]bool{}
+	for i := range in.Witnesses {
+		if q, ok := in.Question(&in.Witnesses[i].FlowCase); ok && in.Witnesses[i].Fills {
+			fills[questionKey(&q)] = true
+		}
+	}
+	var first, middle, last []snap.Probe
+	for _, q := range in.Questions() {
+		switch k := questionKey(&q); {
+		case lonely[k]:
+			first = append(first, q)
+		case fills[k]:
+			last = append(last, q)
+		default:
+			middle = append(middle, q)
+		}
+	}
+	var out [][]snap.Probe
+	for _, r := range [][]snap.Probe{first, middle, last} {
+		if len(r) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // questions are those that prove a name which must resolve: the name itself, or
@@ -124,7 +170,7 @@ func unique(out, more []snap.Probe, n int) []snap.Probe {
 }
 
 func questionKey(p *snap.Probe) string {
-	k := p.Kind + "|" + p.From + "|" + p.In + "|" + p.Dst.String()
+	k := fmt.Sprintf("%s|%s|%s|%s|%d|%t", p.Kind, p.From, p.In, p.Dst, p.Size, p.DF)
 	if p.DNS != nil {
 		k += fmt.Sprintf("|%s|%s|%t|%t", p.DNS.Name, p.DNS.Type, p.DNS.TCP, p.DNS.EDNS)
 	}

@@ -72,3 +72,27 @@ func (in *Input) astray(f *FlowCase) bool {
 	}
 	return t.Arrived != c.Netns
 }
+
+// publishedOwn: a container reaches its own published port at the host's address,
+// where its engine relies on hairpin mode for that. With a userland proxy the way
+// leads over the host's own INPUT, which may well be closed.
+func (e *expecter) publishedOwn(c *snap.Container, p *snap.Port, ups []*snap.Link) {
+	eng := e.in.Snap.Engine(c.Engine)
+	if eng == nil || eng.Name != "docker" || eng.UserlandProxy || !eng.IPTables {
+		return
+	}
+	for _, up := range ups {
+		for _, a := range e.host.AddrsOf(up.Index) {
+			ip := a.Prefix.Addr()
+			if !ip.Is4() || !CoversAddr(p, ip) {
+				continue
+			}
+			e.add(FlowCase{
+				Kind: "published-own", From: c.Name, To: netip.AddrPortFrom(ip, p.HostPort).String() + "/" + string(p.Proto),
+				Target: c.Ref, Port: p, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+				Flow: sim.Flow{From: c.Netns, Dst: ip, Proto: p.Proto, Dport: p.HostPort},
+			})
+			return // one address is enough
+		}
+	}
+}

@@ -3,6 +3,7 @@ package diag
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -45,6 +46,7 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 	in.Flows = append(in.Flows, twins...)
 	in.traceAll(len(in.Flows) - len(twins))
 	in.excuse()
+	in.Witnesses = in.witnesses()
 	if o.Audit {
 		in.forbid(o)
 	}
@@ -199,9 +201,9 @@ func (in *Input) finish(f *Finding) {
 		if c.Kind == "tried" && len(f.Covers.Traces) == 1 {
 			f.Evidence = append(f.Evidence, Tried(c))
 		}
-		switch {
-		case c.Probe == nil || c.Probe.Outcome == "error" || halfway(c):
-		case c.Probe.Outcome == "answered":
+		switch p := in.Prove(c); {
+		case p == nil:
+		case p.Verdict == string(sim.Delivered):
 			// An answer is no proof against a fault that lets some packets through.
 			if (c.Broken() || c.Unmasked) && !c.Astray {
 				contradicted++
@@ -231,6 +233,12 @@ func (in *Input) finish(f *Finding) {
 			f.Confidence = Contradicted
 		default:
 			f.Confidence = Predicted
+		}
+	}
+	if f.Confidence == Predicted {
+		if t, p := in.testimony(f.Covers.Traces); p != nil {
+			f.Confidence = Proved
+			f.Evidence = append(f.Evidence, Evidence{Source: fmt.Sprintf("probe %d", p.ID), Text: t, Ref: snap.RefProbe(p.ID)})
 		}
 	}
 	f.Unproved = in.whyNot(f)

@@ -91,6 +91,9 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 	if !r.reply {
 		r.sent = k.tuple()
 	}
+	if r.anew && !r.reply {
+		rt.pmtu = 0
+	}
 	if k.softDF && rt.pmtu > 0 && k.Len > rt.pmtu && !r.reply {
 		r.remembers = "a path MTU of " + strconv.Itoa(rt.pmtu)
 	}

@@ -24,7 +24,10 @@ type Flow struct {
 	Dport uint16
 	// Size is the payload in bytes beyond the transport header; 0 small.
 	Size int
-	DF   bool    // don't fragment; implied for TCP
+	DF   bool // don't fragment; implied for TCP
+	// Anew: the path MTU that the sender remembers is not looked at, as this
+	// program's own probes don't (IP_PMTUDISC_PROBE).
+	Anew bool
 	UID  *uint32 // of the sending process; nil root
 	Mark uint32
 	// TTL of the first packet, 0 the namespace's default.

@@ -54,7 +54,7 @@ func (w *World) walk(f Flow, how ways) (t *Trace, m met) {
 	var picks []int
 	for {
 		r := newRun(w, picks)
-		r.how, r.useSnapConns = how, how.conns && f.Sport != 0
+		r.how, r.useSnapConns, r.anew = how, how.conns && f.Sport != 0, f.Anew
 		all = append(all, r.trace(f))
 		with = append(with, r.allAssumed())
 		m.usedConn, m.remembers = m.usedConn || r.usedConn, cmp.Or(m.remembers, r.remembers)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd3104: a container tries what a rule of this host stops.
@@ -35,13 +36,18 @@ Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 				if c := in.Graph.ContainerOfAddr(f.Flow.Dst); c != nil {
 					to += " (" + c.Name + ")"
 				}
-				out = append(out, diag.Finding{
+				fd := diag.Finding{
 					Summary:  fmt.Sprintf("%s tries %s in vain: %s (%s) in %s stops it: %s", f.From, to, diag.ChainName(w), in.Owner(w), in.Who(w.Netns), text),
 					Cause:    "a container asks for what a rule of this host does not let through; whether it should is not known",
 					Subject:  diag.Subject{Kind: "address", Name: f.From + " → " + f.To, Netns: f.Flow.From},
 					Evidence: []diag.Evidence{ev(source, text, w.Ref), diag.Tried(f)},
 					Advice:   fmt.Sprintf("if it should get through: netdoctor trace %s %s", f.From, f.To),
-				})
+				}
+				if p := in.Prove(f); p != nil && p.Where == w {
+					fd.Confidence = diag.Proved
+					fd.Evidence = append(fd.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), p.Detail, snap.RefProbe(f.Probe.ID)))
+				}
+				out = append(out, fd)
 			}
 			return out
 		},

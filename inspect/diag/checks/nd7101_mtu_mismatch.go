@@ -166,13 +166,15 @@ func detectND7101(in *diag.Input) []diag.Finding {
 			Advice: fmt.Sprintf("one MTU for the whole network lasts when it is an option of the network: %s network create -o com.docker.network.driver.mtu=%d …", e.n.Engine, e.want),
 			Weight: 50,
 		}
+		var devices []device
 		for _, b := range bad {
+			devices = append(devices, device{e.host.ID, b.dev.Name}, device{b.pair.ns.ID, b.pair.link.Name})
 			f.Covers.Traces = append(f.Covers.Traces, through(in, e.host.ID, b.dev.Name)...)
 			f.Covers.Traces = append(f.Covers.Traces, through(in, b.pair.ns.ID, b.pair.link.Name)...)
 		}
 		slices.Sort(f.Covers.Traces)
 		f.Covers.Traces = slices.Compact(f.Covers.Traces)
-		measured(in, &f)
+		measured(in, &f, devices...)
 		out = append(out, f)
 	}
 	return out

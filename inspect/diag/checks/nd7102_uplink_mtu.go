@@ -72,7 +72,7 @@ func detectND7102(in *diag.Input) []diag.Finding {
 		if f.Covers.Traces = outward(in, host.ID, up.Name); len(f.Covers.Traces) > 0 {
 			f.Severity = diag.Error
 		}
-		measured(in, &f)
+		measured(in, &f, device{host.ID, up.Name})
 		out = append(out, f)
 	}
 	return out

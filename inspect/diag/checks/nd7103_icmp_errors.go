@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -79,6 +80,7 @@ func detectND7103(in *diag.Input) []diag.Finding {
 			Weight:   45,
 		}
 		measured(in, &fd)
+		unheard(in, &fd, b.where)
 		out = append(out, fd)
 	}
 	return out
@@ -96,4 +98,26 @@ func fixND7103(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 	}
 	return nil
+}
+
+// unheard makes it a proved one when such an error about a segment that was sent
+// was seen to die where the rule is.
+func unheard(in *diag.Input, f *diag.Finding, at *sim.Where) {
+	for i := range in.Witnesses {
+		w := &in.Witnesses[i]
+		if w.Probe == nil || !slices.Contains(f.Covers.Traces, w.Of) {
+			continue
+		}
+		for _, x := range w.Probe.Seen {
+			if x.What == snap.SeenDrop && x.ICMP != nil && x.ICMP.MTU > 0 && x.Netns == at.Netns && x.Reason == at.Reason {
+				f.Confidence = diag.Proved
+				f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", w.Probe.ID), fmt.Sprintf("%d bytes were sent on a connection %s → %s; %s said that %d fit, and that was dropped in %s on %s (%s)",
+					w.Flow.Size, w.From, w.To, x.Src.Addr(), x.ICMP.MTU, x.Netns, x.Device, x.Reason), snap.RefProbe(w.Probe.ID)))
+				if o := in.MTUOption(&in.Flows[w.Of], x.ICMP.MTU); o != "" {
+					f.Advice += fmt.Sprintf("; or keep the sender's packets at %d bytes: %s", x.ICMP.MTU, o)
+				}
+				return
+			}
+		}
+	}
 }

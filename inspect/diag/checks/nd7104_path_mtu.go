@@ -2,8 +2,10 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -64,10 +66,19 @@ func echoHeaders(f *diag.FlowCase) int {
 	return 28
 }
 
+// device is one of a namespace.
+type device struct{ netns, name string }
+
 // measured makes a cause of lost large packets a proved one when the way of one
-// of its flows was seen to carry less than the sender sends.
-func measured(in *diag.Input, f *diag.Finding) {
+// of its flows was seen to carry less than the sender sends, or when a large packet
+// that was tried died at one of these devices.
+func measured(in *diag.Input, f *diag.Finding, devices ...device) {
 	f.Confidence = diag.Predicted
+	defer func() {
+		if f.Confidence == diag.Predicted {
+			vanished(in, f, devices)
+		}
+	}()
 	for _, i := range f.Covers.Traces {
 		c := &in.Flows[i]
 		m := in.PathMTU(c)
@@ -81,5 +92,23 @@ func measured(in *diag.Input, f *diag.Finding) {
 		}
 		f.Evidence = append(f.Evidence, ev("probe", t, snap.RefNetns(c.Flow.From)))
 		return
+	}
+}
+
+// vanished looks for a large packet that died at one of the devices.
+func vanished(in *diag.Input, f *diag.Finding, devices []device) {
+	for i := range in.Witnesses {
+		w := &in.Witnesses[i]
+		at := w.Trace.Where
+		if at == nil || at.Cause != sim.CauseMTU || !slices.ContainsFunc(devices, func(d device) bool {
+			return at.Ref == snap.RefLink(d.netns, d.name) || passes(&w.FlowCase, d.netns, d.name)
+		}) {
+			continue
+		}
+		if t := in.Shows(w); t != "" {
+			f.Confidence = diag.Proved
+			f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", w.Probe.ID), t, snap.RefProbe(w.Probe.ID)))
+			return
+		}
 	}
 }

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -107,10 +108,22 @@ func detectND7201(in *diag.Input) []diag.Finding {
 // and was never handed to the device, or only after a time that people notice.
 // "": no probe tells.
 func queued(in *diag.Input, flows []int, netns, dev string) string {
+	var cases []*diag.FlowCase
 	for _, i := range flows {
-		p := in.Flows[i].Probe
+		cases = append(cases, &in.Flows[i])
+	}
+	for i := range in.Witnesses {
+		if w := &in.Witnesses[i].FlowCase; passes(w, netns, dev) {
+			cases = append(cases, w)
+		}
+	}
+	for _, c := range cases {
+		p := c.Probe
 		if p == nil || !p.Watched {
 			continue
+		}
+		if d := p.Died; d != nil && d.Netns == netns && d.Device == dev && strings.HasPrefix(d.Reason, "QDISC_") {
+			return fmt.Sprintf("a packet of %d bytes was dropped in front of %s (%s)", c.Flow.Size+echoHeaders(c), dev, d.Reason)
 		}
 		for _, answer := range []bool{false, true} {
 			came, left := -1.0, -1.0
@@ -123,7 +136,7 @@ func queued(in *diag.Input, flows []int, netns, dev string) string {
 					came = x.AfterMs
 				}
 			}
-			expected := slices.ContainsFunc(hopsOf(&in.Flows[i], answer), func(d string) bool { return d == netns+"/"+dev })
+			expected := slices.ContainsFunc(hopsOf(c, answer), func(d string) bool { return d == netns+"/"+dev })
 			switch {
 			case came < 0 || !expected:
 			case left < 0 && p.Died == nil && p.Outcome == "timeout":
