@@ -13,19 +13,59 @@ const maxDoubts = 32
 // Doubts are the probes to send once more, with more patience: nothing came back,
 // nobody saw the packet die, and the model has no reason for it. A machine that is
 // too busy, a neighbour that is slow, a first packet that was lost look like that.
+// So does a neighbour that was asked for in vain shortly before it was there: what
+// waits for it fails with the last of those questions (net/core/neighbour.c:
+// neigh_timer_handler).
 func (in *Input) Doubts() []snap.Probe {
 	var out []snap.Probe
-	for i := range in.Flows {
-		f := &in.Flows[i]
-		p := f.Probe
-		if p == nil || p.Outcome != kindTimeout || p.Died != nil || p.In != "" || f.Trace == nil || f.Trace.Verdict != sim.Delivered || p.Kind == "udp" ||
-			slices.ContainsFunc(out, func(x snap.Probe) bool { return x.ID == p.ID }) || len(out) == maxDoubts {
-			continue
-		}
-		if q, ok := in.Question(f); ok {
+	doubt := func(p *snap.Probe, q snap.Probe) {
+		if len(out) < maxDoubts && !slices.ContainsFunc(out, func(x snap.Probe) bool { return x.ID == p.ID }) {
 			q.ID = p.ID
 			out = append(out, q)
 		}
 	}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		p := f.Probe
+		if p == nil || p.In != "" || f.Trace == nil || f.Trace.Verdict != sim.Delivered {
+			continue
+		}
+		if p.Outcome == kindTimeout && p.Died == nil && p.Kind != "udp" || in.neighbourLate(p) {
+			if q, ok := in.Question(f); ok {
+				doubt(p, q)
+			}
+		}
+	}
+	for i := range in.Names {
+		if in.Names[i].Path == nil {
+			continue
+		}
+		for _, s := range in.Names[i].Path.Servers {
+			for k := range in.Snap.Probes {
+				p := &in.Snap.Probes[k]
+				if p.DNS != nil && p.From == s.AskedFrom && p.Dst == s.Addr && s.Reach.OK && in.neighbourLate(p) {
+					d := snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: p.DNS.TCP, EDNS: p.DNS.EDNS}
+					doubt(p, snap.Probe{Kind: p.Kind, From: p.From, Dst: p.Dst, DNS: &d})
+				}
+			}
+		}
+	}
 	return out
+}
+
+// neighbourLate says that the packet, or the answer, was given up for want of a
+// neighbour.
+func (in *Input) neighbourLate(p *snap.Probe) bool {
+	if p.Died != nil && p.Died.Reason == "NEIGH_FAILED" {
+		return true
+	}
+	if p.Errno != "EHOSTUNREACH" || !p.By.IsValid() {
+		return p.Errno == "EHOSTUNREACH" && p.Outcome == kindUnroutable
+	}
+	n := in.Snap.Ns(p.From)
+	if n == nil {
+		return false
+	}
+	_, own := n.HasAddr(p.By)
+	return own
 }

@@ -3,6 +3,7 @@ package checks_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,7 +73,23 @@ func (c *caseFile) inLab(t *testing.T) {
 	}
 	c.offline(t, stable)
 	if !c.near {
+		h.proves(s)
 		h.mends(s)
+	}
+}
+
+// proves: what keeps packets from their way is proved by packets.
+func (h *host) proves(s *snap.Snapshot) {
+	h.t.Helper()
+	asks, err := h.c.questions(s)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_, r := run(s, asks)
+	for _, f := range of(&r, h.c.code) {
+		if len(f.Covers.Traces) > 0 && f.Confidence != diag.Proved && !strings.Contains(f.Unproved, "beyond this host") {
+			h.t.Errorf("%s is %s: %s", f.Summary, f.Confidence, f.Unproved)
+		}
 	}
 }
 
@@ -100,9 +117,20 @@ func (h *host) probe(s *snap.Snapshot) *snap.Snapshot {
 	}
 	in, _ := run(s, asks)
 	s = s.Clone()
-	s.Probes, s.Observers = h.a.Probe(h.t.Context(), s, in.Questions(), nil)
-	for i := range s.Probes {
-		s.Probes[i].ID = i + 1
+	for _, qs := range in.Rounds() {
+		got, by := h.a.Probe(h.t.Context(), s, qs, nil)
+		s.Probes, s.Observers = append(s.Probes, got...), by
+	}
+	number := func() {
+		for i := range s.Probes {
+			s.Probes[i].ID = i + 1
+		}
+	}
+	number()
+	if in, _ := run(s, asks); len(in.Doubts()) > 0 {
+		again, _ := h.a.Again(h.t.Context(), s, in.Doubts(), nil)
+		s.Probes = append(s.Probes, again...)
+		number()
 	}
 	return s
 }
