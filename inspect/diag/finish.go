@@ -1,0 +1,63 @@
+package diag
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// finish fills in what follows from the covered cases: flows and confidence.
+func (in *Input) finish(f *Finding) {
+	proved, contradicted := 0, 0
+	for _, i := range f.Covers.Traces {
+		c := &in.Flows[i]
+		f.Asked = f.Asked || c.Asked
+		f.Flows = append(f.Flows, FlowRef{From: c.From, To: c.To})
+		if c.Kind == "tried" && len(f.Covers.Traces) == 1 {
+			f.Evidence = append(f.Evidence, Tried(c))
+		}
+		switch p := in.Prove(c); {
+		case p == nil:
+		case p.Verdict == string(sim.Delivered):
+			// An answer is no proof against a fault that lets some packets through.
+			if (c.Broken() || c.Unmasked) && !c.Astray {
+				contradicted++
+			}
+		default:
+			proved++
+		}
+	}
+	// Of what it explains everything was seen to get through: what it tells of is
+	// there, and stops nobody now (a neighbour that was learned otherwise, a
+	// connection that is known already).
+	if n := len(f.Covers.Traces); n > 0 && contradicted == n && len(f.Covers.Names) == 0 && f.Severity == Error {
+		f.Severity = Warning
+	}
+	for _, i := range f.Covers.Names {
+		n := &in.Names[i]
+		f.Asked = f.Asked || n.Asked
+		f.Flows = append(f.Flows, FlowRef{From: n.From, To: n.Ask.Name})
+	}
+	slices.SortStableFunc(f.Flows, func(a, b FlowRef) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	f.Flows = slices.Compact(f.Flows)
+	if f.Confidence == "" {
+		switch {
+		case proved > 0:
+			f.Confidence = Proved
+		case contradicted > 0:
+			f.Confidence = Contradicted
+		default:
+			f.Confidence = Predicted
+		}
+	}
+	if f.Confidence == Predicted {
+		if t, p := in.testimony(f.Covers.Traces); p != nil {
+			f.Confidence = Proved
+			f.Evidence = append(f.Evidence, Evidence{Source: fmt.Sprintf("probe %d", p.ID), Text: t, Ref: snap.RefProbe(p.ID)})
+		}
+	}
+	f.Unproved = in.whyNot(f)
+}
