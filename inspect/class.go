@@ -20,10 +20,9 @@ func classify(s *snap.Snapshot) {
 			n.Class = snap.ClassHost
 		case k.ownContainer(n):
 			n.Class = snap.ClassContainer
-		case helper(n):
-			n.Class = snap.ClassSandbox
 		}
 	}
+	k.helpers()
 	k.neighbours()
 	// From the outside first: what lies behind the uplink is outside, even if a
 	// second way leads there.
@@ -73,7 +72,28 @@ func overlayName(s string) bool {
 	return regexp.MustCompile(`^[0-9]+-[0-9a-z]{10}$`).MatchString(s)
 }
 
-// helper says whether an engine made the namespace for itself.
+// helpers finds the namespaces that this host's engine made for itself: a link
+// leads from them to the host, to a container, or to another helper. Those of an
+// engine on another host of this kernel (a container with a dockerd in it, a
+// practice host) have the same names.
+func (k *classer) helpers() {
+	for found := true; found; {
+		found = false
+		for i := range k.s.Netns {
+			n := &k.s.Netns[i]
+			if n.Class != "" || !helper(n) {
+				continue
+			}
+			for to := range k.edges[n.ID] {
+				if o := k.s.Ns(to); o != nil && (o.Class == snap.ClassHost || o.Class == snap.ClassContainer || o.Class == snap.ClassSandbox) {
+					n.Class, found = snap.ClassSandbox, true
+				}
+			}
+		}
+	}
+}
+
+// helper says whether a namespace is called as one that an engine made for itself.
 func helper(n *snap.Netns) bool {
 	for _, name := range n.Names {
 		if name == "ingress_sbox" || strings.HasPrefix(name, "lb_") || overlayName(name) {
