@@ -56,7 +56,7 @@ func (e *expecter) resolving() {
 			})
 		}
 	}
-	if r := e.in.Snap.Resolver("host"); r != nil && len(r.ResolvConf.Nameservers) > 0 {
+	if r := e.in.Snap.Resolver("host"); r != nil && r.ResolvConf.Exists {
 		e.names = append(e.names, NameCase{
 			From: "host", World: true, Because: []snap.Ref{snap.RefResolver("host")},
 			Ask: NameAsk{Netns: e.host.ID, Name: worldName},

@@ -55,6 +55,17 @@ func (in *Input) aim(f *FlowCase) {
 	}
 	if c, p, ok := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto); ok {
 		f.Target, f.Port = c.Ref, p
+		return
+	}
+	for i := range in.Snap.Containers { // one that has ended, and whose port nobody has taken over
+		c := &in.Snap.Containers[i]
+		for j := range c.Ports {
+			p := &c.Ports[j]
+			if f.Asked && !c.Running() && f.Flow.Dport != 0 && p.HostPort == f.Flow.Dport && p.Proto == f.Flow.Proto && CoversAddr(p, f.Flow.Dst) {
+				f.Target, f.Port = c.Ref, p
+				return
+			}
+		}
 	}
 }
 

@@ -28,6 +28,9 @@ Sources: resolv.conf(5); moby libnetwork/internal/resolvconf`,
 				f.Summary = fmt.Sprintf("/etc/resolv.conf of %s has no nameserver line: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
 				f.Subject.Kind, f.Subject.Name = "resolver", in.Who(g.first.Ask.Netns)
 				f.Weight = 70
+				if !g.first.Asked && g.first.Ask.Netns == in.Snap.Host.Netns {
+					f.Severity = diag.Warning // a host may well do without names
+				}
 				out = append(out, f)
 			}
 			return out

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -27,6 +28,7 @@ See it by hand:
 False positives: a container that was stopped by will.
 
 Sources: moby libnetwork/agent.go: records of stopped endpoints are removed; docker-run(1), exit status`,
+		After:  []diag.Code{"ND5113"},
 		Detect: detectND5106,
 		Fix:    fixStart,
 	}
@@ -54,7 +56,8 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			}
 		}
 		for k := range in.Flows {
-			if fc := &in.Flows[k]; fc.Asked && fc.Target == c.Ref && !fc.Works() {
+			// Whoever answers in its stead is not it.
+			if fc := &in.Flows[k]; fc.Asked && fc.Target == c.Ref && (!fc.Works() || fc.Port != nil && !c.Running()) {
 				f.Covers.Traces = append(f.Covers.Traces, k)
 			}
 		}
@@ -74,6 +77,10 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			continue
 		}
 		why := fmt.Sprintf("exit code %d", c.ExitCode)
+		if c.Engine == ownEngine {
+			why = "its process is gone"
+			f.Advice = "make it again: netdoctor setup, with the file that it was made from"
+		}
 		switch {
 		case c.Error != "":
 			why = c.Error
@@ -83,9 +90,29 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			why = "exit code 137: killed"
 		}
 		f.Summary = fmt.Sprintf("%s is not running (%s, %s): its name and its address on network %s are gone", c.Name, c.State, why, networks(c))
+		if ports := publishes(c); ports != "" {
+			f.Summary += ", and nobody serves its published " + ports
+		}
 		out = append(out, f)
 	}
 	return out
+}
+
+// publishes are the ports of the host that a container publishes, in words.
+func publishes(c *snap.Container) string {
+	var out []string
+	for _, p := range c.Ports {
+		if t := fmt.Sprintf("%d/%s", p.HostPort, p.Proto); p.HostPort != 0 && !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	switch len(out) {
+	case 0:
+		return ""
+	case 1:
+		return "port " + out[0]
+	}
+	return "ports " + commas(out)
 }
 
 // crashTime is how long a container must run for its engine to take its start
@@ -107,8 +134,22 @@ func missed(in *diag.Input, c *snap.Container) bool {
 	if c.State != "exited" && c.State != "dead" && c.State != "restarting" {
 		return false
 	}
+	published := slices.ContainsFunc(c.Ports, func(p snap.Port) bool {
+		at := p.HostIP
+		if !at.IsValid() {
+			at = netip.IPv4Unspecified()
+		}
+		other, _, taken := in.PublishedAt(at, p.HostPort, p.Proto)
+		return p.HostPort != 0 && (other == nil || !taken)
+	})
+	if c.Engine == ownEngine {
+		return published // its exit code is not known; whoever takes it away takes its ports, too
+	}
 	if !c.OOMKilled && c.State != "restarting" && (c.ExitCode <= 125 || c.ExitCode == 130 || c.ExitCode == 143) {
 		return false
+	}
+	if published && c.State != "restarting" {
+		return true
 	}
 	for _, e := range c.Endpoints {
 		if n := in.Snap.NetworkOf(c.Engine, &e); n == nil || !n.DNS || !inUse(in, n) {
