@@ -22,9 +22,11 @@ type nftReader struct {
 	comment string
 }
 
+var nftSpaces = strings.NewReplacer("{", " { ", "}", " } ", "\n", " ", "\t", " ")
+
 // compileNFT reads one rule.
 func compileNFT(fam snap.Family, text string) (snap.Rule, error) {
-	r := &nftReader{fam: fam, words: nftWords(strings.NewReplacer("{", " { ", "}", " } ", "\n", " ", "\t", " ").Replace(text))}
+	r := &nftReader{fam: fam, words: nftWords(nftSpaces.Replace(text))}
 	if fam == snap.IPv4 || fam == snap.IPv6 {
 		r.net = fam
 	}

@@ -27,7 +27,7 @@ func (s *session) sysctl(key string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// create makes a container, tells the helper, and starts its process.
+// create makes a container and begins its process, which attend sees to.
 func (s *session) create(ctx context.Context, c *driver.Container, ops []fixups.Op, st start) error {
 	what := "container " + c.Ctr.Name
 	c.Ctr.State = "created"
@@ -35,17 +35,8 @@ func (s *session) create(ctx context.Context, c *driver.Container, ops []fixups.
 		s.forget(c.Ctr.ID)
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	var err error
-	if s.h.NoProcess {
-		err = s.tell(ctx, c.Ctr.ID)
-	} else {
-		err = s.start(ctx, c, st)
-	}
-	if err == nil {
-		err = s.forgetFlows(ctx, c)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", what, err), s.remove(ctx, c))
+	if err := s.bear(ctx, c, st); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", what, err), s.remove(context.WithoutCancel(ctx), c))
 	}
 	return nil
 }

@@ -80,6 +80,7 @@ func attachPeer(b *testing.B, p peer, n int) time.Duration {
 		must(b, netlink.LinkDel(l))
 	}
 	settled(b)
+	quiet(b)
 	sh(b, "nft flush ruleset; rm -rf /run/benchcni /run/benchnv")
 	return took
 }

@@ -65,6 +65,9 @@ type session struct {
 	// running is the first process of a container that was started in the
 	// foreground.
 	running *exec.Cmd
+	awake   bool // the helper runs
+	// births are containers whose processes were begun, the oldest first.
+	births []*birth
 }
 
 // Options say how the environment is begun; they are only looked at by the first

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -32,9 +33,9 @@ networks:
 // failpoint; n 0: at none. Each word is a name that failpoints have.
 func act() {
 	n, _ := strconv.Atoi(os.Args[4])
-	seen := 0
+	var seen atomic.Int64 // containers are seen through beside each other
 	h := &testenv.Host{Failpoint: func(name string) error {
-		if seen++; seen == n {
+		if seen.Add(1) == int64(n) {
 			fmt.Println(name)
 			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 		}

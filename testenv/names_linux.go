@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -21,16 +22,23 @@ type names struct {
 	zones  sync.Map // container's id to *dns.Zone
 	tables map[string]*dns.Network
 	work   sync.WaitGroup
+	// stale says that fresh is to be called before the next answer: the tables are
+	// made anew when they are asked for, not once for each of many changes.
+	stale atomic.Bool
+	fresh func()
 }
 
-func newNames() *names {
-	n := &names{tables: map[string]*dns.Network{}}
+func newNames(fresh func()) *names {
+	n := &names{tables: map[string]*dns.Network{}, fresh: fresh}
 	n.server = &dns.Server{Records: n}
 	return n
 }
 
 // Zone is dns.Records.
 func (n *names) Zone(container string) *dns.Zone {
+	if n.stale.Load() {
+		n.fresh()
+	}
 	if z, ok := n.zones.Load(container); ok {
 		return z.(*dns.Zone) //nolint:forcetypeassert // nothing else is stored
 	}

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
@@ -109,9 +107,10 @@ func hostname(c *driver.Container) string {
 	return c.Ctr.ID[:12]
 }
 
-// start starts the container's first process in its namespaces. The process
+// launch starts the container's first process in its namespaces. The process
 // waits until it is noted in the state: one that nobody knows ends by itself.
-func (s *session) start(ctx context.Context, c *driver.Container, st start) error {
+func (s *session) launch(to *birth, st start) error {
+	c := &to.c
 	b := box{
 		Name: c.Ctr.Name, Hostname: hostname(c), Command: c.Command, Environ: s.environ(c),
 		Exit: s.dir.Files(c.Ctr.ID) + "/exit", Files: map[string]string{},
@@ -146,26 +145,19 @@ func (s *session) start(ctx context.Context, c *driver.Container, st start) erro
 	if err != nil {
 		return fmt.Errorf("a pipe: %w", err)
 	}
-	defer goW.Close() //nolint:errcheck // closing says the same
 	readyR, readyW, err := os.Pipe()
 	if err != nil {
-		_ = goR.Close() // the error that matters is err
+		_, _ = goR.Close(), goW.Close() // the error that matters is err
 		return fmt.Errorf("a pipe: %w", err)
 	}
-	defer readyR.Close() //nolint:errcheck // only read
 	cmd.ExtraFiles = []*os.File{goR, readyW}
 	err = s.inside(c, cmd.Start)
 	_, _ = goR.Close(), readyW.Close() // the child has them
 	if err != nil {
+		_, _ = goW.Close(), readyR.Close() // the error that matters is err
 		return fmt.Errorf("starting its process: %w", err)
 	}
-	if err := s.started(ctx, c, cmd, goW, readyR); err != nil {
-		return errors.Join(err, kill(ctx, cmd.Process.Pid, 0))
-	}
-	if st.detach {
-		return cmd.Process.Release()
-	}
-	s.running = cmd
+	to.cmd, to.goW, to.readyR = cmd, goW, readyR
 	return nil
 }
 
@@ -186,38 +178,4 @@ func (s *session) inside(c *driver.Container, fn func() error) error {
 	}
 	defer h.Close() //nolint:errcheck // only a descriptor
 	return h.Do(fn)
-}
-
-// readyWait bounds what a container's process takes to set up its mounts.
-const readyWait = 10 * time.Second
-
-// started waits until the process is ready, notes it, and lets it go on.
-func (s *session) started(ctx context.Context, c *driver.Container, cmd *exec.Cmd, goW, readyR *os.File) error {
-	if err := s.h.failpoint("process started"); err != nil {
-		return err
-	}
-	_ = readyR.SetReadDeadline(time.Now().Add(readyWait)) // pipes have deadlines
-	word, err := io.ReadAll(io.LimitReader(readyR, 4096))
-	if err != nil {
-		return fmt.Errorf("waiting for its process: %w", err)
-	}
-	if w := strings.TrimSpace(string(word)); w != "ready" {
-		return fmt.Errorf("its process: %s", w)
-	}
-	p, err := ns.ReadProc(cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
-	c.Ctr.PID, c.Start, c.Ctr.State, c.Ctr.Started = cmd.Process.Pid, p.Start, "running", time.Now().UTC().Truncate(time.Second)
-	if err := s.b.Make(ctx, "start "+c.Ctr.Name, s.dir.PutContainer(c)); err != nil {
-		return err
-	}
-	if err := s.h.failpoint("process noted"); err != nil {
-		return err
-	}
-	if err := s.tell(ctx, c.Ctr.ID); err != nil { // it finds its resolver when it begins
-		return err
-	}
-	_, err = goW.WriteString("go\n")
-	return err
 }

@@ -27,9 +27,18 @@ type ports struct {
 
 // published is what is open for one container.
 type published struct {
-	ports []snap.Port
-	to    netip.Addr
-	stop  context.CancelFunc
+	ports  []snap.Port
+	to     netip.Addr
+	cancel context.CancelFunc
+	open   []io.Closer
+}
+
+// stop closes the ports: they are free when it returns.
+func (p *published) stop() {
+	p.cancel()
+	for _, c := range p.open {
+		_ = c.Close() // there is nobody left to tell
+	}
 }
 
 func newPorts() *ports { return &ports{open: map[string]*published{}} }
@@ -48,12 +57,16 @@ func (p *ports) serve(c *driver.Container, ep *snap.Endpoint) error {
 		}
 		was.stop()
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	p.open[c.Ctr.ID] = &published{slices.Clone(c.Ctr.Ports), to, stop}
+	ctx, cancel := context.WithCancel(context.Background())
+	now := &published{ports: slices.Clone(c.Ctr.Ports), to: to, cancel: cancel}
+	p.open[c.Ctr.ID] = now
 	var errs []error
 	for _, x := range c.Ctr.Ports {
-		if err := forward(ctx, x, netip.AddrPortFrom(to, x.ContainerPort)); err != nil {
+		l, err := forward(ctx, x, netip.AddrPortFrom(to, x.ContainerPort))
+		if err != nil {
 			errs = append(errs, fmt.Errorf("published port %d/%s of container %s: %w", x.HostPort, x.Proto, c.Ctr.Name, err))
+		} else if l != nil {
+			now.open = append(now.open, l)
 		}
 	}
 	return errors.Join(errs...)
@@ -84,40 +97,41 @@ func network(p snap.Port) string {
 	return string(p.Proto) + "6"
 }
 
-// forward listens on a port and hands on what comes.
-func forward(ctx context.Context, p snap.Port, to netip.AddrPort) error {
+// forward listens on a port and hands on what comes; nil: there is nothing to
+// listen on.
+func forward(ctx context.Context, p snap.Port, to netip.AddrPort) (io.Closer, error) {
 	at := netip.AddrPortFrom(p.HostIP, p.HostPort).String()
 	lc := net.ListenConfig{}
 	switch p.Proto {
 	case snap.TCP:
 		l, err := lc.Listen(ctx, network(p), at)
 		if errors.Is(err, unix.EAFNOSUPPORT) {
-			return nil // a host without IPv6
+			return nil, nil // a host without IPv6
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		context.AfterFunc(ctx, func() { _ = l.Close() })
 		go accept(ctx, l, to)
+		return l, nil
 	case snap.UDP:
 		pc, err := lc.ListenPacket(ctx, network(p), at)
 		if errors.Is(err, unix.EAFNOSUPPORT) {
-			return nil
+			return nil, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		context.AfterFunc(ctx, func() { _ = pc.Close() })
 		udp, ok := pc.(*net.UDPConn)
 		if !ok {
-			return fmt.Errorf("a UDP socket is a %T", pc)
+			return nil, fmt.Errorf("a UDP socket is a %T", pc)
 		}
 		if err := tellDestination(udp, p.HostIP.Is6()); err != nil {
-			return err
+			return nil, errors.Join(err, udp.Close())
 		}
 		go relay(ctx, udp, to)
+		return udp, nil
 	}
-	return nil // SCTP goes by the rules alone
+	return nil, nil // SCTP goes by the rules alone
 }
 
 func accept(ctx context.Context, l net.Listener, to netip.AddrPort) {

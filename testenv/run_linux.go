@@ -99,6 +99,9 @@ func (s *session) begun(ctx context.Context, o RunOptions) (*driver.Container, e
 	if err := s.create(ctx, c, s.containerOps(c), st); err != nil {
 		return nil, err
 	}
+	if err := s.attend(ctx, 0); err != nil {
+		return nil, err
+	}
 	return c, s.balance(ctx)
 }
 

@@ -107,14 +107,34 @@ func (u *up) build(ctx context.Context) error {
 	if err := u.vips(ctx); err != nil {
 		return err
 	}
+	if !u.o.DryRun {
+		u.b.Expect(u.boxes())
+	}
 	for _, v := range u.sp.Order() {
 		for _, name := range v.Containers() {
 			if err := u.container(ctx, v, name); err != nil {
-				return err
+				return errors.Join(err, u.attend(context.WithoutCancel(ctx), 0))
 			}
 		}
 	}
-	return nil
+	return u.attend(ctx, 0)
+}
+
+// boxes is how many namespaces of containers are to be made.
+func (u *up) boxes() int {
+	n := 0
+	for i := range u.sp.Services {
+		v := &u.sp.Services[i]
+		if v.NetworkMode == "host" || strings.HasPrefix(v.NetworkMode, "service:") {
+			continue
+		}
+		for _, name := range v.Containers() {
+			if u.st.Container(name) == nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // surplus takes away what the spec does not want, or wants otherwise.
@@ -272,7 +292,10 @@ func (u *up) container(ctx context.Context, v *spec.Service, name string) error 
 	if u.o.DryRun {
 		return nil
 	}
-	return u.create(ctx, c, ops, start{detach: true})
+	if err := u.create(ctx, c, ops, start{detach: true}); err != nil {
+		return err
+	}
+	return u.attend(ctx, maxBirths)
 }
 
 // forget takes a container out of the state in memory.

@@ -3,8 +3,11 @@ package apply
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -69,10 +72,50 @@ func (m *machine) linkAdd(ctx context.Context, o *fixups.LinkAdd, now *snap.Snap
 			a.bytes(unix.IFLA_INFO_DATA|unix.NLA_F_NESTED, data)
 		}
 	})
-	if err := m.route(ctx, at, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, body); err != nil {
+	if err := m.without6(o.Peer, func() error {
+		return m.route(ctx, at, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, body)
+	}); err != nil {
 		return err
 	}
 	return m.dress(ctx, o)
+}
+
+// without6 runs what makes a device so that it is born without IPv6, if the
+// transaction is going to take IPv6 from it and its namespace is new: giving and
+// taking is more work for the kernel, under the lock of all devices.
+func (m *machine) without6(end *fixups.LinkEnd, birth func() error) error {
+	if end == nil || m.rooms[end.ID] == nil || !m.plain[end.ID+" "+end.Name] {
+		return birth()
+	}
+	h, key, old := m.rooms[end.ID], "net/ipv6/conf/default/disable_ipv6", ""
+	set := func(v string) error { return writeSysctl(&fixups.SysctlSet{Where: end.Where, Key: key, Value: v}) }
+	if err := h.Do(func() error {
+		b, err := os.ReadFile("/proc/sys/" + key)
+		if old = strings.TrimSpace(string(b)); err == nil && old != "1" {
+			err = set("1")
+		}
+		return err
+	}); err != nil || old == "1" {
+		return birth() // if it could not be written, IPv6 is taken later
+	}
+	err := birth()
+	return errors.Join(err, h.Do(func() error { return set(old) }))
+}
+
+// expectPlain notes of which devices the transaction takes IPv6.
+func (m *machine) expectPlain(ops []fixups.Op) {
+	m.plain = map[string]bool{}
+	for _, op := range ops {
+		o, ok := op.(*fixups.SysctlSet)
+		if !ok || o.Value != "1" {
+			continue
+		}
+		if dev, ok := strings.CutPrefix(o.Key, "net/ipv6/conf/"); ok {
+			if dev, ok = strings.CutSuffix(dev, "/disable_ipv6"); ok {
+				m.plain[o.ID+" "+dev] = true
+			}
+		}
+	}
 }
 
 func linkBasics(a *attrs, mac string, mtu int) error {

@@ -41,14 +41,27 @@ func writeSysctl(o *fixups.SysctlSet) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	noIPv6 := strings.HasSuffix(o.Key, "/disable_ipv6")
+	// Not by os.File: the kernel has events for these files, and Go would wait for
+	// them.
+	flags := unix.O_WRONLY
+	if noIPv6 {
+		flags = unix.O_RDWR
+	}
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return kind("writing "+o.Key, err)
 	}
-	_, err = f.WriteString(o.Value + "\n")
-	if e := f.Close(); err == nil {
-		err = e
+	defer unix.Close(fd) //nolint:errcheck // what was written was taken, or refused
+	if noIPv6 {
+		// Writing takes the lock of all devices, and spins until it has it
+		// (addrconf.c: addrconf_disable_ipv6); reading does not.
+		var now [16]byte
+		if n, err := unix.Read(fd, now[:]); err == nil && strings.TrimSpace(string(now[:n])) == o.Value {
+			return nil
+		}
 	}
+	_, err = unix.Pwrite(fd, []byte(o.Value+"\n"), 0)
 	return kind("writing "+o.Key, err)
 }
 

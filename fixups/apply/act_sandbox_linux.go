@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -26,8 +25,7 @@ func (m *machine) below(path string) error {
 	return nil
 }
 
-// sandboxAdd makes a namespace on a thread that is thrown away, and mounts it
-// on the file, which keeps it.
+// sandboxAdd makes a namespace and mounts it on the file, which keeps it.
 func (m *machine) sandboxAdd(o *fixups.SandboxAdd) error {
 	if err := m.below(o.Path); err != nil {
 		return err
@@ -40,30 +38,14 @@ func (m *machine) sandboxAdd(o *fixups.SandboxAdd) error {
 		return kind("making "+o.Path, err)
 	}
 	_ = f.Close() // nothing was written
-	// What is to be done in it needs sockets there: they are opened on the thread
-	// that is there already.
-	var h *ns.Handle
-	conns := map[int]*conn{}
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends in the new namespace
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", o.Path, "", unix.MS_BIND, "")
+	r, err := m.room()
+	if err == nil {
+		if err = unix.Mount(fmt.Sprintf("/proc/self/fd/%d", r.h.Fd()), o.Path, "", unix.MS_BIND, ""); err != nil {
+			r.close()
 		}
-		if err == nil {
-			h, err = ns.Self()
-		}
-		for _, proto := range []int{unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER} {
-			if c, e := dialHere(proto); err == nil && e == nil {
-				conns[proto] = c
-			}
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		_ = unix.Unmount(o.Path, unix.MNT_DETACH) // the error that matters is err
-		_ = os.Remove(o.Path)
+	}
+	if err != nil {
+		_ = os.Remove(o.Path) // the error that matters is err
 		return nlError("making namespace "+o.ID, err)
 	}
 	m.drop(o.ID)
@@ -71,11 +53,15 @@ func (m *machine) sandboxAdd(o *fixups.SandboxAdd) error {
 	m.base.Netns = append(m.base.Netns, snap.Netns{
 		ID: o.ID, Path: o.Path, Class: snap.ClassAttached, Sysctls: map[string]string{}, Links: []snap.Link{{Index: 1, Name: "lo", PeerNSID: -1}},
 	})
-	m.handles[o.ID] = h
+	m.handles[o.ID] = r.h
+	if m.rooms == nil {
+		m.rooms = map[string]*ns.Handle{}
+	}
+	m.rooms[o.ID] = r.h
 	if m.conns == nil {
 		m.conns = map[connKey]*conn{}
 	}
-	for proto, c := range conns {
+	for proto, c := range r.conns {
 		m.conns[connKey{o.ID, proto}] = c
 	}
 	return nil
@@ -175,4 +161,14 @@ func (m *machine) putFile(o *fixups.FilePut) error {
 		return kind("writing "+o.Path, err)
 	}
 	return nil
+}
+
+// leave closes what is open of namespaces that were made: whoever makes many
+// fills one after the other.
+func (m *machine) leave(made []fixups.Op) {
+	for _, op := range made {
+		if o, ok := op.(*fixups.SandboxAdd); ok {
+			m.drop(o.ID)
+		}
+	}
 }

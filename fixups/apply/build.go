@@ -85,21 +85,27 @@ func (b *Builder) MakeThen(ctx context.Context, id string, then func(undo []fixu
 		return err
 	}
 	if err = b.j.remove(e); err == nil {
+		b.m.leave(opsOf(steps))
 		return nil
 	}
 	return b.giveUp(e, err)
 }
 
+// Put writes or deletes one file, which needs no journal: there is never half of
+// it. It may be called beside everything else.
+func (b *Builder) Put(o *fixups.FilePut) error { return b.m.putFile(o) }
+
 // make carries out the steps; the entry stays open. nil: there is nothing to do.
 func (b *Builder) make(ctx context.Context, id string, steps []*step) (*entry, error) {
-	e := b.entry(id, buildMake, steps)
-	if len(e.Steps) == 0 {
+	if len(steps) == 0 {
 		return nil, nil
 	}
+	e := b.entry(id, buildMake, undoable(steps))
 	if err := b.j.write(e); err != nil {
 		return nil, kind("writing the journal", err)
 	}
 	err := b.a.failpoint("begin")
+	b.m.expectPlain(opsOf(steps))
 	done := 0
 	for err == nil && done < len(steps) {
 		if err = ctx.Err(); err != nil {
@@ -154,9 +160,27 @@ func (b *Builder) Unmake(ctx context.Context, id string, ops ...fixups.Op) error
 }
 
 func (b *Builder) entry(id, how string, steps []*step) *entry {
-	e := &entry{ID: b.j.newID(b.a.now()), Fix: id, At: b.a.now().UTC(), State: stateOpen, Boot: bootID(), Host: b.m.inode(), Cookie: b.m.cookie, Build: how}
-	e.Steps = slices.DeleteFunc(slices.Clone(steps), func(s *step) bool { return s.State == stepSkipped })
-	return e
+	return &entry{ID: b.j.newID(b.a.now()), Fix: id, At: b.a.now().UTC(), State: stateOpen, Boot: bootID(), Host: b.m.inode(), Cookie: b.m.cookie, Build: how, Steps: steps}
+}
+
+// undoable is what the journal has of Make's steps, which are undone or done, and
+// never done again: none of those that go with what others made, and no contents
+// of files.
+func undoable(steps []*step) []*step {
+	var out []*step
+	for _, s := range steps {
+		if len(s.Undo) == 0 {
+			continue
+		}
+		if f, ok := s.Op[0].(*fixups.FilePut); ok {
+			c, without := *s, *f
+			without.Content, without.Old = nil, nil
+			c.Op = fixups.Ops{&without}
+			s = &c
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 func undoing(steps []*step) []fixups.Op {

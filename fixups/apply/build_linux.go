@@ -25,9 +25,9 @@ func (m *machine) planned(ctx context.Context, ops []fixups.Op) ([]*step, error)
 	var out []*step
 	for _, op := range ops {
 		st := &step{Op: fixups.Ops{op}, Text: op.Describe(), State: stepPlanned}
-		undo := fixups.Unmake(op)
-		if fixups.Within(op, ops) {
-			undo = nil
+		var undo fixups.Op
+		if !made[op.Netns()] && !fixups.Within(op, ops) {
+			undo = fixups.Unmake(op)
 		}
 		switch o := op.(type) {
 		case *fixups.SandboxAdd:
@@ -75,6 +75,9 @@ func (m *machine) planned(ctx context.Context, ops []fixups.Op) ([]*step, error)
 			old, err := m.getFile(o)
 			if err != nil {
 				return nil, err
+			}
+			if old != nil && o.Content != nil && *old == *o.Content {
+				continue
 			}
 			c := *o
 			c.Old = old

@@ -2,8 +2,6 @@ package apply
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -91,21 +89,15 @@ func (m *machine) know(ctx context.Context, w fixups.Where, name string) error {
 	if err != nil {
 		return err
 	}
-	req := attrs(ifinfo(unix.AF_UNSPEC, 0, 0, 0))
-	req.str(unix.IFLA_IFNAME, name)
-	req.u32(unix.IFLA_EXT_MASK, 1<<3) // RTEXT_FILTER_SKIP_STATS
-	index := 0
-	if err := c.send(c.message(unix.RTM_GETLINK, unix.NLM_F_ACK, req)); err != nil {
-		return nlError("looking for "+name, err)
+	// netdevice(7) answers without the lock that all changes of devices take.
+	req, err := unix.NewIfreq(name)
+	if err == nil {
+		err = unix.IoctlIfreq(c.fd, unix.SIOCGIFINDEX, req)
 	}
-	err = c.acks(c.seq, 1, func(b []byte) {
-		if len(b) >= unix.SizeofIfInfomsg {
-			index = int(binary.NativeEndian.Uint32(b[4:]))
-		}
-	})
-	if err != nil || index == 0 {
-		return nlError(fmt.Sprintf("device %s in %s", name, w.ID), errors.Join(err, noDevice(index)))
+	if err != nil {
+		return nlError(fmt.Sprintf("device %s in %s", name, w.ID), err)
 	}
+	index := int(req.Uint32())
 	id := m.idOf(w)
 	n := m.base.Ns(id)
 	if n == nil {
@@ -117,12 +109,5 @@ func (m *machine) know(ctx context.Context, w fixups.Where, name string) error {
 		return nil
 	}
 	n.Links = append(n.Links, snap.Link{Index: index, Name: name, PeerNSID: -1})
-	return nil
-}
-
-func noDevice(index int) error {
-	if index == 0 {
-		return unix.ENODEV
-	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -193,7 +194,10 @@ func (j *journal) path(id string) string { return filepath.Join(j.dir, id+".json
 // one, and the directory synced.
 func (j *journal) write(e *entry) error {
 	e.Version = journalVersion
-	b, err := json.MarshalIndent(e, "", " ")
+	b, err := json.Marshal(e) // one of Build is gone before anybody reads it
+	if e.Build == "" {
+		b, err = json.MarshalIndent(e, "", " ")
+	}
 	if err != nil {
 		return err
 	}
@@ -204,10 +208,14 @@ func writeFile(path string, b []byte) error { return writeFileMode(path, b, 0o60
 
 func writeFileMode(path string, b []byte, perm fs.FileMode) error {
 	tmp := path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	open := func() (*os.File, error) { return os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm) }
+	f, err := open()
+	if errors.Is(err, fs.ErrExist) { // of a run that was cut off
+		if err := os.Remove(tmp); err != nil {
+			return err
+		}
+		f, err = open()
 	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
@@ -379,10 +387,10 @@ func (a *Applier) List() ([]Entry, error) {
 }
 
 // bootID is the life of the machine; "" not known.
-func bootID() string {
+var bootID = sync.OnceValue(func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
-}
+})

@@ -27,6 +27,10 @@ type machine struct {
 	found   []ns.Found            // every namespace, looked for once
 	docker  *dockerAPI
 	conns   map[connKey]*conn
+	rooms   map[string]*ns.Handle // those of handles that are new
+	plain   map[string]bool       // namespace and name of devices that get no IPv6
+	ahead   chan room             // namespaces made ahead; nil: none
+	enough  chan struct{}         // closed: no more of them
 }
 
 // open opens the host. With a snapshot it makes sure that it is of this host.
@@ -56,6 +60,7 @@ func (a *Applier) open(s *snap.Snapshot) (*machine, error) {
 }
 
 func (m *machine) close() {
+	m.empty()
 	_ = m.host.Close() // only descriptors
 	for _, c := range m.conns {
 		c.close()

@@ -45,6 +45,10 @@ func (m *machine) planned(context.Context, []fixups.Op) ([]*step, error) {
 func (m *machine) make(context.Context, []*step) error       { return snap.ErrUnsupported }
 func (m *machine) unmake(context.Context, []fixups.Op) error { return snap.ErrUnsupported }
 
+func (m *machine) putFile(*fixups.FilePut) error { return snap.ErrUnsupported }
+func (m *machine) expectPlain([]fixups.Op)       {}
+func (m *machine) leave([]fixups.Op)             {}
+
 func ownedByUs(fs.FileInfo) bool { return true }
 
 func takeLock(string, time.Duration) (*os.File, error) {

@@ -24,6 +24,10 @@ type conn struct {
 // answerSeconds is how long the kernel may take; it works while it is asked.
 const answerSeconds = 10
 
+// Acknowledgements come one by one, and small; of a dump as much comes in one
+// answer as the kernel finds room for (af_netlink.c: netlink_dump).
+const ackBuffer, answerBuffer = 4 << 10, 64 << 10
+
 // dial opens a socket inside a namespace.
 func dial(h *ns.Handle, proto int) (*conn, error) {
 	var c *conn
@@ -36,7 +40,7 @@ func dial(h *ns.Handle, proto int) (*conn, error) {
 
 // dialHere opens a socket in the namespace of the calling thread.
 func dialHere(proto int) (*conn, error) {
-	c := &conn{fd: -1, buf: make([]byte, 64<<10)}
+	c := &conn{fd: -1, buf: make([]byte, ackBuffer)}
 	var err error
 	c.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, proto)
 	if err == nil {
@@ -117,6 +121,9 @@ func (c *conn) dump(typ uint16, body []byte, each func([]byte)) error {
 // acks reads answers until n messages with sequence numbers from first on are
 // acknowledged; the first error ends it.
 func (c *conn) acks(first uint32, n int, each func([]byte)) error {
+	if each != nil && len(c.buf) < answerBuffer {
+		c.buf = make([]byte, answerBuffer)
+	}
 	for n > 0 {
 		got, _, err := unix.Recvfrom(c.fd, c.buf, 0)
 		switch {
@@ -274,6 +281,7 @@ func (m *machine) drop(id string) {
 	if h := m.handles[id]; h != nil {
 		_ = h.Close() // only a descriptor
 		delete(m.handles, id)
+		delete(m.rooms, id)
 	}
 	if id != m.base.Host.Netns {
 		m.base.Netns = slices.DeleteFunc(m.base.Netns, func(n snap.Netns) bool { return n.ID == id })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,26 +16,12 @@ import (
 // one in a namespace that is thrown away. Missing kinds are snap.ErrUnsupported,
 // with the kernel option that brings them.
 func Supports(ctx context.Context, deviceKind string) error {
-	type answer struct {
-		h   *ns.Handle
-		err error
+	h, err := ns.New()
+	if err != nil {
+		return err
 	}
-	done := make(chan answer, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends in the new namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- answer{nil, nlError("making a namespace", err)}
-			return
-		}
-		h, err := ns.Self()
-		done <- answer{h, err}
-	}()
-	a := <-done
-	if a.err != nil {
-		return a.err
-	}
-	defer a.h.Close() //nolint:errcheck // only a descriptor
-	c, err := dial(a.h, unix.NETLINK_ROUTE)
+	defer h.Close() //nolint:errcheck // only a descriptor
+	c, err := dial(h, unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}

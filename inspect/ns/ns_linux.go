@@ -15,6 +15,10 @@ type Handle struct {
 	fd    int
 	path  string
 	inode uint64
+	// visits go to the thread that made the namespace and stayed in it; nil: each
+	// gets one of its own.
+	visits chan func()
+	closed chan struct{}
 }
 
 func isErrno(err, target error) bool { return errors.Is(err, target) }
@@ -51,6 +55,40 @@ func fromFd(fd int, path string) (*Handle, error) {
 	return &Handle{fd: fd, path: path, inode: st.Ino}, nil
 }
 
+// New makes a namespace. The thread that made it stays until Close, and every Do
+// runs there, one after the other: nothing is to be entered.
+func New() (*Handle, error) {
+	type answer struct {
+		h   *Handle
+		err error
+	}
+	made := make(chan answer)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			made <- answer{nil, wrap("making a namespace", err)}
+			return
+		}
+		h, err := Self()
+		if err != nil {
+			made <- answer{nil, err}
+			return
+		}
+		h.visits, h.closed = make(chan func()), make(chan struct{})
+		made <- answer{h, nil}
+		for {
+			select {
+			case f := <-h.visits:
+				f()
+			case <-h.closed:
+				return
+			}
+		}
+	}()
+	a := <-made
+	return a.h, a.err
+}
+
 // Self opens the namespace of the calling thread. Never /proc/self: that is
 // the main thread's, which another goroutine may have been moved to.
 func Self() (*Handle, error) { return Open("/proc/thread-self/ns/net") }
@@ -65,7 +103,12 @@ func (h *Handle) Path() string { return h.path }
 func (h *Handle) Fd() int { return h.fd }
 
 // Close lets the namespace go.
-func (h *Handle) Close() error { return unix.Close(h.fd) }
+func (h *Handle) Close() error {
+	if h.visits != nil {
+		close(h.closed)
+	}
+	return unix.Close(h.fd)
+}
 
 // Do runs fn on a thread of its own inside the namespace, and waits for it.
 // The thread is never used again: entering and throwing it away costs 90 µs,
@@ -74,6 +117,14 @@ func (h *Handle) Close() error { return unix.Close(h.fd) }
 // opened inside keeps the namespace wherever it is used.
 func (h *Handle) Do(fn func() error) error {
 	done := make(chan error, 1)
+	if h.visits != nil {
+		select {
+		case h.visits <- func() { done <- fn() }:
+			return <-done
+		case <-h.closed:
+			return fmt.Errorf("entering namespace %s: %w", h.path, snap.ErrVanished)
+		}
+	}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		// Entering takes CAP_SYS_ADMIN even where we are already.

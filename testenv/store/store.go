@@ -42,7 +42,7 @@ type Env struct {
 	// Undo takes away what is shared with others: tables and base chains of
 	// iptables, sysctls, policies.
 	Undo fixups.Ops `json:"undo,omitempty"`
-	Seq  int        `json:"seq"` // the last one given out
+	Seq  int        `json:"-"` // the last one given out that is still held
 	// Helper is the process that answers names and takes connections.
 	Helper Proc `json:"helper,omitzero"`
 }
@@ -104,6 +104,16 @@ func (d Dir) Load() (*State, error) {
 	}); err != nil {
 		return nil, err
 	}
+	for i := range s.Networks {
+		s.Env.Seq = max(s.Env.Seq, s.Networks[i].Seq)
+	}
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		s.Env.Seq = max(s.Env.Seq, c.Seq)
+		for _, n := range c.Order {
+			s.Env.Seq = max(s.Env.Seq, n)
+		}
+	}
 	slices.SortStableFunc(s.Networks, func(a, b driver.Network) int { return a.Seq - b.Seq })
 	slices.SortStableFunc(s.Containers, func(a, b driver.Container) int { return a.Seq - b.Seq })
 	return s, nil
@@ -149,7 +159,7 @@ func read(path string, to any) error {
 	return nil
 }
 
-func put(path string, v any) fixups.Op {
+func put(path string, v any) *fixups.FilePut {
 	b, err := json.MarshalIndent(v, "", " ")
 	if err != nil { // plain values with nothing that JSON lacks
 		panic(fmt.Sprintf("state of %T: %v", v, err))
@@ -175,7 +185,7 @@ func (d Dir) DropNetwork(n *driver.Network) fixups.Op {
 }
 
 // PutContainer writes a container.
-func (d Dir) PutContainer(c *driver.Container) fixups.Op {
+func (d Dir) PutContainer(c *driver.Container) *fixups.FilePut {
 	return put(d.join("containers", c.Ctr.ID[:12]+".json"), c)
 }
 
