@@ -11,7 +11,7 @@ import (
 
 // finish fills in what follows from the covered cases: flows and confidence.
 func (in *Input) finish(f *Finding) {
-	proved, contradicted := 0, 0
+	proved, contradicted, half := 0, 0, 0
 	for _, i := range f.Covers.Traces {
 		c := &in.Flows[i]
 		f.Asked = f.Asked || c.Asked
@@ -21,6 +21,9 @@ func (in *Input) finish(f *Finding) {
 		}
 		switch p := in.Prove(c); {
 		case p == nil:
+			if halfway(c) { // the proxy's own answer says nothing of the way behind it
+				half++
+			}
 		case p.Verdict == string(sim.Delivered):
 			// An answer is no proof against a fault that lets some packets through.
 			if (c.Broken() || c.Unmasked) && !c.Astray {
@@ -33,7 +36,7 @@ func (in *Input) finish(f *Finding) {
 	// Of what it explains everything was seen to get through: what it tells of is
 	// there, and stops nobody now (a neighbour that was learned otherwise, a
 	// connection that is known already).
-	if n := len(f.Covers.Traces); n > 0 && contradicted == n && len(f.Covers.Names) == 0 && f.Severity == Error {
+	if n := len(f.Covers.Traces); contradicted > 0 && contradicted+half == n && len(f.Covers.Names) == 0 && f.Severity == Error {
 		f.Severity = Warning
 	}
 	for _, i := range f.Covers.Names {

@@ -46,6 +46,7 @@ type Input struct {
 type Reach struct {
 	OK      bool // the model lets question and answer pass, as far as this host goes
 	Known   bool // false: not decided
+	Refused bool // not OK, and the asker is told so at once: it does not wait
 	Why     string
 	Because []snap.Ref
 	// Ends is where a question arrives or leaves this host, By the rule that sent

@@ -142,6 +142,9 @@ func (w *walker) plain(srv Server, name string) outcome {
 			Kind: Unreachable, Server: srv.Addr, Ref: first(r.Because), Because: slices.Clone(r.Because),
 			Detail: fmt.Sprintf("questions from %s to %s do not get through: %s", w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
 		})
+		if r.Refused {
+			o.verdict = Refused
+		}
 		if owner := w.owner(srv.Addr.Addr()); owner != nil {
 			if l := w.listener(owner, srv.Addr); l.unread == "" && l.sock == nil {
 				o.verdict = Refused

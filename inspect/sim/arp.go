@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -282,7 +283,7 @@ func (n *netns) arpIgnore(dev *snap.Link, sip, tip netip.Addr) string {
 		}
 		return false
 	}
-	why := "arp_ignore=" + strings.TrimSpace(n.n.Sysctls["net/ipv4/conf/all/arp_ignore"]) + " in " + n.n.ID
+	why := fmt.Sprintf("arp_ignore=%d on %s of %s", mode, dev.Name, n.n.ID)
 	switch mode {
 	case 0:
 		return ""

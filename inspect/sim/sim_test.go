@@ -108,7 +108,7 @@ func TestWays(t *testing.T) {
 		},
 		{
 			name: "arp_ignore", edit: func(m *model) { m.sysctl("web", "net/ipv4/conf/all/arp_ignore", "8") },
-			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNoAnswer, "NEIGH_FAILED", "arp_ignore=8 in web", false},
+			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNoAnswer, "NEIGH_FAILED", "arp_ignore=8 on eth0 of web", false},
 		},
 		{name: "wrong VLAN", edit: func(m *model) {
 			m.link("host", "br-app").Bridge = &snap.Bridge{VlanFiltering: true}

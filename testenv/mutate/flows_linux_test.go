@@ -28,7 +28,8 @@ type flow struct {
 	to   netip.AddrPort // TCP; port 0: ICMP of a full Ethernet frame
 	name string         // to be resolved in the mount namespace of pid
 	pid  int
-	img  bool // the container has files of its own: its resolver is its own program
+	want netip.Addr // what it must resolve to; not valid: anything
+	img  bool       // the container has files of its own: its resolver is its own program
 	// sender and target are what a person asks for who misses it: "client", "web:80".
 	sender, target string
 }
@@ -107,7 +108,7 @@ func flows(s *snap.Snapshot) []flow {
 			if len(c.Endpoints) > 0 && c.Endpoints[0].Network == o.Endpoints[0].Network {
 				big(from, c.Name, a)
 				if s.NetworkOf(c.Engine, &c.Endpoints[0]).DNS {
-					out = append(out, flow{text: c.Name + " ? " + o.Name, name: o.Name, pid: c.PID, img: docker, from: from, sender: c.Name})
+					out = append(out, flow{text: c.Name + " ? " + o.Name, name: o.Name, want: a, pid: c.PID, img: docker, from: from, sender: c.Name})
 				}
 			}
 		}
@@ -225,5 +226,8 @@ func (f *flow) resolves(ctx context.Context) bool {
 	start := time.Now()
 	out, err := cmd.Output()
 	// A server that has to be waited for is a symptom, too: its time-out is 1 s here.
+	if f.want.IsValid() && !holds(string(out), f.want.String()) {
+		return false // somebody else's address is no answer
+	}
 	return err == nil && len(out) > 0 && time.Since(start) < time.Second
 }

@@ -80,10 +80,11 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 }
 
 // untracked says whether connections are not told apart yet where a rule
-// stands: at a device, or before conntrack's own hook (NF_IP_PRI_CONNTRACK, -200).
+// stands: at a device, in a bridge (unless nf_conntrack_bridge is loaded), or before
+// conntrack's own hook (NF_IP_PRI_CONNTRACK, -200).
 // An exception for established ones is refused there, or never matches.
 func untracked(p *rules.Place) bool {
-	return p.Family == snap.Netdev || p.System != snap.NFT && p.Table == "raw" ||
+	return p.Family == snap.Netdev || p.Family == snap.BridgeFamily || p.System != snap.NFT && p.Table == "raw" ||
 		p.ChainP != nil && p.ChainP.Base() && p.ChainP.Priority <= -200 && (p.ChainP.Hook == "prerouting" || p.ChainP.Hook == "output")
 }
 

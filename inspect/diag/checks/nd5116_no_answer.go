@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"strings"
+
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -14,11 +16,12 @@ func nd5116() diag.Check {
 		Title: "The packet arrives, and the destination's stack does not answer",
 		Doc: `The way is free, the packet is in the namespace that it is for, and the kernel
 there takes it and says nothing: echoes are ignored by a sysctl (hardening scripts
-set it; whoever pings to see whether a machine is up is misled), the listener's
-queue is full, or its process is stopped.
+set it; whoever pings to see whether a machine is up is misled), ARP questions are
+(arp_ignore, of load balancers' recipes), the listener's queue is full, or its
+process is stopped.
 
 See it by hand:
-    nsenter -t PID -n sysctl net.ipv4.icmp_echo_ignore_all
+    nsenter -t PID -n sysctl -a | grep -e echo_ignore -e arp_ignore
     nsenter -t PID -n tcpdump -ni any icmp   requests come, nothing goes
 
 False positives: echoes that are ignored by will. Unless they were asked for, that
@@ -30,20 +33,27 @@ Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseNoAnswer) {
-				if !owned(in, g.Where.Netns) {
+				w := mute(g.Where)
+				if !owned(in, w.Netns) {
 					continue
 				}
-				f := placeFinding(in, g)
-				f.Subject = diag.Subject{Kind: "sysctl", Name: string(g.Where.Ref), Netns: g.Where.Netns}
-				f.Severity = diag.Info
-				for _, i := range g.Flows {
-					if in.Flows[i].Asked || in.Flows[i].Flow.Proto == snap.TCP || in.Flows[i].Flow.Proto == snap.UDP {
+				subject := diag.Subject{Kind: "sysctl", Name: string(w.Ref), Netns: w.Netns}
+				k := sameSubject(out, subject)
+				if k < 0 || w.Ref == "" {
+					f := placeFinding(in, g)
+					f.Subject, f.Severity, f.Weight = subject, diag.Info, 30
+					f.Advice = "see which requests come in: " + in.IPCommand(w.Netns, "tcpdump -ni any arp or icmp")
+					f.Covers.Traces = nil
+					out = append(out, f)
+					k = len(out) - 1
+				}
+				f := &out[k]
+				f.Covers.Traces = append(f.Covers.Traces, g.Flows...)
+				for _, i := range g.Flows { // a needed echo is only what stands for a needed way
+					if x := &in.Flows[i]; x.Asked || x.Flow.Proto == snap.TCP || x.Flow.Proto == snap.UDP || w.Layer == "neigh" {
 						f.Severity = diag.Error
 					}
 				}
-				f.Advice = "see which requests come in: " + in.IPCommand(g.Where.Netns, "tcpdump -ni any icmp")
-				f.Weight = 30
-				out = append(out, f)
 			}
 			return out
 		},
@@ -51,13 +61,25 @@ Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv`,
 	}
 }
 
-// fixND5116 has echoes answered again.
+// mute is the place whose stack stays silent: of a question for a neighbour that
+// got no answer, that of whoever was asked.
+func mute(w *sim.Where) *sim.Where {
+	if w.Behind != nil {
+		return w.Behind
+	}
+	return w
+}
+
+// fixND5116 has echoes, or questions for its address, answered again.
 func fixND5116(in *diag.Input, f *diag.Finding) []fixups.Op {
-	w := in.Flows[f.Covers.Traces[0]].Trace.Where
-	for _, key := range []string{"net/ipv4/icmp_echo_ignore_all", "net/ipv6/icmp/echo_ignore_all"} {
-		if f.Severity != diag.Info && w.Ref == snap.RefSysctl(w.Netns, key) {
-			return []fixups.Op{&fixups.SysctlSet{Where: at(in, w.Netns), Key: key, Value: "0"}}
-		}
+	w := mute(in.Flows[f.Covers.Traces[0]].Trace.Where)
+	prefix := string(snap.RefSysctl(w.Netns, ""))
+	key, ok := strings.CutPrefix(string(w.Ref), prefix)
+	switch {
+	case !ok || f.Severity == diag.Info:
+		return nil
+	case key == "net/ipv4/icmp_echo_ignore_all", key == "net/ipv6/icmp/echo_ignore_all", strings.HasSuffix(key, "/arp_ignore"):
+		return []fixups.Op{&fixups.SysctlSet{Where: at(in, w.Netns), Key: key, Value: "0"}}
 	}
 	return nil
 }
