@@ -65,6 +65,9 @@ type App struct {
 	// Drops begins to tell of the packets that the kernel drops; nil: that can't
 	// be seen with this binary.
 	Drops func(*snap.Snapshot) (Drops, error)
+	// Notices begins to tell that something changed, as the kernel tells of it; nil:
+	// it is only looked from time to time.
+	Notices func(*snap.Snapshot) (Notices, error)
 	// Changer changes the machine; nil: it can't be changed with this binary.
 	Changer Changer
 	// Settle is how long a change may take to show; 0: at once.

@@ -13,6 +13,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect"
 	"github.com/netdoctor/netdoctor/inspect/diag/checks"
 	"github.com/netdoctor/netdoctor/inspect/engine"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/probe"
@@ -51,6 +52,13 @@ func New() *App {
 				return nil, err // never a nil inside of an interface
 			}
 			return d, nil
+		},
+		Notices: func(s *snap.Snapshot) (Notices, error) {
+			n, err := kernel.NewNotifier(s)
+			if err != nil {
+				return nil, err // never a nil inside of an interface
+			}
+			return n, nil
 		},
 		Can: can,
 

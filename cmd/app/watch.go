@@ -18,7 +18,8 @@ import (
 // WatchOptions are those of watch.
 type WatchOptions struct {
 	Common
-	// Every is how often the state is read to see what changed; 0 is 5 s.
+	// Every is how often the state is read to see what changed without a word of the
+	// kernel; 0 is 30 s, or 5 s where it tells of nothing.
 	Every time.Duration
 	// For is how long; 0 until the context ends.
 	For time.Duration
@@ -34,6 +35,25 @@ type Drops interface {
 	Watch(*snap.Snapshot) error
 	Close() error
 }
+
+// Notices say that something changed, as it changes.
+type Notices interface {
+	// Changed gets a value after a change.
+	Changed() <-chan struct{}
+	// Watch listens in the namespaces of a newer state from now on.
+	Watch(*snap.Snapshot) error
+	Close() error
+}
+
+// How often the state is read that the kernel does not tell of, and without its
+// help; how long to wait for more after a first word of a change; and the share of
+// a core that reading may take, as one part of so many.
+const (
+	watchSeldom = 30 * time.Second
+	watchOften  = 5 * time.Second
+	watchGather = 100 * time.Millisecond
+	watchShare  = 5
+)
 
 // The most lines of drops in a second: what a person, or a log, can take. What
 // goes on is told of once a second.
@@ -52,9 +72,6 @@ func (a *App) Watch(ctx context.Context, o WatchOptions, emit func(*v1.WatchEven
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.For)
 		defer cancel()
-	}
-	if o.Every <= 0 {
-		o.Every = 5 * time.Second
 	}
 	s, err := a.snapshot(ctx, o.Common)
 	if err != nil {
@@ -84,7 +101,36 @@ func (a *App) Watch(ctx context.Context, o WatchOptions, emit func(*v1.WatchEven
 	if err := w.send(&v1.WatchEvent{Event: "observer", Observer: &obs, Text: observerText(obs)}); err != nil {
 		return err
 	}
-	return w.loop(ctx, o, drops, seen.ch)
+	w.drops = drops
+	if err := w.notices(s); err != nil {
+		return err
+	}
+	if w.news != nil {
+		defer w.news.Close() //nolint:errcheck // it ends with this process at the latest
+	}
+	if o.Every <= 0 {
+		o.Every = watchOften
+		if w.news != nil {
+			o.Every = watchSeldom
+		}
+	}
+	return w.loop(ctx, o, seen.ch)
+}
+
+// notices begins to listen for changes, and tells whether that works.
+func (w *watcher) notices(s *snap.Snapshot) error {
+	obs := v1.Observer{Name: "notifications", Why: "this binary has none"}
+	text := "told of changes only by looking every few seconds: "
+	if w.a.Notices != nil {
+		n, err := w.a.Notices(s)
+		if err == nil {
+			w.news = n
+			obs.Have, obs.Why, text = true, "", "told of changes by the kernel's notifications"
+		} else {
+			obs.Why = err.Error()
+		}
+	}
+	return w.send(&v1.WatchEvent{Event: "observer", Observer: &obs, Text: text + obs.Why})
 }
 
 type dropFeed struct {
@@ -133,6 +179,8 @@ type watcher struct {
 	s       *snap.Snapshot
 	graph   *walk.Graph
 	in      *diag.Input
+	drops   Drops                // nil: they can't be seen
+	news    Notices              // nil: there are none
 	kinds   map[v1.Drop]*v1.Drop // drops since the last tick, by what they are
 	lines   int                  // of drops, since the last tick
 	unsaid  int                  // drops that no line told of, since the last tick
@@ -150,20 +198,30 @@ func (w *watcher) send(e *v1.WatchEvent) error {
 }
 
 // loop waits for what happens. The state is read beside it.
-func (w *watcher) loop(ctx context.Context, o WatchOptions, drops Drops, feed chan snap.Seen) error {
-	tick, read := time.NewTicker(watchTick), time.NewTicker(o.Every)
+func (w *watcher) loop(ctx context.Context, o WatchOptions, feed chan snap.Seen) error {
+	tick, seldom := time.NewTicker(watchTick), time.NewTicker(o.Every)
 	defer tick.Stop()
-	defer read.Stop()
-	states := make(chan *snap.Snapshot, 1)
-	busy := false
+	defer seldom.Stop()
+	r := newStates(func() *snap.Snapshot {
+		s, err := w.a.Read(ctx, o.Read)
+		if err != nil {
+			return nil // it is read again
+		}
+		return s
+	})
+	defer r.due.Stop()
+	var news <-chan struct{}
+	if w.news != nil {
+		news = w.news.Changed()
+	}
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
-			if busy {
-				<-states
+			if r.busy {
+				<-r.got
 			}
-			err = w.flush(drops)
+			err = w.flush()
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return err
 			}
@@ -175,22 +233,17 @@ func (w *watcher) loop(ctx context.Context, o WatchOptions, drops Drops, feed ch
 			}
 			err = w.drop(&x)
 		case <-tick.C:
-			err = w.flush(drops)
-		case <-read.C:
-			if !busy {
-				busy = true
-				go func() {
-					s, err := w.a.Read(ctx, o.Read)
-					if err != nil {
-						s = nil
-					}
-					states <- s
-				}()
-			}
-		case s := <-states:
-			busy = false
+			err = w.flush()
+		case <-news:
+			r.want()
+		case <-seldom.C:
+			r.want()
+		case <-r.due.C:
+			r.begin()
+		case s := <-r.got:
+			r.took()
 			if s != nil {
-				err = w.changed(ctx, s, drops)
+				err = w.changed(ctx, s)
 			}
 		}
 		if err != nil {
@@ -200,7 +253,7 @@ func (w *watcher) loop(ctx context.Context, o WatchOptions, drops Drops, feed ch
 }
 
 // changed tells what is another now.
-func (w *watcher) changed(ctx context.Context, s *snap.Snapshot, drops Drops) error {
+func (w *watcher) changed(ctx context.Context, s *snap.Snapshot) error {
 	older := w.s
 	if len(diff.Of(older, s)) == 0 {
 		w.state(s)
@@ -208,8 +261,13 @@ func (w *watcher) changed(ctx context.Context, s *snap.Snapshot, drops Drops) er
 	}
 	d := w.a.differences(ctx, older, s)
 	w.state(s)
-	if drops != nil {
-		if err := drops.Watch(s); err != nil {
+	if w.drops != nil {
+		if err := w.drops.Watch(s); err != nil {
+			return err
+		}
+	}
+	if w.news != nil {
+		if err := w.news.Watch(s); err != nil {
 			return err
 		}
 	}

@@ -41,7 +41,7 @@ func dropText(d *v1.Drop) string {
 }
 
 // flush tells of what went on since the last tick.
-func (w *watcher) flush(drops Drops) error {
+func (w *watcher) flush() error {
 	for k, d := range w.kinds {
 		if d.Times > 0 {
 			if err := w.say(*d, d.Times); err != nil {
@@ -53,8 +53,8 @@ func (w *watcher) flush(drops Drops) error {
 		delete(w.kinds, k)
 	}
 	n := w.unsaid
-	if drops != nil {
-		now := drops.Skipped()
+	if w.drops != nil {
+		now := w.drops.Skipped()
 		n += int(now - w.skipped)
 		w.skipped = now
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,9 +19,11 @@ func (s *session) watch() *cobra.Command {
 		Short:   "Tell of drops and changes as they happen",
 		Long: `Tell of each packet that the kernel drops in the namespaces of this host: whose
 it is, the kernel's reason, and the rule where it can be told; and of links,
-addresses, routes, rules and sysctls that change, with what they broke. Drops of
-one kind are one line a second; under a flood it is a sample, and says so. It
-changes nothing, and costs nothing when it stops.`,
+addresses, routes, rules and sysctls that change, with what they broke. The kernel
+tells of changes at once, but not of iptables-legacy, sockets and some sysctls:
+those are looked at every 30 s. Drops of one kind are one line a second; under a
+flood it is a sample, and says so. It changes nothing, and costs nothing when it
+stops.`,
 		Example: `  netdoctor watch
   netdoctor watch -o ndjson --for 1m`,
 		Args: args(0, 0, ""),
@@ -50,7 +51,7 @@ changes nothing, and costs nothing when it stops.`,
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&o.Every, "every", 5*time.Second, "how often to look for changes")
+	cmd.Flags().DurationVar(&o.Every, "every", 0, "how often to look for changes that the kernel does not tell of (default 30s)")
 	cmd.Flags().DurationVar(&o.For, "for", 0, "how long (default until interrupted)")
 	return cmd
 }
