@@ -36,9 +36,10 @@ func (p *Prober) UDP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, 
 		payload = token(o.Size)
 	}
 	var strange string
+	var other netip.AddrPort
 	r = p.datagrams(ctx, r, from, dst, o, time.Now().Add(p.timeout(o)), func(src netip.AddrPort, b []byte) bool {
 		if src != plain(dst) {
-			strange = "an answer came from " + src.String() + " instead"
+			strange, other = "an answer came from "+src.String()+" instead", src
 			return false
 		}
 		if !bytes.Contains(b, payload[:min(len(payload), tokenLen)]) {
@@ -48,6 +49,9 @@ func (p *Prober) UDP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, 
 	}, func() []byte { return payload })
 	if r.Detail == "" && r.Outcome != Failed {
 		r.Detail = strange
+	}
+	if r.Outcome == Timeout {
+		r.Strange = other
 	}
 	return r
 }

@@ -166,7 +166,7 @@ func (b *batch) prove(ctx context.Context, out []*v1.TraceResult, cases []*diag.
 		return
 	}
 	answers, observers := b.a.Probe(ctx, b.s, qs, b.c.Observe)
-	with := withProbes(b.s, answers, observers)
+	with := withProbes(b.routed(ctx, qs, at, cases), answers, observers)
 	in.Snap = with
 	for k, i := range at {
 		c := *cases[i]
@@ -182,6 +182,21 @@ func (b *batch) prove(ctx context.Context, out []*v1.TraceResult, cases []*diag.
 		out[i].Sent = sent([]snap.Probe{*in.Flows[k].Probe})
 		out[i].DurationMs = v1.Ms(b.a.now().Sub(out[i].StartedAt))
 	}
+}
+
+// routed is the snapshot with the kernel's own word on routes that are missing for
+// answers: of UDP no packet tells of those.
+func (b *batch) routed(ctx context.Context, qs []snap.Probe, at []int, cases []*diag.FlowCase) *snap.Snapshot {
+	in := &diag.Input{Snap: b.s}
+	for k, i := range at {
+		if w := cases[i].Trace.Where; qs[k].Kind == "udp" && w != nil && w.Reply && w.Layer == "route" {
+			in.Flows = append(in.Flows, *cases[i])
+		}
+	}
+	if routes := in.RouteQuestions(); b.a.Routes != nil && len(routes) > 0 {
+		return withRoutes(ctx, b.s, b.a.Routes, routes)
+	}
+	return b.s
 }
 
 // again asks once more what is in doubt.

@@ -56,7 +56,7 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 		model = f.Trace.Where
 	}
 	out.Where = in.place(p, model)
-	if silent(p) && (out.Where == nil || p.Died == nil && len(p.Counted) == 0 && len(p.Ruled) == 0 && out.Where.Layer != "neigh") {
+	if silent(p) && !in.noWayBack(p, model) && (out.Where == nil || p.Died == nil && len(p.Counted) == 0 && len(p.Ruled) == 0 && out.Where.Layer != "neigh") {
 		return nil
 	}
 	out.Detail = in.detail(p, out.Where)
@@ -110,7 +110,20 @@ func unheard(p *snap.Probe) bool {
 
 // silent says that the probe's silence proves nothing: many UDP services answer
 // only what they understand. A packet that was seen to die proves something.
-func silent(p *snap.Probe) bool { return p.Kind == "udp" && p.Outcome == kindTimeout && p.Died == nil }
+func silent(p *snap.Probe) bool {
+	return p.Kind == "udp" && p.Outcome == kindTimeout && p.Died == nil && !p.Strange.IsValid()
+}
+
+// noWayBack says of a packet that was seen to come in where the model has no route
+// for the answer whether the kernel itself, asked for one, has none: what a program
+// then sends never becomes a packet.
+func (in *Input) noWayBack(p *snap.Probe, model *sim.Where) bool {
+	if model == nil || !model.Reply || model.Layer != "route" || !stayed(p, model) {
+		return false
+	}
+	n, to := in.Snap.Ns(model.Netns), p.Seen[len(p.Seen)-1].Src.Addr()
+	return n != nil && slices.ContainsFunc(n.RouteAnswers, func(a snap.RouteAnswer) bool { return a.Dst == to && a.Iif == 0 && a.Errno != "" })
+}
 
 // at says where, for the middle of a sentence.
 func at(w *sim.Where) string {
@@ -145,6 +158,9 @@ func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
 		}
 		if stayed(p, model) || in.answered(p, model) {
 			return model
+		}
+		if p.Strange.IsValid() && model != nil && model.Reply && model.Netns == p.From {
+			return model // it came back, and nobody takes it
 		}
 		return nil
 	}

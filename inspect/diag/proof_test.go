@@ -19,7 +19,7 @@ func TestProve(t *testing.T) {
 				{Num: 2, Exprs: snap.Exprs{&snap.Counter{}, &snap.Immediate{Dreg: snap.VerdictReg, Verdict: &snap.Verdict{Code: "drop"}}}},
 			}}},
 		}}}},
-		{ID: "web"},
+		{ID: "web", RouteAnswers: []snap.RouteAnswer{{Dst: netip.MustParseAddr("192.0.2.8"), Errno: "ENETUNREACH"}}},
 		{ID: "db"},
 	}}
 	model := func(v sim.Verdict, netns, layer, reason string) *sim.Trace {
@@ -35,6 +35,11 @@ func TestProve(t *testing.T) {
 	corp := &s.Netns[0].Ruleset.Tables[0]
 	rejects := model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP")
 	rejects.Where.Rule = &rules.Place{System: snap.NFT, Family: snap.IPv4, Table: "corp", Chain: "fwd", Num: 2, Rule: &corp.Chains[0].Rules[1], ChainP: &corp.Chains[0], TableP: corp}
+	noWay, back := model(sim.Dropped, "web", "route", "ENETUNREACH"), model(sim.Dropped, "db", "socket", "NO_SOCKET")
+	noWay.Where.Reply, back.Where.Reply = true, true
+	came := func(src string) []snap.Seen {
+		return []snap.Seen{{What: snap.SeenReceive, Netns: "web", Src: netip.MustParseAddrPort(src)}}
+	}
 	for _, tt := range []struct {
 		name    string
 		tr      *sim.Trace
@@ -65,6 +70,9 @@ func TestProve(t *testing.T) {
 		{"the stack's error was not sent", model(sim.Refused, "db", "socket", "NO_SOCKET"), &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Died: drop("db", "NO_SOCKET")}, "refused", "db", false},
 		{"the error is of the host that rejects", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "rejected", By: netip.MustParseAddr("192.0.2.1")}, "dropped", "host", false},
 		{"the error is of somebody else", model(sim.Dropped, "host", "netfilter", "NETFILTER_DROP"), &snap.Probe{Kind: "tcp", Outcome: "rejected", By: netip.MustParseAddr("192.0.2.9")}, "dropped", "", false},
+		{"a datagram that came in, and the kernel has no route for an answer", noWay, &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Seen: came("192.0.2.8:9")}, "dropped", "web", false},
+		{"a datagram that came in, and the kernel has such a route", noWay, &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Seen: came("192.0.2.9:9")}, "", "", false},
+		{"an answer from somebody else", back, &snap.Probe{Kind: "udp", From: "db", Outcome: "timeout", Strange: netip.MustParseAddrPort("192.0.2.9:53")}, "dropped", "db", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -31,9 +31,12 @@ type Probe struct {
 	By      netip.Addr `json:"by,omitzero"` // who sent the ICMP error
 	ICMP    *ICMPInfo  `json:"icmp,omitempty"`
 	MAC     string     `json:"mac,omitempty"` // ARP: who has it; several holders are separated by a comma
-	RTTMs   float64    `json:"rttMs,omitempty"`
-	At      time.Time  `json:"at"`
-	DNS     *DNSProbe  `json:"dns,omitempty"`
+	// Strange is who answered in the place of the one that was asked: no program
+	// takes such an answer.
+	Strange netip.AddrPort `json:"strange,omitzero"`
+	RTTMs   float64        `json:"rttMs,omitempty"`
+	At      time.Time      `json:"at"`
+	DNS     *DNSProbe      `json:"dns,omitempty"`
 	// Watched says that the kernel was asked to tell of its packets: that Seen
 	// holds none of a namespace then means that none came there.
 	Watched bool `json:"watched,omitempty"`
