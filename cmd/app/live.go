@@ -110,7 +110,7 @@ func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, ti
 		}
 		ask, at = append(ask, question(from, q)), append(at, i)
 	}
-	for i, a := range p.Run(ctx, ask) {
+	for i, a := range inPortions(ctx, s, p, ask) {
 		out[at[i]] = a
 	}
 	return out, watch

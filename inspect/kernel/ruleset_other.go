@@ -18,3 +18,8 @@ func ReadRuleset(context.Context, *ns.Handle) (snap.Ruleset, []snap.Gap) {
 func ReadIPSets(context.Context, *ns.Handle) ([]snap.IPSet, error) {
 	return nil, snap.ErrUnsupported
 }
+
+// ReadNeighTable always fails here.
+func ReadNeighTable(context.Context, *ns.Handle) (entries, limit int, err error) {
+	return 0, 0, snap.ErrUnsupported
+}

@@ -1,0 +1,26 @@
+package kernel
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/netdoctor/netdoctor/testenv/labtest"
+)
+
+func TestNeighTableIsTheMachines(t *testing.T) {
+	entries, limit, err := ReadNeighTable(t.Context(), labtest.Netns(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 1024 // net/ipv4/arp.c: arp_tbl, where no file tells
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/neigh/default/gc_thresh3"); err == nil {
+		if want, err = strconv.Atoi(strings.TrimSpace(string(b))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if limit != want || entries < 0 || entries > limit {
+		t.Errorf("%d entries of at most %d, want at most %d", entries, limit, want)
+	}
+}
