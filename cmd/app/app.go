@@ -112,12 +112,14 @@ func (o *ReadOptions) Valid() error {
 // machine, may send probes, and fails on errors.
 type Common struct {
 	Snapshot string // file to read instead of the machine; "-" is stdin
-	Read     ReadOptions
-	NoProbe  bool
-	Family   Family
-	FailOn   diag.Severity // "" is error
-	Verbose  bool
-	Observe  Observe
+	// Others are the snapshots of other hosts, which are joined with that one.
+	Others  []string
+	Read    ReadOptions
+	NoProbe bool
+	Family  Family
+	FailOn  diag.Severity // "" is error
+	Verbose bool
+	Observe Observe
 	// TraceRules has the kernel's own trace of rules looked at: that adds a table
 	// of nf_tables, for a moment, in each namespace on the way.
 	TraceRules bool
@@ -204,47 +206,6 @@ func (a *App) waiting(what string) {
 // head begins a result.
 func (a *App) head(kind string, start time.Time) v1.Head {
 	return v1.Head{APIVersion: v1.APIVersion, Kind: kind, StartedAt: v1.Time(start), DurationMs: v1.Ms(a.now().Sub(start))}
-}
-
-// snapshot gets the state: from the file, or from the machine.
-func (a *App) snapshot(ctx context.Context, c Common) (*snap.Snapshot, error) {
-	defer a.waiting("")
-	if c.Snapshot == "" {
-		if a.Read == nil {
-			return nil, snap.Hint(fmt.Errorf("reading this machine: %w", snap.ErrUnsupported), "give a file of netdoctor snapshot with --snapshot FILE")
-		}
-		if !c.NoProbe {
-			a.reclaim(ctx)
-		}
-		a.waiting("reading namespaces, rules and engines")
-		s, err := a.Read(ctx, c.Read)
-		if err != nil {
-			err = fmt.Errorf("reading this machine: %w", err)
-			if c.Read.HostNS != "" && (errors.Is(err, snap.ErrNotFound) || errors.Is(err, snap.ErrUnsupported)) {
-				return nil, badFile{snap.Hint(err, "--host-ns takes a process id, or a file such as /run/netns/NAME or /proc/1/ns/net")}
-			}
-			return nil, err
-		}
-		return s, ended(ctx)
-	}
-	a.waiting("reading " + c.Snapshot)
-	r := c.Stdin
-	if c.Snapshot != "-" {
-		f, err := a.Open(c.Snapshot)
-		if err != nil {
-			return nil, Usagef("opening snapshot: %v", err)
-		}
-		defer f.Close() //nolint:errcheck // only read
-		r = f
-	}
-	if r == nil {
-		return nil, Usagef("no snapshot on stdin")
-	}
-	s, err := a.Load(r)
-	if err != nil {
-		return nil, badFile{fmt.Errorf("snapshot %s: %w", c.Snapshot, err)}
-	}
-	return s, nil
 }
 
 // badFile is a bad input file: wrong usage with a cause.

@@ -73,6 +73,9 @@ type finder struct{ s *snap.Snapshot }
 
 // any finds a target of check, inspect and fix.
 func (f finder) any(text string) (Target, error) {
+	if h, rest := f.onHost(text); h != "" {
+		return f.joined(h, text, rest, false)
+	}
 	sp, err := parse(text, false)
 	if err != nil {
 		return Target{}, err
@@ -104,6 +107,9 @@ func (f finder) source(text string) (Target, error) {
 // dest finds the destination of a flow. What nothing here is called by is a
 // name for the sender to resolve.
 func (f finder) dest(text string) (Target, error) {
+	if h, rest := f.onHost(text); h != "" {
+		return f.joined(h, text, rest, true)
+	}
 	sp, err := parse(text, true)
 	if err != nil {
 		return Target{}, err
@@ -186,6 +192,9 @@ func isHex(s string) bool {
 // then addresses.
 func (f finder) bare(sp spec) (Target, error) {
 	t := Target{Text: sp.Text, Bare: true}
+	if sp.Name == kindHost && len(f.s.Hosts) > 0 {
+		return t, ambiguous(sp.Text, withSuffix(f.s.Hosts, "/host"))
+	}
 	switch sp.Name {
 	case "host":
 		t.Kind, t.Netns = kindHost, f.s.Host.Netns

@@ -41,7 +41,7 @@ func (a *App) Trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, error
 	if err != nil {
 		return nil, err
 	}
-	t := &tracer{a: a, c: o.Common, s: s}
+	t := &tracer{a: a, c: o.Common, s: s, batch: len(s.Hosts) > 0}
 	res, err := t.trace(ctx, o)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -36,6 +37,9 @@ func (t *tracer) follow(ctx context.Context, q *ask) (*v1.TraceResult, error) {
 		if c.live() {
 			res.Unproved = ex.in.Unproved(fc)
 		}
+	}
+	if hosts := ex.in.Snap.Hosts; len(hosts) > 0 {
+		res.Unproved = "these are snapshots, and what lies between " + strings.Join(hosts, " and ") + " was not read: it is assumed to carry every packet"
 	}
 	if fc == nil {
 		said := &v1.Said{Verdict: string(sim.Unknown), Detail: q.unknown}

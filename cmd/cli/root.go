@@ -126,7 +126,7 @@ func (s *session) flags(f *pflag.FlagSet) {
 	f.StringVar(&g.runtime, "runtime", "", "ask only this engine: docker, podman, containerd, cni (default all)")
 	f.StringVar(&g.dockerHost, "docker-host", "", "Docker's endpoint (default DOCKER_HOST, DOCKER_CONTEXT)")
 	f.StringVar(&g.hostNS, "host-ns", "", "`PATH|PID` of the namespace that is the host (default our own)")
-	f.StringVar(&g.snapshot, "snapshot", "", "think about the state in this `FILE` of netdoctor snapshot; - is stdin")
+	f.Var(&files{g}, "snapshot", "think about the state in this `FILE` of netdoctor snapshot; - is stdin; trace takes several hosts'")
 	f.BoolVarP(&g.four, "ipv4", "4", false, "IPv4 only")
 	f.BoolVarP(&g.six, "ipv6", "6", false, "IPv6 only")
 	f.BoolVar(&g.rootless, "rootless", false, "on this user's own host, in a user namespace: no root is needed")

@@ -35,6 +35,7 @@ type globals struct {
 	rootless   bool
 	observe    []string
 	failOn     string
+	others     []string // snapshots of other hosts
 }
 
 // session is one run: its world, its flags, and the code it ends with.
@@ -42,6 +43,8 @@ type session struct {
 	env  *Env
 	g    globals
 	exit int
+	// several says that the command takes the snapshots of several hosts.
+	several bool
 }
 
 // Run runs one command and gives the exit code.
@@ -66,11 +69,26 @@ func Run(ctx context.Context, env *Env) int {
 	return s.exit
 }
 
+// files is the flag --snapshot: the first file, and those of other hosts.
+type files struct{ g *globals }
+
+func (f *files) String() string { return "" }
+func (f *files) Type() string   { return "string" }
+func (f *files) Set(v string) error {
+	switch { // completion sets the same flags twice
+	case f.g.snapshot == "":
+		f.g.snapshot = v
+	case v != f.g.snapshot && !slices.Contains(f.g.others, v):
+		f.g.others = append(f.g.others, v)
+	}
+	return nil
+}
+
 // common are the options of a reading command.
 func (s *session) common() (app.Common, error) {
 	g := &s.g
 	c := app.Common{
-		Snapshot: g.snapshot, NoProbe: g.noProbe, Verbose: g.verbose, Observe: g.observe, FailOn: diag.Severity(g.failOn), Stdin: s.env.Stdin,
+		Snapshot: g.snapshot, Others: g.others, NoProbe: g.noProbe, Verbose: g.verbose, Observe: g.observe, FailOn: diag.Severity(g.failOn), Stdin: s.env.Stdin,
 		Read: app.ReadOptions{HostNS: g.hostNS, Runtime: g.runtime, DockerHost: g.dockerHost},
 	}
 	switch {
@@ -96,6 +114,9 @@ func (s *session) common() (app.Common, error) {
 		if g.snapshot != "" && f.value != "" {
 			return c, snap.Hint(app.Usagef("%s says how to read this machine, but --snapshot is given", f.name), "leave one of them out")
 		}
+	}
+	if len(g.others) > 0 && !s.several {
+		return c, snap.Hint(app.Usagef("several snapshots are for trace SRC DST alone"), "give one --snapshot")
 	}
 	if g.timeout <= 0 {
 		return c, app.Usagef("--timeout %s is no time at all", g.timeout)

@@ -41,12 +41,18 @@ is added in each namespace on the way, for the packets of one source port alone,
 and with legacy tables the logger (net.netfilter.nf_log) is another. It is taken
 away again; after kill -9 by the next run, or by netdoctor undo.
 
+With the snapshots of several hosts, --snapshot a.ndsnap --snapshot b.ndsnap, the
+packet is followed from one host to another, routed or through VXLAN. Everything
+is called HOST/NAME then, by the name of its host's file. What lies between the hosts
+was not read, and is assumed to carry every packet.
+
 A sender beyond this host can't be made to send. With --inject its packet comes in
 by the device that leads to it, as if it had sent it; the answer goes to its
 address. That forges a source: use it where you may.`,
 		Example: `  netdoctor trace web db:5432
   netdoctor trace 203.0.113.7 host:8080
   netdoctor trace web
+  netdoctor trace one/web two/db:5432 --snapshot one.ndsnap --snapshot two.ndsnap
   netdoctor trace web db:5432 --what-if "iptables -I FORWARD -i br-app -j ACCEPT"
   netdoctor trace --batch -o json < flows.jsonl`,
 		Args: func(cmd *cobra.Command, got []string) error {
@@ -57,6 +63,7 @@ address. That forges a source: use it where you may.`,
 		},
 		ValidArgsFunction: s.complete(2),
 		RunE: func(cmd *cobra.Command, got []string) error {
+			s.several = len(got) == 2 && !batch && len(whatIf) == 0
 			if err := s.before(render.Formats()); err != nil {
 				return err
 			}

@@ -238,8 +238,11 @@ func bare(t string) string {
 
 // name is a target without its port and protocol.
 func name(t string) string {
-	if i := strings.LastIndexByte(t, '/'); i > 0 && !strings.Contains(t[:i], "/") {
-		t = t[:i]
+	if i := strings.LastIndexByte(t, '/'); i > 0 {
+		switch strings.ToLower(t[i+1:]) { // web/icmp, but one/web
+		case "tcp", "udp", "sctp", "icmp", "icmpv6":
+			t = t[:i]
+		}
 	}
 	if i := strings.LastIndexByte(t, ':'); i > 0 && strings.Trim(t[i+1:], "0123456789") == "" && !strings.HasPrefix(t, "pid:") {
 		t = t[:i]

@@ -264,10 +264,12 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 		r.leftHost, r.leftNetns, r.exit = end.dev.Name, end.ns.n.ID, end.pkt.tuple()
 	}
 	k := &end.pkt
-	a := r.answerTo(end.ns, k)
-	a.TTL = outsideTTL
-	a.Local = nil
-	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
+	a := r.outsideTo(end.ns, k)
+	if e := k.encap; e != nil { // the answer to what is in the tunnel comes by the tunnel
+		in := r.outsideTo(end.ns, &e.inner)
+		a.encap = &encap{e.vni, *in}
+		a.Sport, a.Dport, a.Len = k.Sport, k.Dport, in.Len+k.Len-e.inner.Len
+	}
 	r.turn()
 	back := r.receive(end.ns, end.dev, a)
 	v, w := r.accepted(f, back, Delivered)
@@ -275,6 +277,14 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 	if v == Dropped {
 		t.Verdict, t.Where, t.Unknown = Dropped, w, nil
 	}
+}
+
+// outsideTo is the answer of somebody out there.
+func (r *run) outsideTo(n *netns, k *skb) *skb {
+	a := r.answerTo(n, k)
+	a.TTL, a.Local = outsideTTL, nil
+	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
+	return a
 }
 
 // answer is for a request that arrived: who takes it, and whether the answer

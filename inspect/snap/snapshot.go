@@ -31,6 +31,9 @@ type Snapshot struct {
 	Probes     []Probe     `json:"probes"`              // answers of live probes, in the order sent
 	Observers  []Observer  `json:"observers,omitempty"` // who watched the probes
 	Gaps       []Gap       `json:"gaps"`                // what could not be read
+	// Hosts are the names of the hosts when this is several snapshots joined
+	// (inspect/join); nil for one host.
+	Hosts []string `json:"hosts,omitempty"`
 }
 
 // Window is the time in which a snapshot was read.

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// onHost takes the host off HOST/TARGET, where several hosts' snapshots were
+// joined; "" when there is none.
+func (f finder) onHost(text string) (host, rest string) {
+	for _, h := range f.s.Hosts {
+		if strings.HasPrefix(text, h+"/") {
+			return h, strings.TrimPrefix(text, h+"/")
+		}
+	}
+	return "", ""
+}
+
+// withSuffix has the same behind each word.
+func withSuffix(list []string, suffix string) []string {
+	var out []string
+	for _, w := range list {
+		out = append(out, w+suffix)
+	}
+	return out
+}
+
+// joined finds a target of one of several hosts.
+func (f finder) joined(host, text, rest string, dst bool) (Target, error) {
+	sp, err := parse(rest, dst)
+	if err != nil {
+		return Target{}, err
+	}
+	t := Target{Text: text}
+	switch {
+	case sp.Scheme == "" && sp.Name == "internet", sp.Scheme == "net", sp.Scheme == "pid", sp.Addr.IsValid():
+		return t, snap.Hint(Usagef("%q is nothing of %s alone", rest, host), "a container, a namespace or host of it: "+host+"/host")
+	case sp.Scheme == "" && sp.Name == "localhost":
+		sp.Name = kindHost
+	}
+	sp.Text, sp.Name = text, host+"/"+sp.Name
+	t, err = f.lookup(sp)
+	// A name is the sender's to resolve only where the sender's host knows it.
+	t.Port, t.Bare = sp.Port, false
+	if dst {
+		t.Proto = sp.proto()
+	}
+	return t, err
+}
