@@ -235,3 +235,55 @@ func TestAChildThatHangsIsLeftBehind(t *testing.T) {
 		t.Errorf("two hanging containers took %v, want %v", d, 2*rootDeadline)
 	}
 }
+
+// TestFileWrittenWhileRead: a resolv.conf that somebody writes in place, again and
+// again, is read as it was or as it is, never empty.
+func TestFileWrittenWhileRead(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, child []string) { //nolint:thelper // a subtest's body
+		h := newFakeHost(t)
+		web := h.rooted(100, "web", webID)
+		texts := []string{"nameserver 192.0.2.1\nnameserver 192.0.2.2\n", "nameserver 192.0.2.3\nnameserver 192.0.2.4\n"}
+		path := "/proc/100/root/etc/resolv.conf"
+		h.file(path, texts[0])
+		f, err := os.OpenFile(h.path(path), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close() //nolint:errcheck // a test's file
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := 0; ; i++ {
+				if i%20 == 0 {
+					time.Sleep(2 * fresh) // a moment of peace
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				_ = f.Truncate(0)
+				time.Sleep(100 * time.Microsecond)
+				_, _ = f.WriteAt([]byte(texts[i%2]), 0)
+			}
+		}()
+		defer func() { close(stop); <-done }()
+		read := 0
+		for range 10 {
+			got, gaps := Resolvers(t.Context(), []snap.Container{web}, Options{Root: h.root, Child: child})
+			for _, r := range got {
+				if r.Owner != web.Ref {
+					continue
+				}
+				if raw := r.ResolvConf.Raw; raw != texts[0] && raw != texts[1] && len(gaps) == 0 {
+					t.Errorf("read %q, without a gap", raw)
+				}
+				read++
+			}
+		}
+		if read == 0 {
+			t.Error("nothing was read")
+		}
+	})
+}

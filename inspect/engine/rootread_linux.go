@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -100,14 +101,49 @@ func readBelow(root int, name string) ([]byte, error) {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close() //nolint:errcheck // only read
-	b, err := io.ReadAll(io.LimitReader(f, maxRootFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading /%s: %w", name, errnoKind(err))
+	return readSteady(f, name)
+}
+
+// A file that is being written anew is empty or cut short for a moment: engines and
+// people write a resolv.conf in place, as it is bound into the container. One that
+// was written less than fresh ago, or emptied less than emptied ago, is looked at
+// again, looks times at most.
+const (
+	fresh   = 20 * time.Millisecond
+	emptied = 300 * time.Millisecond
+	looks   = 25
+)
+
+// readSteady reads a file as it is when nobody writes it.
+func readSteady(f *os.File, name string) ([]byte, error) {
+	for range looks {
+		before, err := f.Stat()
+		if err != nil {
+			return nil, fmt.Errorf("looking at /%s: %w", name, errnoKind(err))
+		}
+		settles := fresh
+		if before.Size() == 0 {
+			settles = emptied
+		}
+		if age := time.Since(before.ModTime()); age >= 0 && age < settles {
+			time.Sleep(min(settles-age, fresh)) // bounded by looks
+			continue
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("reading /%s: %w", name, errnoKind(err))
+		}
+		b, err := io.ReadAll(io.LimitReader(f, maxRootFile+1))
+		if err != nil {
+			return nil, fmt.Errorf("reading /%s: %w", name, errnoKind(err))
+		}
+		if len(b) > maxRootFile {
+			return nil, fmt.Errorf("/%s has more than %d bytes: %w", name, maxRootFile, snap.ErrLimit)
+		}
+		if after, err := f.Stat(); err == nil && after.ModTime().Equal(before.ModTime()) && after.Size() == before.Size() {
+			return b, nil
+		}
 	}
-	if len(b) > maxRootFile {
-		return nil, fmt.Errorf("/%s has more than %d bytes: %w", name, maxRootFile, snap.ErrLimit)
-	}
-	return b, nil
+	return nil, fmt.Errorf("/%s changes all the time: %w", name, snap.ErrTorn)
 }
 
 // refusedFS are file systems where reading a file can wait, eat what it reads,
