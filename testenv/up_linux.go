@@ -108,7 +108,7 @@ func (u *up) build(ctx context.Context) error {
 		return err
 	}
 	if !u.o.DryRun {
-		u.b.Expect(u.boxes())
+		u.b.Expect(u.boxes(), "net/ipv4/ip_unprivileged_port_start", "net/ipv4/ping_group_range", "net/ipv6/conf/default/disable_ipv6")
 	}
 	for _, v := range u.sp.Order() {
 		for _, name := range v.Containers() {

@@ -164,21 +164,14 @@ func (b *Builder) entry(id, how string, steps []*step) *entry {
 }
 
 // undoable is what the journal has of Make's steps, which are undone or done, and
-// never done again: none of those that go with what others made, and no contents
-// of files.
+// never done again: what undoes them, and none of those that go with what others
+// made.
 func undoable(steps []*step) []*step {
 	var out []*step
 	for _, s := range steps {
-		if len(s.Undo) == 0 {
-			continue
+		if len(s.Undo) > 0 {
+			out = append(out, &step{Undo: s.Undo, Text: s.Text, State: s.State})
 		}
-		if f, ok := s.Op[0].(*fixups.FilePut); ok {
-			c, without := *s, *f
-			without.Content, without.Old = nil, nil
-			c.Op = fixups.Ops{&without}
-			s = &c
-		}
-		out = append(out, s)
 	}
 	return out
 }
@@ -245,7 +238,7 @@ func (a *Applier) unbuild(m *machine, j *journal, e *entry) (left []string) {
 // rebuild ends a transaction that was cut off.
 func (a *Applier) rebuild(ctx context.Context, m *machine, j *journal, e *entry) []string {
 	if e.Boot != bootID() { // the kernel forgot; files below Root of a /run did, too
-		e.Steps = slices.DeleteFunc(e.Steps, func(s *step) bool { _, file := s.Op[0].(*fixups.FilePut); return !file })
+		e.Steps = slices.DeleteFunc(e.Steps, func(s *step) bool { _, file := append(s.Op, s.Undo...)[0].(*fixups.FilePut); return !file })
 	}
 	if e.Build == buildUnmake {
 		if err := a.finish(ctx, m, j, e); err != nil {

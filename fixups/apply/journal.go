@@ -63,9 +63,10 @@ type entry struct {
 	unread error
 }
 
-// step is one operation of a transaction. Op always holds one.
+// step is one operation of a transaction. Op holds one; of a Make only Undo is
+// kept.
 type step struct {
-	Op     fixups.Ops `json:"op"`
+	Op     fixups.Ops `json:"op,omitempty"`
 	Undo   fixups.Ops `json:"undo,omitempty"`
 	Text   string     `json:"text"`
 	State  string     `json:"state"`
@@ -336,7 +337,7 @@ func readEntry(path string) (*entry, error) {
 		return nil, err
 	}
 	for _, s := range out.Steps {
-		if s == nil || len(s.Op) != 1 || s.Op[0] == nil {
+		if s == nil || slices.Contains(append(s.Op, s.Undo...), nil) || len(s.Op) != 1 && (e.Build != buildMake || len(s.Undo) == 0) {
 			return nil, fmt.Errorf("a step has no operation")
 		}
 	}

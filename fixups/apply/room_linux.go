@@ -14,7 +14,10 @@ type room struct {
 	err   error
 }
 
-func newRoom() room {
+// newRoom also looks up the sysctls that are going to be written there: what the
+// kernel makes of a name that was never asked for in a namespace takes longer than
+// the writing (fs/proc/proc_sysctl.c: proc_sys_lookup).
+func newRoom(sysctls []string) room {
 	h, err := ns.New()
 	if err != nil {
 		return room{err: err}
@@ -24,6 +27,12 @@ func newRoom() room {
 		for _, proto := range []int{unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER} {
 			if c, err := dialHere(proto); err == nil {
 				r.conns[proto] = c
+			}
+		}
+		for _, key := range sysctls {
+			if path, err := sysctlPath(key); err == nil {
+				var st unix.Stat_t
+				_ = unix.Stat(path, &st) // writing it says what is wrong
 			}
 		}
 		return nil
@@ -46,8 +55,8 @@ const roomsAhead = 2
 
 // Expect says how many namespaces are going to be made: they are made beside the
 // other work. Those that are not asked for in the end go when the Builder is
-// closed, or with the process.
-func (b *Builder) Expect(n int) {
+// closed, or with the process. sysctls are keys that will be set in each.
+func (b *Builder) Expect(n int, sysctls ...string) {
 	m := b.m
 	if n < 2 || m.ahead != nil {
 		return
@@ -56,7 +65,7 @@ func (b *Builder) Expect(n int) {
 	go func(rooms chan<- room, enough <-chan struct{}) {
 		defer close(rooms)
 		for range n {
-			r := newRoom()
+			r := newRoom(sysctls)
 			select {
 			case rooms <- r:
 			case <-enough:
@@ -78,7 +87,7 @@ func (m *machine) room() (room, error) {
 		}
 		m.ahead = nil // all that were expected were asked for
 	}
-	r := newRoom()
+	r := newRoom(nil)
 	return r, r.err
 }
 

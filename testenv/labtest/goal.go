@@ -1,0 +1,31 @@
+package labtest
+
+import "testing"
+
+// Slack is how far a ratio may lie beside its goal before a benchmark fails: what
+// else a machine does strikes the two sides of a ratio differently.
+const Slack = 1.25
+
+// AtMost and AtLeast print a ratio beside its goal, and fail the benchmark when it
+// is missed by more than Slack.
+func AtMost(b *testing.B, what string, got, goal float64) {
+	b.Helper()
+	say(b, what, got, "at most", goal, got <= goal, got <= goal*Slack)
+}
+
+func AtLeast(b *testing.B, what string, got, goal float64) {
+	b.Helper()
+	say(b, what, got, "at least", goal, got >= goal, got*Slack >= goal)
+}
+
+func say(b *testing.B, what string, got float64, how string, goal float64, held, near bool) {
+	b.Helper()
+	switch {
+	case held:
+		b.Logf("goal held: %s is %.2f, to be %s %.2f", what, got, how, goal)
+	case near:
+		b.Logf("goal missed: %s is %.2f, to be %s %.2f; within the slack", what, got, how, goal)
+	default:
+		b.Errorf("goal missed: %s is %.2f, to be %s %.2f", what, got, how, goal)
+	}
+}
