@@ -218,24 +218,33 @@ func (b *batch) newRule(ref fixups.ChainRef, ch *snap.Chain, at int, exprs []byt
 
 // compat is what nft_compat wants to know of a rule with xt extensions, and
 // does not give back: the protocol (net/netfilter/nft_compat.c:
-// nft_parse_compat). It is told from the rule's own test of it.
+// nft_parse_compat), or in a bridge the EtherType as it lies in a frame
+// (nft_match_set_mtchk_param). It is told from the rule's own test of it.
 func compat(x snap.Exprs) (c [2]uint32, ok bool) {
 	for i, e := range x {
 		if _, xt := e.(*snap.Xt); xt {
 			ok = true
 		}
-		load := false
+		size := 0
 		switch e := e.(type) {
 		case *snap.Meta:
-			load = e.Key == "l4proto"
+			size = map[string]int{"l4proto": 1, "protocol": 2}[e.Key]
 		case *snap.Payload:
-			load = e.Base == "nh" && e.Offset == 9 && e.Len == 1
+			switch {
+			case e.Base == "nh" && e.Offset == 9 && e.Len == 1:
+				size = 1
+			case e.Base == "ll" && e.Offset == 12 && e.Len == 2:
+				size = 2
+			}
 		}
-		if !load || i+1 >= len(x) {
+		if size == 0 || i+1 >= len(x) {
 			continue
 		}
-		if cmp, is := x[i+1].(*snap.Cmp); is && len(cmp.Data) == 1 && c[0] == 0 {
+		if cmp, is := x[i+1].(*snap.Cmp); is && len(cmp.Data) == size && c[0] == 0 {
 			c[0] = uint32(cmp.Data[0])
+			if size == 2 {
+				c[0] = uint32(binary.NativeEndian.Uint16(cmp.Data))
+			}
 			if cmp.Op == "!=" {
 				c[1] = 2 // NFT_RULE_COMPAT_F_INV
 			}

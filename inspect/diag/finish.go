@@ -16,8 +16,8 @@ func (in *Input) finish(f *Finding) {
 		c := &in.Flows[i]
 		f.Asked = f.Asked || c.Asked
 		f.Flows = append(f.Flows, FlowRef{From: c.From, To: c.To})
-		if c.Kind == "tried" && len(f.Covers.Traces) == 1 {
-			f.Evidence = append(f.Evidence, Tried(c))
+		if t := Tried(c); c.Kind == "tried" && len(f.Covers.Traces) == 1 && !slices.Contains(f.Evidence, t) {
+			f.Evidence = append(f.Evidence, t)
 		}
 		switch p := in.Prove(c); {
 		case p == nil:

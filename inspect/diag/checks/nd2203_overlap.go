@@ -149,27 +149,43 @@ func vainly(in *diag.Input, n *snap.Network, subnet netip.Prefix) []diag.Finding
 	if br == nil || members(in, n) > 0 {
 		return nil
 	}
-	for i, x := range host.Neighs {
-		if x.Index != br.Index || x.State != "failed" && x.State != "incomplete" || !subnet.Contains(x.IP) {
-			continue
-		}
-		f := diag.Finding{
-			Summary: fmt.Sprintf("network %s (%s) has no container, but programs ask for %s in it, in vain: the network hides whoever has that address elsewhere", n.Name, subnet, x.IP),
-			Cause:   fmt.Sprintf("the connected route of %s covers %s, so packets for it end on an empty bridge instead of leaving by the default route", n.Bridge, x.IP),
-			Subject: diag.Subject{Kind: "network", Name: n.Name, Netns: host.ID},
-			Evidence: []diag.Evidence{
-				ev("ip neigh show dev "+n.Bridge, fmt.Sprintf("%s dev %s %s", x.IP, n.Bridge, x.State), snap.RefItem(host.ID, "neigh", i)),
-				ev(n.Engine+" network inspect "+n.Name, "subnet "+subnet.String()+", no containers", snap.RefNetwork(n.Ref)),
-			},
-			Advice: fmt.Sprintf("if it is not needed: %s network rm %s; else make it anew with another --subnet", n.Engine, n.Name),
-			Weight: 79,
-		}
-		for k := range in.Flows {
-			if fl := &in.Flows[k]; subnet.Contains(fl.Flow.Dst) {
-				f.Covers.Traces = append(f.Covers.Traces, k)
-			}
-		}
-		return []diag.Finding{f}
+	asked, proof := sought(in, br, subnet)
+	if !asked.IsValid() {
+		return nil
 	}
-	return nil
+	f := diag.Finding{
+		Summary: fmt.Sprintf("network %s (%s) has no container, but programs ask for %s in it, in vain: the network hides whoever has that address elsewhere", n.Name, subnet, asked),
+		Cause:   fmt.Sprintf("the connected route of %s covers %s, so packets for it end on an empty bridge instead of leaving by the default route", n.Bridge, asked),
+		Subject: diag.Subject{Kind: "network", Name: n.Name, Netns: host.ID},
+		Evidence: []diag.Evidence{
+			proof,
+			ev(n.Engine+" network inspect "+n.Name, "subnet "+subnet.String()+", no containers", snap.RefNetwork(n.Ref)),
+		},
+		Advice: fmt.Sprintf("if it is not needed: %s network rm %s; else make it anew with another --subnet", n.Engine, n.Name),
+		Weight: 79,
+	}
+	for k := range in.Flows {
+		if fl := &in.Flows[k]; subnet.Contains(fl.Flow.Dst) {
+			f.Covers.Traces = append(f.Covers.Traces, k)
+		}
+	}
+	return []diag.Finding{f}
+}
+
+// sought is an address on a bridge that is asked for in vain, and what shows it:
+// a neighbour that did not answer, or a connection that somebody tries right now.
+func sought(in *diag.Input, br *snap.Link, subnet netip.Prefix) (netip.Addr, diag.Evidence) {
+	host := in.Snap.HostNs()
+	for i, x := range host.Neighs {
+		if x.Index == br.Index && (x.State == "failed" || x.State == "incomplete") && subnet.Contains(x.IP) {
+			return x.IP, ev("ip neigh show dev "+br.Name, fmt.Sprintf("%s dev %s %s", x.IP, br.Name, x.State), snap.RefItem(host.ID, "neigh", i))
+		}
+	}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if _, mine := host.HasAddr(f.Flow.Dst); f.Kind == "tried" && subnet.Contains(f.Flow.Dst) && !mine {
+			return f.Flow.Dst, diag.Tried(f)
+		}
+	}
+	return netip.Addr{}, diag.Evidence{}
 }

@@ -30,18 +30,23 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				lost := diag.ProbeSays(f.Probe) == "dropped" || f.Trace.Verdict == sim.Dropped && f.Trace.Where != nil && !owned(in, f.Trace.Where.Netns)
-				if !f.Asked || !lost || f.Trace.IfAnswered == sim.Dropped {
+				if !f.Asked && f.Kind != "tried" || !lost || f.Trace.IfAnswered == sim.Dropped {
 					continue
 				}
 				ns, l := tunnel(in, f)
 				if l == nil {
 					continue
 				}
+				subject := diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID}
+				if k := sameSubject(out, subject); k >= 0 {
+					out[k].Covers.Traces = append(out[k].Covers.Traces, i)
+					continue
+				}
 				v := l.Vxlan
 				out = append(out, diag.Finding{
 					Summary:  fmt.Sprintf("packets of %s to %s leave this host in VXLAN %s (VNI %d, UDP port %d), and no answer returns: compare the VNI and port of the other end, and whether it lets the port in", f.From, f.To, l.Name, v.VNI, v.Port),
 					Cause:    "the other end does not answer through the tunnel: another VNI or port there, or UDP dropped between the hosts",
-					Subject:  diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID},
+					Subject:  subject,
 					Evidence: []diag.Evidence{ev(ipIn(in, ns.ID, "-d link show "+l.Name), fmt.Sprintf("%s: vxlan id %d local %s dstport %d", l.Name, v.VNI, v.Local, v.Port), snap.RefLink(ns.ID, l.Name))},
 					Covers:   diag.Cover{Traces: []int{i}},
 					Advice:   fmt.Sprintf("on the other host: ip -d link show type vxlan must say id %d dstport %d; tcpdump -ni UPLINK udp port %d shows what returns", v.VNI, v.Port, v.Port),
