@@ -48,6 +48,8 @@ type App struct {
 	// Count sends the flow of a probe again, in bursts, and gives the counters of
 	// those namespaces that grew by exactly what was sent. nil: nothing is counted.
 	Count func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error)
+	// Track fills in what conntrack has of flows. nil: it is not asked.
+	Track func(context.Context, *snap.Snapshot, []snap.Tracked) error
 	// TraceRules has the kernel tell of the rules that a packet of a probe's flow
 	// meets in those namespaces: it changes them for that moment. Reclaim takes
 	// away what a run that was killed meanwhile has left there, and says what that
@@ -136,7 +138,9 @@ type Common struct {
 type Observe []string
 
 // Observers are the names for Observe; "none" is none of them.
-func Observers() []string { return []string{"tracepoints", "packet-sockets", "counters", "none"} }
+func Observers() []string {
+	return []string{"tracepoints", "packet-sockets", "counters", "conntrack", "none"}
+}
 
 func (o Observe) has(name string) bool { return o == nil || slices.Contains(o, name) }
 
@@ -270,6 +274,7 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 		in = diag.Build(with, asks, o)
 	}
 	news := c.Observe.has("counters") && a.recount(ctx, in)
+	news = c.Observe.has("conntrack") && a.track(ctx, in) || news
 	news = c.TraceRules && a.traceRules(ctx, in) || news
 	if c.Ladder {
 		if more := a.ladder(ctx, in); len(more) > 0 {

@@ -35,6 +35,7 @@ func New() *App {
 		Probe:      sender(0),
 		Again:      sender(patience),
 		Count:      recounted,
+		Track:      tracked,
 		TraceRules: tracedRules,
 		PathMTU:    echoed,
 		Reclaim:    reclaimed,

@@ -95,6 +95,7 @@ func fill(s *snap.Snapshot, res *v1.TraceResult, fc *diag.FlowCase) {
 			res.Where = res.Proved.Where
 		}
 	}
+	res.Tracked = trackedConns(&diag.Input{Snap: s}, fc.Probe)
 	res.Observers, res.Rules = observers(s), ruleHits(s, fc.Probe)
 	if res.Verdict == string(sim.Unknown) && len(res.Unknown) == 0 && tr.Where != nil {
 		res.Unknown = append(res.Unknown, tr.Where.Detail)

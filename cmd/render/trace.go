@@ -112,6 +112,9 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 		}
 	}
 	if wide {
+		for _, c := range r.Tracked {
+			p.labelled("", "tracked", s(c.Netns+": "+c.Text))
+		}
 		for _, b := range r.Branches {
 			p.labelled("", "if", s(strings.Join(b.Assumed, " and ")+": "+b.Verdict))
 		}

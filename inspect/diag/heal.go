@@ -19,7 +19,7 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 			return nil, err
 		}
 	}
-	s.Probes = nil // they speak of the state before
+	s.Probes, s.Tracked = nil, nil // they speak of the state before
 	out := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: in.Asks, reached: map[reachKey]names.Reach{}}
 	out.Flows = slices.Clone(in.Flows)
 	for i := range out.Flows {

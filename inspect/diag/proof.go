@@ -313,7 +313,7 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 		}
 		t += fmt.Sprintf("; %d more were sent, and that counter grew by %d", n, c.Grew[0]+c.Grew[1])
 	}
-	return t
+	return t + in.tracked(p)
 }
 
 // decisive is the counter of the rule that ended the probe; nil when none told.

@@ -23,3 +23,6 @@ func ReadIPSets(context.Context, *ns.Handle) ([]snap.IPSet, error) {
 func ReadNeighTable(context.Context, *ns.Handle) (entries, limit int, err error) {
 	return 0, 0, snap.ErrUnsupported
 }
+
+// AskConns always fails here.
+func AskConns(context.Context, *ns.Handle, []*snap.Tracked) error { return snap.ErrUnsupported }

@@ -30,6 +30,7 @@ type Snapshot struct {
 	Resolvers  []Resolver  `json:"resolvers"`           // the host's and each container's name service files
 	Probes     []Probe     `json:"probes"`              // answers of live probes, in the order sent
 	Observers  []Observer  `json:"observers,omitempty"` // who watched the probes
+	Tracked    []Tracked   `json:"tracked,omitempty"`   // what conntrack has of them
 	Gaps       []Gap       `json:"gaps"`                // what could not be read
 	// Hosts are the names of the hosts when this is several snapshots joined
 	// (inspect/join); nil for one host.

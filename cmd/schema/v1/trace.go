@@ -45,6 +45,8 @@ type TraceResult struct {
 	WhatIf *WhatIf `json:"whatIf,omitempty"`
 	// Who watched those packets on their way, and who could not.
 	Observers List[Observer] `json:"observers"`
+	// What conntrack has of those packets, in each namespace on their way.
+	Tracked List[Tracked] `json:"tracked"`
 	// The firewall rules that a packet of the flow met; only with --trace-rules.
 	Rules List[RuleHit] `json:"rules"`
 	// The largest packet that the way carries; null when there was no reason to

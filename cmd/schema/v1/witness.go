@@ -28,6 +28,26 @@ type RuleHit struct {
 	Rule string `json:"rule,omitempty"`
 }
 
+// Tracked is one entry of conntrack.
+type Tracked struct {
+	// The network namespace.
+	Netns string `json:"netns"`
+	// Source of the flow's first direction, as it came in.
+	Src string `json:"src"`
+	// Its destination, as it came in.
+	Dst string `json:"dst"`
+	// Source of its answers: where it was led.
+	ReplySrc string `json:"replySrc"`
+	// Where its answers go: whom it was made to come from.
+	ReplyDst string `json:"replyDst"`
+	// SYN_SENT, ESTABLISHED and so on; empty for UDP.
+	State string `json:"state"`
+	// seen-reply, assured, snat, dnat and so on.
+	Status List[string] `json:"status"`
+	// In words.
+	Text string `json:"text"`
+}
+
 // PathMTU is what echoes of many sizes, none of which may be cut, found out of
 // the way of the flow.
 type PathMTU struct {

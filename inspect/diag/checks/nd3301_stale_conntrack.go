@@ -2,8 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net/netip"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -30,9 +28,9 @@ Sources: net/netfilter/nf_nat_core.c: nf_nat_inet_fn; moby#8795, moby#44752, mob
 		Detect: detectND3301,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			var ops []fixups.Op
-			for _, s := range staleConns(in) {
-				if s.subject() == f.Subject.Name {
-					ops = append(ops, &fixups.ConntrackDelete{Where: at(in, in.Snap.Host.Netns), Conn: *s.conn})
+			for _, s := range in.StaleConns() {
+				if staleSubject(&s) == f.Subject.Name {
+					ops = append(ops, &fixups.ConntrackDelete{Where: at(in, in.Snap.Host.Netns), Conn: *s.Conn})
 				}
 			}
 			return ops
@@ -40,72 +38,18 @@ Sources: net/netfilter/nf_nat_core.c: nf_nat_inet_fn; moby#8795, moby#44752, mob
 	}
 }
 
-// staleConn is a UDP entry of the host to a published port that does not lead
-// to the container that publishes it.
-type staleConn struct {
-	conn *snap.Conn
-	ref  snap.Ref
-	c    *snap.Container
-	port *snap.Port
-}
-
-func (s *staleConn) subject() string {
-	return fmt.Sprintf("%d/%s/%s", s.port.HostPort, s.port.Proto, s.c.Name)
-}
-
-// maxStale bounds the entries of one finding.
-const maxStale = 256
-
-func staleConns(in *diag.Input) []staleConn {
-	host := in.Snap.HostNs()
-	var out []staleConn
-	if host == nil {
-		return nil
-	}
-	for i := range host.Conntrack {
-		x := &host.Conntrack[i]
-		if x.Proto != snap.UDP.Number() || len(out) >= maxStale {
-			continue
-		}
-		dst := x.Orig.Dst
-		if _, mine := host.HasAddr(dst.Addr()); !mine || dst.Addr().IsLoopback() {
-			continue
-		}
-		if _, own := host.HasAddr(x.Orig.Src.Addr()); own {
-			continue // the host's own, and the proxy's
-		}
-		c, p, at := in.PublishedAt(dst.Addr(), dst.Port(), snap.UDP)
-		if !at || holds(c, x.Reply.Src) || in.Graph.ContainerOfAddr(x.Orig.Src.Addr()) != nil {
-			continue
-		}
-		if x.Reply.Src == dst && proxied(in, c) {
-			continue // the userland proxy serves it
-		}
-		out = append(out, staleConn{x, snap.RefItem(host.ID, "conn", i), c, p})
-	}
-	return out
-}
-
-// holds says whether an address is one of a container's.
-func holds(c *snap.Container, a netip.AddrPort) bool {
-	return slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool {
-		return e.IPv4.IsValid() && e.IPv4.Addr() == a.Addr() || e.IPv6.IsValid() && e.IPv6.Addr() == a.Addr()
-	})
-}
-
-// proxied says whether the engine of a container runs userland proxies.
-func proxied(in *diag.Input, c *snap.Container) bool {
-	e := in.Snap.Engine(c.Engine)
-	return e != nil && e.UserlandProxy
+// staleSubject names the published port of an entry.
+func staleSubject(s *diag.StaleConn) string {
+	return fmt.Sprintf("%d/%s/%s", s.Port.HostPort, s.Port.Proto, s.Container.Name)
 }
 
 func detectND3301(in *diag.Input) []diag.Finding {
 	host := in.Snap.HostNs()
 	var out []diag.Finding
-	for _, s := range staleConns(in) {
-		line := fmt.Sprintf("udp src=%s dst=%s sport=%d dport=%d src=%s", s.conn.Orig.Src.Addr(), s.conn.Orig.Dst.Addr(), s.conn.Orig.Src.Port(), s.conn.Orig.Dst.Port(), s.conn.Reply.Src.Addr())
-		e := ev(fmt.Sprintf("conntrack -L -p udp --orig-port-dst %d", s.port.HostPort), line, s.ref)
-		subject := diag.Subject{Kind: "port", Name: s.subject(), Netns: host.ID}
+	for _, s := range in.StaleConns() {
+		line := fmt.Sprintf("udp src=%s dst=%s sport=%d dport=%d src=%s", s.Conn.Orig.Src.Addr(), s.Conn.Orig.Dst.Addr(), s.Conn.Orig.Src.Port(), s.Conn.Orig.Dst.Port(), s.Conn.Reply.Src.Addr())
+		e := ev(fmt.Sprintf("conntrack -L -p udp --orig-port-dst %d", s.Port.HostPort), line, s.Ref)
+		subject := diag.Subject{Kind: "port", Name: staleSubject(&s), Netns: host.ID}
 		if k := sameSubject(out, subject); k >= 0 {
 			if len(out[k].Evidence) < 8 {
 				out[k].Evidence = append(out[k].Evidence, e)
@@ -113,16 +57,24 @@ func detectND3301(in *diag.Input) []diag.Finding {
 			continue
 		}
 		f := diag.Finding{
-			Summary:    fmt.Sprintf("a stale conntrack entry sends %s's packets for port %d/udp to %s; %s, which publishes it, is %s", s.conn.Orig.Src, s.port.HostPort, s.conn.Reply.Src.Addr(), s.c.Name, addresses(s.c)),
-			Cause:      fmt.Sprintf("the conntrack entry was made before %s had its present address, and goes on for as long as the client sends", s.c.Name),
+			Summary:    fmt.Sprintf("a stale conntrack entry sends %s's packets for port %d/udp to %s; %s, which publishes it, is %s", s.Conn.Orig.Src, s.Port.HostPort, s.Conn.Reply.Src.Addr(), s.Container.Name, addresses(s.Container)),
+			Cause:      fmt.Sprintf("the conntrack entry was made before %s had its present address, and goes on for as long as the client sends", s.Container.Name),
 			Subject:    subject,
 			Evidence:   []diag.Evidence{e},
 			Confidence: diag.Predicted,
-			Advice:     fmt.Sprintf("conntrack -D -p udp --orig-port-dst %d", s.port.HostPort),
+			Advice:     fmt.Sprintf("conntrack -D -p udp --orig-port-dst %d", s.Port.HostPort),
 			Weight:     54,
 		}
+		if now := in.Tracks(host.ID, s.Conn.Proto, s.Conn.Orig); now != nil && now.Reply.Src == s.Conn.Reply.Src {
+			f.Confidence = diag.Proved
+			t := "asked for this client's packets, the kernel has " + diag.TrackText(now)
+			if now.TimeoutMs > s.Conn.TimeoutMs {
+				t += "; it was used since it was first looked at"
+			}
+			f.Evidence = append(f.Evidence, ev("conntrack -G", t, s.Ref))
+		}
 		for i := range in.Flows {
-			if fl := &in.Flows[i]; fl.Flow.Dport == s.port.HostPort && fl.Flow.Proto == snap.UDP && fl.Asked {
+			if fl := &in.Flows[i]; fl.Flow.Dport == s.Port.HostPort && fl.Flow.Proto == snap.UDP && fl.Asked {
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}
