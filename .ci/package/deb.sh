@@ -1,9 +1,10 @@
 #!/bin/sh
 # Builds a deb as .goreleaser.yaml would, installs it into a scratch root, uses it
 # there, removes it, and looks whether anything is left. Needs Go and dpkg; root
-# only because dpkg asks for it.
+# only because dpkg asks for it. A deb that is given, such as goreleaser's, is not
+# built.
 #
-#   .ci/package/deb.sh [VERSION [BINARY]]
+#   .ci/package/deb.sh [VERSION [BINARY|FILE.deb]]
 set -eu
 cd "$(dirname "$0")/../.."
 version=${1:-0.0.0}
@@ -15,27 +16,28 @@ tree=$work/tree
 root=$work/root
 arch=$(dpkg --print-architecture)
 
-install -d "$tree/usr/bin" "$tree/DEBIAN"
-if [ -n "$binary" ]; then
-	install -m 0755 "$binary" "$tree/usr/bin/netdoctor"
-else
-	make -s build VERSION="$version" BIN="$tree/usr/bin/netdoctor"
-fi
-size=$(stat -c %s "$tree/usr/bin/netdoctor")
-echo "the program: $size bytes"
-# What is copied onto a broken host stays small.
-[ -n "$binary" ] || [ "$size" -lt 20000000 ] || { echo "more than 20 MB" >&2; exit 1; }
-go run ./cmd/gen man "$work/man"
-go run ./cmd/gen completions "$work/completions"
-install -D -m 0644 -t "$tree/usr/share/man/man1" "$work"/man/*.1
-install -D -m 0644 -t "$tree/usr/share/man/man7" "$work"/man/*.7
-gzip -9n "$tree"/usr/share/man/man?/*
-install -D -m 0644 "$work/completions/netdoctor.bash" "$tree/usr/share/bash-completion/completions/netdoctor"
-install -D -m 0644 "$work/completions/_netdoctor" "$tree/usr/share/zsh/vendor-completions/_netdoctor"
-install -D -m 0644 "$work/completions/netdoctor.fish" "$tree/usr/share/fish/vendor_completions.d/netdoctor.fish"
-install -D -m 0644 .ci/package/netdoctor-watch.service "$tree/usr/lib/systemd/system/netdoctor-watch.service"
-install -D -m 0644 LICENSE "$tree/usr/share/doc/netdoctor/copyright"
-cat >"$tree/DEBIAN/control" <<END
+build() {
+	install -d "$tree/usr/bin" "$tree/DEBIAN"
+	if [ -n "$binary" ]; then
+		install -m 0755 "$binary" "$tree/usr/bin/netdoctor"
+	else
+		make -s build VERSION="$version" BIN="$tree/usr/bin/netdoctor"
+	fi
+	size=$(stat -c %s "$tree/usr/bin/netdoctor")
+	echo "the program: $size bytes"
+	# What is copied onto a broken host stays small.
+	[ -n "$binary" ] || [ "$size" -lt 20000000 ] || { echo "more than 20 MB" >&2; exit 1; }
+	go run ./cmd/gen man "$work/man"
+	go run ./cmd/gen completions "$work/completions"
+	install -D -m 0644 -t "$tree/usr/share/man/man1" "$work"/man/*.1
+	install -D -m 0644 -t "$tree/usr/share/man/man7" "$work"/man/*.7
+	gzip -9n "$tree"/usr/share/man/man?/*
+	install -D -m 0644 "$work/completions/netdoctor.bash" "$tree/usr/share/bash-completion/completions/netdoctor"
+	install -D -m 0644 "$work/completions/_netdoctor" "$tree/usr/share/zsh/vendor-completions/_netdoctor"
+	install -D -m 0644 "$work/completions/netdoctor.fish" "$tree/usr/share/fish/vendor_completions.d/netdoctor.fish"
+	install -D -m 0644 .ci/package/netdoctor-watch.service "$tree/usr/lib/systemd/system/netdoctor-watch.service"
+	install -D -m 0644 LICENSE "$tree/usr/share/doc/netdoctor/copyright"
+	cat >"$tree/DEBIAN/control" <<END
 Package: netdoctor
 Version: $version
 Architecture: $arch
@@ -45,7 +47,12 @@ Priority: optional
 Homepage: https://github.com/netdoctor/netdoctor
 Description: says why a container can't reach something, proves it, and mends it
 END
-dpkg-deb --root-owner-group --build "$tree" "$work/netdoctor.deb" >/dev/null
+	dpkg-deb --root-owner-group --build "$tree" "$work/netdoctor.deb" >/dev/null
+}
+case $binary in
+*.deb) cp "$binary" "$work/netdoctor.deb" ;;
+*) build ;;
+esac
 
 # A root of its own: nothing of this machine is touched.
 install -d "$root/var/lib/dpkg/updates" "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/triggers"
