@@ -188,6 +188,11 @@ func onMap(s *snap.Snapshot, nodes []v1.MapNode, tr *v1.TraceResult) *v1.MapPath
 	p := &v1.MapPath{From: tr.From.Target, To: tr.To.Target, Verdict: tr.Verdict}
 	node := func(netns, device string) string {
 		dev, _, _ := strings.Cut(device, "→")
+		if h := s.HostNs(); netns == s.Host.Netns && h != nil {
+			if l := h.Link(dev); l != nil && l.Port != nil && l.Master != 0 { // a bridge's port is the network
+				dev = h.LinkAt(l.Master).Name
+			}
+		}
 		best := ""
 		for i := range nodes {
 			n := &nodes[i]
@@ -226,6 +231,7 @@ func onMap(s *snap.Snapshot, nodes []v1.MapNode, tr *v1.TraceResult) *v1.MapPath
 			}
 		}
 	}
+	p.Nodes = through(nodes, p.Nodes)
 	if tr.Where != nil && tr.Verdict != "delivered" {
 		p.Why = tr.Where.Detail
 		if p.Broken == "" && tr.Where.Netns != "" {
@@ -238,6 +244,47 @@ func onMap(s *snap.Snapshot, nodes []v1.MapNode, tr *v1.TraceResult) *v1.MapPath
 		p.Code = tr.Findings[0].Code
 	}
 	return p
+}
+
+// through adds the host between what only it connects, and the network that a
+// container is reached by.
+func through(nodes []v1.MapNode, ids []string) []string {
+	home := func(id string) string {
+		for i := range nodes {
+			if n := &nodes[i]; n.ID == id && n.On != "" && n.Kind != "network" {
+				return n.On
+			}
+		}
+		return id
+	}
+	uplink := ""
+	for i := range nodes {
+		if nodes[i].Kind == "uplink" {
+			if uplink != "" {
+				uplink = "" // which of several it is was not walked
+				break
+			}
+			uplink = nodes[i].ID
+		}
+	}
+	var out []string
+	for i, id := range ids {
+		if i > 0 {
+			a, b := home(ids[i-1]), home(id)
+			ends := func(x string) bool { return strings.HasPrefix(x, "network:") || x == "host" }
+			if a != b && a != "host" && b != "host" && (ends(a) || ends(b)) {
+				out = append(out, "host")
+			}
+			if a != b && b != id && b != "host" {
+				out = append(out, b)
+			}
+		}
+		if n := len(out); n > 0 && out[n-1] == "host" && id == "internet" && uplink != "" {
+			out = append(out, uplink)
+		}
+		out = append(out, id)
+	}
+	return out
 }
 
 // onDevice says whether a container's node is the one of that device in it.

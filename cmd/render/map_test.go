@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"strings"
@@ -75,5 +76,27 @@ func TestCIFormatsAndPicturesAreForTheirOwn(t *testing.T) {
 		if err := Write(io.Discard, results()["check"], f, Style{}); err == nil {
 			t.Errorf("a check was drawn as %s", f)
 		}
+	}
+}
+
+// TestPathKeepsToTheWires: a way between two containers of one network stays in
+// it, and one that leads out passes the host and its uplink by their sides.
+func TestPathKeepsToTheWires(t *testing.T) {
+	t.Parallel()
+	m := layout(mapResult(8))
+	chips := m.groups[0].members
+	inside := m.line([]string{chips[0].ID, m.groups[0].node.ID, chips[1].ID})
+	if strings.ContainsAny(inside, "C") || strings.Contains(inside, fmt.Sprint(hostX)) {
+		t.Errorf("the way inside of a network leaves it: %s", inside)
+	}
+	out := m.line([]string{chips[0].ID, m.groups[0].node.ID, "host", m.uplinks[0].ID, "internet"})
+	for _, want := range []string{fmt.Sprintf(" %d %d", hostX, m.midY), fmt.Sprintf("M%d %d", hostX+hostW, m.midY), fmt.Sprintf("L%d %d", netX, m.midY)} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the way out has no %q: %s", want, out)
+		}
+	}
+	back := m.line([]string{"internet", m.uplinks[0].ID, "host", m.groups[0].node.ID, chips[0].ID})
+	if strings.Count(back, "C") != 1 || strings.Count(back, "M") != 3 {
+		t.Errorf("the way in: %s", back)
 	}
 }

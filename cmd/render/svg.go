@@ -267,37 +267,7 @@ func (m *mapLayout) path(b *strings.Builder) {
 	if p == nil {
 		return
 	}
-	var points []string
-	to := func(x, y int) { points = append(points, fmt.Sprintf("%d,%d", x, y)) }
-	for i, id := range p.Nodes {
-		at, ok := m.spots[id]
-		if !ok {
-			continue
-		}
-		if id == "host" { // through it, from side to side
-			to(hostX, at.y)
-			if i < len(p.Nodes)-1 {
-				to(hostX+hostW, at.y)
-			}
-			continue
-		}
-		if at.x >= margin+groupW {
-			to(at.x, at.y)
-			continue
-		}
-		// Through the gaps between the chips, along the right side of the group.
-		gap := at.y + (chipH+chipGap)/2
-		if i > 0 {
-			to(margin+groupW-4, gap)
-			to(at.x, gap)
-		}
-		to(at.x, at.y+chipH/2)
-		if i < len(p.Nodes)-1 {
-			to(at.x, gap)
-			to(margin+groupW-4, gap)
-		}
-	}
-	fmt.Fprintf(b, `<polyline class="path" points="%s"><title>%s</title></polyline>`+"\n", strings.Join(points, " "), esc(p.From+" → "+p.To+": "+p.Verdict))
+	fmt.Fprintf(b, `<path class="path" d="%s"><title>%s</title></path>`+"\n", m.line(p.Nodes), esc(p.From+" → "+p.To+": "+p.Verdict))
 	if at, ok := m.spots[p.Broken]; ok && p.Broken != "" {
 		if p.Broken == "host" {
 			at = spot{hostX + hostW/2, m.midY - hostH/2 + 6}
