@@ -61,6 +61,7 @@ func (in *Input) Questions() []snap.Probe {
 		}
 	}
 	out := unique(nil, asked, len(asked))
+	out = unique(out, in.whoHas(), maxPinned)
 	out = unique(out, suspect, maxSuspects)
 	out = unique(out, witness, maxWitnesses)
 	return in.refutations(out)

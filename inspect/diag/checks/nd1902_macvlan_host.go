@@ -21,7 +21,8 @@ container by it, is a way round.
 
 See it by hand:
     nsenter -t PID -n ip -d link show eth0   macvlan, parent is the host's uplink
-    ip link add shim link PARENT type macvlan mode bridge; ip link set shim up
+    ip link add shim link PARENT type macvlan mode bridge
+    ip addr add FREE/32 dev shim; ip link set shim up
     ip route add CONTAINER/32 dev shim
 
 Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.docker.com, macvlan`,
@@ -55,7 +56,7 @@ Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.d
 						ev("ip link show "+parent, linkLine(host.Link(parent)), snap.RefLink(host.ID, parent)),
 					},
 					Covers: diag.Cover{Traces: []int{i}},
-					Advice: fmt.Sprintf("ip link add shim link %s type macvlan mode bridge; ip link set shim up; ip route add %s/32 dev shim; and keep it over reboots in the network's own configuration", parent, f.Flow.Dst),
+					Advice: fmt.Sprintf("ip link add shim link %s type macvlan mode bridge; ip addr add FREE/32 dev shim; ip link set shim up; ip route add %s/32 dev shim; FREE is an address of that wire which nobody has, kept free by --aux-address of the network; and keep it over reboots in the host's own network configuration", parent, f.Flow.Dst),
 					Weight: 68,
 				})
 			}

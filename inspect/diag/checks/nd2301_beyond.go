@@ -23,7 +23,7 @@ See it by hand:
 
 Sources: RFC 1812 section 5.2.7.1`,
 		CatchAll: true,
-		After:    []diag.Code{"ND2122", "ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
+		After:    []diag.Code{"ND2122", "ND2303", "ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {
