@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -27,6 +29,22 @@ func (u *up) possible() error {
 				return fmt.Errorf("network %s without a parent: %w", u.sp.Networks[i].Name, err)
 			}
 		}
+	}
+	return nil
+}
+
+// roomy refuses a directory for the state that is too full: what is under way
+// could be undone, and what was made before that would stay.
+func (u *up) roomy() error {
+	const each, base = 64 << 10, 256 << 10 // a container's six files and a journal of many rules, in pages
+	need := uint64(base + each*(len(u.sp.Networks)+u.boxes()))
+	var st unix.Statfs_t
+	if err := unix.Statfs(string(u.dir), &st); err != nil {
+		return fmt.Errorf("reading the space for the state: %w", err)
+	}
+	free := st.Bavail * uint64(st.Bsize) // #nosec G115 -- a block size
+	if free < need || st.Files > 0 && st.Ffree < need/(8<<10) {
+		return snap.Hint(fmt.Errorf("the state needs up to %d KiB below %s, and %d KiB with %d files are free there: %w", need>>10, u.dir, free>>10, st.Ffree, unix.ENOSPC), "df -h "+string(u.dir)+"; df -i "+string(u.dir))
 	}
 	return nil
 }

@@ -199,8 +199,11 @@ func (h *Host) Detach(ctx context.Context, name, network string) (Report, error)
 
 func (s *session) detach(ctx context.Context, name, network string) error {
 	c, n := s.st.Container(name), s.st.Network(network)
-	if c == nil || n == nil {
-		return fmt.Errorf("there is no container %q, or no network %q: %w", name, network, snap.ErrNotFound)
+	if n == nil {
+		return fmt.Errorf("there is no network %q: %w", network, snap.ErrNotFound)
+	}
+	if c == nil {
+		return fmt.Errorf("there is no container %q: %w", name, snap.ErrNotFound)
 	}
 	ep := c.Endpoint(network)
 	if ep == nil {

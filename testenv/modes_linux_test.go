@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/testenv"
@@ -81,7 +82,7 @@ networks:
 `
 
 func TestMacvlanAndOverlay(t *testing.T) {
-	sh(t, "ip link add eth7 type veth peer name eth8; sysctl -q net.ipv6.conf.eth7.disable_ipv6=1 net.ipv6.conf.eth8.disable_ipv6=1; ip link set eth7 up; ip link set eth8 up")
+	sh(t, "ip link add eth7 type veth peer name eth8; sysctl -q net.ipv6.conf.eth7.disable_ipv6=1 net.ipv6.conf.eth8.disable_ipv6=1; ip link set eth7 up; ip link set eth8 up; ip addr add 192.0.2.9/24 dev eth7") // the host is on that LAN, too
 	until(t, "the parent is up", func() bool { return strings.Contains(sh(t, "ip link show eth7"), "state UP") })
 	defer sh(t, "ip link del eth7")
 	before := dump(t)
@@ -165,6 +166,18 @@ func TestRefusals(t *testing.T) {
 		if after := dump(t); after != whole {
 			t.Errorf("%s: something was done (-before +after)\n%s", name, cmp.Diff(strings.Split(whole, "\n"), strings.Split(after, "\n")))
 		}
+	}
+	sh(t, "mkdir -p /run/netdoctor; mount -t tmpfs -o size=64k full /run/netdoctor")
+	if err := up(simple); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("a full disk: %v, want %v", err, unix.ENOSPC)
+	}
+	sh(t, "mount -o remount,ro /run/netdoctor")
+	if err := up(simple); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("a disk that is read only: %v", err)
+	}
+	sh(t, "umount /run/netdoctor; rmdir /run/netdoctor")
+	if after := dump(t); after != whole {
+		t.Errorf("no room for the state: something was done (-before +after)\n%s", cmp.Diff(strings.Split(whole, "\n"), strings.Split(after, "\n")))
 	}
 	if err := up(simple); err != nil {
 		t.Fatal(err)

@@ -177,7 +177,10 @@ func (c *chooser) pools(n *driver.Network, want *spec.Network) error {
 		if o, hit := ipam.Overlap(p.Subnet, used); hit {
 			return fmt.Errorf("network %s: subnet %s overlaps %s of another network", want.Name, p.Subnet, o)
 		}
-		if o, hit := ipam.Overlap(p.Subnet, c.sur.reserved); hit {
+		// A macvlan's containers are neighbours of the host: it mostly has the very
+		// subnet of the device that it sits on.
+		beside := want.Driver == "macvlan" || want.Driver == "ipvlan"
+		if o, hit := ipam.Overlap(p.Subnet, c.sur.reserved); hit && !beside {
 			return fmt.Errorf("network %s: subnet %s overlaps %s, which this host reaches directly", want.Name, p.Subnet, o)
 		}
 		c.behind(want.Name, p.Subnet)

@@ -79,6 +79,9 @@ func (u *up) run(ctx context.Context) error {
 		}
 	}
 	if !u.o.DryRun {
+		if err := u.roomy(); err != nil {
+			return err
+		}
 		if err := u.rehearse(ctx); err != nil {
 			return err
 		}

@@ -6,10 +6,17 @@ import (
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
+// pending is what a dry run says instead of what was done.
+var pending = map[string]string{"made": "would make", "removed": "would remove", "mended": "would mend"}
+
 // setup is the screen of what was built or taken away.
 func (p *printer) setup(r *v1.SetupResult) {
 	for _, c := range r.Changes {
-		p.line(in(bold, c.Did+" "), s(c.What))
+		did := c.Did
+		if would := pending[did]; r.DryRun && would != "" {
+			did = would
+		}
+		p.line(in(bold, did+" "), s(c.What))
 		for _, l := range c.Do {
 			p.line(s("    "), in(cyan, l))
 		}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -33,11 +34,23 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 				return &diag.Finding{
 					Summary: fmt.Sprintf("nothing listens on port %s in %s: it refuses the connection", portOf(s.flow), s.target.Name),
 					Cause:   fmt.Sprintf("no process in %s has a socket on port %s", s.target.Name, portOf(s.flow)),
-					Advice:  fmt.Sprintf("start the program in %s, or look why it does not listen: %s logs %s", s.target.Name, s.target.Engine, s.target.Name),
+					Advice:  fmt.Sprintf("start the program in %s, or look why it does not listen%s", s.target.Name, logOf(s.target)),
 				}
 			})
 		},
 	}
+}
+
+// logOf is the command that shows a container's output, as the end of a sentence;
+// "" where the engine keeps none.
+func logOf(c *snap.Container) string {
+	switch {
+	case c.Engine == "docker" || c.Engine == "podman":
+		return ": " + c.Engine + " logs " + c.Name
+	case c.Engine == "netdoctor" && c.HostsPath != "":
+		return ": cat " + path.Dir(c.HostsPath) + "/log"
+	}
+	return ""
 }
 
 // seat is where a refused flow arrived, and who sits there.
