@@ -343,9 +343,13 @@ func (e *expecter) publishedLocal(c *snap.Container, p *snap.Port) {
 	})
 }
 
-// plain: a namespace of no engine that has a default route through this host
-// is meant to reach the world.
+// plain: a namespace of no engine that has a default route through this host, or
+// to a gateway that only this host could be, is meant to reach the world.
 func (e *expecter) plain() {
+	lost := map[string]bool{}
+	for _, p := range e.in.Plains() {
+		lost[p.NS.ID] = e.in.Lost(&p)
+	}
 	for i := range e.in.Snap.Netns {
 		ns := &e.in.Snap.Netns[i]
 		if ns.Class != snap.ClassAttached || len(ns.Containers) > 0 {
@@ -355,7 +359,7 @@ func (e *expecter) plain() {
 		if !gw.IsValid() {
 			continue
 		}
-		if _, here := e.host.HasAddr(gw); !here {
+		if _, here := e.host.HasAddr(gw); !here && !lost[ns.ID] {
 			continue
 		}
 		for _, w := range outsideWorld {

@@ -11,8 +11,8 @@ func (r *run) xmit(n *netns, dev *snap.Link, k *skb) *fate {
 	if f := r.step(n, dev, k); f != nil {
 		return f
 	}
-	if !dev.Up {
-		return r.drop(n, dev, k, Where{Layer: "link", Cause: CauseLinkDown, Reason: "DEV_READY", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " of " + n.n.ID + " is down"})
+	if !dev.Up { // net/sched/sch_generic.c: dev_deactivate leaves noop_qdisc, which drops all
+		return r.drop(n, dev, k, Where{Layer: "link", Cause: CauseLinkDown, Reason: "QDISC_DROP", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " of " + n.n.ID + " is down"})
 	}
 	if f := r.netdevHook(n, dev, "egress", k); f != nil {
 		return f

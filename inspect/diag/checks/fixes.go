@@ -57,6 +57,11 @@ func fixND1107(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return []fixups.Op{&fixups.LinkMaster{Where: at(in, f.Subject.Netns), Name: a.host.Name, Master: a.n.Bridge}}
 		}
 	}
+	for _, p := range in.Plains() {
+		if p.Host.Name == f.Subject.Name && p.Bridge != nil {
+			return []fixups.Op{&fixups.LinkMaster{Where: at(in, f.Subject.Netns), Name: p.Host.Name, Master: p.Bridge.Name}}
+		}
+	}
 	return nil
 }
 
@@ -81,10 +86,16 @@ func fixND2101(in *diag.Input, f *diag.Finding) []fixups.Op {
 func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	n := in.Graph.NetworkOfBridge(f.Subject.Name)
 	host := in.Netns(f.Subject.Netns)
-	if n == nil || host == nil || host.Link(f.Subject.Name) == nil {
+	if host == nil || host.Link(f.Subject.Name) == nil {
 		return nil
 	}
-	gw, subnet := gateway4(n)
+	var gw netip.Addr
+	var subnet netip.Prefix
+	if n != nil {
+		gw, subnet = gateway4(n)
+	} else if p := plainOn(in, f.Subject.Name); p != nil {
+		gw, subnet = p.Gateway, p.Addr.Masked()
+	}
 	if !gw.IsValid() || !subnet.IsValid() {
 		return nil
 	}
@@ -111,6 +122,13 @@ func lastAddr(p netip.Prefix) netip.Addr {
 
 // fixND2103 gives a container its default route.
 func fixND2103(in *diag.Input, f *diag.Finding) []fixups.Op {
+	for _, p := range in.Plains() {
+		if gw := plainGateway(in, &p); gw.IsValid() && p.NS.ID == f.Subject.Netns {
+			if r, ok := defaultVia(p.NS, p.Link, gw.String()); ok {
+				return []fixups.Op{&fixups.RouteAdd{Where: at(in, p.NS.ID), Route: r, Devs: []string{p.Link.Name}}}
+			}
+		}
+	}
 	c := container(in, f.Subject.Netns)
 	if c == nil {
 		return nil

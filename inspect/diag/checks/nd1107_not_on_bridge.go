@@ -2,8 +2,11 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -51,5 +54,54 @@ func detectND1107(in *diag.Input) []diag.Finding {
 			Weight:   82,
 		})
 	}
+	return append(out, plainOffBridge(in)...)
+}
+
+// plainOffBridge: a namespace of no engine whose gateway is a bridge's address, and
+// whose veth is no port of any.
+func plainOffBridge(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	var out []diag.Finding
+	for _, p := range in.Plains() {
+		if p.Bridge == nil || p.Host.Master != 0 || !holds4(host, p.Bridge, p.Gateway) {
+			continue
+		}
+		covers := coverDevice(in, host.ID, p.Host.Name)
+		for _, more := range []diag.Cover{coverFrom(in, p.NS.ID, sim.CauseNeighFailed, sim.CauseNoCarrier), coverNeighbour(in, host.ID, p.Bridge.Name, p.NS.ID)} {
+			covers.Traces = append(covers.Traces, more.Traces...)
+		}
+		if len(covers.Traces) == 0 {
+			continue
+		}
+		out = append(out, diag.Finding{
+			Summary: fmt.Sprintf("%s is on no bridge: %s's %s is not attached to %s, which has its gateway %s", p.Host.Name, p.NS.ID, p.Link.Name, p.Bridge.Name, p.Gateway),
+			Cause:   fmt.Sprintf("the host's end of the veth of %s has no master %s, so what is sent to %s reaches nobody", p.NS.ID, p.Bridge.Name, p.Addr.Addr()),
+			Subject: diag.Subject{Kind: "link", Name: p.Host.Name, Netns: host.ID},
+			Evidence: []diag.Evidence{
+				ev("ip link show "+p.Host.Name, linkLine(p.Host)+" (no master "+p.Bridge.Name+")", snap.RefLink(host.ID, p.Host.Name)),
+				ev(ipIn(in, p.NS.ID, "route show default"), "default via "+p.Gateway.String(), snap.RefItem(p.NS.ID, "route", defaultRoute(p.NS))),
+			},
+			Covers: covers,
+			Weight: 82,
+		})
+	}
 	return out
+}
+
+// holds4 says whether a device has an address.
+func holds4(ns *snap.Netns, l *snap.Link, a netip.Addr) bool {
+	return slices.ContainsFunc(ns.AddrsOf(l.Index), func(x snap.Addr) bool { return x.Prefix.Addr() == a })
+}
+
+// coverNeighbour are the flows of a namespace that die, or whose answers do, in
+// another one at a device that finds no neighbour.
+func coverNeighbour(in *diag.Input, at, dev, from string) diag.Cover {
+	var c diag.Cover
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if w := f.Trace.Where; f.Broken() && f.Flow.From == from && w != nil && w.Netns == at && w.Device == dev {
+			c.Traces = append(c.Traces, i)
+		}
+	}
+	return c
 }

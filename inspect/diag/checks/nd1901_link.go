@@ -130,8 +130,12 @@ func placeFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if g.Where.Reply {
 		way = "answer"
 	}
+	at := in.Who(g.Where.Netns)
+	if g.Where.Device != "" {
+		at += " at " + g.Where.Device
+	}
 	f := diag.Finding{
-		Summary: fmt.Sprintf("%s → %s: the %s dies in %s at %s: %s", first.From, first.To, way, in.Who(g.Where.Netns), g.Where.Device, g.Where.Detail),
+		Summary: fmt.Sprintf("%s → %s: the %s dies in %s: %s", first.From, first.To, way, at, g.Where.Detail),
 		Cause:   g.Where.Detail,
 		Covers:  diag.Cover{Traces: g.Flows},
 	}

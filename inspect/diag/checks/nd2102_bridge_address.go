@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -83,5 +84,65 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, f)
 	}
+	return append(out, plainBridges(in, host)...)
+}
+
+// plainBridges: namespaces of no engine send to a gateway that nobody has, over a
+// bridge without an address that no other machine is on.
+func plainBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
+	var out []diag.Finding
+	done := map[string]bool{}
+	for _, p := range in.Plains() {
+		if q := plainOn(in, bridgeName(&p)); q == nil || done[p.Bridge.Name] {
+			continue
+		}
+		done[p.Bridge.Name] = true
+		want := netip.PrefixFrom(p.Gateway, p.Addr.Bits())
+		out = append(out, diag.Finding{
+			Summary: fmt.Sprintf("%s has no address %s: the gateway of %s is missing", p.Bridge.Name, want, p.NS.ID),
+			Cause:   fmt.Sprintf("nobody has %s, that %s sends everything to, and the bridge %s, that only namespaces of this host are on, has no IPv4 address", p.Gateway, p.NS.ID, p.Bridge.Name),
+			Subject: diag.Subject{Kind: "address", Name: p.Bridge.Name, Netns: host.ID},
+			Evidence: []diag.Evidence{
+				ev("ip addr show dev "+p.Bridge.Name, p.Bridge.Name+": no IPv4 address", snap.RefLink(host.ID, p.Bridge.Name)),
+				ev(ipIn(in, p.NS.ID, "route show default"), "default via "+p.Gateway.String(), snap.RefItem(p.NS.ID, "route", defaultRoute(p.NS))),
+			},
+			Covers: fromPlain(in, p.NS.ID),
+			Weight: 85,
+		})
+	}
 	return out
+}
+
+func bridgeName(p *diag.Plain) string {
+	if p.Bridge == nil {
+		return ""
+	}
+	return p.Bridge.Name
+}
+
+// plainOn is a namespace of no engine whose gateway must be the bridge, which has
+// no IPv4 address; nil when there is none.
+func plainOn(in *diag.Input, bridge string) *diag.Plain {
+	host := in.Snap.HostNs()
+	for _, p := range in.Plains() {
+		if bridge == "" || bridgeName(&p) != bridge || !in.Lost(&p) {
+			continue
+		}
+		if !slices.ContainsFunc(host.AddrsOf(p.Bridge.Index), func(a snap.Addr) bool { return a.Prefix.Addr().Is4() }) {
+			return &p
+		}
+	}
+	return nil
+}
+
+// fromPlain are the flows of a namespace that do not get through: each needs its
+// gateway, also those that still know its hardware address.
+func fromPlain(in *diag.Input, from string) diag.Cover {
+	var c diag.Cover
+	for i := range in.Flows {
+		if f := &in.Flows[i]; f.Flow.From == from && (f.Broken() || diag.ProbeSays(f.Probe) == "dropped") && !f.Flow.Dst.IsLoopback() {
+			c.Traces = append(c.Traces, i)
+		}
+	}
+	return c
 }

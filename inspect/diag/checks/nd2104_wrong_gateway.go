@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -59,7 +60,50 @@ func detectND2104(in *diag.Input) []diag.Finding {
 			Weight: 84,
 		})
 	}
+	return append(out, plainGateways(in)...)
+}
+
+// plainGateways: a namespace of no engine sends to a gateway that nobody has, over
+// a bridge that has an address of its subnet.
+func plainGateways(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for _, p := range in.Plains() {
+		want := plainGateway(in, &p)
+		if !want.IsValid() {
+			continue
+		}
+		out = append(out, diag.Finding{
+			Summary: fmt.Sprintf("%s sends to gateway %s, which nobody has; the bridge %s has %s", p.NS.ID, p.Gateway, p.Bridge.Name, want),
+			Cause:   fmt.Sprintf("the default route of %s names the gateway %s, but its bridge %s, that only namespaces of this host are on, is %s", p.NS.ID, p.Gateway, p.Bridge.Name, want),
+			Subject: diag.Subject{Kind: "route", Name: "default", Netns: p.NS.ID},
+			Evidence: []diag.Evidence{
+				ev(ipIn(in, p.NS.ID, "route show default"), "default via "+p.Gateway.String(), snap.RefItem(p.NS.ID, "route", defaultRoute(p.NS))),
+				ev("ip addr show dev "+p.Bridge.Name, want.String(), snap.RefLink(in.Snap.Host.Netns, p.Bridge.Name)),
+			},
+			Covers: fromPlain(in, p.NS.ID),
+			Weight: 84,
+		})
+	}
 	return out
+}
+
+// plainGateway is the address of its bridge that a namespace of no engine should
+// send to, where it sends to one that nobody has; invalid when that is not so.
+func plainGateway(in *diag.Input, p *diag.Plain) netip.Addr {
+	host := in.Snap.HostNs()
+	if !in.Lost(p) || p.Host.Master == 0 {
+		return netip.Addr{}
+	}
+	var want netip.Addr
+	for _, a := range host.AddrsOf(p.Bridge.Index) {
+		if p.Addr.Masked().Contains(a.Prefix.Addr()) {
+			if want.IsValid() {
+				return netip.Addr{}
+			}
+			want = a.Prefix.Addr()
+		}
+	}
+	return want
 }
 
 // defaultRoute is the index of a namespace's IPv4 default route; -1 none.

@@ -2,6 +2,8 @@ package checks
 
 import (
 	"cmp"
+	"fmt"
+	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -38,10 +40,53 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source; net/ipv4/route.c: ip_ro
 				flow := in.Flows[g.Flows[0]].Flow
 				f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "route get "+flow.Dst.String()), g.Where.Reason, snap.RefNetns(g.Where.Netns)))
 				f.Advice = "see it by hand: " + ipIn(in, g.Where.Netns, "route get "+flow.Dst.String())
+				if g.Where.Cause == sim.CauseNoRoute {
+					unaddressed(in, &f, flow.Dst.Is4())
+				}
 				out = append(out, f)
 			}
 			return out
 		},
 		Fix: fixUnroute,
+	}
+}
+
+// unaddressed says of a sender without a route that it has no address of the
+// family, and which subnet the bridge is on that its device leads to.
+func unaddressed(in *diag.Input, f *diag.Finding, v4 bool) {
+	ns, host := in.Netns(f.Subject.Netns), in.Snap.HostNs()
+	if ns == nil || host == nil || ns == host {
+		return
+	}
+	var out *snap.Link
+	for i := range ns.Links {
+		l := &ns.Links[i]
+		if l.Loopback {
+			continue
+		}
+		for _, a := range ns.AddrsOf(l.Index) {
+			if a.Prefix.Addr().Is4() == v4 && !a.Prefix.Addr().IsLinkLocalUnicast() {
+				return
+			}
+		}
+		if out == nil && l.Kind == "veth" && l.PeerNetns == host.ID {
+			out = l
+		}
+	}
+	if out == nil {
+		return
+	}
+	family := map[bool]string{true: "IPv4", false: "IPv6"}[v4]
+	f.Summary += fmt.Sprintf("; its %s has no %s address", out.Name, family)
+	f.Evidence = append(f.Evidence, ev(ipIn(in, ns.ID, "addr show dev "+out.Name), linkLine(out)+": no "+family+" address", snap.RefLink(ns.ID, out.Name)))
+	if peer := host.LinkAt(out.Peer); peer != nil {
+		if br := host.LinkAt(peer.Master); br != nil {
+			for _, a := range host.AddrsOf(br.Index) {
+				if a.Prefix.Addr().Is4() == v4 && !a.Prefix.Addr().IsLinkLocalUnicast() {
+					f.Advice = fmt.Sprintf("give %s a free address of %s, the subnet of %s that it is on, and a default route: %s; %s", out.Name, a.Prefix.Masked(), br.Name,
+						ipIn(in, ns.ID, "addr add ADDRESS/"+strconv.Itoa(a.Prefix.Bits())+" dev "+out.Name), ipIn(in, ns.ID, "route add default via "+a.Prefix.Addr().String()))
+				}
+			}
+		}
 	}
 }
