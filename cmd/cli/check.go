@@ -12,6 +12,7 @@ import (
 
 func (s *session) check() *cobra.Command {
 	var audit bool
+	var g again
 	cmd := &cobra.Command{
 		Use:     "check [TARGET...]",
 		GroupID: groupFind,
@@ -26,10 +27,13 @@ networks or out of internal ones that must not be there (each pair is followed
 through the rules, and a sample is tried), sockets and capabilities that give a
 container more than it needs. Its findings are warnings or notes.
 
+` + everyHelp + `
+
 Formats: ` + join(ciFormats()) + `.`,
 		Example: `  netdoctor check
   netdoctor check web net:app
   netdoctor check --audit
+  netdoctor check --every 5s -o ndjson
   netdoctor check --snapshot host.ndsnap -o json`,
 		ValidArgsFunction: s.complete(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,11 +45,12 @@ Formats: ` + join(ciFormats()) + `.`,
 				return err
 			}
 			a := s.use()
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
+			return s.answer(cmd.Context(), &g, func(ctx context.Context) (v1.Result, error) {
 				return result(a.Check(ctx, app.CheckOptions{Common: c, Targets: args, Audit: audit}))
-			}))
+			})
 		},
 	}
+	g.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&audit, "audit", false, "look for what is exposed, too")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 )
 
 func (s *session) probe() *cobra.Command {
+	var g again
 	var all, standIn bool
 	cmd := &cobra.Command{
 		Use:     "probe SRC DST",
@@ -20,7 +21,9 @@ func (s *session) probe() *cobra.Command {
 from each container and the host to each container's listening ports, to its
 gateway and to the published ports, and each name that must resolve; what is
 expected stands beside what was seen. With --no-probe nothing is sent, and what
-is expected is all.`,
+is expected is all.
+
+` + everyHelp,
 		Example: `  netdoctor probe web db:5432
   netdoctor probe --all
   netdoctor probe --all -o wide`,
@@ -40,14 +43,15 @@ is expected is all.`,
 				return err
 			}
 			a := s.use()
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
+			return s.answer(cmd.Context(), &g, func(ctx context.Context) (v1.Result, error) {
 				if all {
 					return result(a.ReachAll(ctx, c))
 				}
 				return result(a.Reach(ctx, app.TraceOptions{Common: c, From: got[0], To: got[1], StandIn: standIn}))
-			}))
+			})
 		},
 	}
+	g.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
 	cmd.Flags().BoolVar(&all, "all", false, "everybody to everything")
 	return cmd

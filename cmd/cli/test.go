@@ -14,6 +14,7 @@ func (s *session) test() *cobra.Command {
 	var o app.TestOptions
 	var generate bool
 	var compose string
+	var g again
 	cmd := &cobra.Command{
 		Use:     "test -f EXPECT.yaml",
 		GroupID: groupFind,
@@ -22,6 +23,8 @@ func (s *session) test() *cobra.Command {
 and resolvable. How to write one: netdoctor help expectations; --generate writes
 one from the networks, containers and published ports of this host, or from a
 compose file without looking at any host.
+
+` + everyHelp + `
 
 Formats: ` + join(ciFormats()) + `.`,
 		Example: `  netdoctor test --generate > EXPECT.yaml
@@ -43,6 +46,8 @@ Formats: ` + join(ciFormats()) + `.`,
 			switch {
 			case generate && (o.File != "" || s.g.output != "text"):
 				return app.Usagef("--generate writes YAML and takes neither -f nor -o")
+			case generate && g.every != 0:
+				return app.Usagef("--generate writes once")
 			case generate:
 				_, err := s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
 					write := a.Generate
@@ -65,12 +70,13 @@ Formats: ` + join(ciFormats()) + `.`,
 			}
 			// The time to wait is on top of the time for one look.
 			s.g.timeout += o.Wait
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) { return result(a.Test(ctx, o)) }))
+			return s.answer(cmd.Context(), &g, func(ctx context.Context) (v1.Result, error) { return result(a.Test(ctx, o)) })
 		},
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.File, "file", "f", "", "the expectations; - is stdin")
 	f.BoolVar(&generate, "generate", false, "write expectations from what there is to stdout")
+	g.flags(f)
 	f.StringVar(&compose, "compose", "", "with --generate: from this compose `FILE`, not from the host; - is stdin")
 	f.DurationVar(&o.Wait, "wait", 0, "look again until everything is as expected, for so long at most")
 	f.DurationVar(&o.Pause, "interval", time.Second, "time between two looks")
