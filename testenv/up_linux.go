@@ -266,7 +266,9 @@ func (s *session) forwarding(v6 bool) []fixups.Op {
 		return nil
 	}
 	if ops := driver.Forwarding(&s.st.Env.Env, v6); ops != nil {
-		s.st.Env.Drop4, s.st.Env.Drop6 = s.st.Env.Drop4 || !v6, s.st.Env.Drop6 || v6
+		if _, drops := ops[len(ops)-1].(*fixups.ChainPolicy); drops {
+			s.st.Env.Drop4, s.st.Env.Drop6 = s.st.Env.Drop4 || !v6, s.st.Env.Drop6 || v6
+		}
 		return ops
 	}
 	s.warnings = append(s.warnings, "forwarding was off and is turned on; nothing keeps others from using this host as a router: see nft's forward hook")

@@ -59,11 +59,14 @@ func Forwarding(e *Env, v6 bool) []fixups.Op {
 	}
 	w := &ipt{env: e, at: e.Host, v6: v6}
 	if v6 {
-		return []fixups.Op{
+		ops := []fixups.Op{
 			&fixups.SysctlSet{Where: e.Host, Key: "net/ipv6/conf/default/forwarding", Value: "1"},
 			&fixups.SysctlSet{Where: e.Host, Key: "net/ipv6/conf/all/forwarding", Value: "1"},
-			&fixups.ChainPolicy{ChainRef: w.ref("filter", "FORWARD"), Policy: "drop"},
 		}
+		if e.Gen == Docker20 { // no rules for IPv6, and no policy
+			return ops
+		}
+		return append(ops, &fixups.ChainPolicy{ChainRef: w.ref("filter", "FORWARD"), Policy: "drop"})
 	}
 	return []fixups.Op{
 		&fixups.SysctlSet{Where: e.Host, Key: "net/ipv4/ip_forward", Value: "1"},
