@@ -35,12 +35,35 @@ func (o *LinkMTU) On(s *snap.Snapshot) error {
 	if below, p := peerOf(s, ns, l); below != nil && p != nil && l.Kind == "vlan" && o.MTU > p.MTU {
 		return fmt.Errorf("MTU %d of %s is above that of %s: %w", o.MTU, o.Name, p.Name, snap.ErrLimit)
 	}
-	l.MTU = o.MTU
-	// IPv6's own follows (net/ipv6/addrconf.c: addrconf_notify, NETDEV_CHANGEMTU).
-	if key := "net/ipv6/conf/" + l.Name + "/mtu"; ns.Sysctls[key] != "" {
-		ns.Sysctls[key] = strconv.Itoa(o.MTU)
+	br := ns.LinkAt(l.Master)
+	follows := br != nil && br.Bridge != nil && br.MTU == lowestPort(ns, br)
+	setMTU(ns, l, o.MTU)
+	if follows {
+		setMTU(ns, br, lowestPort(ns, br))
 	}
 	return nil
+}
+
+func setMTU(ns *snap.Netns, l *snap.Link, mtu int) {
+	l.MTU = mtu
+	// IPv6's own follows (net/ipv6/addrconf.c: addrconf_notify, NETDEV_CHANGEMTU).
+	if key := "net/ipv6/conf/" + l.Name + "/mtu"; ns.Sysctls[key] != "" {
+		ns.Sysctls[key] = strconv.Itoa(mtu)
+	}
+}
+
+// lowestPort is the MTU that a bridge has unless somebody set one: the lowest of
+// its ports' (net/bridge/br_if.c: br_mtu_auto_adjust). The kernel does not tell
+// whether one was set; a bridge that has that of its lowest port is taken to follow
+// it. 0: it has no port.
+func lowestPort(ns *snap.Netns, br *snap.Link) int {
+	low := 0
+	for i := range ns.Links {
+		if p := &ns.Links[i]; p.Master == br.Index && (low == 0 || p.MTU < low) {
+			low = p.MTU
+		}
+	}
+	return low
 }
 
 func (o *LinkMTU) Inverse(s *snap.Snapshot) (Op, error) {

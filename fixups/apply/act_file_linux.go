@@ -78,7 +78,7 @@ func (m *machine) lookFile(s *snap.Snapshot, o *fixups.FileWrite) error {
 		s.Resolvers = append(s.Resolvers, snap.Resolver{Owner: o.Owner})
 	}
 	r := s.Resolver(o.Owner)
-	if o.File == "resolv.conf" && r.ResolvConf.Raw == string(b) {
+	if o.File == "resolv.conf" && r.ResolvConf.Exists && r.ResolvConf.Raw == string(b) {
 		return nil
 	}
 	if o.File == "hosts" && o.Old != nil && *o.Old == string(b) && m.base.Resolver(o.Owner) != nil {
