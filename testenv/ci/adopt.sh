@@ -6,7 +6,7 @@
 #
 #	testenv/ci/adopt.sh NETDOCTOR TRUTH
 set -euo pipefail
-bin=$(realpath "$1") truth=$(realpath "$2") spec=$(realpath "$(dirname "$0")/../testdata/adopt.yaml")
+bin=$(realpath "$1") truth=$(realpath "$2") specs=$(realpath "$(dirname "$0")/../testdata")
 if [ "${ADOPT_INSIDE:-}" = "" ]; then
 	export ADOPT_INSIDE=1
 	exec unshare -n -m -p -f --mount-proc --propagation private "$0" "$bin" "$truth"
@@ -25,18 +25,25 @@ ip -n lan link set lo up
 ip -n lan route add default via 198.51.100.1
 ip netns exec lan sysctl -q net.ipv4.ip_forward=1
 bad=0
+# compare SPEC GENERATION DESTINATIONS OPTIONS...
+compare() {
+	local spec=$1 like=$2 dst=$3 all=/proc/$$/ns/net
+	shift 3
+	"$bin" setup -f "$specs/$spec" --like "$like" "$@" >/dev/null
+	for f in /run/netdoctor/env/netns/*; do all=$all,$f; done
+	"$truth" adopt --dir /run/truth --seed 1 --nses "$all,lan" --dst "$dst" >/dev/null
+	"$truth" run --dir /run/truth --seed 1 --where --batch --cmd "$bin trace --batch --no-probe -o json" -v >/run/out
+	echo "$spec $like $*: $(grep '^agree' /run/out)"
+	grep '^WRONG\|^UNKNOWN' /run/out | cut -c1-300 || true
+	grep -q 'unknown 0, wrong 0' /run/out || bad=1
+	"$bin" teardown >/dev/null
+}
+up=198.51.100.1
 for like in 20.10 29-iptables 29-nftables; do
 	for more in "" --no-proxy; do
-		"$bin" setup -f "$spec" --like $like $more >/dev/null
-		all=/proc/$$/ns/net
-		for f in /run/netdoctor/env/netns/*; do all=$all,$f; done
-		"$truth" adopt --dir /run/truth --seed 1 --nses "$all,lan" \
-			--dst 198.51.100.1:8080/tcp,198.51.100.1:8081/tcp,198.51.100.1:5432/tcp,127.0.0.1:5432/tcp,127.0.0.1:8080/tcp,198.51.100.1:5353/udp,172.17.0.1:8080/tcp,172.18.0.1:8081/tcp >/dev/null
-		"$truth" run --dir /run/truth --seed 1 --where --batch --cmd "$bin trace --batch --no-probe -o json" -v >/run/out
-		echo "$like $more: $(grep '^agree' /run/out)"
-		grep '^WRONG\|^UNKNOWN' /run/out | cut -c1-300 || true
-		grep -q 'unknown 0, wrong 0' /run/out || bad=1
-		"$bin" teardown >/dev/null
+		compare adopt.yaml $like $up:8080/tcp,$up:8081/tcp,$up:5432/tcp,127.0.0.1:5432/tcp,127.0.0.1:8080/tcp,$up:5353/udp,172.17.0.1:8080/tcp,172.18.0.1:8081/tcp $more
 	done
+	# macvlan, overlay, a service, IPv6, gateway modes, no masquerading, shared namespaces.
+	compare adopt-wide.yaml $like $up:8080/tcp,$up:8082/tcp,$up:8084/tcp,$up:8085/tcp,127.0.0.1:8086/tcp,$up:8086/tcp,$up:8087/udp
 done
 exit $bad
