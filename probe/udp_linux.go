@@ -94,9 +94,9 @@ func (p *Prober) datagrams(ctx context.Context, r snap.Probe, from *snap.Netns, 
 		return sendErr(r, routeErr)
 	}
 	buf := make([]byte, 65535)
+	start := time.Now() // an answer may be one to any of them: how long it took counts from the first
 	for tries := o.tries(); tries > 0; tries-- {
 		stop := s.until(ctx, slice(end, tries))
-		start := time.Now()
 		if err := s.sendTo(next(), sockaddr(from, dst)); err != nil {
 			stop()
 			if e, ok := s.takeErr(); ok {

@@ -86,6 +86,10 @@ func reader(tool string) func(context.Context, ReadOptions) (*snap.Snapshot, err
 // been asked for three times, and a busy machine has come round.
 const patience = 3500 * time.Millisecond
 
+// dnsPatience is how long a program waits for a name server before it asks again
+// (resolv.conf(5), timeout): what comes later comes too late.
+const dnsPatience = 5 * time.Second
+
 // sender puts questions to the network, each from its namespace, and has their
 // packets watched. 0 is the usual timeout.
 func sender(timeout time.Duration) func(context.Context, *snap.Snapshot, []snap.Probe, Observe) ([]snap.Probe, []snap.Observer) {
@@ -109,7 +113,11 @@ func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, ti
 			out[i].Outcome, out[i].Detail = probe.Failed, fmt.Sprintf("namespace %s is not known", q.From)
 			continue
 		}
-		ask, at = append(ask, question(from, q)), append(at, i)
+		x := question(from, q)
+		if timeout > 0 && q.Kind == "dns" {
+			x.Timeout, x.Tries = dnsPatience, 1
+		}
+		ask, at = append(ask, x), append(at, i)
 	}
 	for i, a := range inPortions(ctx, s, p, ask) {
 		out[at[i]] = a

@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -36,14 +37,22 @@ func (in *Input) Doubts() []snap.Probe {
 			}
 		}
 	}
+	slow := map[netip.AddrPort]bool{}
 	for i := range in.Names {
-		if in.Names[i].Path == nil {
+		n := &in.Names[i]
+		if n.Path == nil {
 			continue
 		}
-		for _, s := range in.Names[i].Path.Servers {
+		for _, s := range n.Path.Servers {
 			for k := range in.Snap.Probes {
 				p := &in.Snap.Probes[k]
-				if p.DNS != nil && p.From == s.AskedFrom && p.Dst == s.Addr && s.Reach.OK && in.neighbourLate(p) {
+				if p.DNS == nil || p.From != s.AskedFrom || p.Dst != s.Addr || !s.Reach.OK {
+					continue
+				}
+				// A server that is slow rather than dead: of a name that a person waits for.
+				late := n.Asked && p.Outcome == kindTimeout && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
+				if late || in.neighbourLate(p) {
+					slow[p.Dst] = slow[p.Dst] || late
 					d := snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: p.DNS.TCP, EDNS: p.DNS.EDNS}
 					doubt(p, snap.Probe{Kind: p.Kind, From: p.From, Dst: p.Dst, DNS: &d})
 				}

@@ -49,7 +49,39 @@ Sources: net/ipv4/tcp_timer.c: tcp_retransmit_timer; net/core/neighbour.c: neigh
 				}
 				out = append(out, fd)
 			}
-			return out
+			return append(out, slowNames(in)...)
 		},
 	}
+}
+
+// slowNames are the names that were asked for and that a server took its time for.
+func slowNames(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Names {
+		n := &in.Names[i]
+		if !n.Asked || n.Path == nil {
+			continue
+		}
+		for _, s := range n.Path.Servers {
+			for k := range in.Snap.Probes {
+				p := &in.Snap.Probes[k]
+				slow := in.Slow(p)
+				subject := diag.Subject{Kind: "resolver", Name: s.Addr.Addr().String(), Netns: s.AskedFrom}
+				if p.DNS == nil || p.From != s.AskedFrom || p.Dst != s.Addr || len(slow) == 0 || sameSubject(out, subject) >= 0 {
+					continue
+				}
+				out = append(out, diag.Finding{
+					Summary:    fmt.Sprintf("%s answers %s for %s, but slowly: %s", s.Addr.Addr(), in.Who(s.AskedFrom), p.DNS.Name, strings.Join(slow, "; ")),
+					Cause:      slow[0],
+					Subject:    subject,
+					Covers:     diag.Cover{Names: []int{i}},
+					Confidence: diag.Proved,
+					Evidence:   []diag.Evidence{ev(fmt.Sprintf("dig @%s %s", s.Addr.Addr(), p.DNS.Name), slow[0], snap.RefProbe(p.ID))},
+					Advice:     "ask it several times; give programs a nearer server, or one that answers (--dns, \"dns\" in daemon.json)",
+					Weight:     5,
+				})
+			}
+		}
+	}
+	return out
 }
