@@ -56,10 +56,18 @@ func (in *Input) countable(f *FlowCase) bool {
 	if !p.Watched {
 		return true
 	}
+	if p.Died == nil && f.Asked && !in.seesDrops() {
+		return true // who watched saw how far it came, and not why no further
+	}
 	if p.Died == nil || p.Died.Reason != netfilterDrop {
 		return false
 	}
 	return f.Asked || in.Prove(f).Differs != ""
+}
+
+// seesDrops says whether somebody watched who is told of drops.
+func (in *Input) seesDrops() bool {
+	return slices.ContainsFunc(in.Snap.Observers, func(o snap.Observer) bool { return o.Name == "tracepoints" && o.Have })
 }
 
 // onTheWay are the namespaces that the flow goes through, by the model and by
