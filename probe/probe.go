@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -210,17 +209,4 @@ func fail(r snap.Probe, err error) snap.Probe {
 		r.Errno = "EPERM"
 	}
 	return r
-}
-
-// GapOf turns a probe that was not allowed into the Gap that belongs into the
-// snapshot in its place; ok is false for any other probe.
-func GapOf(r snap.Probe) (g snap.Gap, ok bool) {
-	if r.Outcome != Failed || r.Errno != "EPERM" && r.Errno != "EACCES" {
-		return snap.Gap{}, false
-	}
-	g = snap.Gap{What: "probe " + r.Kind, Netns: r.From, Kind: snap.Kind(snap.ErrPermission), Why: r.Detail, Needs: "CAP_SYS_ADMIN"}
-	if r.Kind == "icmp" || r.Kind == "arp" || strings.Contains(r.Detail, "device") {
-		g.Needs = "CAP_NET_RAW"
-	}
-	return g, true
 }

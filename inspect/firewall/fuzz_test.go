@@ -104,9 +104,6 @@ func FuzzLegacy(f *testing.F) {
 		if tab, err := DecodeLegacy(v6, in, entries); err == nil {
 			say(&tab)
 		}
-		if tab, err := DecodeEbtables("filter", 0x0e, entries, nil); err == nil {
-			say(&tab)
-		}
 	})
 }
 

@@ -59,15 +59,6 @@ func (l *Lab) Down() error {
 	return errors.Join(append(errs, l.host.Close())...)
 }
 
-// Pid is the first process of a container, or of "internet"; 0 when there is
-// none of that name.
-func (l *Lab) Pid(name string) int {
-	if p := l.procs[name]; p != nil {
-		return p.pid
-	}
-	return 0
-}
-
 // build makes the world, the networks, the rules, then the containers.
 func (l *Lab) build(ctx context.Context) error {
 	h, err := netlink.NewHandle()
