@@ -131,7 +131,8 @@ func shadows(in *diag.Input, r *snap.Route) bool {
 
 // fixND2205 takes the route or rule away. One of the host's that leads by an
 // uplink or a tunnel belongs to somebody: it is left to advice, unless it leads
-// onto a bridge of containers, where no way to elsewhere begins.
+// onto a bridge of containers, where no way to elsewhere begins, or to a next hop
+// that the kernel itself asked for in vain.
 func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ref := snap.Ref(f.Subject.Name)
 	v, err := in.Snap.At(ref)
@@ -142,7 +143,7 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	switch x := v.(type) {
 	case *snap.Route:
 		l := ns.LinkAt(x.Oif)
-		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil) {
+		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil && !nobodyAt(in, f, ns, x)) {
 			return nil
 		}
 		return []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}
@@ -152,4 +153,26 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 	}
 	return nil
+}
+
+// nobodyAt says whether a route's gateway is dead: its neighbour entry has failed,
+// or all that went there was seen to die for want of a neighbour.
+func nobodyAt(in *diag.Input, f *diag.Finding, ns *snap.Netns, r *snap.Route) bool {
+	if !r.Gateway.IsValid() {
+		return false
+	}
+	for _, n := range ns.Neighs {
+		if n.Index == r.Oif && n.IP == r.Gateway {
+			return n.State == "failed" || n.State == "incomplete"
+		}
+	}
+	return died(in, f)
+}
+
+// died says whether a covered flow's packets were seen to end without a neighbour.
+func died(in *diag.Input, f *diag.Finding) bool {
+	return slices.ContainsFunc(f.Covers.Traces, func(i int) bool {
+		x := &in.Flows[i]
+		return x.Trace.Where != nil && x.Trace.Where.Cause == sim.CauseNeighFailed && diag.ProbeSays(x.Probe) == "dropped"
+	})
 }

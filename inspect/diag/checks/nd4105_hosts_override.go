@@ -102,13 +102,23 @@ func fixHosts(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if f.Severity != diag.Error || c == nil || r == nil || line == 0 || r.HostsRaw == "" || !strings.HasPrefix(r.HostsSource, "root:") {
 		return nil
 	}
-	ls := strings.SplitAfter(r.HostsRaw, "\n")
-	if line > len(ls) || !strings.Contains(ls[line-1], addr.String()) {
+	text, ok := withoutName(r.HostsRaw, line, addr, strings.TrimSuffix(n.Ask.Name, "."))
+	if !ok {
 		return nil
+	}
+	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/hosts", File: "hosts", Old: &r.HostsRaw, Content: text}}
+}
+
+// withoutName is a hosts file without a name on one of its lines; false when that
+// line is not the one that was meant.
+func withoutName(raw string, line int, addr netip.Addr, name string) (string, bool) {
+	ls := strings.SplitAfter(raw, "\n")
+	if line > len(ls) || !strings.Contains(ls[line-1], addr.String()) {
+		return "", false
 	}
 	var keep []string
 	for i, w := range strings.Fields(strings.SplitN(ls[line-1], "#", 2)[0]) {
-		if i == 0 || !strings.EqualFold(w, strings.TrimSuffix(n.Ask.Name, ".")) {
+		if i == 0 || !strings.EqualFold(w, name) {
 			keep = append(keep, w)
 		}
 	}
@@ -116,5 +126,5 @@ func fixHosts(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if len(keep) > 1 {
 		ls[line-1] = strings.Join(keep, "\t") + "\n"
 	}
-	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/hosts", File: "hosts", Old: &r.HostsRaw, Content: strings.Join(ls, "")}}
+	return strings.Join(ls, ""), true
 }

@@ -1,0 +1,107 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd4108: localhost is somebody else.
+func nd4108() diag.Check {
+	return diag.Check{
+		Code: "ND4108", Name: "localhost-astray", Severity: diag.Error, Since: "0.2",
+		Title: "A container's /etc/hosts gives localhost to another address than loopback",
+		Doc: `Programs of one container that talk to each other, health checks above all, say
+localhost. /etc/hosts is asked first, and the first line of a family wins: one that
+gives the name to another address (an entrypoint that rewrites the file, extra_hosts)
+sends all of them elsewhere.
+
+See it by hand:
+    docker exec NAME cat /etc/hosts
+    docker exec NAME getent ahosts localhost
+
+Sources: RFC 6761 section 6.3; hosts(5)`,
+		Detect: detectND4108,
+		Fix:    fixLocalhost,
+	}
+}
+
+func detectND4108(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Resolvers {
+		r := &in.Snap.Resolvers[i]
+		c := in.Snap.Container(r.Owner)
+		l := notLoopback(r)
+		if c == nil || !c.Running() || l == nil {
+			continue
+		}
+		f := diag.Finding{
+			Summary: fmt.Sprintf("localhost in %s is %s: a line of its /etc/hosts says so", c.Name, l.Addr),
+			Cause:   fmt.Sprintf("line %d of /etc/hosts in %s comes first for localhost, and programs there that say localhost talk to %s", l.Line, c.Name, l.Addr),
+			Subject: diag.Subject{Kind: "resolver", Name: c.Name, Netns: r.Netns},
+			Evidence: []diag.Evidence{
+				ev(catIn(in, r, "/etc/hosts"), hostsLine(r.HostsRaw, l.Line, l.Addr, "localhost"), snap.RefResolver(r.Owner)),
+			},
+			Advice: "take localhost out of that line; where it was given by --add-host or extra_hosts, there too",
+			Weight: 60,
+		}
+		for k := range in.Names {
+			if n := &in.Names[k]; n.Ask.Netns == r.Netns && strings.EqualFold(strings.TrimSuffix(n.Ask.Name, "."), "localhost") {
+				f.Covers.Names = append(f.Covers.Names, k)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// notLoopback is the line that gives localhost of its family to another address;
+// nil when the first of each family is a loopback address.
+func notLoopback(r *snap.Resolver) *snap.HostsLine {
+	var seen [2]bool
+	for i := range r.Hosts {
+		l := &r.Hosts[i]
+		if !slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, "localhost") }) {
+			continue
+		}
+		family := 0
+		if l.Addr.Is6() {
+			family = 1
+		}
+		if !seen[family] && !l.Addr.IsLoopback() {
+			return l
+		}
+		seen[family] = true
+	}
+	return nil
+}
+
+// fixLocalhost takes the name off that line, and puts the loopback address first
+// where no other line gives it.
+func fixLocalhost(in *diag.Input, f *diag.Finding) []fixups.Op {
+	for i := range in.Snap.Resolvers {
+		r := &in.Snap.Resolvers[i]
+		c, l := in.Snap.Container(r.Owner), notLoopback(r)
+		if c == nil || l == nil || r.Netns != f.Subject.Netns || c.Name != f.Subject.Name || r.HostsRaw == "" || !strings.HasPrefix(r.HostsSource, "root:") {
+			continue
+		}
+		text, ok := withoutName(r.HostsRaw, l.Line, l.Addr, "localhost")
+		if !ok {
+			return nil
+		}
+		loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		if l.Addr.Is6() {
+			loopback = netip.IPv6Loopback()
+		}
+		if !slices.ContainsFunc(r.Hosts, func(h snap.HostsLine) bool { return h.Addr == loopback && slices.Contains(h.Names, "localhost") }) {
+			text = loopback.String() + "\tlocalhost\n" + text
+		}
+		return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/hosts", File: "hosts", Old: &r.HostsRaw, Content: text}}
+	}
+	return nil
+}
