@@ -145,6 +145,13 @@ func (e *ends) tightest() []tight {
 	return out
 }
 
+// alone says whether only the cut-off container uses packets of that size, and its
+// device still carries Ethernet's 1500: TCP agrees on what both ends take (RFC 9293
+// section 3.7.1), so that only what is no TCP is lost.
+func (e *ends) alone(t *tight) bool {
+	return t.dev.MTU >= 1500 && !slices.ContainsFunc(e.at, func(b attachment) bool { return b.c != t.pair.c && b.link.MTU > t.dev.MTU })
+}
+
 func detectND7101(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	all := networkEnds(in)
@@ -165,6 +172,10 @@ func detectND7101(in *diag.Input) []diag.Finding {
 			},
 			Advice: fmt.Sprintf("one MTU for the whole network lasts when it is an option of the network: %s network create -o com.docker.network.driver.mtu=%d …", e.n.Engine, e.want),
 			Weight: 50,
+		}
+		if e.alone(&t) {
+			f.Severity = diag.Warning
+			f.Summary += "; TCP is not hurt, as nobody there takes as much"
 		}
 		var devices []device
 		for _, b := range bad {

@@ -246,3 +246,19 @@ func TestSameLooksAtEveryField(t *testing.T) {
 		t.Error("equal packets are not the same")
 	}
 }
+
+// TestTypeOfTheDeviceOnTheWayOut: kernels differ in which device "meta iiftype"
+// means where the packet leaves.
+func TestTypeOfTheDeviceOnTheWayOut(t *testing.T) {
+	t.Parallel()
+	rule := snap.Exprs{meta("iiftype"), eq(1, 0), drop()}
+	for hook, want := range map[string][]string{
+		"egress": {"drop if", "accept policy unless"}, "postrouting": {"drop if", "accept policy unless"},
+		"output": {"accept policy"},
+	} {
+		k := syn()
+		k.Iif, k.Oif = 0, 2
+		wantVerdicts(t, run(t, baseTable(snap.IPv4, hook, "accept", rules(rule)), k, world()), want...)
+	}
+	wantVerdicts(t, run(t, baseTable(snap.IPv4, "forward", "accept", rules(rule)), syn(), world()), "drop")
+}

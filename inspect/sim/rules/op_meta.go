@@ -184,6 +184,16 @@ func (o metaOp) device(m *machine) ctl {
 		m.store32(o.Dreg, l.Group)
 		return goOn
 	case "iftype":
+		hook := m.base.Chain.Hook
+		of := o.Key[0] == 'i' && l == nil && m.pkt.Oif != 0 && (hook == "egress" || hook == "postrouting")
+		if of {
+			// Newer kernels take the device that the packet is at (nft_meta.c:
+			// nft_meta_get_eval_ifname, NFT_META_IFTYPE), older ones that by which it
+			// came in, of which there is none.
+			if l = m.env.Link(m.pkt.Oif); l == nil {
+				return o.hidden(m, 2)
+			}
+		}
 		if l == nil {
 			return leave
 		}
@@ -192,6 +202,9 @@ func (o metaOp) device(m *machine) ctl {
 			return o.hidden(m, 2)
 		}
 		m.store(o.Dreg, []byte{byte(t), byte(t >> 8)})
+		if of {
+			return m.ask(unsure("whether this kernel has meta iiftype on the way out"))
+		}
 		return goOn
 	default: // ibrpvid, ibrvproto
 		if l == nil || l.Port == nil || l.Master == 0 {
