@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,9 @@ func (s *session) inside(cmd *cobra.Command) error {
 		}
 		return fmt.Errorf("--rootless: %w", snap.ErrUnsupported)
 	}
-	code, err := s.env.Rootless(cmd.Context(), s.env.Args, cmd.Name() == "setup")
+	// A host that nothing is set up on is not kept: it is there for what says so.
+	begin := slices.Contains([]string{"setup", "ps", "teardown"}, cmd.Name())
+	code, err := s.env.Rootless(cmd.Context(), s.env.Args, begin)
 	if err != nil {
 		return err
 	}

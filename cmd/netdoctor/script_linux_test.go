@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -173,11 +174,20 @@ func TestRootlessAsAnOrdinaryUser(t *testing.T) {
 		}
 		t.Fatalf("setup: %d, %s", code, out)
 	}
-	for _, c := range []struct {
+	type step struct {
 		args []string
 		code int
 		want string
-	}{
+	}
+	steps := func(list ...step) {
+		t.Helper()
+		for _, c := range list {
+			if out, code := do(c.args...); code != c.code || !strings.Contains(out, c.want) {
+				t.Errorf("%s: %d, %s\nwant %d and %q", strings.Join(c.args, " "), code, out, c.code, c.want)
+			}
+		}
+	}
+	steps([]step{
 		{[]string{"ps"}, 0, "myservice-2"},
 		{[]string{"exec", "client", "ping", "-c1", "-W2", "myservice-1"}, 0, "1 received"},
 		{[]string{"exec", "client", "getent", "hosts", "tasks.myservice"}, 0, "172.17.0."},
@@ -185,12 +195,27 @@ func TestRootlessAsAnOrdinaryUser(t *testing.T) {
 		{[]string{"dns", "myservice", "--from", "client"}, 0, "172.17.0.2"},
 		{[]string{"setup", "--check"}, 0, "as it was set up"},
 		{[]string{"trace", "client", "myservice-1/icmp", "--no-probe"}, 0, "DELIVERED"},
-		{[]string{"teardown"}, 0, "removed everything"},
-	} {
-		if out, code := do(c.args...); code != c.code || !strings.Contains(out, c.want) {
-			t.Errorf("%s: %d, %s\nwant %d and %q", strings.Join(c.args, " "), code, out, c.code, c.want)
+	}...)
+	// A helper that is gone is mended, and gone again when that is undone.
+	for _, p := range processesOf(t, uid, bin) {
+		pid, err := strconv.Atoi(filepath.Base(p))
+		if args, e := os.ReadFile(p + "/cmdline"); err == nil && e == nil && strings.HasPrefix(string(args), "netdoctor:helper") {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
 		}
 	}
+	steps([]step{
+		{[]string{"setup", "--check"}, 1, "has ended"},
+		{[]string{"fix", "ND6103", "--yes"}, 0, "verified"},
+		{[]string{"exec", "client", "getent", "hosts", "tasks.myservice"}, 0, "172.17.0."},
+		{[]string{"undo"}, 0, "put back"},
+		{[]string{"setup", "--check"}, 1, "has ended"},
+		{[]string{"setup", "-f", spec}, 0, "nothing to change"},
+		{[]string{"exec", "client", "getent", "hosts", "tasks.myservice"}, 0, "172.17.0."},
+		{[]string{"teardown"}, 0, "removed everything"},
+		{[]string{"ps"}, 0, "no containers"},
+	}...)
 	// The host ends by itself when nothing is set up and nobody asks.
 	left := processesOf(t, uid, bin)
 	for end := time.Now().Add(10 * time.Second); len(left) > 0 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {

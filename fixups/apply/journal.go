@@ -103,25 +103,6 @@ type journal struct {
 	lock *os.File
 }
 
-// dir is where journals are.
-func (a *Applier) dir() (string, error) {
-	if a.Dir != "" {
-		return a.Dir, nil
-	}
-	if os.Geteuid() == 0 {
-		return "/var/lib/netdoctor/journal", nil
-	}
-	state := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("a place for the journal: %w", err)
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	return filepath.Join(state, "netdoctor", "journal"), nil
-}
-
 // journal opens the directory and takes the lock of the host namespace.
 func (a *Applier) journal(host uint64) (*journal, error) {
 	dir, err := a.dir()
