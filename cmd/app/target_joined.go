@@ -1,8 +1,10 @@
 package app
 
 import (
+	"fmt"
 	"strings"
 
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -47,4 +49,20 @@ func (f finder) joined(host, text, rest string, dst bool) (Target, error) {
 		t.Proto = sp.proto()
 	}
 	return t, err
+}
+
+// elsewhere says so when a packet for a container or namespace of one host ended
+// in that of another, which has the same address: hosts' own bridges often do.
+func elsewhere(s *snap.Snapshot, r *v1.TraceResult) {
+	to := s.Ns(r.To.Netns)
+	if len(r.Forward) == 0 || to == nil || to.Class == snap.ClassHost || r.Verdict != "delivered" && r.Verdict != "refused" {
+		return
+	}
+	last := &r.Forward[len(r.Forward)-1]
+	if last.Netns == to.ID {
+		return
+	}
+	why := fmt.Sprintf("%s is the address of %s, too: the packet ends there, and %s is not reached by it", r.To.Address, last.Netns, to.ID)
+	r.Verdict, r.Predicted = "dropped", &v1.Said{Verdict: "dropped", Detail: why}
+	r.Where = &v1.Where{Netns: last.Netns, Device: last.Device, Layer: "socket", Detail: why}
 }

@@ -46,6 +46,9 @@ func (a *App) Trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, error
 	if err != nil {
 		return nil, err
 	}
+	if t.batch {
+		elsewhere(s, res)
+	}
 	res.Head = a.head(v1.KindTrace, start)
 	return res, nil
 }

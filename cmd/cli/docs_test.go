@@ -43,8 +43,10 @@ func TestCommandsInDocuments(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(dir, "EXPECT.yaml"), []byte(expectations), 0o600); err != nil {
-			t.Fatal(err)
+		for name, text := range map[string]string{"EXPECT.yaml": expectations, "compose.yaml": "services: {web: {ports: [\"8080:80\"]}, db: {expose: [5432]}}\n"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, m := range block.FindAllSubmatch(text, -1) {
 			for _, line := range strings.Split(strings.TrimSpace(string(m[1])), "\n") {
