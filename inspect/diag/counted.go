@@ -56,6 +56,9 @@ func (in *Input) countable(f *FlowCase) bool {
 	if !p.Watched {
 		return true
 	}
+	if f.Asked && f.Trace != nil && in.queueFull(f.Trace.Where) {
+		return true // the kernel frees the SYN as one that was served
+	}
 	if p.Died == nil && f.Asked && !in.seesDrops() {
 		return true // who watched saw how far it came, and not why no further
 	}
@@ -63,6 +66,16 @@ func (in *Input) countable(f *FlowCase) bool {
 		return false
 	}
 	return f.Asked || in.Prove(f).Differs != ""
+}
+
+// queueFull says that the model has a listener's queue full.
+func (in *Input) queueFull(w *sim.Where) bool {
+	if w == nil || w.Cause != sim.CauseNoAnswer || w.Ref == "" {
+		return false
+	}
+	v, err := in.Snap.At(w.Ref)
+	s, ok := v.(*snap.Socket)
+	return err == nil && ok && s.Backlog > 0 && s.Queue > s.Backlog
 }
 
 // seesDrops says whether somebody watched who is told of drops.

@@ -311,7 +311,11 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 		for _, k := range c.Sent {
 			n += k
 		}
-		t += fmt.Sprintf("; %d more were sent, and that counter grew by %d", n, c.Grew[0]+c.Grew[1])
+		which := "that counter"
+		if c.Ref == "" {
+			which = c.Name + " of " + c.Netns
+		}
+		t += fmt.Sprintf("; %d more were sent, and %s grew by %d", n, which, c.Grew[0]+c.Grew[1])
 	}
 	return t + in.tracked(p)
 }
@@ -325,6 +329,9 @@ func (in *Input) decisive(p *snap.Probe, w *sim.Where) *snap.Counted {
 		c := &p.Counted[i]
 		if !c.Exact() || c.Netns != w.Netns {
 			continue
+		}
+		if c.Name == snap.ListenOverflows && in.queueFull(w) {
+			return c
 		}
 		if e := in.ending(c); e != nil && sameRule(e, w) || w.Rule == nil && c.Name != "" && snap.StackReasons[c.Name] == w.Reason {
 			return c

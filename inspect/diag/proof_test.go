@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -94,5 +95,21 @@ func TestProve(t *testing.T) {
 				t.Errorf("proved %s at %q, differs %q; want %s at %q, differs %v", got.Verdict, where, got.Differs, tt.verdict, tt.where, tt.differs)
 			}
 		})
+	}
+}
+
+// A full queue is told of by the stack's own counter alone: the kernel frees the
+// SYN as one that was served.
+func TestProveNamesTheListenersOverflow(t *testing.T) {
+	t.Parallel()
+	s := &snap.Snapshot{Netns: []snap.Netns{{ID: "host", Sockets: []snap.Socket{{Proto: snap.TCP, Queue: 2, Backlog: 1}}}}}
+	w := &sim.Where{Netns: "host", Cause: sim.CauseNoAnswer, Ref: snap.RefItem("host", "socket", 0)}
+	p := &snap.Probe{
+		Kind: "tcp", Outcome: "timeout", Watched: true, Seen: []snap.Seen{{What: snap.SeenReceive, Netns: "host", Device: "eth0"}},
+		Counted: []snap.Counted{{Netns: "host", Name: snap.ListenOverflows, Sent: []int{7, 5}, Grew: []int64{7, 5}}},
+	}
+	got := (&Input{Snap: s}).Prove(&FlowCase{Trace: &sim.Trace{Verdict: sim.Dropped, Where: w}, Probe: p})
+	if got == nil || got.Where != w || !strings.Contains(got.Detail, "TcpExtListenOverflows of host grew by 12") {
+		t.Errorf("proved %+v, want the overflow that was counted", got)
 	}
 }

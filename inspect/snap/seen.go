@@ -75,6 +75,9 @@ func (c *Counted) Exact() bool {
 	return times > 0
 }
 
+// ListenOverflows counts connections for which a listener's queue had no room.
+const ListenOverflows = "TcpExtListenOverflows"
+
 // StackReasons are the stack's own counters that tell of a packet's end, with
 // the drop reason that the kernel has for the same (net/ipv4/route.c:ip_error,
 // net/ipv4/ip_input.c:ip_rcv_finish_core, net/ipv4/ip_output.c). "" where one
@@ -89,6 +92,7 @@ var StackReasons = map[string]string{
 	"IpInDiscards":              "",
 	"IpOutDiscards":             "",
 	"UdpNoPorts":                "NO_SOCKET",
+	ListenOverflows:             "", // net/ipv4/tcp_input.c: tcp_conn_request
 }
 
 // Ruled is one rule, or policy, that a packet of a probe met, as the kernel's
