@@ -259,6 +259,11 @@ func (r *run) bridgeFlood(n *netns, br, from *snap.Link, k *skb, up bool) *fate 
 			}
 			if !flood {
 				mute = p
+				if k.DstMAC == macBroadcast && p != from && r.quiet > 0 && k.arp != nil {
+					f := r.bridgeDrop(n, p, k, CauseBridgeFlood, "broadcasts are not flooded to "+p.Name+" (bcast_flood off)")
+					f.where.Ref = portRef(n, p)
+					r.lose(f)
+				}
 				continue
 			}
 		}

@@ -67,7 +67,11 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	case sim.CauseHairpin:
 		set.Hairpin = &on
 	case sim.CauseBridgeFlood:
-		set.Flood, set.Learning = &on, &on
+		if l := in.Netns(w.Netns).Link(w.Device); l != nil && l.Port != nil && l.Port.Flood && l.Port.Learning {
+			set.BcastFlood = &on
+		} else {
+			set.Flood, set.Learning = &on, &on
+		}
 	default:
 		return nil
 	}
@@ -115,6 +119,8 @@ func adviceLayer2(c sim.Cause, dev string) string {
 		return "bridge link set dev " + dev + " isolated off"
 	case sim.CauseHairpin:
 		return "bridge link set dev " + dev + " hairpin on"
+	case sim.CauseBridgeFlood:
+		return "bridge -d link show; bridge link set dev PORT flood on learning on bcast_flood on, of the port that is named"
 	case sim.CauseVlan:
 		return "bridge vlan show dev " + dev + ", then give both ports a VLAN in common"
 	case sim.CauseTC, sim.CauseXDP:
