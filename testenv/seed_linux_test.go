@@ -97,6 +97,9 @@ networks:
 					t.Errorf("%s: %s %v by %d steps; want %v", name, r.Verdict, r.Answers, len(r.Steps), want)
 				}
 			}
+			if why := fmt.Sprint(resolve("myservice").Steps); !strings.Contains(why, "the virtual address of service myservice, in front of 172.17.0.3, 172.17.0.4") {
+				t.Errorf("myservice: %s; want to be told whose address it is", why)
+			}
 			place, err := nsOf(t, h, "client")
 			if err != nil {
 				t.Fatal(err)

@@ -167,6 +167,9 @@ func (a *App) foreign(ctx context.Context, o ConnectOptions) (*snap.Container, e
 		return nil, err
 	}
 	ns := s.Ns(t.Netns)
+	if t.Kind == kindHost {
+		return nil, Usagef("%s lives in the host's own namespace, and can't be connected", o.Container)
+	}
 	if t.Kind != kindContainer && t.Kind != kindNetns || ns == nil {
 		return nil, Usagef("%s is neither a container nor a process: it can't be connected", o.Container)
 	}

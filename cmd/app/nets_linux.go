@@ -234,8 +234,8 @@ func containerItems(st *store.State) v1.List[v1.Item] {
 				}
 			}
 		}
-		if len(it.Networks) == 0 {
-			it.Networks = v1.List[string]{c.Ctr.NetworkMode}
+		if m := c.Ctr.NetworkMode; len(it.Networks) == 0 && (m == "host" || m == "none" || strings.HasPrefix(m, "container:")) {
+			it.Networks = v1.List[string]{m}
 		}
 		for _, p := range c.Ctr.Ports {
 			it.Ports = append(it.Ports, fmt.Sprintf("%s→%d/%s", netip.AddrPortFrom(p.HostIP, p.HostPort), p.ContainerPort, p.Proto))

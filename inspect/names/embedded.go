@@ -185,6 +185,9 @@ func (w *walker) records(ns *snap.Netns, server netip.AddrPort, name string) out
 		st.Where, st.Because, st.Verdict = "network "+hit.network.Name, hit.because, stepOK
 		o.verdict, o.answers = Resolved, hit.answers
 		st.Answer = strings.Join(hit.answers, ", ")
+		if hit.why != "" {
+			st.Answer += ": " + hit.why
+		}
 		if len(hit.answers) == 0 {
 			o.verdict, st.Answer = NoData, "the name is there, without "+w.typ
 		}

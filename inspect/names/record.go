@@ -75,6 +75,7 @@ type hit struct {
 	network *snap.Network
 	answers []string // empty: the name is there in the other family only
 	because []snap.Ref
+	why     string // of the answers; "" they are containers' own
 }
 
 // record looks the name up on the networks: as a whole, then split at each dot
@@ -119,6 +120,9 @@ func (w *walker) onNetwork(n *snap.Network, name string) (hit, bool) {
 			if a.Is4() == (w.typ != "AAAA") && w.typ != "MX" {
 				h.answers = append(h.answers, a.String())
 			}
+		}
+		if len(h.answers) > 0 && !tasks {
+			h.why = "the virtual address of service " + v.Name + w.behind(n, v)
 		}
 		return h, true
 	}
@@ -224,7 +228,7 @@ func (w *walker) pointer(nets places, name string) (hit, bool) {
 				if len(ep.DNSNames) > 0 {
 					who = ep.DNSNames[0]
 				}
-				return hit{p.net, []string{who + "." + p.net.Name + "."}, []snap.Ref{snap.RefNetwork(p.net.Ref), snap.RefContainer(c.Ref)}}, true
+				return hit{network: p.net, answers: []string{who + "." + p.net.Name + "."}, because: []snap.Ref{snap.RefNetwork(p.net.Ref), snap.RefContainer(c.Ref)}}, true
 			}
 		}
 	}
@@ -268,4 +272,28 @@ func (p places) has(n *snap.Network) bool {
 func holds(ns *snap.Netns, a netip.Addr) bool {
 	_, ok := ns.HasAddr(a)
 	return ok
+}
+
+// behind are the addresses that a service's virtual one stands for, as the end of
+// a phrase; "" where they are not known.
+func (w *walker) behind(n *snap.Network, v *snap.Service) string {
+	var list []string
+	for _, a := range v.Tasks {
+		list = append(list, a.String())
+	}
+	for i := range w.s.Containers {
+		c := &w.s.Containers[i]
+		if v.Tasks != nil || c.Engine != n.Engine || !c.Running() || c.Service != v.Name {
+			continue
+		}
+		for j := range c.Endpoints {
+			if ep := &c.Endpoints[j]; w.s.NetworkOf(c.Engine, ep) == n && ep.IPv4.IsValid() {
+				list = append(list, ep.IPv4.Addr().String())
+			}
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return ", in front of " + strings.Join(list, ", ")
 }
