@@ -23,6 +23,9 @@ need ping iputils-ping
 need groff groff-base
 need systemd-analyze systemd
 need prove perl
+# The shells whose completions are tried.
+need fish fish
+need zsh zsh
 # What the benchmarks of our own networks are held against.
 [ -x /usr/lib/podman/netavark ] || missing="$missing netavark"
 [ -x /usr/lib/podman/aardvark-dns ] || missing="$missing aardvark-dns"

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -25,13 +27,13 @@ var floors = map[string]int{
 	"testenv/labtest": 2, "inspect/sim/rules": 2, "inspect/kernel": 2, "inspect/engine/boltfile": 1, "inspect/engine": 2, "inspect/intent": 2, "inspect/diff": 2, "fixups/shell": 2, "probe": 2, "testenv/fault": 2,
 	"probe/witness": 3, "inspect/sim": 3, "inspect/names": 3, "inspect": 4, "fixups/apply": 4, "testenv/dns": 2, "testenv/driver": 2, "testenv/store": 3,
 	"inspect/diag": 5, "testenv": 5, "testenv/judge": 5,
-	"inspect/diag/checks": 6, "testenv/lab": 6,
+	"inspect/diag/checks": 6, "testenv/lab": 6, "testenv/dockerd": 6,
 	"cmd/render": 7, "testenv/mutate": 7, "cmd/app": 8, "cmd/cli": 9, "cmd/netdoctor": 10, "cmd/gen": 10,
 }
 
 // pure packages do no input or output, on any platform.
 var pure = []string{
-	"inspect/snap", "cmd/schema/v1", "inspect/firewall", "inspect/resolv", "inspect/walk", "fixups", "fixups/shell", "inspect/intent", "inspect/diff", "inspect/join",
+	"inspect/snap", "cmd/schema/v1", "inspect/firewall", "inspect/resolv", "inspect/walk", "fixups", "fixups/shell", "inspect/intent", "inspect/diff", "inspect/join", "inspect/engine/boltfile",
 	"inspect/sim/rules", "inspect/sim", "inspect/names", "inspect/diag", "inspect/diag/checks", "testenv/fault",
 	"testenv/ipam", "testenv/spec", "testenv/driver",
 }
@@ -154,5 +156,44 @@ func TestFilesAreShort(t *testing.T) {
 	})
 	if err != nil || seen == 0 {
 		t.Fatalf("%d files looked at: %v", seen, err)
+	}
+}
+
+// TestArchitectureIsAsWritten: docs/architecture.md has every package once, on
+// its floor, and calls pure what is.
+func TestArchitectureIsAsWritten(t *testing.T) {
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| ([0-9]+) \\| (`[^|]*) \\|").FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile("`([a-z0-9/]+)`( pure)?").FindAllStringSubmatch(row[2], -1) {
+			if _, twice := said[m[1]]; twice {
+				t.Errorf("%s stands there twice", m[1])
+			}
+			said[m[1]] = row[1] + m[2]
+		}
+	}
+	for _, p := range list(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if said[path] == "" { // told with the package above it
+			if _, own := floors[path]; own && path != "testenv/house" && path != "testenv/labtest" {
+				t.Errorf("docs/architecture.md has no %s", path)
+			}
+			continue
+		}
+		f, _ := floor(path)
+		want := strconv.Itoa(f)
+		if slices.Contains(pure, path) {
+			want += " pure"
+		}
+		if said[path] != want {
+			t.Errorf("docs/architecture.md has %s as %q, it is %q", path, said[path], want)
+		}
+		delete(said, path)
+	}
+	for path := range said {
+		t.Errorf("docs/architecture.md has %s, which is no package", path)
 	}
 }
