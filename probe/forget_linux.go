@@ -58,7 +58,12 @@ func (p *Prober) forgetIn(n *snap.Netns, addrs map[netip.Addr]bool) error {
 	}
 	defer h.Close() //nolint:errcheck // only entered
 	err = h.Do(func() error {
-		list, err := netlink.NeighList(0, 0)
+		nl, err := netlink.NewHandle()
+		if err != nil {
+			return err
+		}
+		defer nl.Close()
+		list, err := nl.NeighList(0, 0)
 		if err != nil {
 			return err
 		}
@@ -69,7 +74,7 @@ func (p *Prober) forgetIn(n *snap.Netns, addrs map[netip.Addr]bool) error {
 			if !ok || !addrs[ip] || had[entry{e.LinkIndex, ip}] || e.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0 {
 				continue
 			}
-			_ = netlink.NeighDel(e) // it may be gone by itself
+			_ = nl.NeighDel(e) // it may be gone by itself
 		}
 		return nil
 	})

@@ -166,7 +166,7 @@ func subscribe(proto int, groups []int) (*os.File, error) {
 		_ = unix.Close(fd) // the error that matters is err
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "netlink"), nil //nolint:gosec // a descriptor
+	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
 // read takes in notifications until the socket is closed.

@@ -32,7 +32,7 @@ func TestNotifierTellsOfEachKindOfChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close() //nolint:errcheck // gives no error
+	defer n.Close()
 	if !told(n, 5*time.Second) {
 		t.Error("what was before it listened counts as no change")
 	}
