@@ -223,7 +223,8 @@ func fits(m *sim.Where, d *snap.Seen) bool {
 	if m.Netns != d.Netns || m.Reply != d.Answer {
 		return false
 	}
-	if m.Reason == "" || d.Reason == "" || m.Reason == d.Reason {
+	// Older paths of the kernel free a packet without saying why.
+	if m.Reason == "" || d.Reason == "" || d.Reason == "NOT_SPECIFIED" || m.Reason == d.Reason {
 		return true
 	}
 	return false

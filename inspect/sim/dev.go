@@ -122,7 +122,11 @@ func (r *run) receive(n *netns, dev *snap.Link, k *skb) *fate {
 		return r.outside(n, dev, k)
 	}
 	if !dev.Up {
-		return r.drop(n, dev, k, Where{Layer: "link", Cause: CauseLinkDown, Reason: "DEV_READY", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " of " + n.n.ID + " is down"})
+		reason := "DEV_READY"
+		if dev.Loopback { // on its way out, as in xmit
+			reason = "QDISC_DROP"
+		}
+		return r.drop(n, dev, k, Where{Layer: "link", Cause: CauseLinkDown, Reason: reason, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " of " + n.n.ID + " is down"})
 	}
 	if dev.XDP != nil {
 		return r.unknown(n, dev, k, Where{Layer: "xdp", Cause: CauseXDP, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: "an XDP program " + dev.XDP.Name + " on " + dev.Name + " may do anything"})

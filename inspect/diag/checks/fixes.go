@@ -89,6 +89,17 @@ func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if host == nil || host.Link(f.Subject.Name) == nil {
 		return nil
 	}
+	if f.Subject.Kind == "address6" {
+		for _, a := range attachments(in) {
+			if a.n == n && a.e.Gateway6.IsValid() && a.e.IPv6.IsValid() {
+				return []fixups.Op{&fixups.AddrAdd{Where: at(in, host.ID), Dev: f.Subject.Name, Addr: snap.Addr{
+					Index: host.Link(f.Subject.Name).Index, Prefix: netip.PrefixFrom(a.e.Gateway6, a.e.IPv6.Bits()), Scope: "global",
+					ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent", "nodad"}, // moby sets it so: setup_ipv6_linux.go
+				}}}
+			}
+		}
+		return nil
+	}
 	var gw netip.Addr
 	var subnet netip.Prefix
 	if n != nil {

@@ -63,7 +63,7 @@ func plainOffBridge(in *diag.Input) []diag.Finding {
 	host := in.Snap.HostNs()
 	var out []diag.Finding
 	for _, p := range in.Plains() {
-		if p.Bridge == nil || p.Host.Master != 0 || !holds4(host, p.Bridge, p.Gateway) {
+		if p.Bridge == nil || p.Host.Master != 0 || !holdsAddr(host, p.Bridge, p.Gateway) {
 			continue
 		}
 		covers := coverDevice(in, host.ID, p.Host.Name)
@@ -88,8 +88,8 @@ func plainOffBridge(in *diag.Input) []diag.Finding {
 	return out
 }
 
-// holds4 says whether a device has an address.
-func holds4(ns *snap.Netns, l *snap.Link, a netip.Addr) bool {
+// holdsAddr says whether a device has an address.
+func holdsAddr(ns *snap.Netns, l *snap.Link, a netip.Addr) bool {
 	return slices.ContainsFunc(ns.AddrsOf(l.Index), func(x snap.Addr) bool { return x.Prefix.Addr() == a })
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -84,7 +85,43 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, f)
 	}
-	return append(out, plainBridges(in, host)...)
+	return slices.Concat(out, sixBridges(in, host), plainBridges(in, host))
+}
+
+// sixBridges: the same of IPv6 gateways, as the engine gave them to the endpoints.
+func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
+	var out []diag.Finding
+	for _, a := range attachments(in) {
+		br := host.Link(a.n.Bridge)
+		gw := a.e.Gateway6
+		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
+			host.Sysctls["net/ipv6/conf/"+br.Name+"/disable_ipv6"] == "1" {
+			continue
+		}
+		s := diag.Subject{Kind: "address6", Name: br.Name, Netns: host.ID}
+		if sameSubject(out, s) >= 0 {
+			continue
+		}
+		f := diag.Finding{
+			Summary: fmt.Sprintf("%s has no address %s/%d: the IPv6 gateway of network %s is missing", br.Name, gw, a.e.IPv6.Bits(), a.n.Name),
+			Cause:   fmt.Sprintf("the bridge %s lacks the IPv6 gateway address that the containers of %s send everything to", br.Name, a.n.Name),
+			Subject: s,
+			Evidence: []diag.Evidence{
+				ev("ip -6 addr show dev "+br.Name, br.Name+": no "+gw.String(), snap.RefLink(host.ID, br.Name)),
+				ev(a.n.Engine+" network inspect "+a.n.Name, fmt.Sprintf("gateway %s", gw), snap.RefNetwork(a.n.Ref)),
+			},
+			Weight: 85,
+		}
+		for _, b := range attachments(in) {
+			for _, i := range coverFrom(in, b.ns.ID, sim.CauseNeighFailed).Traces {
+				if b.n == a.n && in.Flows[i].Flow.Dst.Is6() {
+					f.Covers.Traces = append(f.Covers.Traces, i)
+				}
+			}
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // plainBridges: namespaces of no engine send to a gateway that nobody has, over a

@@ -74,7 +74,7 @@ func tunnel(in *diag.Input, f *diag.FlowCase) (*snap.Netns, *snap.Link) {
 			continue
 		}
 		for _, l := range in.Graph.Ports(host, br) {
-			if l.Vxlan != nil {
+			if l.Vxlan != nil && l.Up {
 				return host, l
 			}
 		}
