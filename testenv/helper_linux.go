@@ -103,7 +103,7 @@ func (s *session) wakeHelper(ctx context.Context) error {
 	if s.awake || s.h.Local != nil || s.h.NoHelper || !s.needsHelper() {
 		return nil
 	}
-	conn, err := net.DialTimeout("unix", s.dir.Path("helper.sock"), helperWait)
+	conn, err := net.DialTimeout("unix", s.dir.Path("helper.sock"), helperWait) //nolint:forbidigo // a Unix socket
 	if err == nil {
 		err = conn.Close()
 	}

@@ -36,6 +36,7 @@ func TestNetworkModes(t *testing.T) {
 }
 
 func networkModes(t *testing.T, gen driver.Generation) {
+	t.Helper()
 	before := dump(t)
 	h := &testenv.Host{}
 	ctx := context.Background()

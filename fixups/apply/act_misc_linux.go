@@ -52,7 +52,7 @@ func writeSysctl(o *fixups.SysctlSet) error {
 	if err != nil {
 		return kind("writing "+o.Key, err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // what was written was taken, or refused
+	defer func() { _ = unix.Close(fd) }() // what was written was taken, or refused
 	if noIPv6 {
 		// Writing takes the lock of all devices, and spins until it has it
 		// (addrconf.c: addrconf_disable_ipv6); reading does not.

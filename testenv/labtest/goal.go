@@ -6,13 +6,14 @@ import "testing"
 // else a machine does strikes the two sides of a ratio differently.
 const Slack = 1.25
 
-// AtMost and AtLeast print a ratio beside its goal, and fail the benchmark when it
-// is missed by more than Slack.
+// AtMost prints a ratio beside its goal, and fails the benchmark when it is missed
+// by more than Slack.
 func AtMost(b *testing.B, what string, got, goal float64) {
 	b.Helper()
 	say(b, what, got, "at most", goal, got <= goal, got <= goal*Slack)
 }
 
+// AtLeast is AtMost the other way round.
 func AtLeast(b *testing.B, what string, got, goal float64) {
 	b.Helper()
 	say(b, what, got, "at least", goal, got >= goal, got*Slack >= goal)
