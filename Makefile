@@ -41,7 +41,7 @@ vet:
 # golangci-lint of the path, or where "go install" puts it.
 LINTER := $(or $(shell command -v golangci-lint),$(wildcard $(shell $(GO) env GOPATH)/bin/golangci-lint))
 lint:
-	$(or $(LINTER),golangci-lint) run ./...
+	$(or $(LINTER),golangci-lint) run --allow-parallel-runners ./...
 
 has-linter:
 	@echo '$(LINTER)'

@@ -23,9 +23,17 @@ source ./completion
 COMP_LINE="netdoctor trace we" COMP_POINT=18 COMP_TYPE=9
 __start_netdoctor
 printf '%s\n' "${COMPREPLY[@]}"`
+	// What zsh's compinit hands to one: the words, and who shows what is offered.
+	const zsh = `compdef() { :; }
+_describe() { print -l $completions; }
+_arguments() { :; }
+source ./completion
+words=(netdoctor trace we) CURRENT=3
+_netdoctor`
 	ran := 0
 	for shell, script := range map[string]string{
 		"bash": bash,
+		"zsh":  zsh,
 		"fish": `source ./completion; complete -C "netdoctor trace we"`,
 	} {
 		if _, err := exec.LookPath(shell); err != nil {
