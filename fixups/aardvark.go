@@ -51,6 +51,7 @@ func (o *AardvarkStop) Describe() string { return "end aardvark-dns, podman's re
 func (o *AardvarkStart) Shell() []string {
 	return []string{words(append([]string{o.Program}, o.Args()...)...)}
 }
+
 func (o *AardvarkStop) Shell() []string { return []string{"kill $(cat " + words(o.PidFile()) + ")"} }
 
 // Args are its arguments.

@@ -117,8 +117,10 @@ func bridgeAttrs(a *attrs, o *fixups.BridgeSet) {
 				typ uint16
 				v   *bool
 			}{
-				{unix.IFLA_BR_VLAN_FILTERING, o.VlanFiltering}, {unix.IFLA_BR_MCAST_SNOOPING, o.McastSnooping},
-				{unix.IFLA_BR_NF_CALL_IPTABLES, o.NFCallIPTables}, {unix.IFLA_BR_NF_CALL_IP6TABLES, o.NFCallIP6Tables},
+				{unix.IFLA_BR_VLAN_FILTERING, o.VlanFiltering},
+				{unix.IFLA_BR_MCAST_SNOOPING, o.McastSnooping},
+				{unix.IFLA_BR_NF_CALL_IPTABLES, o.NFCallIPTables},
+				{unix.IFLA_BR_NF_CALL_IP6TABLES, o.NFCallIP6Tables},
 			} {
 				if f.v != nil {
 					a.u8(f.typ, boolByte(*f.v))
@@ -144,10 +146,17 @@ func (m *machine) portSet(ctx context.Context, o *fixups.PortSet, now *snap.Snap
 		typ uint16
 		v   *bool
 	}{
-		{unix.IFLA_BRPORT_MODE, o.Hairpin}, {unix.IFLA_BRPORT_GUARD, o.Guard}, {unix.IFLA_BRPORT_FAST_LEAVE, o.FastLeave},
-		{unix.IFLA_BRPORT_LEARNING, o.Learning}, {unix.IFLA_BRPORT_UNICAST_FLOOD, o.Flood}, {unix.IFLA_BRPORT_PROXYARP, o.ProxyARP},
-		{unix.IFLA_BRPORT_MCAST_FLOOD, o.McastFlood}, {unix.IFLA_BRPORT_BCAST_FLOOD, o.BcastFlood},
-		{unix.IFLA_BRPORT_NEIGH_SUPPRESS, o.NeighSuppress}, {unix.IFLA_BRPORT_ISOLATED, o.Isolated}, {unix.IFLA_BRPORT_LOCKED, o.Locked},
+		{unix.IFLA_BRPORT_MODE, o.Hairpin},
+		{unix.IFLA_BRPORT_GUARD, o.Guard},
+		{unix.IFLA_BRPORT_FAST_LEAVE, o.FastLeave},
+		{unix.IFLA_BRPORT_LEARNING, o.Learning},
+		{unix.IFLA_BRPORT_UNICAST_FLOOD, o.Flood},
+		{unix.IFLA_BRPORT_PROXYARP, o.ProxyARP},
+		{unix.IFLA_BRPORT_MCAST_FLOOD, o.McastFlood},
+		{unix.IFLA_BRPORT_BCAST_FLOOD, o.BcastFlood},
+		{unix.IFLA_BRPORT_NEIGH_SUPPRESS, o.NeighSuppress},
+		{unix.IFLA_BRPORT_ISOLATED, o.Isolated},
+		{unix.IFLA_BRPORT_LOCKED, o.Locked},
 	} {
 		if f.v != nil {
 			set.u8(f.typ, boolByte(*f.v))

@@ -250,7 +250,7 @@ func TestFileWrittenWhileRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // a test's file
+		defer f.Close()
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(done)

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/netdoctor/netdoctor/inspect/snap"
 	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Handle is an open network namespace: it stays alive while the handle is
