@@ -66,6 +66,7 @@ run -d --name nd-iso --network ndint --ip 172.31.3.11 $RUN
 run -d --name nd-iso2 --network ndint --ip 172.31.3.12 $RUN
 run -d --name nd-link --network nda --ip 172.31.1.13 --link nd-svc1:short $RUN
 run -d --name nd-opts --network nda --ip 172.31.1.14 --dns-option ndots:2 --dns-search wild.corp $RUN
+run -d --name nd-list --network nda --ip 172.31.1.18 --dns-search example.test $RUN
 run -d --name nd-slow --network nda --ip 172.31.1.15 --dns 192.168.50.77 --dns $DNS $RUN
 run -d --name nd-deaf --network nda --ip 172.31.1.16 --dns 192.168.50.77 $RUN
 run -d --name nd-host --network nda --ip 172.31.1.17 --add-host pinned:203.0.113.5 $RUN
@@ -102,6 +103,7 @@ func dockerAsked() [][3]string {
 	add("nd-iso", "nd-iso2", "nd-iso2.ndint", "nd-svc1", "172.31.3.12 PTR", "www.example.test", "nd-iso2 AAAA")
 	add("nd-link", "short", "nd-svc1", "short.nda", "short AAAA")
 	add("nd-opts", "nd-svc1", "nobody", "nobody.", "a.b", "www.example.test", "nobody TXT")
+	add("nd-list", "www", "nobody", "nd-svc1", "www.example.test", "nd-old", "www TXT")
 	add("nd-slow", "nd-svc1", "www.example.test", "nobody.example.test")
 	add("nd-deaf", "nd-svc1", "www.example.test", "nd-old")
 	add("nd-host", "pinned", "pinned AAAA", "nd-host")

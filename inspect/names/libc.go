@@ -209,7 +209,7 @@ func (w *walker) dns(libc string) outcome {
 		if o.verdict == NXDomain || i == len(out.candidates)-1 {
 			continue
 		}
-		to, keep := onward(libc, o.verdict)
+		to, keep := onward(libc, o, listed)
 		if keep && soft == "" {
 			soft = o.verdict
 		}

@@ -65,7 +65,7 @@ func (w *walker) inTurn(libc string, list []netip.AddrPort, name string) outcome
 			o = late(o, srv, w.limit(libc, len(list)))
 		}
 		out.steps = append(out.steps, o.steps...)
-		out.nobody = out.nobody || o.nobody
+		out.nobody, out.heard = out.nobody || o.nobody, out.heard || o.heard
 		if o.definite() || o.verdict == Unknown {
 			out.problems = waited(out.problems, out.wait)
 			out.problems = append(out.problems, o.problems...)

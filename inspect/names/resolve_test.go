@@ -276,6 +276,12 @@ func TestResolve(t *testing.T) {
 			rc := &resolver(s, "client").ResolvConf
 			rc.Options, rc.Ndots = []string{"ndots:2"}, 2
 		}},
+		{name: "refused as it stands, found by the search list", from: "plain", ask: "www", want: Resolved, answers: []string{"192.0.2.80"}, others: []string{UpstreamRefuses}, change: func(s *snap.Snapshot) {
+			rc := &resolver(s, "plain").ResolvConf
+			rc.Search, rc.Options, rc.Ndots = []string{"example.org"}, []string{"ndots:0"}, 0
+			asked(s, "plain", "198.51.100.53", "www", "REFUSED")
+			asked(s, "plain", "198.51.100.53", "www.example.org", "192.0.2.80")
+		}},
 		{name: "a service's virtual address", from: "client", ask: "shop", want: Resolved, answers: []string{"172.30.1.40"}, change: swarm},
 		{name: "a service by its network", from: "client", ask: "shop.app", want: Resolved, answers: []string{"172.30.1.40"}, change: swarm},
 		{name: "the tasks of a service", from: "client", ask: "Tasks.Shop", want: Resolved, answers: []string{"172.30.1.41", "172.30.1.42"}, change: swarm},

@@ -23,21 +23,23 @@ const (
 )
 
 // onward is that for every verdict but NXDOMAIN, after which all go on; keep
-// says that the verdict stays when nothing better comes.
-func onward(libc string, v Verdict) (n next, keep bool) {
+// says that the verdict stays when nothing better comes. listed is a name of the
+// search list.
+func onward(libc string, o outcome, listed bool) (n next, keep bool) {
 	switch libc {
 	case "musl": // src/network/lookup_name.c: name_from_dns_search returns anything but 0
 		return stopIt, false
 	case "go": // net/dnsclient_unix.go: goLookupIPCNAMEOrder goes on, and remembers the error
 		return goOn, true
 	}
-	// glibc resolv/res_query.c: __res_context_search goes on after NO_DATA and
-	// SERVFAIL, ends at once when nobody listens (ECONNREFUSED), and after other
-	// trouble leaves the list for the name as it stands.
-	switch v {
-	case NoData, ServFail:
+	// glibc resolv/res_query.c: __res_context_search tries the list whatever came of
+	// the name as it stands. In the list it goes on after NO_DATA and SERVFAIL, ends
+	// at once when nobody listens (ECONNREFUSED), and after other trouble, REFUSED
+	// too, leaves it for the name as it stands.
+	switch {
+	case !listed, o.verdict == NoData, o.verdict == ServFail:
 		return goOn, true
-	case Refused:
+	case o.verdict == Refused && !o.heard:
 		return stopIt, true
 	}
 	return asIs, true

@@ -216,7 +216,7 @@ func join(before, o outcome) outcome {
 	o.steps = append(before.steps, o.steps...)
 	o.problems = append(before.problems, o.problems...)
 	o.wait += before.wait
-	o.nobody = o.nobody || before.nobody
+	o.nobody, o.heard = o.nobody || before.nobody, o.heard || before.heard
 	return o
 }
 

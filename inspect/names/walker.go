@@ -35,6 +35,8 @@ type outcome struct {
 	cut *Problem
 	// nobody says that the engine's own records were searched in vain.
 	nobody bool
+	// heard says that a server answered something, be it REFUSED.
+	heard bool
 }
 
 func (o *outcome) step(s Step) { o.steps = append(o.steps, s) }

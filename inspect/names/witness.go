@@ -104,6 +104,7 @@ func verdictOf(p *snap.Probe, typ string) (Verdict, []string) {
 func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 	var o outcome
 	o.verdict, o.answers = verdictOf(p, w.typ)
+	o.heard = !silent(p)
 	ref := w.refProbe(p)
 	s := Step{
 		Where: where(role, p.Dst), Asked: name, LeavesFrom: p.From, DurationMs: p.RTTMs, Because: []snap.Ref{ref},

@@ -11,7 +11,7 @@ import (
 
 // askers are those of inspect/names' scene whose answers come at once; those that
 // wait for dead servers, 10 s and more for each name, are asked by make names.
-const askers = "nd-ask nd-both nd-far nd-link nd-opts nd-host nd-plain"
+const askers = "nd-ask nd-both nd-far nd-link nd-opts nd-list nd-host nd-plain"
 
 // envNames is the test program of inspect/names, built where Go's cache is.
 const envNames = "ND_NAMES_TEST"
