@@ -5,7 +5,7 @@ LDFLAGS  := -s -w -funcalign=16 -X github.com/netdoctor/netdoctor/cmd/app.Versio
 # Only what is hot is inlined: the simulator, the readers, the resolver, and what
 # they stand on. It keeps 2 MB off the hosts that the program is copied to, and
 # BenchmarkMatrix is no slower for it.
-HOT      := runtime/... internal/... sync/... strings bytes net/netip strconv unicode/... encoding/... sort math/... time reflect golang.org/x/sys/... github.com/netdoctor/netdoctor/inspect/sim/... github.com/netdoctor/netdoctor/inspect/snap github.com/netdoctor/netdoctor/inspect/firewall github.com/netdoctor/netdoctor/inspect/kernel github.com/netdoctor/netdoctor/testenv/dns
+HOT      := runtime/... internal/... sync/... strings bytes net/netip strconv unicode/... encoding/binary sort math/... time golang.org/x/sys/... github.com/netdoctor/netdoctor/inspect/sim/... github.com/netdoctor/netdoctor/inspect/snap github.com/netdoctor/netdoctor/inspect/firewall github.com/netdoctor/netdoctor/inspect/kernel github.com/netdoctor/netdoctor/testenv/dns
 GCFLAGS  := -gcflags=all=-l $(foreach p,$(HOT),'-gcflags=$(p)=')
 BIN      := bin/netdoctor
 FAULTLAB ?= ../shared/faultlab
