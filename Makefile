@@ -15,7 +15,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: mutate mutate-faultlab proved-faultlab pairs-faultlab package all build demo test tools lint has-linter gen vet faultlab dryrun truth adopt bench fuzz soak clean
+.PHONY: mutate mutate-faultlab proved-faultlab pairs-faultlab package all build demo test tools lint gen vet faultlab dryrun truth adopt bench fuzz soak clean
 
 all: build
 
@@ -42,9 +42,6 @@ vet:
 LINTER := $(or $(shell command -v golangci-lint),$(wildcard $(shell $(GO) env GOPATH)/bin/golangci-lint))
 lint:
 	$(or $(LINTER),golangci-lint) run --allow-parallel-runners ./...
-
-has-linter:
-	@echo '$(LINTER)'
 
 # Everything that is generated: the schema, docs/commands.
 gen:

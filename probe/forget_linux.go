@@ -63,7 +63,7 @@ func (p *Prober) forgetIn(n *snap.Netns, addrs map[netip.Addr]bool) error {
 			return err
 		}
 		defer nl.Close()
-		list, err := nl.NeighList(0, 0) //nolint:forbidigo // of a handle
+		list, err := nl.NeighList(0, 0)
 		if err != nil {
 			return err
 		}
