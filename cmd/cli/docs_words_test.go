@@ -12,12 +12,12 @@ import (
 )
 
 // elsewhere are the README's commands that no snapshot can answer, and the test
-// that runs each.
+// that runs each, if any does.
 var elsewhere = map[string]string{
 	"netdoctor watch":                 "a live host: cmd/app TestProofInALab",
 	"netdoctor setup -f compose.yaml": "a host of its own: cmd/netdoctor TestOwnNetworksByHand",
-	"netdoctor lab up":                "a host of its own: cmd/netdoctor TestReadmeShowsWhatTheDemoPrints, testenv/lab",
-	"netdoctor lab break random":      "a host of its own: testenv/lab",
+	"netdoctor lab up":                "a host of its own: cmd/netdoctor TestReadmeShowsWhatTheDemoPrints",
+	"netdoctor lab break random":      "a host of its own; run by no test: only the faults it draws from are (inspect/diag/checks TestCasesInLab)",
 }
 
 // TestCommandsInReadme runs each line of the README that begins with netdoctor,

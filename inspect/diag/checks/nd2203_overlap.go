@@ -64,7 +64,7 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	if r.Type != "unicast" || r.Table == snap.TableLocal || !asked(host, r.Table) || r.Dst.Bits() < 2 || dev == nil || dev.Name == n.Bridge || !r.Dst.Overlaps(subnet) {
 		return diag.Finding{}, false
 	}
-	if m := in.Graph.NetworkOfBridge(dev.Name); m != nil {
+	if m := in.Graph.NetworkOfBridge(dev.Name); m != nil && !handMade(r, dev) {
 		return diag.Finding{}, false // engines keep their own networks apart
 	}
 	line, source := routeLine(in, host.ID, snap.RefItem(host.ID, "route", k))
