@@ -1,0 +1,34 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+func TestCollectLate(t *testing.T) {
+	percent := func() int {
+		now := debug.SetGCPercent(-1)
+		debug.SetGCPercent(now)
+		return now
+	}
+	was := percent()
+	t.Cleanup(func() { debug.SetGCPercent(was) })
+	t.Setenv("GOGC", "50")
+	collectLate()
+	if got := percent(); got != was {
+		t.Fatalf("with GOGC set the percentage is %d, was %d", got, was)
+	}
+	t.Setenv("GOGC", "")
+	collectLate()
+	if got := percent(); got != 800 {
+		t.Fatalf("before the first collection the percentage is %d, not 800", got)
+	}
+	for end := time.Now().Add(10 * time.Second); percent() != was; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("after a collection the percentage is %d, not %d as before", percent(), was)
+		}
+		runtime.GC()
+	}
+}
