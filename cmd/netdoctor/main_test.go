@@ -3,18 +3,19 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 )
 
 func TestCollectLate(t *testing.T) {
-	percent := func() int {
-		now := debug.SetGCPercent(-1)
-		debug.SetGCPercent(now)
-		return now
+	percent := func() uint64 {
+		read := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(read)
+		return read[0].Value.Uint64()
 	}
 	was := percent()
-	t.Cleanup(func() { debug.SetGCPercent(was) })
+	t.Cleanup(func() { debug.SetGCPercent(int(was)) })
 	t.Setenv("GOGC", "50")
 	collectLate()
 	if got := percent(); got != was {
