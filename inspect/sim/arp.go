@@ -11,8 +11,10 @@ import (
 
 // ask puts the question for ip's MAC on dev and gives all answers, what was
 // lost on the way, and where the question left the snapshot. The lists are not
-// to be written to.
-func (r *run) ask(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (got []arpAnswer, lost []lostCopy, out []end) {
+// to be written to. It is idle when the asker has an entry to go by.
+func (r *run) ask(n *netns, dev *snap.Link, ip netip.Addr, k *skb, idle bool) (got []arpAnswer, lost []lostCopy, out []end) {
+	defer func(was bool) { r.idle = was }(r.idle)
+	r.idle = idle
 	q := question{dev.Index, ip, n.askAs(dev, ip, k), r.stopOutside}
 	a := r.recall(n, q)
 	if a == nil {

@@ -86,7 +86,7 @@ func (r *run) recall(n *netns, q question) *asked {
 		r.fdb[a.wrote[i].key] = a.wrote[i].port
 	}
 	for i := range a.neighs {
-		r.neighs[a.neighs[i].key] = a.neighs[i].mac
+		r.knowNeigh(a.neighs[i].key, a.neighs[i].mac)
 	}
 	r.steps += a.steps
 	return a
@@ -133,8 +133,18 @@ func (r *run) learnPort(key runFDB, port int) {
 
 // learnNeigh remembers a neighbour.
 func (r *run) learnNeigh(key runNeigh, mac string) {
-	r.neighs[key] = mac
+	r.knowNeigh(key, mac)
 	if a := r.asking; a != nil {
 		a.neighs = append(a.neighs, learnedNeigh{key, mac})
 	}
+}
+
+// knowNeigh makes the entry, and notes whether nothing but an idle question did.
+func (r *run) knowNeigh(key runNeigh, mac string) {
+	if _, known := r.neighs[key]; !r.idle {
+		delete(r.overheard, key)
+	} else if !known {
+		r.overheard[key] = true
+	}
+	r.neighs[key] = mac
 }

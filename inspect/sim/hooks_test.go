@@ -100,7 +100,14 @@ func TestHooks(t *testing.T) {
 		},
 		{name: "an ARP question stopped by a bridge rule", edit: func(m *model) {
 			m.chain("host", snap.BridgeFamily, "filter", "forward", 0, "accept", join(match(meta("protocol"), 0x08, 0x06), drop()))
-		}, flow: toWeb, want: want{Dropped, "client", "eth0", CauseRule, "NEIGH_FAILED", "172.18.0.2 answers no ARP on eth0: t1 forward rule 1 drops it", false}},
+		}, flow: toWeb, want: want{Dropped, "client", "eth0", CauseRule, "NEIGH_FAILED", "172.18.0.2 answers no ARP on eth0: in host t1 forward rule 1 drops it", false}},
+		{name: "it is known that nobody need ask", edit: func(m *model) {
+			m.chain("host", snap.BridgeFamily, "filter", "forward", 0, "accept", join(match(meta("protocol"), 0x08, 0x06), match(nh(6, 2), 0, 1), match(nh(24, 4), 172, 18, 0, 3), drop()))
+			m.ns["client"].Neighs = []snap.Neigh{{Index: m.link("client", "eth0").Index, IP: ip("172.18.0.2"), State: "reachable", MAC: m.link("web", "eth0").MAC}}
+		}, flow: toWeb, want: want{Unknown, "web", "eth0", CauseRule, "NEIGH_FAILED", "172.18.0.3 answers no ARP on eth0: in host t1 forward rule 1 drops it; it is known there only", true}},
+		{name: "who has to ask is known by that", edit: func(m *model) {
+			m.chain("host", snap.BridgeFamily, "filter", "forward", 0, "accept", join(match(meta("protocol"), 0x08, 0x06), match(nh(6, 2), 0, 1), match(nh(24, 4), 172, 18, 0, 3), drop()))
+		}, flow: toWeb, want: want{Verdict: Delivered}},
 		{name: "a device's ingress hook", edit: func(m *model) {
 			c := m.chain("host", snap.Netdev, "filter", "ingress", 0, "accept", join(match(nh(9, 1), 6), drop()))
 			c.Devices = []string{"eth0"}

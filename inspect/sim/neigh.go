@@ -61,10 +61,15 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 		}
 	}
 	r.spoil() // a tunnel's neighbour, for a question that goes through it
-	if m, ok := r.neighs[runNeigh{n, dev.Index, ip}]; ok {
-		cached = m
+	key := runNeigh{n, dev.Index, ip}
+	learned, ok := r.neighs[key]
+	got, lost, out := r.ask(n, dev, ip, k, cached != "")
+	if cached == "" && ok && r.overheard[key] && len(got)+len(out) == 0 {
+		return "", r.forgotten(n, dev, ip, k, lost)
 	}
-	got, lost, out := r.ask(n, dev, ip, k)
+	if ok {
+		cached = learned
+	}
 	switch {
 	case len(got) > 1:
 		var who []string
@@ -84,12 +89,30 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 	case len(out) > 0:
 		return macElsewhere, nil
 	}
-	return "", r.nobody(n, dev, ip, k, lost, state, ref)
+	return "", r.nobody(n, dev, ip, k, lost, ref)
+}
+
+// forgotten is the end of an answer whose sender learns the asker's MAC only from
+// a question that the asker, who has it in its table, need not put: neigh_event_ns
+// (net/core/neighbour.c) for one flow, and arp_solicit in vain for the next.
+func (r *run) forgotten(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []lostCopy) *fate {
+	w, _ := r.silence(n, dev, ip, lost, "")
+	w.Detail += "; it is known there only for as long as " + ip.String() + " asks for it"
+	return r.unknown(n, dev, k, w)
 }
 
 // nobody is the end of a packet for whose nexthop no MAC is to be had. What
 // kept the holder of the address from answering is named, if there is one.
-func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []lostCopy, state string, ref snap.Ref) *fate {
+func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []lostCopy, ref snap.Ref) *fate {
+	w, known := r.silence(n, dev, ip, lost, ref)
+	if !known {
+		return r.unknown(n, dev, k, w)
+	}
+	return r.drop(n, dev, k, w)
+}
+
+// silence is why a question came to nothing; false when that is not known for sure.
+func (r *run) silence(n *netns, dev *snap.Link, ip netip.Addr, lost []lostCopy, ref snap.Ref) (Where, bool) {
 	what := "ARP"
 	if ip.Is6() {
 		what = "neighbour discovery"
@@ -103,7 +126,7 @@ func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []los
 		if f.kind == fateUnknown {
 			u := f.where
 			u.Detail = ip.String() + " may answer no " + what + ": " + u.Detail
-			return r.unknown(n, dev, k, u)
+			return u, false
 		}
 	}
 	best := -1
@@ -121,9 +144,13 @@ func (r *run) nobody(n *netns, dev *snap.Link, ip netip.Addr, k *skb, lost []los
 		if b.Ref != "" {
 			w.Ref = b.Ref
 		}
-		w.Detail += ": " + b.Detail
+		w.Detail += ": "
+		if b.Rule != nil && b.Netns != n.n.ID {
+			w.Detail += "in " + b.Netns + " "
+		}
+		w.Detail += b.Detail
 	}
-	return r.drop(n, dev, k, w)
+	return w, true
 }
 
 // towards is 1 when a lost copy of a question was on its way to a holder of

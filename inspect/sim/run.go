@@ -68,14 +68,19 @@ type scratch struct {
 	assumed  map[string][]rules.Assumption // by namespace
 	conns    []nsConn                      // made on the way
 	neighs   map[runNeigh]string           // learned on the way: MAC
-	fdb      map[runFDB]int                // learned on the way: port
-	tunnels  map[runFDB]netip.Addr         // learned on the way: tunnel end, by vxlan device
-	visits   map[runDev]int                // forwarding decisions
-	packets  slab[skb]
-	senders  slab[rules.Sender]
-	routes   slab[routed]
-	entries  slab[conn]
-	fates    slab[fate]
+	// overheard are those of neighs that only idle questions taught: such as an
+	// asker does not put for as long as it has an entry. idle says that the one
+	// under way is such.
+	overheard map[runNeigh]bool
+	idle      bool
+	fdb       map[runFDB]int        // learned on the way: port
+	tunnels   map[runFDB]netip.Addr // learned on the way: tunnel end, by vxlan device
+	visits    map[runDev]int        // forwarding decisions
+	packets   slab[skb]
+	senders   slab[rules.Sender]
+	routes    slab[routed]
+	entries   slab[conn]
+	fates     slab[fate]
 }
 
 // runDev names a device.
@@ -114,7 +119,7 @@ func newRun(w *World, picks []int) *run {
 	if !ok {
 		r = &run{scratch: scratch{
 			hops: make([]stop, 0, 12), assumed: map[string][]rules.Assumption{},
-			neighs: map[runNeigh]string{}, fdb: map[runFDB]int{}, tunnels: map[runFDB]netip.Addr{}, visits: map[runDev]int{},
+			neighs: map[runNeigh]string{}, overheard: map[runNeigh]bool{}, fdb: map[runFDB]int{}, tunnels: map[runFDB]netip.Addr{}, visits: map[runDev]int{},
 		}}
 	}
 	r.w, r.picks = w, picks
@@ -126,6 +131,7 @@ func (r *run) done() {
 	s := r.scratch
 	clear(s.assumed)
 	clear(s.neighs)
+	clear(s.overheard)
 	clear(s.fdb)
 	clear(s.tunnels)
 	clear(s.visits)
@@ -303,7 +309,9 @@ func (r *run) end(kind fateKind, verdict string, n *netns, dev *snap.Link, k *sk
 	stage, line := w.Layer, ""
 	if w.Rule != nil && r.quiet == 0 {
 		s := n.say(w.Rule)
-		stage, line = s.chain, s.line
+		if line = s.line; w.Behind == nil {
+			stage = s.chain
+		}
 	}
 	r.hop(n, dev, stage, w.Detail, verdict, k, w.Ref).Rule = line
 	return f

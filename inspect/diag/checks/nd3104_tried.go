@@ -27,7 +27,7 @@ Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 			var out []diag.Finding
 			for i := range in.Flows {
 				f := &in.Flows[i]
-				w := f.Trace.Where
+				w := diag.RulePlace(f.Trace.Where)
 				if f.Kind != "tried" || !f.Excused || w == nil || w.Cause != sim.CauseRule && w.Cause != sim.CausePolicy || !owned(in, w.Netns) {
 					continue
 				}
@@ -43,7 +43,7 @@ Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 					Evidence: []diag.Evidence{ev(source, text, w.Ref), diag.Tried(f)},
 					Advice:   fmt.Sprintf("if it should get through: netdoctor trace %s %s", f.From, f.To),
 				}
-				if p := in.Prove(f); p != nil && p.Where == w {
+				if p := in.Prove(f); p != nil && p.Where == f.Trace.Where {
 					fd.Confidence = diag.Proved
 					fd.Evidence = append(fd.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), p.Detail, snap.RefProbe(f.Probe.ID)))
 				}
