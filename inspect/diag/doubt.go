@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -43,6 +44,7 @@ func (in *Input) Doubts() []snap.Probe {
 		if n.Path == nil {
 			continue
 		}
+		cut := cutOff(n.Path.Servers)
 		for _, s := range n.Path.Servers {
 			for k := range in.Snap.Probes {
 				p := &in.Snap.Probes[k]
@@ -50,7 +52,7 @@ func (in *Input) Doubts() []snap.Probe {
 					continue
 				}
 				// A server that is slow rather than dead: of a name that a person waits for.
-				late := n.Asked && p.Outcome == kindTimeout && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
+				late := n.Asked && !cut && p.Outcome == kindTimeout && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
 				if late || in.neighbourLate(p) {
 					slow[p.Dst] = slow[p.Dst] || late
 					d := snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: p.DNS.TCP, EDNS: p.DNS.EDNS}
@@ -60,6 +62,20 @@ func (in *Input) Doubts() []snap.Probe {
 		}
 	}
 	return out
+}
+
+// cutOff says that an engine's resolver has servers to ask and gets through to none:
+// that it is silent, too, is no wonder.
+func cutOff(servers []names.Server) bool {
+	upstreams := false
+	for _, s := range servers {
+		if s.Role == "upstream" {
+			if upstreams = true; s.Reach.OK {
+				return false
+			}
+		}
+	}
+	return upstreams
 }
 
 // neighbourLate says that the packet, or the answer, was given up for want of a
