@@ -68,7 +68,7 @@ func (a *App) load(file string, r io.Reader) (*snap.Snapshot, error) {
 	if file != "-" {
 		f, err := a.Open(file)
 		if err != nil {
-			return nil, Usagef("opening snapshot: %v", err)
+			return nil, snap.Hint(Usagef("opening snapshot: %v", err), "netdoctor snapshot -o FILE writes one")
 		}
 		defer f.Close() //nolint:errcheck // only read
 		r = f

@@ -86,6 +86,11 @@ func (f finder) any(text string) (Target, error) {
 // source finds the sender of a flow.
 func (f finder) source(text string) (Target, error) {
 	t, err := f.any(text)
+	if at, port, ok := lastCut(text, ":"); err != nil && ok && port != "" && strings.Trim(port, "0123456789") == "" {
+		if _, err := f.any(at); err == nil {
+			return t, snap.Hint(Usagef("%q: a source has no port", text), "leave it out, or say --sport "+port)
+		}
+	}
 	if err != nil {
 		return t, err
 	}
@@ -102,6 +107,15 @@ func (f finder) source(text string) (Target, error) {
 		return t, snap.Hint(Usagef("%s sends nothing by itself", t.Qualified()), "give a container of it, or the outside address that the packet comes from")
 	}
 	return t, nil
+}
+
+// lastCut cuts a text at the last of the separators.
+func lastCut(text, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(sep):], true
 }
 
 // dest finds the destination of a flow. What nothing here is called by is a

@@ -16,8 +16,8 @@ import (
 var elsewhere = map[string]string{
 	"netdoctor watch":                 "a live host: cmd/app TestProofInALab",
 	"netdoctor setup -f compose.yaml": "a host of its own: cmd/netdoctor TestOwnNetworksByHand",
-	"netdoctor lab up":                "a host of its own: cmd/netdoctor TestReadmeShowsWhatTheDemoPrints",
-	"netdoctor lab break random":      "a host of its own; run by no test: only the faults it draws from are (inspect/diag/checks TestCasesInLab)",
+	"netdoctor lab up":                "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
+	"netdoctor lab break random":      "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
 }
 
 // TestCommandsInReadme runs each line of the README that begins with netdoctor,

@@ -16,8 +16,7 @@ func (s *session) lab() *cobra.Command {
 		GroupID: groupOther,
 		Short:   "A private practice host: build it, break it, let the doctor find it",
 		Example: `  netdoctor lab demo`,
-		Args:    args(0, 0, ""),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    parent,
 	}
 	for _, sub := range []struct {
 		use, short  string

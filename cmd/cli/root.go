@@ -79,12 +79,7 @@ Reading changes nothing.`,
 	root.InitDefaultCompletionCmd(s.env.Args...)
 	if c, _, err := root.Find([]string{"completion"}); err == nil && c != root {
 		c.Example = "  source <(netdoctor completion bash)"
-		c.RunE = func(cmd *cobra.Command, got []string) error {
-			if len(got) == 0 {
-				return cmd.Help()
-			}
-			return unknownCommand(cmd, got[0])
-		}
+		c.RunE = parent
 		c.Args = cobra.ArbitraryArgs
 	}
 	return root
@@ -148,6 +143,14 @@ func args(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
+// parent runs a command that has only others below it.
+func parent(cmd *cobra.Command, got []string) error {
+	if len(got) == 0 {
+		return cmd.Help()
+	}
+	return unknownCommand(cmd, got[0])
+}
+
 // unknownCommand is the error for a command that is not there.
 func unknownCommand(cmd *cobra.Command, word string) error {
 	var known []string
@@ -177,7 +180,12 @@ func flagError(cmd *cobra.Command, err error) error {
 			return withHint(app.Usagef("no flag is called --%s", n), app.Suggest("--"+n, known))
 		}
 	}
-	return snap.Hint(app.Usagef("%v", err), cmd.CommandPath()+" --help")
+	hint := cmd.CommandPath() + " --help"
+	var wrong *pflag.InvalidValueError
+	if errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "duration" {
+		hint = "a number and its unit, as 500ms, 30s or 2m"
+	}
+	return snap.Hint(app.Usagef("%v", err), hint)
 }
 
 // withUsage points to the help of a command.

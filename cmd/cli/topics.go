@@ -10,7 +10,7 @@ func topics() []*cobra.Command {
   0    asked and answered: healthy, delivered, resolved, nothing to change, fix
        verified
   1    a problem was found at or above --fail-on (default error); dropped or
-       refused; not resolved
+       refused; not resolved; an expectation failed
   2    wrong usage or a bad input file
   3    could not be determined: a missing privilege or unreadable state decides
        the answer; never 0

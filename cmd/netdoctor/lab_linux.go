@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/cli"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/testenv"
 	"github.com/netdoctor/netdoctor/testenv/fault"
 	"github.com/netdoctor/netdoctor/testenv/lab"
@@ -56,7 +58,7 @@ func (practice) Do(ctx context.Context, action string, args []string) (*v1.LabRe
 			known = append(known, f.Name)
 		}
 		if err := app.OneOf("fault", args[0], known); err != nil {
-			return nil, err
+			return nil, snap.Hint(err, cmp.Or(snap.HintOf(err), "netdoctor lab faults lists them"))
 		}
 	}
 	lines, err := lab.Tell(ctx, action, args...)

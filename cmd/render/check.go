@@ -35,6 +35,10 @@ func (p *printer) check(r *v1.CheckResult, wide bool) {
 func hostLine(h v1.HostInfo, sum *v1.Summary) string {
 	var parts []string
 	for _, e := range h.Engines {
+		if e.Name == "netdoctor" {
+			parts = append(parts, "set up by netdoctor")
+			continue
+		}
 		t := upper(e.Name)
 		if e.Version != "" {
 			t += " " + e.Version

@@ -58,13 +58,17 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 		}
 	}
 	for _, h := range f.Hidden {
-		t := h.Code + " " + h.Summary
-		if h.Count > 1 {
-			t += fmt.Sprintf(" (%d of them)", h.Count)
-		}
-		p.labelled("    ", "hides", s(t))
+		p.labelled("    ", "hides", s(h.Code+" "+consequence(&h)))
 	}
 	p.remedy(f)
+}
+
+// consequence is what a finding hides, in words.
+func consequence(h *v1.Hidden) string {
+	if h.Count > 1 {
+		return fmt.Sprintf("%s (and %d more like it)", h.Summary, h.Count-1)
+	}
+	return h.Summary
 }
 
 // remedy is the last line: how to mend it, and why it happens.
@@ -72,7 +76,14 @@ func (p *printer) remedy(f *v1.Finding) {
 	why := "netdoctor explain " + f.Code
 	switch {
 	case f.Fix != nil:
-		p.line(s("    "), in(dim, p.pad("fix", 8)), in(cyan, "netdoctor fix "+f.Fix.ID+p.flow), s("        "), in(dim, "why"), s("  "+why))
+		mend, gap := "netdoctor fix "+f.Fix.ID+p.flow, "        "
+		line := []span{s("    "), in(dim, p.pad("fix", 8)), in(cyan, mend)}
+		if p.st.Wrap && 12+p.columns(mend+gap+"why  "+why) > p.st.width() {
+			p.line(line...)
+			p.labelled("    ", "why", s(why))
+		} else {
+			p.line(append(line, s(gap), in(dim, "why"), s("  "+why))...)
+		}
 		if f.Fix.Durable != "" {
 			p.labelled("    ", "lasting", s(f.Fix.Durable))
 		}

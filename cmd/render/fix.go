@@ -73,12 +73,16 @@ func (p *printer) changes(cs []v1.Change) {
 		for _, l := range c.Undo {
 			p.labelled("    ", "undo", s(l))
 		}
-		risk := c.Risk + " risk"
-		if c.Survives != "" {
-			risk += ", lasts: " + c.Survives
-		}
-		p.labelled("    ", "risk", s(risk))
+		p.labelled("    ", "risk", s(join(", ", c.Risk, lasting(c.Survives))))
 	}
+}
+
+// lasting says how long a change stays.
+func lasting(survives string) string {
+	if strings.HasPrefix(survives, "until") {
+		return "lasts " + survives
+	}
+	return survives
 }
 
 func (p *printer) after(label string, fs []v1.AfterFlow) {

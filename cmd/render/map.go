@@ -103,9 +103,13 @@ func (p *printer) marks(r *v1.MapResult, n *v1.MapNode) []span {
 			out = append(out, in(paint, "  "+join(" ", sign, "ends here", r.Path.Code)))
 		}
 	}
-	if len(n.Findings) > 0 {
+	codes := n.Findings
+	if r.Path != nil && r.Path.Broken == n.ID {
+		codes = slices.DeleteFunc(slices.Clone(codes), func(c string) bool { return c == r.Path.Code })
+	}
+	if len(codes) > 0 {
 		sign, paint := p.st.sign(n.Severity)
-		out = append(out, in(paint, "  "+sign+" "+strings.Join(n.Findings, " ")))
+		out = append(out, in(paint, "  "+sign+" "+strings.Join(codes, " ")))
 	}
 	return out
 }

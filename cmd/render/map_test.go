@@ -80,17 +80,22 @@ func TestCIFormatsAndPicturesAreForTheirOwn(t *testing.T) {
 }
 
 // TestPathKeepsToTheWires: a way between two containers of one network stays in
-// it, and one that leads out passes the host and its uplink by their sides.
+// it, and one that leads out leads from the host to its uplink and from there on, box by box.
 func TestPathKeepsToTheWires(t *testing.T) {
 	t.Parallel()
 	m := layout(mapResult(8))
 	chips := m.groups[0].members
 	inside := m.line([]string{chips[0].ID, m.groups[0].node.ID, chips[1].ID})
-	if strings.ContainsAny(inside, "C") || strings.Contains(inside, fmt.Sprint(hostX)) {
+	if strings.ContainsAny(inside, "C") || strings.Contains(inside, fmt.Sprint(m.hostX)) {
 		t.Errorf("the way inside of a network leaves it: %s", inside)
 	}
 	out := m.line([]string{chips[0].ID, m.groups[0].node.ID, "host", m.uplinks[0].ID, "internet"})
-	for _, want := range []string{fmt.Sprintf(" %d %d", hostX, m.midY), fmt.Sprintf("M%d %d", hostX+hostW, m.midY), fmt.Sprintf("L%d %d", netX, m.midY)} {
+	x := m.hostX + hostW/2
+	for _, want := range []string{
+		fmt.Sprintf(" %d %d", m.hostX, hostY),
+		fmt.Sprintf("M%d %dL%d %d", x, hostY-hostH/2, x, uplinkY+chipH/2),
+		fmt.Sprintf("M%d %dL%d %d", x, uplinkY-chipH/2, x, netY+netH/2),
+	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the way out has no %q: %s", want, out)
 		}

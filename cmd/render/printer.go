@@ -132,11 +132,14 @@ func (p *printer) labelled(indent, label string, t span) {
 	}
 }
 
+// tooNarrow are the columns that are too few to wrap words in.
+const tooNarrow = 20
+
 // wrap breaks prose at blanks so that it fits behind an indent; words are never
 // broken. Where the stream is no terminal it stays one line.
 func (p *printer) wrap(t string, indent int) []string {
 	room := p.st.width() - indent
-	if !p.st.Wrap || room < 20 || p.columns(t) <= room {
+	if !p.st.Wrap || room < tooNarrow || p.columns(t) <= room {
 		return []string{t}
 	}
 	var out []string
@@ -155,7 +158,8 @@ func (p *printer) wrap(t string, indent int) []string {
 }
 
 // table writes rows in aligned columns, two blanks between them. The last
-// column is wrapped on a terminal; nothing is cut.
+// column is wrapped on a terminal, on lines of its own where little room is left;
+// nothing is cut.
 func (p *printer) table(indent string, head []string, rows [][]span) {
 	var widths []int
 	grow := func(i int, t string) {
@@ -173,11 +177,11 @@ func (p *printer) table(indent string, head []string, rows [][]span) {
 		}
 	}
 	if len(head) > 0 {
-		hs := make([]span, len(head))
+		hs := []span{s(indent)}
 		for i, h := range head {
-			hs[i] = in(dim, h)
+			hs = append(hs, in(dim, p.pad(h, widths[i])), s("  "))
 		}
-		p.row(indent, widths, hs)
+		p.line(hs...)
 	}
 	for _, r := range rows {
 		p.row(indent, widths, r)
@@ -189,6 +193,10 @@ func (p *printer) row(indent string, widths []int, cells []span) {
 	at := width(indent)
 	for i, c := range cells {
 		if i == len(cells)-1 {
+			if p.st.Wrap && p.st.width()-at < tooNarrow && at+p.columns(c.text) > p.st.width() {
+				p.line(spans...)
+				at, spans = width(indent)+8, []span{s(indent + strings.Repeat(" ", 8))}
+			}
 			parts := p.wrap(c.text, at)
 			p.line(append(spans, span{parts[0], c.paint})...)
 			for _, more := range parts[1:] {

@@ -35,9 +35,10 @@ func findingsSection(list []v1.Finding) *html.Node {
 	return section("findings", "Findings", orQuiet(each(list, findingArticle), "Nothing is wrong with what could be read."))
 }
 
+// findingArticle is a finding, folded unless it is the one to repair first.
 func findingArticle(i int, f *v1.Finding) *html.Node {
-	return el("article", class("finding "+f.Severity), at("id", "f-"+strconv.Itoa(i)), find(f.Code, f.Summary, f.Subject.Name, f.Subject.Netns),
-		el("h3", el("span", class("badge"), verdictSign(f.Severity)+" "+f.Severity), " ", el("code", f.Code), " "+f.Summary),
+	return folded(i == 0, class("finding "+f.Severity), at("id", "f-"+strconv.Itoa(i)), find(f.Code, f.Summary, f.Subject.Name, f.Subject.Netns),
+		el("summary", el("h3", el("span", class("badge"), verdictSign(f.Severity)+" "+f.Severity), " ", el("code", f.Code), " "+f.Summary)),
 		when(f.Cause != "", func() *html.Node { return el("p", class("cause"), f.Cause) }),
 		when(len(f.Evidence) > 0, func() *html.Node {
 			head := fmt.Sprintf("Evidence (%d)", len(f.Evidence))
@@ -58,11 +59,7 @@ func findingArticle(i int, f *v1.Finding) *html.Node {
 		when(len(f.Hidden) > 0, func() *html.Node {
 			return folded(false, el("summary", fmt.Sprintf("Consequences (%d)", len(f.Hidden))),
 				el("ul", each(f.Hidden, func(_ int, h *v1.Hidden) *html.Node {
-					text := " " + h.Summary
-					if h.Count > 1 {
-						text += fmt.Sprintf(" (%d of them)", h.Count)
-					}
-					return el("li", el("code", h.Code), text)
+					return el("li", el("code", h.Code), " "+consequence(h))
 				})))
 		}),
 		when(f.Fix != nil, func() *html.Node { return fixBlock(f.Fix) }),
@@ -70,13 +67,11 @@ func findingArticle(i int, f *v1.Finding) *html.Node {
 }
 
 func fixBlock(f *v1.Fix) *html.Node {
-	risk := f.Risk + " risk"
+	undo := ""
 	if f.Reversible {
-		risk += ", can be undone"
+		undo = "can be undone"
 	}
-	if f.Survives != "" {
-		risk += ", lasts: " + f.Survives
-	}
+	risk := join(", ", f.Risk+" risk", undo, lasting(f.Survives))
 	return el("div", class("fix"),
 		el("p", el("strong", "Fix"), " ", el("code", "netdoctor fix "+f.ID), " ", el("span", class("risk"), risk)),
 		el("pre", strings.Join(f.Commands, "\n")+"\n"),

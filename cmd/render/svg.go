@@ -1,9 +1,11 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -11,17 +13,18 @@ import (
 )
 
 // Sizes of the map in pixels. Networks stand one under the other with what is on
-// them in a grid; the host, its uplinks and the internet stand at their right.
+// them in a grid; at their right, one under the other, the internet, the uplinks
+// side by side, and the host.
 const (
 	chipW, chipH, chipGap = 150, 40, 8
-	chipsInRow            = 4
 	groupPad, groupHead   = 12, 34
-	groupW                = 2*groupPad + chipsInRow*chipW + (chipsInRow-1)*chipGap
-	hostX, hostW, hostH   = groupW + 190, 170, 64
-	uplinkX               = hostX + hostW + 70
-	netX                  = uplinkX + chipW + 20 + 60
-	svgW                  = netX + 110 + 20
+	hostW, hostH          = 170, 64
+	netW, netH            = 110, 60
+	wireRoom              = 130 // between the networks and the host
 	margin                = 20
+	netY                  = margin + netH/2 // middles
+	uplinkY               = netY + 105
+	hostY                 = uplinkY + 110
 )
 
 // mapGroup is a network with its members, placed.
@@ -42,8 +45,23 @@ type mapLayout struct {
 	uplinks  []*v1.MapNode
 	internet *v1.MapNode
 	spots    map[string]spot
+	perRow   int // chips
+	groupW   int
+	hostX    int
+	width    int
 	height   int
-	midY     int
+}
+
+// inRow is how many of n things on the networks stand in a row: a map of many
+// is broad, so that it is not too high.
+func inRow(n int) int {
+	switch {
+	case n <= 24:
+		return 4
+	case n <= 100:
+		return 5
+	}
+	return 6
 }
 
 func layout(r *v1.MapResult) *mapLayout {
@@ -74,30 +92,60 @@ func layout(r *v1.MapResult) *mapLayout {
 	if len(loose.members) > 0 {
 		m.groups = append(m.groups, loose)
 	}
+	// What is to be seen comes first: it stays in sight where the rest is folded.
+	slices.SortStableFunc(m.groups, func(a, b mapGroup) int { return cmp.Compare(m.rank(&a), m.rank(&b)) })
+	chips := 0
+	for i := range m.groups {
+		chips += len(m.groups[i].members)
+	}
+	m.perRow = inRow(chips)
+	m.groupW = 2*groupPad + m.perRow*(chipW+chipGap) - chipGap
+	m.hostX = margin + m.groupW + wireRoom
+	m.width = m.hostX + max(1, len(m.uplinks))*(hostW+chipGap) - chipGap + margin
 	y := margin
 	for i := range m.groups {
 		g := &m.groups[i]
-		rows := (len(g.members) + chipsInRow - 1) / chipsInRow
+		rows := (len(g.members) + m.perRow - 1) / m.perRow
 		g.y, g.h = y, groupHead+groupPad+rows*(chipH+chipGap)
 		if rows == 0 {
 			g.h = groupHead + groupPad
 		}
 		for k, c := range g.members {
-			m.spots[c.ID] = spot{margin + groupPad + k%chipsInRow*(chipW+chipGap) + chipW/2, g.y + groupHead + k/chipsInRow*(chipH+chipGap) + chipH/2}
+			m.spots[c.ID] = spot{margin + groupPad + k%m.perRow*(chipW+chipGap) + chipW/2, g.y + groupHead + k/m.perRow*(chipH+chipGap) + chipH/2}
 		}
 		if g.node != nil {
-			m.spots[g.node.ID] = spot{margin + groupW, g.y + groupHead/2}
+			m.spots[g.node.ID] = spot{margin + m.groupW, g.y + groupHead/2}
 		}
 		y += g.h + 16
 	}
-	m.height = max(y+margin-16, 180, len(m.uplinks)*(chipH+16)+2*margin)
-	m.midY = min(m.height/2, 230) // in sight where a map begins
-	m.spots["host"] = spot{hostX + hostW/2, m.midY}
+	m.height = max(y+margin-16, hostY+hostH/2+margin)
+	m.spots["host"] = spot{m.hostX + hostW/2, hostY}
 	for i, u := range m.uplinks {
-		m.spots[u.ID] = spot{uplinkX + (chipW+20)/2, m.midY + (2*i-len(m.uplinks)+1)*(chipH+16)/2}
+		m.spots[u.ID] = spot{m.hostX + hostW/2 + i*(hostW+chipGap), uplinkY}
 	}
-	m.spots["internet"] = spot{netX + 55, m.midY}
+	m.spots["internet"] = spot{m.hostX + hostW/2, netY}
 	return m
+}
+
+// rank puts networks that a path passes before those where something is wrong, and
+// both before the others.
+func (m *mapLayout) rank(g *mapGroup) int {
+	rank := 2
+	look := func(n *v1.MapNode) {
+		switch {
+		case m.r.Path != nil && slices.Contains(m.r.Path.Nodes, n.ID):
+			rank = 0
+		case n.Severity != "":
+			rank = min(rank, 1)
+		}
+	}
+	if g.node != nil {
+		look(g.node)
+	}
+	for _, c := range g.members {
+		look(c)
+	}
+	return rank
 }
 
 // svgStyle is the look of the map, by itself and in the report; colours come from
@@ -113,7 +161,7 @@ const svgStyle = `.nd-map{font-family:system-ui,sans-serif;font-size:12px}
 .nd-map .path{fill:none;stroke:var(--blue,#1565c0);stroke-width:3;stroke-linejoin:round;opacity:.85}
 .nd-map .on>rect,.nd-map .on>ellipse{stroke:var(--blue,#1565c0);stroke-width:2.5}
 .nd-map .broken>rect,.nd-map .broken>ellipse{stroke:var(--red,#c62828);stroke-width:3}
-.nd-map .stop{fill:var(--red,#c62828)}.nd-map .stop-text{fill:#fff;font-weight:700}`
+.nd-map .stop{fill:var(--red,#c62828)}.nd-map .stop-text{fill:var(--bg,#fff);font-weight:700;font-size:11px}`
 
 // svg writes the map as a picture that stands for itself.
 func svg(w io.Writer, r *v1.MapResult) error {
@@ -141,19 +189,20 @@ func drawMap(b *strings.Builder, r *v1.MapResult, alone bool) {
 	if alone {
 		ns, style = ` xmlns="http://www.w3.org/2000/svg"`, "<style>"+svgStyle+"</style>"
 	}
-	fmt.Fprintf(b, `<svg%s class="nd-map" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="map of %s">%s<rect class="bg" width="100%%" height="100%%"/><g class="scene">`, ns, svgW, m.height, svgW, m.height, esc(m.hostName()), style)
+	fmt.Fprintf(b, `<svg%s class="nd-map" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="map of %s">%s<rect class="bg" width="100%%" height="100%%"/><g class="scene">`, ns, m.width, m.height, m.width, m.height, esc(m.hostName()), style)
 	b.WriteString("\n")
 	m.wires(b)
 	for i := range m.groups {
 		m.group(b, &m.groups[i])
 	}
-	m.box(b, m.host, hostX, m.midY-hostH/2, hostW, hostH, hostLine(r.Host, nil))
+	m.box(b, m.host, m.hostX, hostY-hostH/2, hostW, hostH, hostLine(r.Host, nil))
 	for _, u := range m.uplinks {
 		at := m.spots[u.ID]
-		m.box(b, u, at.x-(chipW+20)/2, at.y-chipH/2, chipW+20, chipH, strings.Join(u.Addresses, ", "))
+		m.box(b, u, at.x-hostW/2, at.y-chipH/2, hostW, chipH, strings.Join(u.Addresses, ", "))
 	}
 	if m.internet != nil {
-		fmt.Fprintf(b, `<g class="box%s" data-id="internet"><ellipse cx="%d" cy="%d" rx="55" ry="30"/><text x="%d" y="%d" text-anchor="middle">internet</text></g>`+"\n", m.classes(m.internet), netX+55, m.midY, netX+55, m.midY+4)
+		at := m.spots["internet"]
+		fmt.Fprintf(b, `<g class="box%s" data-id="internet"><ellipse cx="%d" cy="%d" rx="%d" ry="%d"/><text x="%d" y="%d" text-anchor="middle">internet</text></g>`+"\n", m.classes(m.internet), at.x, at.y, netW/2, netH/2, at.x, at.y+4)
 	}
 	m.path(b)
 	b.WriteString("</g></svg>\n")
@@ -172,15 +221,12 @@ func (m *mapLayout) classes(n *v1.MapNode) string {
 	if n.Severity != "" {
 		c += " " + n.Severity
 	}
-	if s := n.State; n.Kind == "container" && s != "running" || s == "down" {
+	if s := n.State; n.Kind == "container" && s != "running" || strings.HasSuffix(s, "down") {
 		c += " off"
 	}
 	if p := m.r.Path; p != nil {
-		for _, id := range p.Nodes {
-			if id == n.ID {
-				c += " on"
-				break
-			}
+		if slices.Contains(p.Nodes, n.ID) {
+			c += " on"
 		}
 		if p.Broken == n.ID {
 			c += " broken"
@@ -193,11 +239,12 @@ func (m *mapLayout) wires(b *strings.Builder) {
 	for i := range m.groups {
 		g := &m.groups[i]
 		y := g.y + groupHead/2
-		fmt.Fprintf(b, `<path class="wire" data-group="%d" d="M%d %dC%d %d %d %d %d %d"/>`+"\n", i, margin+groupW, y, margin+groupW+80, y, hostX-80, m.midY, hostX, m.midY)
+		var p pen
+		p.bow(margin+m.groupW, y, m.hostX, hostY)
+		fmt.Fprintf(b, `<path class="wire" data-group="%d" d="%s"/>`+"\n", i, &p.d)
 	}
 	for _, u := range m.uplinks {
-		at := m.spots[u.ID]
-		fmt.Fprintf(b, `<path class="wire" d="M%d %dL%d %dM%d %dL%d %d"/>`+"\n", hostX+hostW, m.midY, uplinkX, at.y, uplinkX+chipW+20, at.y, netX, m.midY)
+		fmt.Fprintf(b, `<path class="wire" d="%s"/>`+"\n", m.line([]string{"host", u.ID, "internet"}))
 	}
 }
 
@@ -208,19 +255,20 @@ func (m *mapLayout) group(b *strings.Builder, g *mapGroup) {
 		name, class, id, codes = "net:"+g.node.Name, m.classes(g.node), g.node.ID, g.node.Findings
 		sub = join("  ", g.node.Device, strings.Join(g.node.Addresses, ", "), g.node.State)
 	}
-	fmt.Fprintf(b, `<g class="group%s" data-id="%s" data-y="%d" data-h="%d" transform="translate(%d %d)"><rect width="%d" height="%d" rx="10"/>`, class, esc(id), g.y, g.h, margin, g.y, groupW, g.h)
+	fmt.Fprintf(b, `<g class="group%s" data-id="%s" data-y="%d" data-h="%d" transform="translate(%d %d)"><rect width="%d" height="%d" rx="10"/>`, class, esc(id), g.y, g.h, margin, g.y, m.groupW, g.h)
 	fmt.Fprintf(b, `<g class="head"><title>%s</title><text class="name" x="%d" y="21">%s</text><text class="sub" x="%d" y="21">%s</text><text class="sub count" x="%d" y="21" text-anchor="end">%s</text></g>`,
-		esc(name+" "+sub), groupPad, html.EscapeString(fit(name, 26)), groupPad+190, html.EscapeString(fit(sub, 56)), groupW-groupPad, esc(plural(len(g.members), "container")))
+		esc(name+" "+sub), groupPad, html.EscapeString(fit(name, 26)), groupPad+190, html.EscapeString(fit(sub, 56)), m.groupW-groupPad, esc(plural(len(g.members), "container")))
 	if len(codes) > 0 {
-		fmt.Fprintf(b, `<text class="code" x="%d" y="21" text-anchor="end">%s</text>`, groupW-groupPad-80, esc(strings.Join(codes, " ")))
+		fmt.Fprintf(b, `<text class="code" x="%d" y="21" text-anchor="end">%s</text>`, m.groupW-groupPad-80, esc(strings.Join(codes, " ")))
 	}
 	b.WriteString(`<g class="members">` + "\n")
 	for k, c := range g.members {
-		x, y := groupPad+k%chipsInRow*(chipW+chipGap), groupHead+k/chipsInRow*(chipH+chipGap)
+		x, y := groupPad+k%m.perRow*(chipW+chipGap), groupHead+k/m.perRow*(chipH+chipGap)
 		title := join("\n", c.Name, strings.Join(c.Addresses, ", "), c.Device, strings.Join(c.Ports, ", "), c.State, strings.Join(c.Findings, " "))
 		fmt.Fprintf(b, `<g class="chip%s" data-id="%s" data-name="%s" transform="translate(%d %d)"><title>%s</title><rect width="%d" height="%d" rx="6"/><text class="name" x="9" y="17">%s</text><text class="sub" x="9" y="31">%s</text>`,
 			m.classes(c), esc(c.ID), esc(strings.ToLower(c.Name+" "+strings.Join(c.Addresses, " "))), x, y, esc(title), chipW, chipH, html.EscapeString(fit(c.Name, 17)), html.EscapeString(fit(first(c.Addresses, notUp(c.State)), 20)))
 		switch {
+		case m.r.Path != nil && m.r.Path.Broken == c.ID: // its mark stands there
 		case len(c.Findings) > 0:
 			fmt.Fprintf(b, `<text class="code" x="%d" y="31" text-anchor="end">%s</text>`, chipW-8, esc(c.Findings[0]))
 		case len(c.Ports) > 0:
@@ -269,11 +317,18 @@ func (m *mapLayout) path(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, `<path class="path" d="%s"><title>%s</title></path>`+"\n", m.line(p.Nodes), esc(p.From+" → "+p.To+": "+p.Verdict))
 	if at, ok := m.spots[p.Broken]; ok && p.Broken != "" {
-		if p.Broken == "host" {
-			at = spot{hostX + hostW/2, m.midY - hostH/2 + 6}
-		}
 		text := join(" ", "×", p.Code)
-		w := 16 + 8*utf8.RuneCountInString(text)
-		fmt.Fprintf(b, `<g class="end"><title>%s</title><rect class="stop" x="%d" y="%d" width="%d" height="20" rx="10"/><text class="stop-text" x="%d" y="%d" text-anchor="middle">%s</text></g>`+"\n", esc(p.Why), at.x-w/2, at.y-30, w, at.x, at.y-16, esc(text))
+		w := 10 + 7*utf8.RuneCountInString(text)
+		x, y := at.x, at.y-hostH/2-1 // on the border of a box
+		switch {
+		case p.Broken == "host":
+		case at.x < m.side(): // in a chip, where its code would stand
+			x, y = at.x+chipW/2-w/2-5, at.y+7
+		case at.x < m.hostX: // at the corner of a network
+			x, y = at.x-w/2-groupPad, at.y-groupHead/2
+		default:
+			y = at.y - chipH/2 - 1
+		}
+		fmt.Fprintf(b, `<g class="end"><title>%s</title><rect class="stop" x="%d" y="%d" width="%d" height="16" rx="8"/><text class="stop-text" x="%d" y="%d" text-anchor="middle">%s</text></g>`+"\n", esc(p.Why), x-w/2, y-8, w, x, y+4, esc(text))
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // side is the x along which a path runs inside of a network, beside its chips.
-const side = margin + groupW - 4
+func (m *mapLayout) side() int { return margin + m.groupW - 4 }
 
 // pen writes the data of an SVG path.
 type pen struct {
@@ -27,7 +27,7 @@ func (p *pen) to(x, y int) {
 // bow draws a curve that begins and ends level, as wires do.
 func (p *pen) bow(fromX, fromY, x, y int) {
 	p.to(fromX, fromY)
-	bend := 80
+	bend := wireRoom / 2
 	if x < fromX {
 		bend = -80
 	}
@@ -45,8 +45,10 @@ func (m *mapLayout) line(nodes []string) string {
 			at, ids = append(at, s), append(ids, id)
 		}
 	}
+	side := m.side()
 	chip := func(i int) bool { return at[i].x < side }
 	gap := func(i int) int { return at[i].y + (chipH+chipGap)/2 }
+	stacked := func(i int) bool { return i >= 0 && i < len(at) && at[i].x > m.hostX }
 	for i, s := range at {
 		switch {
 		case chip(i):
@@ -66,38 +68,22 @@ func (m *mapLayout) line(nodes []string) string {
 			if !chip(next) || gap(next) != gap(i) {
 				p.to(side, gap(i))
 			}
-		case s.x > hostX: // the host and what is beyond: up to the box, and on behind it
-			half := (chipW + 20) / 2
-			switch ids[i] {
-			case "host":
-				half = hostW / 2
-			case "internet":
-				half = 55
-			}
-			right := func(j int) bool { return j >= 0 && j < len(at) && at[j].x > s.x }
-			left := func(j int) bool { return j >= 0 && j < len(at) && at[j].x < s.x }
-			switch {
-			case right(i - 1):
-				p.to(s.x+half, s.y)
-			case left(i-1) && at[i-1].x > hostX:
-				p.to(s.x-half, s.y)
-			}
+		case stacked(i): // the host and what is beyond: from box to box
 			p.down = false
-			switch {
-			case right(i + 1):
-				p.to(s.x+half, s.y)
-			case left(i+1) && at[i+1].x > hostX:
-				p.to(s.x-half, s.y)
+			if stacked(i + 1) {
+				p.to(s.x, border(ids[i], s.y, at[i+1].y))
+				p.to(at[i+1].x, border(ids[i+1], at[i+1].y, s.y))
+				p.down = false
 			}
-		case s.x == margin+groupW: // a network
+		case s.x == margin+m.groupW: // a network
 			before, after := i > 0 && ids[i-1] == "host", i < len(at)-1 && ids[i+1] == "host"
 			if before {
-				p.bow(hostX, m.midY, s.x, s.y)
+				p.bow(m.hostX, hostY, s.x, s.y)
 				p.to(side, s.y)
 			}
 			if after {
 				p.to(side, s.y)
-				p.bow(s.x, s.y, hostX, m.midY)
+				p.bow(s.x, s.y, m.hostX, hostY)
 			}
 			if i < len(at)-1 && chip(i+1) && (before || !(i > 0 && chip(i-1) && gap(i-1) == gap(i+1))) {
 				p.to(side, gap(i+1))
@@ -107,4 +93,20 @@ func (m *mapLayout) line(nodes []string) string {
 		}
 	}
 	return p.d.String()
+}
+
+// border is where a box of the stack, with its middle at y, meets what comes from
+// the height of another.
+func border(id string, y, other int) int {
+	half := chipH / 2
+	switch id {
+	case "host":
+		half = hostH / 2
+	case "internet":
+		half = netH / 2
+	}
+	if other < y {
+		return y - half
+	}
+	return y + half
 }

@@ -76,7 +76,9 @@ func (p *printer) test(r *v1.TestResult, wide bool) {
 func same(f *v1.Finding) string {
 	id := []string{f.Code, f.Subject.Kind, f.Subject.Name, f.Subject.Netns, f.Advice}
 	for _, e := range f.Evidence {
-		id = append(id, e.Source, e.Text)
+		if !strings.HasPrefix(e.Source, "probe") { // each flow has its own
+			id = append(id, e.Source, e.Text)
+		}
 	}
 	if f.Fix != nil {
 		id = append(id, f.Fix.Commands...)

@@ -88,13 +88,7 @@ func (p *printer) explain(r *v1.ExplainResult) {
 	p.line(in(bold, r.Code+"  "+r.Title))
 	p.line(in(dim, joinDots(r.Name, r.Severity, since(r.Since), fixable(r.Fixable))))
 	p.line()
-	for _, l := range strings.Split(r.Doc, "\n") {
-		l = strings.TrimRight(strings.ReplaceAll(l, "\t", "    "), " ")
-		indent := len(l) - len(strings.TrimLeft(l, " "))
-		if indent > 0 {
-			p.line(s(l))
-			continue
-		}
+	for _, l := range paragraphs(r.Doc) {
 		for _, part := range p.wrap(l, 0) {
 			p.line(s(part))
 		}
@@ -107,6 +101,23 @@ func (p *printer) explain(r *v1.ExplainResult) {
 		p.line()
 		p.labelled("", "fix", in(cyan, "netdoctor fix "+r.Code))
 	}
+}
+
+// paragraphs are a text's, each on one line; an indented line stays as it is.
+func paragraphs(doc string) []string {
+	var out []string
+	prose := false
+	for l := range strings.SplitSeq(doc, "\n") {
+		l = strings.TrimRight(strings.ReplaceAll(l, "\t", "    "), " ")
+		indented := l == "" || l[0] == ' '
+		if prose && !indented {
+			out[len(out)-1] += " " + l
+		} else {
+			out = append(out, l)
+		}
+		prose = !indented
+	}
+	return out
 }
 
 func since(v string) string {

@@ -84,7 +84,7 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 		if n.confAll(snap.IPv6, "forwarding") == 0 && n.conf(snap.IPv6, dev, "force_forwarding") == 0 {
 			return r.drop(n, dev, k, Where{
 				Layer: "route", Cause: CauseForwardingOff, Reason: "IP_INADDRERRORS", Ref: snap.RefSysctl(n.n.ID, "net/ipv6/conf/all/forwarding"),
-				Detail: "net.ipv6.conf.all.forwarding=0 in " + n.n.ID,
+				Detail: n.astray("net.ipv6.conf.all.forwarding=0 in "+n.n.ID, k.Dst),
 			})
 		}
 		// ip6_forward (net/ipv6/ip6_output.c) lets it back onto the link that it

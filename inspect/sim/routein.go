@@ -42,7 +42,7 @@ func (n *netns) routeIn(rt *routed, q lookup, dev *snap.Link, pick func([]way, s
 	rt.found = n.fib[snap.IPv4].find(&q)
 	switch {
 	case rt.errno != "" && !fwd:
-		return n.inError(rt.fail("EHOSTUNREACH", "IP_INADDRERRORS", CauseForwardingOff, n.forwardingText(dev)))
+		return n.inError(rt.fail("EHOSTUNREACH", "IP_INADDRERRORS", CauseForwardingOff, n.forwardingText(dev, q.dst)))
 	case rt.errno != "":
 		rt = n.noRoute(rt, q.dst)
 		if rt.reason = "NOT_SPECIFIED"; rt.errno == "ENETUNREACH" {
@@ -58,7 +58,7 @@ func (n *netns) routeIn(rt *routed, q lookup, dev *snap.Link, pick func([]way, s
 		rt.kind, rt.dev = "local", lo
 		return rt
 	case !fwd:
-		return n.inError(rt.fail("EHOSTUNREACH", "IP_INADDRERRORS", CauseForwardingOff, n.forwardingText(dev)))
+		return n.inError(rt.fail("EHOSTUNREACH", "IP_INADDRERRORS", CauseForwardingOff, n.forwardingText(dev, q.dst)))
 	case rt.typ != "unicast":
 		return rt.fail("EINVAL", "IP_INVALID_DEST", CauseMartian, q.dst.String()+" is "+rt.typ)
 	}
@@ -104,11 +104,23 @@ func (n *netns) forwarding(dev *snap.Link) (on, known bool) {
 	return false, len(n.n.Sysctls) > 0
 }
 
-func (n *netns) forwardingText(dev *snap.Link) string {
+// forwardingText is why a packet to an address that is not its own goes no
+// further.
+func (n *netns) forwardingText(dev *snap.Link, to netip.Addr) string {
+	text := "forwarding=0 on " + dev.Name
 	if n.sysctl("net/ipv4/ip_forward", 1) == 0 {
-		return "ip_forward=0 in " + n.n.ID
+		text = "ip_forward=0 in " + n.n.ID
 	}
-	return "forwarding=0 on " + dev.Name
+	return n.astray(text, to)
+}
+
+// astray adds to why a namespace forwards nothing that the packet's address is
+// not its own. On the host nobody would take it for that.
+func (n *netns) astray(text string, to netip.Addr) string {
+	if n.n.ID == n.w.snap.Host.Netns {
+		return text
+	}
+	return text + ", which has no address " + to.String()
 }
 
 // validSource is fib_validate_source (net/ipv4/fib_frontend.c): nil when the

@@ -26,6 +26,7 @@
     const most = Math.min(window.innerHeight * 0.75, 760), wide = stage.clientWidth || 1200;
     const h = whole ? size.h : Math.min(size.h, size.w * most / wide);
     svg.setAttribute("viewBox", `0 0 ${size.w} ${h}`);
+    svg.setAttribute("height", h); // the shape of the box
     svg.setAttribute("preserveAspectRatio", "xMidYMin meet");
     at = {x: 0, y: 0, k: 1};
     show();
@@ -66,7 +67,7 @@
   });
 
   // Networks fold; what stands below moves up, and the wires with it.
-  const groups = all(".group", scene), head = 34 + 12;
+  const groups = all(".group", scene), head = 34;
   const host = $('[data-id="host"] rect', scene);
   const folded = new Set();
   const place = () => {
@@ -80,11 +81,11 @@
       const wire = $(`.wire[data-group="${i}"]`, scene);
       if (wire && host) {
         const m = +host.getAttribute("y") + +host.getAttribute("height") / 2, hx = +host.getAttribute("x"), gx = 20 + +$(":scope > rect", g).getAttribute("width"), wy = y - shift + 17;
-        wire.setAttribute("d", `M${gx} ${wy}C${gx + 80} ${wy} ${hx - 80} ${m} ${hx} ${m}`);
+        wire.setAttribute("d", `M${gx} ${wy}C${gx + 65} ${wy} ${hx - 65} ${m} ${hx} ${m}`);
       }
       if (fold) shift += h - head;
     });
-    size.h = Math.max(full - shift, 330);
+    size.h = Math.max(full - shift, Math.min(full, 330));
     // The path is drawn where things stand unfolded: hidden when one above moved.
     const last = groups.reduce((k, g, i) => g.matches(".on") || $(".on", g) ? i : k, -1);
     const off = groups.some((_, i) => i <= last && folded.has(i));
@@ -108,7 +109,7 @@
     }
   }));
   // Large networks are folded at first, unless something is to be seen in them.
-  if (all(".chip", scene).length > 60) groups.forEach((g, i) => { if (all(".chip", g).length > 24 && !$(".error,.warning,.on,.broken", g)) folded.add(i); });
+  if (all(".chip", scene).length > 60) groups.forEach((g, i) => { if (all(".chip", g).length > 12 && !$(".error,.warning,.on,.broken", g)) folded.add(i); });
   place();
   fit();
 

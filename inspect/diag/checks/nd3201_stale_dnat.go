@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -73,14 +74,15 @@ func detectND3201(in *diag.Input) []diag.Finding {
 
 // elsewhere says whether a flow is sent to an address that it is not meant for:
 // one in a container network that nobody has, or, when a published port says who
-// is meant, any that is not that container's.
+// is meant, any that is not that container's; one that it has lost is its own still.
 func elsewhere(in *diag.Input, f *diag.FlowCase, to netip.Addr) bool {
 	owners := in.Graph.Owners(to)
 	c := in.Snap.Container(f.Target)
 	if f.Port == nil || c == nil || c.Netns == "" {
 		return len(owners) == 0 && in.Graph.NetworkOfAddr(to) != nil
 	}
-	return !slices.ContainsFunc(owners, func(o walk.End) bool { return o.Netns.ID == c.Netns })
+	its := slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.IPv4.IsValid() && e.IPv4.Addr() == to })
+	return !its && !slices.ContainsFunc(owners, func(o walk.End) bool { return o.Netns.ID == c.Netns })
 }
 
 // addresses are a container's, in words.
@@ -94,7 +96,7 @@ func addresses(c *snap.Container) string {
 	if len(out) == 0 {
 		return "without address"
 	}
-	return fmt.Sprint(out)
+	return strings.Join(out, ", ")
 }
 
 // publisher is the container that publishes a port of the host; nil none.
