@@ -170,6 +170,18 @@ func lineOf(in *diag.Input, r snap.Ref, detail string) string {
 	switch x := v.(type) {
 	case *snap.Resolver:
 		return confLines(x.ResolvConf.Raw)
+	case *snap.Socket:
+		line := fmt.Sprintf("%s %s", x.Proto, x.Local)
+		if p := x.Process; p != nil {
+			line += fmt.Sprintf(" users:((%q,pid=%d))", p.Name, p.PID)
+		}
+		return line
+	case *snap.Network:
+		names := "no names by DNS"
+		if x.DNS {
+			names = "names by DNS"
+		}
+		return fmt.Sprintf("%s: driver %s, %s", x.Name, x.Driver, names)
 	case *snap.Container:
 		return fmt.Sprintf("%s: %s, exit code %d, networks %s", x.Name, x.State, x.ExitCode, networks(x))
 	case *snap.Probe:
