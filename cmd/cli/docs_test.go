@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // expectations are those that the documents' commands name.
@@ -79,42 +77,5 @@ func TestCommandsInDocuments(t *testing.T) {
 	}
 	if ran < 20 {
 		t.Errorf("only %d commands were run", ran)
-	}
-}
-
-// TestSnippetsForCI are YAML, and the lines of netdoctor in them are ones that it
-// understands.
-func TestSnippetsForCI(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../docs/ci.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "EXPECT.yaml"), []byte(expectations), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	data, err := filepath.Abs("testdata/docker20.ndsnap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ran := 0
-	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
-		var doc map[string]any
-		if err := yaml.Unmarshal(m[1], &doc); err != nil {
-			t.Errorf("%v\n%s", err, m[1])
-		}
-		for _, l := range regexp.MustCompile(`netdoctor"? (test .*)`).FindAllSubmatch(m[1], -1) {
-			ran++
-			sh := exec.CommandContext(t.Context(), "sh", "-c", "netdoctor "+string(l[1]))
-			sh.Dir = dir
-			sh.Env = append(os.Environ(), "ND_READ="+data)
-			if out, err := sh.CombinedOutput(); err != nil {
-				t.Errorf("%s: %v\n%s", l[1], err, out)
-			}
-		}
-	}
-	if ran < 2 {
-		t.Errorf("only %d lines were run", ran)
 	}
 }
