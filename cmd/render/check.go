@@ -39,7 +39,7 @@ func hostLine(h v1.HostInfo, sum *v1.Summary) string {
 			parts = append(parts, "set up by netdoctor")
 			continue
 		}
-		t := upper(e.Name)
+		t := engineName(e.Name)
 		if e.Version != "" {
 			t += " " + e.Version
 		}
@@ -169,4 +169,15 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// engineName is an engine's name as its makers write it.
+func engineName(name string) string {
+	switch name {
+	case "cni":
+		return "CNI"
+	case "containerd":
+		return name
+	}
+	return upper(name)
 }

@@ -69,6 +69,9 @@ type Options struct {
 	Child []string
 	// Named are the plain namespaces that want a resolver.
 	Named []Named
+	// Inside has the namespaces (inodes) of containers whose processes are known by
+	// nothing else, by snap.Container.Ref.
+	Inside map[string]uint64
 }
 
 // Named is a namespace made by ip-netns(8).

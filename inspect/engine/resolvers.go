@@ -148,7 +148,11 @@ func hostLibc(m *machine) string {
 func (r *resolverRead) container(ctx context.Context, c *snap.Container) {
 	a, err := rootAnswer{}, fmt.Errorf("its process is not known: %w", snap.ErrNotFound)
 	if c.PID > 0 {
-		a, err = r.files.read(ctx, rootRequest{Proc: r.m.path(fmt.Sprintf("/proc/%d", c.PID)), ID: c.ID})
+		q := rootRequest{Proc: r.m.path(fmt.Sprintf("/proc/%d", c.PID)), ID: c.ID}
+		if inode := r.m.Inside[c.Ref]; inode != 0 {
+			q.ID, q.Netns = "", inode
+		}
+		a, err = r.files.read(ctx, q)
 	}
 	if err != nil {
 		r.unread(c, err)

@@ -287,3 +287,31 @@ func TestFileWrittenWhileRead(t *testing.T) {
 		}
 	})
 }
+
+// A process of which only the namespace is known is read for as long as it is in it.
+func TestResolverByTheNamespace(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, child []string) { //nolint:thelper // a subtest's body
+		h := newFakeHost(t)
+		blue := h.rooted(100, "blue", webID)
+		blue.Engine, blue.Ref, blue.ID = CNI, "cni:blue", "cnitool-77"
+		h.file("/proc/100/root/etc/resolv.conf", "nameserver 192.0.2.54\n")
+		for inode, want := range map[uint64]string{webNet: "192.0.2.54", webNet + 1: "vanished"} {
+			list, gaps := Resolvers(t.Context(), []snap.Container{blue}, Options{Root: h.root, Child: child, Inside: map[string]uint64{blue.Ref: inode}})
+			got := ""
+			for _, r := range list {
+				if r.Owner == blue.Ref {
+					got += r.ResolvConf.Nameservers[0].String()
+				}
+			}
+			for _, g := range gaps {
+				if g.Ref == snap.RefResolver(blue.Ref) {
+					got += g.Kind
+				}
+			}
+			if got != want {
+				t.Errorf("in namespace %d: %q, want %q", inode, got, want)
+			}
+		}
+	})
+}

@@ -26,6 +26,9 @@ var rootFiles = [...]string{"etc/resolv.conf", "etc/hosts", "etc/nsswitch.conf"}
 type rootRequest struct {
 	Proc string // /proc/PID, as a path
 	ID   string // the container's id; the process must hold it
+	// Netns is the inode of the namespace that the process must be in, where there
+	// is no id that it could hold.
+	Netns uint64 `json:",omitempty"`
 }
 
 // rootFile is one file as found.

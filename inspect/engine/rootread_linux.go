@@ -32,7 +32,11 @@ func readRoot(req rootRequest) rootAnswer {
 		return fail(fmt.Errorf("opening %s: %w", req.Proc, err))
 	}
 	defer unix.Close(dir)
-	if !holds(&proc{dir: "/proc/self/fd/" + strconv.Itoa(dir)}, req.ID) {
+	p := &proc{dir: "/proc/self/fd/" + strconv.Itoa(dir)}
+	switch {
+	case req.ID == "" && (req.Netns == 0 || p.netns() != req.Netns):
+		return fail(fmt.Errorf("%s is not in the container's namespace any more: %w", req.Proc, snap.ErrVanished))
+	case req.ID != "" && !holds(p, req.ID):
 		return fail(fmt.Errorf("%s is not container %s any more: %w", req.Proc, short(req.ID), snap.ErrVanished))
 	}
 	root, err := unix.Openat(dir, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

@@ -39,8 +39,11 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				if g.problem.Kind == names.UpstreamDead {
 					f.Confidence = diag.Proved
 				}
-				switch hostSays(in, g.problem) {
-				case "dead":
+				switch {
+				case g.problem.Kind == names.UpstreamRefuses:
+					f.Summary = fmt.Sprintf("upstream DNS server %s is of no use to %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
+					f.Advice = "it answers, but not that: let it serve this host's addresses, or use another DNS server (daemon.json \"dns\", docker run --dns)"
+				case hostSays(in, g.problem) == "dead":
 					f.Cause = fmt.Sprintf("%s gives no answer to this host either: the server, or the way to it beyond this host, is down", server)
 					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
 				default:
