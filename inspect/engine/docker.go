@@ -82,6 +82,14 @@ func (r *dockerRead) gap(what string, err error) {
 	r.res.Gaps = append(r.res.Gaps, g)
 }
 
+// process is dockerd's; nil when it was not found.
+func (r *dockerRead) process() *proc {
+	if r.daemon == nil {
+		return nil
+	}
+	return r.daemon.proc
+}
+
 // remote notes an engine on another machine. It is not even asked: its
 // containers are not in this kernel.
 func (r *dockerRead) remote() {
@@ -210,6 +218,7 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dock
 		})
 	}
 	_ = g.Wait() // the errors are in errs
+	r.stopped(ctx, api, out)
 	claims, held := 0, 0
 	late := 0
 	for i, c := range out {

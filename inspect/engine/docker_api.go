@@ -135,37 +135,46 @@ func (a *dockerAPI) hello(ctx context.Context) error {
 
 // get asks one question and reads the answer into v.
 func (a *dockerAPI) get(ctx context.Context, path string, query url.Values, v any) error {
+	b, err := a.ask(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("answer to %s is not what an engine says: %w", path, err)
+	}
+	return nil
+}
+
+// ask asks one question and reads the whole answer.
+func (a *dockerAPI) ask(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	u := a.base + "/v" + strings.TrimPrefix(a.moby.ClientVersion(), "v") + path
 	if len(query) > 0 {
 		u += "?" + query.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
+		return nil, fmt.Errorf("asking for %s: %w", path, err)
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
+		return nil, fmt.Errorf("asking for %s: %w", path, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
+		return nil, fmt.Errorf("asking for %s: %w", path, err)
 	}
 	switch {
 	case len(b) > maxAnswer:
-		return fmt.Errorf("answer to %s is larger than %d bytes: %w", path, maxAnswer, snap.ErrLimit)
+		return nil, fmt.Errorf("answer to %s is larger than %d bytes: %w", path, maxAnswer, snap.ErrLimit)
 	case resp.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s: %w", path, snap.ErrNotFound)
+		return nil, fmt.Errorf("%s: %w", path, snap.ErrNotFound)
 	case resp.StatusCode != http.StatusOK:
 		var msg struct{ Message string }
 		_ = json.Unmarshal(b, &msg) // no message is no matter
-		return fmt.Errorf("%s: the engine answers %s: %s", path, resp.Status, strings.ToValidUTF8(msg.Message[:min(len(msg.Message), 300)], "\uFFFD"))
+		return nil, fmt.Errorf("%s: the engine answers %s: %s", path, resp.Status, strings.ToValidUTF8(msg.Message[:min(len(msg.Message), 300)], "\uFFFD"))
 	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("answer to %s is not what an engine says: %w", path, err)
-	}
-	return nil
+	return b, nil
 }
 
 // connectKind tells why there was no answer.

@@ -15,7 +15,7 @@ func (d *dockerContainer) container() snap.Container {
 	h, ns := &d.HostConfig, &d.NetworkSettings
 	c := snap.Container{
 		Engine: Docker, ID: d.ID, Name: strings.TrimPrefix(d.Name, "/"), Image: d.Config.Image,
-		State: d.State.word(), ExitCode: d.State.ExitCode, OOMKilled: d.State.OOMKilled, Error: d.State.Error,
+		State: d.State.word(), ExitCode: d.State.ExitCode, OOMKilled: d.State.OOMKilled, Stopped: d.HasBeenManuallyStopped, Error: d.State.Error,
 		Restarts: d.RestartCount, RestartPolicy: h.RestartPolicy.Name,
 		Started: timeOf(d.State.StartedAt), Finished: timeOf(d.State.FinishedAt),
 		PID: d.State.Pid, SandboxKey: ns.SandboxKey, NetworkMode: networkMode(h.NetworkMode),

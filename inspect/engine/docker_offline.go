@@ -221,10 +221,7 @@ func aboveContainer(path, id, file string) (string, bool) {
 
 // stored reads every container of a data root.
 func (r *dockerRead) stored(ctx context.Context, root string, into map[string]*snap.Container) {
-	var p *proc
-	if r.daemon != nil {
-		p = r.daemon.proc
-	}
+	p := r.process()
 	dir := r.m.files(p, filepath.Join(root, "containers"))
 	ids, more, err := readDir(dir)
 	if err != nil {

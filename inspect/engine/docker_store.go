@@ -163,10 +163,7 @@ func readDockerStore(path string) (dockerStore, error) {
 // offlineNetworks reads the networks of the data roots; where that fails, they
 // are put together from the endpoints of the containers.
 func (r *dockerRead) offlineNetworks(roots []string) {
-	var p *proc
-	if r.daemon != nil {
-		p = r.daemon.proc
-	}
+	p := r.process()
 	read := false
 	for _, root := range roots {
 		st, err := readDockerStore(r.m.files(p, filepath.Join(root, networkStore)))

@@ -68,18 +68,20 @@ type dockerNetworkSettings struct {
 }
 
 type dockerContainer struct {
-	ID             string
-	Name           string
-	Created        string
-	Path           string
-	Args           []string
-	State          dockerState
-	RestartCount   int
-	ResolvConfPath string
-	HostnamePath   string
-	HostsPath      string
-	HostConfig     dockerHostConfig
-	Config         struct {
+	ID           string
+	Name         string
+	Created      string
+	Path         string
+	Args         []string
+	State        dockerState
+	RestartCount int
+	// HasBeenManuallyStopped is in the file only.
+	HasBeenManuallyStopped bool
+	ResolvConfPath         string
+	HostnamePath           string
+	HostsPath              string
+	HostConfig             dockerHostConfig
+	Config                 struct {
 		Hostname     string
 		Env          []string
 		Domainname   string

@@ -71,6 +71,7 @@ type podState struct {
 	PID          int    `json:"pid"`
 	ExitCode     int    `json:"exitCode"`
 	OOMKilled    bool   `json:"oomKilled"`
+	Stopped      bool   `json:"stoppedByUser"`
 	Started      string `json:"startedTime"`
 	Finished     string `json:"finishedTime"`
 	RestartCount int    `json:"restartCount"`
@@ -260,7 +261,7 @@ func (r *podRecord) container() snap.Container {
 	c, s := &r.config, &r.state
 	v := snap.Container{
 		Engine: Podman, ID: c.ID, Name: c.Name, Image: c.Image, State: podStates(s.State),
-		ExitCode: s.ExitCode, OOMKilled: s.OOMKilled, Restarts: s.RestartCount, RestartPolicy: c.RestartPolicy,
+		ExitCode: s.ExitCode, OOMKilled: s.OOMKilled, Stopped: s.Stopped, Restarts: s.RestartCount, RestartPolicy: c.RestartPolicy,
 		Started: timeOf(s.Started), Finished: timeOf(s.Finished), PID: s.PID, SandboxKey: s.NetNS,
 		NetworkMode: r.mode(), Hostname: c.Spec.Hostname,
 		DNS: c.DNSServer, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, ExtraHosts: c.HostAdd,

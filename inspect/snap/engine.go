@@ -65,7 +65,8 @@ type Container struct {
 	State         string    `json:"state"` // "running", "paused", "restarting", "exited", "created", "dead", "vanished"
 	ExitCode      int       `json:"exitCode,omitempty"`
 	OOMKilled     bool      `json:"oomKilled,omitempty"`
-	Error         string    `json:"error,omitempty"` // as the engine says why it did not start
+	Stopped       bool      `json:"stopped,omitempty"` // a person had the engine stop it, whatever its exit code
+	Error         string    `json:"error,omitempty"`   // as the engine says why it did not start
 	Restarts      int       `json:"restarts,omitempty"`
 	RestartPolicy string    `json:"restartPolicy,omitempty"`
 	Started       time.Time `json:"started,omitzero"`

@@ -19,15 +19,18 @@ func nd5106() diag.Check {
 		Doc: `A container that has stopped has no address, and the embedded DNS no longer knows
 its name: programs say "bad address" rather than "connection refused". Found when
 its name or address is asked for, and, unasked, when it was killed or crashed (an
-exit code above 125) while others on its network still run.
+exit code above 125) while others on its network still run. One that a person had
+the engine stop is not missed, though it ends with 137 where its program heeds no
+SIGTERM.
 
 See it by hand:
     docker ps -a                             Exited (137)
     docker logs --tail 20 NAME
 
-False positives: a container that was stopped by will.
+False positives: a container that was killed by will.
 
-Sources: moby libnetwork/agent.go: records of stopped endpoints are removed; docker-run(1), exit status`,
+Sources: moby libnetwork/agent.go: records of stopped endpoints are removed; docker-run(1), exit status;
+moby daemon/stop.go: containerStop`,
 		After:  []diag.Code{"ND5113"},
 		Detect: detectND5106,
 		Fix:    fixStart,
@@ -131,7 +134,7 @@ func looping(in *diag.Input, c *snap.Container) bool {
 // missed says whether a container that nobody asked for was killed or crashed
 // while others on its network go on.
 func missed(in *diag.Input, c *snap.Container) bool {
-	if c.State != "exited" && c.State != "dead" && c.State != "restarting" {
+	if c.Stopped || c.State != "exited" && c.State != "dead" && c.State != "restarting" {
 		return false
 	}
 	published := slices.ContainsFunc(c.Ports, func(p snap.Port) bool {
