@@ -18,7 +18,9 @@ func nd5101() diag.Check {
 		Title: "Nothing listens on the port in the container",
 		Doc: `The packet arrives, and the container's own stack refuses it: no process listens
 on that port. The program is still starting, has crashed in place, or was never
-told to open the port. The network is fine.
+told to open the port. The network is fine. Only a remark where nobody asked for
+the port and the program is at work: its health check says that it still starts, or
+it serves another of its published ports.
 
 See it by hand:
     nsenter -t PID -n ss -lntu               the port is not listed
@@ -32,8 +34,8 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 					return nil
 				}
 				return &diag.Finding{
-					Summary: fmt.Sprintf("nothing listens on port %s in %s: it refuses the connection", portOf(s.flow), s.target.Name),
-					Cause:   fmt.Sprintf("no process in %s has a socket on port %s", s.target.Name, portOf(s.flow)),
+					Summary: fmt.Sprintf("nothing listens on %s %s in %s: it refuses the connection", s.portWord(), s.portText(), s.target.Name),
+					Cause:   fmt.Sprintf("no process in %s has a socket on %s %s", s.target.Name, s.portWord(), s.portText()),
 					Advice:  fmt.Sprintf("start the program in %s, or look why it does not listen%s", s.target.Name, logOf(s.target)),
 				}
 			})
@@ -61,46 +63,126 @@ type seat struct {
 	dst      uint16          // port on arrival
 	loopback []*snap.Socket  // listeners on that port, at loopback addresses only
 	others   []*snap.Socket  // listeners of the protocol on other ports, reachable ones
+
+	flows []int    // into Input.Flows: of this port, or of all published ones that fare alike
+	ports []uint16 // those on arrival, each once
 }
 
-// listeners makes findings of refused flows, one for each place and port.
+// listeners makes findings of refused flows: one for each place and port that was
+// asked for, and one for all ports of a container that are published in vain.
 func listeners(in *diag.Input, found func(seat) *diag.Finding) []diag.Finding {
+	var seats []seat
+	for _, asked := range []bool{true, false} { // what was asked for comes first, and takes in the same port of others
+		for i := range in.Flows {
+			if s := refusedAt(in, &in.Flows[i]); s != nil && s.flow.Asked == asked {
+				seats = taken(seats, s, i)
+			}
+		}
+	}
 	var out []diag.Finding
-	for i := range in.Flows {
-		f := &in.Flows[i]
-		t := f.Trace
-		if t.Proxy != nil && t.Verdict != sim.Delivered {
-			t = t.Proxy
-		}
-		w := t.Where
-		if f.Excused || !f.Broken() || w == nil || w.Cause != sim.CauseNoListener {
-			continue
-		}
-		ns := in.Netns(w.Netns)
-		if ns == nil || !ns.Class.Ours() || ns.Light {
-			continue
-		}
-		s := sit(in, f, ns, t)
+	for _, s := range seats {
 		x := found(s)
 		if x == nil {
 			continue
 		}
-		x.Subject = diag.Subject{Kind: "port", Name: fmt.Sprintf("%s/%s", portOf(f), in.Who(ns.ID)), Netns: ns.ID}
-		if at := slices.IndexFunc(out, func(o diag.Finding) bool { return o.Subject == x.Subject }); at >= 0 {
-			out[at].Covers.Traces = append(out[at].Covers.Traces, i)
-			continue
-		}
-		x.Covers.Traces = []int{i}
+		x.Subject = diag.Subject{Kind: "port", Name: fmt.Sprintf("%s/%s", s.portText(), in.Who(s.ns.ID)), Netns: s.ns.ID}
+		x.Covers.Traces = s.flows
 		x.Weight = max(x.Weight, 55)
-		x.Evidence = append(x.Evidence, ev(in.IPCommand(ns.ID, "ss -lntup"), socketList(ns, f.Flow.Proto), snap.RefNetns(ns.ID)))
+		x.Evidence = append(x.Evidence, ev(in.IPCommand(s.ns.ID, "ss -lntup"), socketList(s.ns, s.flow.Flow.Proto), snap.RefNetns(s.ns.ID)))
+		if len(s.loopback) == 0 && s.optional() {
+			x.Severity = diag.Info
+		}
 		out = append(out, *x)
 	}
 	return out
 }
 
+// refusedAt is where a broken flow was refused for want of a listener; nil where
+// that is not what stopped it.
+func refusedAt(in *diag.Input, f *diag.FlowCase) *seat {
+	t := f.Trace
+	if t.Proxy != nil && t.Verdict != sim.Delivered {
+		t = t.Proxy
+	}
+	w := t.Where
+	if f.Excused || !f.Broken() || w == nil || w.Cause != sim.CauseNoListener {
+		return nil
+	}
+	ns := in.Netns(w.Netns)
+	if ns == nil || !ns.Class.Ours() || ns.Light {
+		return nil
+	}
+	return sit(in, f, ns, t)
+}
+
+// taken adds a flow's seat to the others: one finding tells of the same port, and
+// of all ports that one program has published in vain.
+func taken(seats []seat, s *seat, flow int) []seat {
+	at := slices.IndexFunc(seats, func(o seat) bool {
+		return o.ns == s.ns && o.flow.Flow.Proto == s.flow.Flow.Proto &&
+			(o.dst == s.dst || o.published() && s.published() && len(o.loopback)+len(s.loopback) == 0)
+	})
+	if at < 0 {
+		at = len(seats)
+		seats = append(seats, *s)
+	}
+	o := &seats[at]
+	o.flows = append(o.flows, flow)
+	if !slices.Contains(o.ports, s.dst) {
+		o.ports = append(o.ports, s.dst)
+	}
+	return seats
+}
+
+// published says that nobody asked for the port; it is published, that is all.
+func (s *seat) published() bool { return !s.flow.Asked && s.flow.Port != nil && s.target != nil }
+
+// optional says that the program is at work though nobody listens on the port:
+// its own health check says that it still starts, or another of its published
+// ports is served, and this one may be opened on demand (FTP's passive range,
+// RTP) or belong to a part of it that is not in use.
+func (s *seat) optional() bool {
+	return s.published() && (s.target.Health == "starting" || slices.ContainsFunc(s.target.Ports, func(p snap.Port) bool {
+		return slices.ContainsFunc(s.ns.Sockets, func(x snap.Socket) bool {
+			return x.Proto == p.Proto && x.Local.Port() == p.ContainerPort && !x.Remote.IsValid() && !x.Local.Addr().Unmap().IsLoopback() && !engineSocket(&x)
+		})
+	}))
+}
+
+// portText writes the ports with their protocol: "80/tcp", "30000-30009/tcp".
+func (s *seat) portText() string { return portRanges(s.ports) + "/" + string(s.flow.Flow.Proto) }
+
+// portWord is "port" or "ports".
+func (s *seat) portWord() string {
+	if len(s.ports) == 1 {
+		return "port"
+	}
+	return "ports"
+}
+
+// portRanges writes ports in order, those in a row as one: "80, 8000-8009".
+func portRanges(ports []uint16) string {
+	ports = slices.Sorted(slices.Values(ports))
+	var out []string
+	for i := 0; i < len(ports); {
+		j := i
+		for j+1 < len(ports) && ports[j+1] == ports[j]+1 {
+			j++
+		}
+		switch {
+		case i == j:
+			out = append(out, fmt.Sprint(ports[i]))
+		default:
+			out = append(out, fmt.Sprintf("%d-%d", ports[i], ports[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(out, ", ")
+}
+
 // sit looks at the sockets of the namespace in which a flow was refused.
-func sit(in *diag.Input, f *diag.FlowCase, ns *snap.Netns, t *sim.Trace) seat {
-	s := seat{flow: f, ns: ns, dst: t.ArrivedAs.Port()}
+func sit(in *diag.Input, f *diag.FlowCase, ns *snap.Netns, t *sim.Trace) *seat {
+	s := &seat{flow: f, ns: ns, dst: t.ArrivedAs.Port()}
 	if s.dst == 0 {
 		s.dst = f.Flow.Dport
 	}

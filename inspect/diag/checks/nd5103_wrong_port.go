@@ -12,7 +12,9 @@ func nd5103() diag.Check {
 		Code: "ND5103", Name: "wrong-container-port", Severity: diag.Error, Since: "0.1",
 		Title: "The program listens on another port than the one that is asked for",
 		Doc: `The port that is published, or asked for, is not the one that the program in the
-container listens on: "-p 8080:80" needs a listener on 80 inside.
+container listens on: "-p 8080:80" needs a listener on 80 inside. Only a remark
+where nobody asked for the port and the program serves another that is published:
+it may open this one on demand (FTP's passive range, RTP).
 
 See it by hand:
     nsenter -t PID -n ss -lnt
@@ -26,11 +28,14 @@ Sources: docs.docker.com, port publishing`,
 				}
 				x := s.others[0]
 				f := &diag.Finding{
-					Summary: fmt.Sprintf("nothing listens on port %s in %s; its program listens on %s", portOf(s.flow), s.target.Name, x.Local),
-					Cause:   fmt.Sprintf("no process in %s has a socket on port %s, one listens on port %d", s.target.Name, portOf(s.flow), x.Local.Port()),
+					Summary: fmt.Sprintf("nothing listens on %s %s in %s; its program listens on %s", s.portWord(), s.portText(), s.target.Name, x.Local),
+					Cause:   fmt.Sprintf("no process in %s has a socket on %s %s, one listens on port %d", s.target.Name, s.portWord(), s.portText(), x.Local.Port()),
 					Advice:  fmt.Sprintf("ask for port %d, or make the program listen on port %d", x.Local.Port(), s.dst),
 				}
-				if p := s.flow.Port; p != nil || s.flow.Flow.Dport != s.dst {
+				switch p := s.flow.Port; {
+				case s.published() && s.optional():
+					f.Advice = fmt.Sprintf("nothing, where %s opens %s on demand; else publish what it listens on", s.target.Name, s.portText())
+				case p != nil || s.flow.Flow.Dport != s.dst:
 					f.Advice = fmt.Sprintf("recreate %s with -p %d:%d, or make the program listen on port %d", s.target.Name, s.flow.Flow.Dport, x.Local.Port(), s.dst)
 				}
 				return f
