@@ -84,7 +84,8 @@ type FlowCase struct {
 	// there can answer.
 	Unmasked bool
 	// Excused: a sibling of it works (another sender outside, another
-	// destination), so that what stops it may be meant.
+	// destination), or it ends at its target's own filter, so that what stops it
+	// may be meant.
 	Excused bool
 	// Astray: it is answered, but by somebody else than its Target.
 	Astray bool

@@ -60,7 +60,8 @@ func RulePlace(w *sim.Where) *sim.Where {
 }
 
 // excuse marks the flows that belong to a bundle of which another works, or of
-// which nothing firm is known: one sender of several, one destination of several.
+// which nothing firm is known: one sender of several, one destination of several;
+// and those that a member of a network keeps out by itself.
 func (in *Input) excuse() {
 	type bundle struct{ works, unsure bool }
 	all := map[string]*bundle{}
@@ -87,7 +88,7 @@ func (in *Input) excuse() {
 		f := &in.Flows[i]
 		if !f.Asked {
 			b := all[key(f)]
-			f.Excused = b.works || b.unsure
+			f.Excused = b.works || b.unsure || in.walled(f)
 		}
 		switch f.Kind {
 		case "twin":

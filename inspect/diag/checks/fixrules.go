@@ -153,7 +153,11 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return established(in, w.Netns, p, firstDrop(p.ChainP))
 	}
 	if p.ChainP.Hook != "forward" {
-		return acceptPorts(in, f, w.Netns, p)
+		ops := acceptPorts(in, f, w.Netns, p)
+		if len(ops) == 0 {
+			f.Advice = narrowest
+		}
+		return ops
 	}
 	var ops []fixups.Op
 	for _, br := range bridgesOf(in, f.Covers.Traces) {
@@ -161,13 +165,15 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	ops = append(ops, acceptPublished(in, f, w.Netns, p)...)
 	if len(ops) == 0 {
-		f.Advice = "add the narrowest rule that accepts it, or have the program that owns the chain do so"
+		f.Advice = narrowest
 	}
 	return ops
 }
 
-// acceptPorts lets what comes in by the senders' bridges reach the very ports
-// that they ask for.
+const narrowest = "add the narrowest rule that accepts it, or have the program that owns the chain do so"
+
+// acceptPorts lets what comes in by the senders' bridges, or by a container's own
+// device, reach the very ports that they ask for.
 func acceptPorts(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) []fixups.Op {
 	if p.ChainP.Hook != "input" {
 		return nil
@@ -187,16 +193,23 @@ func acceptPorts(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) 
 				continue
 			}
 		}
-		for _, br := range bridgesOf(in, []int{i}) {
+		by := bridgesOf(in, []int{i})
+		if w := diag.RulePlace(in.Flows[i].Trace.Where); netns != in.Snap.Host.Netns && w.Device != "" {
+			by = []string{w.Device}
+		}
+		for _, br := range by {
 			key := fmt.Sprint(br, flow.Proto, flow.Dport)
 			if seen[key] {
 				continue
 			}
 			seen[key] = true
 			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain)}
-			if p.System == snap.NFT {
+			switch {
+			case p.System == snap.NFT && flow.Dport == 0:
+				op.Text = fmt.Sprintf("iifname %q meta l4proto %s accept", br, flow.Proto)
+			case p.System == snap.NFT:
 				op.Text = fmt.Sprintf("iifname %q %s dport %d accept", br, flow.Proto, flow.Dport)
-			} else {
+			default:
 				op.Args = []string{"-i", br, "-p", string(flow.Proto)}
 				if flow.Dport != 0 {
 					op.Args = append(op.Args, "-m", string(flow.Proto), "--dport", port(flow.Dport))
