@@ -76,7 +76,7 @@ func wantedBy(in *diag.Input, n *diag.NameCase, f *diag.Finding) string {
 	if n.Wanted == "" || c == nil {
 		return ""
 	}
-	f.Evidence = append(f.Evidence, ev(c.Engine+" inspect "+c.Name, n.Wanted+" names "+n.Ask.Name, snap.RefContainer(c.Ref)))
+	f.Evidence = append(f.Evidence, ev(diag.InspectCommand(c), n.Wanted+" names "+n.Ask.Name, snap.RefContainer(c.Ref)))
 	return fmt.Sprintf("; %s of %s names it", n.Wanted, c.Name)
 }
 
@@ -105,9 +105,9 @@ func sourceOf(in *diag.Input, n *diag.NameCase, r snap.Ref) string {
 	case *snap.Resolver:
 		return catIn(in, x, "/etc/resolv.conf")
 	case *snap.Container:
-		return x.Engine + " inspect " + x.Name
+		return diag.InspectCommand(x)
 	case *snap.Network:
-		return x.Engine + " network inspect " + x.Name
+		return diag.NetworkCommand(x)
 	case *snap.Probe:
 		if x.DNS != nil {
 			return in.IPCommand(x.From, fmt.Sprintf("dig @%s %s %s", x.Dst.Addr(), x.DNS.Name, x.DNS.Type))
@@ -138,7 +138,7 @@ func resolvConfOf(in *diag.Input, n *diag.NameCase) string {
 // catIn is the command that shows a name service file as its owner sees it.
 func catIn(in *diag.Input, r *snap.Resolver, path string) string {
 	if c := in.Snap.Container(r.Owner); c != nil {
-		return c.Engine + " exec " + c.Name + " cat " + path
+		return in.ExecCommand(c, "cat "+path)
 	}
 	if dir, ok := strings.CutSuffix(r.Source, "/resolv.conf"); ok && strings.HasPrefix(dir, "/") {
 		return "cat " + dir + strings.TrimPrefix(path, "/etc")

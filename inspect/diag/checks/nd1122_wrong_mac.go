@@ -74,7 +74,7 @@ func detectND1122(in *diag.Input) []diag.Finding {
 			Weight: 87,
 		}
 		if changedMAC(a) {
-			f.Evidence = append(f.Evidence, ev(a.c.Engine+" inspect "+a.c.Name, "MacAddress "+a.e.MAC, snap.RefContainer(a.c.Ref)))
+			f.Evidence = append(f.Evidence, ev(diag.InspectCommand(a.c), "MacAddress "+a.e.MAC, snap.RefContainer(a.c.Ref)))
 			f.Advice = ""
 		}
 		for i := range in.Flows {

@@ -52,7 +52,7 @@ Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.d
 					Cause:   fmt.Sprintf("frames between %s and its macvlan devices are not exchanged, by design", parent),
 					Subject: diag.Subject{Kind: "link", Name: parent, Netns: host.ID},
 					Evidence: []diag.Evidence{
-						ev(n.Engine+" network inspect "+n.Name, fmt.Sprintf("driver %s, parent %s", n.Driver, parent), snap.RefNetwork(n.Ref)),
+						ev(diag.NetworkCommand(n), fmt.Sprintf("driver %s, parent %s", n.Driver, parent), snap.RefNetwork(n.Ref)),
 						ev("ip link show "+parent, linkLine(host.Link(parent)), snap.RefLink(host.ID, parent)),
 					},
 					Covers: diag.Cover{Traces: []int{i}},

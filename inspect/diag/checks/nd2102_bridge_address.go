@@ -72,7 +72,7 @@ func detectND2102(in *diag.Input) []diag.Finding {
 			Subject: diag.Subject{Kind: "address", Name: br.Name, Netns: host.ID},
 			Evidence: []diag.Evidence{
 				ev("ip addr show dev "+br.Name, br.Name+": "+text, snap.RefLink(host.ID, br.Name)),
-				ev(n.Engine+" network inspect "+n.Name, fmt.Sprintf("gateway %s, subnet %s", gw, subnet), snap.RefNetwork(n.Ref)),
+				ev(diag.NetworkCommand(n), fmt.Sprintf("gateway %s, subnet %s", gw, subnet), snap.RefNetwork(n.Ref)),
 			},
 			Weight: 85,
 		}
@@ -108,7 +108,7 @@ func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 			Subject: s,
 			Evidence: []diag.Evidence{
 				ev("ip -6 addr show dev "+br.Name, br.Name+": no "+gw.String(), snap.RefLink(host.ID, br.Name)),
-				ev(a.n.Engine+" network inspect "+a.n.Name, fmt.Sprintf("gateway %s", gw), snap.RefNetwork(a.n.Ref)),
+				ev(diag.NetworkCommand(a.n), fmt.Sprintf("gateway %s", gw), snap.RefNetwork(a.n.Ref)),
 			},
 			Weight: 85,
 		}

@@ -54,7 +54,7 @@ func detectND2104(in *diag.Input) []diag.Finding {
 			Subject: diag.Subject{Kind: "route", Name: "default", Netns: a.ns.ID},
 			Evidence: []diag.Evidence{
 				ev(ipIn(in, a.ns.ID, "route show default"), "default via "+gw.String(), snap.RefItem(a.ns.ID, "route", i)),
-				ev(a.n.Engine+" network inspect "+best.n.Name, "gateway "+want, snap.RefNetwork(best.n.Ref)),
+				ev(diag.NetworkCommand(best.n), "gateway "+want, snap.RefNetwork(best.n.Ref)),
 			},
 			Covers: covers,
 			Weight: 84,

@@ -130,7 +130,7 @@ func detectND2106(in *diag.Input) []diag.Finding {
 			Cause:   fmt.Sprintf("%s gave %s the address %s, and no device in its namespace holds it", x.a.c.Engine, x.a.c.Name, x.prefix),
 			Subject: diag.Subject{Kind: "address", Name: x.prefix.Addr().String(), Netns: x.a.ns.ID},
 			Evidence: []diag.Evidence{
-				ev(x.a.c.Engine+" inspect "+x.a.c.Name, fmt.Sprintf("%s on network %s", x.prefix, x.a.n.Name), snap.RefContainer(x.a.c.Ref)),
+				ev(diag.InspectCommand(x.a.c), fmt.Sprintf("%s on network %s", x.prefix, x.a.n.Name), snap.RefContainer(x.a.c.Ref)),
 				ev(ipIn(in, x.a.ns.ID, "addr show dev "+x.dev.Name), addrList(x.a.ns, x.dev), snap.RefLink(x.a.ns.ID, x.dev.Name)),
 			},
 			Weight: 89,

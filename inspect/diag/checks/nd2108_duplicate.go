@@ -74,7 +74,7 @@ func detectND2108(in *diag.Input) []diag.Finding {
 			Cause:   fmt.Sprintf("%s and %s both answer ARP for %s", t.a.c.Name, in.Who(t.rogue.ID), ip),
 			Subject: diag.Subject{Kind: "address", Name: ip.String(), Netns: t.rogue.ID},
 			Evidence: []diag.Evidence{
-				ev(t.a.c.Engine+" inspect "+t.a.c.Name, fmt.Sprintf("%s on network %s", t.a.e.IPv4, t.a.n.Name), snap.RefContainer(t.a.c.Ref)),
+				ev(diag.InspectCommand(t.a.c), fmt.Sprintf("%s on network %s", t.a.e.IPv4, t.a.n.Name), snap.RefContainer(t.a.c.Ref)),
 				ev(ipIn(in, t.rogue.ID, "addr show dev "+t.dev.Name), addrList(t.rogue, t.dev), t.ref),
 			},
 			Weight: 87,

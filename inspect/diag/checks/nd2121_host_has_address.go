@@ -33,7 +33,7 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr`,
 					Subject: diag.Subject{Kind: "address", Name: ip.String(), Netns: in.Snap.Host.Netns},
 					Evidence: []diag.Evidence{
 						ev(ipIn(in, in.Snap.Host.Netns, "addr show dev "+s.dev.Name), addrList(in.Snap.HostNs(), s.dev), s.ref),
-						ev(s.a.c.Engine+" inspect "+s.a.c.Name, fmt.Sprintf("%s on network %s", ip, s.a.n.Name), snap.RefContainer(s.a.c.Ref)),
+						ev(diag.InspectCommand(s.a.c), fmt.Sprintf("%s on network %s", ip, s.a.n.Name), snap.RefContainer(s.a.c.Ref)),
 					},
 					Weight: 88,
 				}

@@ -73,7 +73,7 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		Confidence: diag.Predicted,
 		Evidence: []diag.Evidence{
 			ev(source, line, snap.RefItem(host.ID, "route", k)),
-			ev(n.Engine+" network inspect "+n.Name, "subnet "+subnet.String(), snap.RefNetwork(n.Ref)),
+			ev(diag.NetworkCommand(n), "subnet "+subnet.String(), snap.RefNetwork(n.Ref)),
 		},
 		Advice: fmt.Sprintf("make network %s anew with a subnet that nobody else uses, or keep the range out of what brings the route on %s (split tunnel)", n.Name, dev.Name),
 		Weight: 78,
@@ -159,7 +159,7 @@ func vainly(in *diag.Input, n *snap.Network, subnet netip.Prefix) []diag.Finding
 		Subject: diag.Subject{Kind: "network", Name: n.Name, Netns: host.ID},
 		Evidence: []diag.Evidence{
 			proof,
-			ev(n.Engine+" network inspect "+n.Name, "subnet "+subnet.String()+", no containers", snap.RefNetwork(n.Ref)),
+			ev(diag.NetworkCommand(n), "subnet "+subnet.String()+", no containers", snap.RefNetwork(n.Ref)),
 		},
 		Advice: fmt.Sprintf("if it is not needed: %s network rm %s; else make it anew with another --subnet", n.Engine, n.Name),
 		Weight: 79,

@@ -57,15 +57,15 @@ func detectND3210(in *diag.Input) []diag.Finding {
 			Cause:   fmt.Sprintf("%s is not attached to a network of %s, and traffic between networks is dropped by design", from.Name, to.Name),
 			Subject: diag.Subject{Kind: "container", Name: from.Name, Netns: f.Flow.From},
 			Covers:  diag.Cover{Traces: []int{i}},
-			Advice:  fmt.Sprintf("%s network connect %s %s", from.Engine, firstNetwork(to), from.Name),
+			Advice:  diag.ConnectCommand(from.Engine, "", firstNetwork(to), from.Name),
 			Weight:  75,
 		}
 		if text != "" {
 			finding.Evidence = append(finding.Evidence, ev(source, text, w.Ref))
 		}
 		finding.Evidence = append(finding.Evidence,
-			ev(from.Engine+" inspect "+from.Name, "networks: "+networks(from), snap.RefContainer(from.Ref)),
-			ev(to.Engine+" inspect "+to.Name, "networks: "+networks(to), snap.RefContainer(to.Ref)))
+			ev(diag.InspectCommand(from), "networks: "+networks(from), snap.RefContainer(from.Ref)),
+			ev(diag.InspectCommand(to), "networks: "+networks(to), snap.RefContainer(to.Ref)))
 		out = append(out, finding)
 	}
 	return out

@@ -34,7 +34,7 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 				f.Summary = fmt.Sprintf("%s belongs to %s on network %s; %s is on network %s: they share no network, so the name is unknown to it",
 					g.first.Ask.Name, owner.Name, networks(owner), asker.Name, networks(asker))
 				f.Summary += wantedBy(in, g.first, &f)
-				f.Advice = fmt.Sprintf("%s network connect %s %s", asker.Engine, firstNetwork(asker), owner.Name)
+				f.Advice = diag.ConnectCommand(asker.Engine, "", firstNetwork(asker), owner.Name)
 				f.Weight = 60
 				out = append(out, f)
 			}

@@ -32,11 +32,11 @@ Sources: docs.docker.com, bridge network driver, "differences"`,
 				}
 				f.Summary = fmt.Sprintf("%s is on the default bridge only, which has no names; %s does not resolve there", asker.Name, g.first.Ask.Name)
 				f.Summary += wantedBy(in, g.first, &f)
-				f.Advice = "use a user-defined network for both: " + asker.Engine + " network create NET, then " + asker.Engine + " network connect NET " + asker.Name
+				f.Advice = "use a user-defined network for both: " + asker.Engine + " network create NET, then " + diag.ConnectCommand(asker.Engine, "", "NET", asker.Name)
 				if owner != nil {
 					f.Summary += fmt.Sprintf(" (it is a container on network %s)", networks(owner))
 					if firstNetwork(owner) != "bridge" {
-						f.Advice = fmt.Sprintf("%s network connect %s %s", asker.Engine, firstNetwork(owner), asker.Name)
+						f.Advice = diag.ConnectCommand(asker.Engine, "", firstNetwork(owner), asker.Name)
 					}
 				}
 				f.Weight = 60

@@ -95,12 +95,12 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 				name, n.Name, len(all), deaf.c.Name, deaf.addr, want[0], len(all), name),
 			Cause:   fmt.Sprintf("%s carries the name or alias %s beside %s, and serves nothing there", deaf.c.Name, name, others(all, k)),
 			Subject: diag.Subject{Kind: "container", Name: deaf.c.Name, Netns: deaf.c.Netns},
-			Advice: fmt.Sprintf("stop %s if it is a leftover, or attach it without the alias: %s network disconnect %s %s, then %s network connect %s %s",
-				deaf.c.Name, deaf.c.Engine, n.Name, deaf.c.Name, deaf.c.Engine, n.Name, deaf.c.Name),
+			Advice: fmt.Sprintf("stop %s if it is a leftover, or attach it without the alias: %s, then %s",
+				deaf.c.Name, diag.DisconnectCommand(deaf.c.Engine, n.Name, deaf.c.Name), diag.ConnectCommand(deaf.c.Engine, "", n.Name, deaf.c.Name)),
 			Weight: 58,
 		}
 		for _, x := range all {
-			f.Evidence = append(f.Evidence, ev(x.c.Engine+" inspect "+x.c.Name, fmt.Sprintf("%s %s answers to %s, listens on %s", x.c.Name, x.addr, name, portList(x.ports)), snap.RefContainer(x.c.Ref)))
+			f.Evidence = append(f.Evidence, ev(diag.InspectCommand(x.c), fmt.Sprintf("%s %s answers to %s, listens on %s", x.c.Name, x.addr, name, portList(x.ports)), snap.RefContainer(x.c.Ref)))
 		}
 		for i := range in.Names {
 			if a := &in.Names[i]; a.Asked && a.Path != nil && strings.EqualFold(strings.TrimSuffix(a.Ask.Name, "."), name) && slices.Contains(a.Path.Answers, deaf.addr.String()) {

@@ -113,8 +113,8 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 	name, n := g.first.Ask.Name, in.Snap.Network(g.problem.Network)
 	who := in.Who(g.first.Ask.Netns)
 	alias := func(container string) string {
-		return fmt.Sprintf("%s network disconnect %s %s, then %s network connect --alias %s %s %s (compose: networks: %s: aliases:)",
-			n.Engine, n.Name, container, n.Engine, name, n.Name, container, n.Name)
+		return fmt.Sprintf("%s, then %s (compose: networks: %s: aliases:)",
+			diag.DisconnectCommand(n.Engine, n.Name, container), diag.ConnectCommand(n.Engine, "--alias "+name, n.Name, container), n.Name)
 	}
 	switch c := in.Snap.Container(g.problem.Container); {
 	case g.problem.Kind == names.NoSuchName && n != nil && !strings.Contains(strings.TrimSuffix(name, "."), "."):

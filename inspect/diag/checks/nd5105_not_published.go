@@ -40,7 +40,7 @@ Sources: docs.docker.com, port publishing`,
 				if c, port := exposes(in); c != nil {
 					x.Summary += fmt.Sprintf("; %s only exposes %d/tcp", c.Name, port)
 					x.Advice = fmt.Sprintf("recreate %s with -p %d:%d, if that is the one that is meant", c.Name, f.Flow.Dport, port)
-					x.Evidence = append(x.Evidence, ev(c.Engine+" port "+c.Name, fmt.Sprintf("(nothing published; exposed %d/tcp)", port), snap.RefContainer(c.Ref)))
+					x.Evidence = append(x.Evidence, ev(diag.PortCommand(c), fmt.Sprintf("(nothing published; exposed %d/tcp)", port), snap.RefContainer(c.Ref)))
 				}
 				return x
 			})

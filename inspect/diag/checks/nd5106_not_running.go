@@ -49,8 +49,8 @@ func detectND5106(in *diag.Input) []diag.Finding {
 		f := diag.Finding{
 			Cause:    fmt.Sprintf("the container %s is %s, so it has neither address nor name", c.Name, c.State),
 			Subject:  diag.Subject{Kind: "container", Name: c.Name},
-			Evidence: []diag.Evidence{ev(c.Engine+" ps -a", fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
-			Advice:   fmt.Sprintf("%s start %s; why it stopped: %s logs --tail 20 %s", c.Engine, c.Name, c.Engine, c.Name),
+			Evidence: []diag.Evidence{ev(diag.ListCommand(c), fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
+			Advice:   restart(c),
 			Weight:   62,
 		}
 		for _, g := range byName {
@@ -73,9 +73,11 @@ func detectND5106(in *diag.Input) []diag.Finding {
 				last = fmt.Sprintf(", last exit code %d", c.ExitCode)
 			}
 			f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, count(c.Restarts, "restart"), last, networks(c))
-			f.Evidence = []diag.Evidence{ev(c.Engine+" inspect "+c.Name, fmt.Sprintf("RestartCount %d, Status %s", c.Restarts, c.State), snap.RefContainer(c.Ref))}
+			f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), fmt.Sprintf("RestartCount %d, Status %s", c.Restarts, c.State), snap.RefContainer(c.Ref))}
 			f.Cause = fmt.Sprintf("the program in %s ends soon after each start, and its restart policy %q starts it again", c.Name, c.RestartPolicy)
-			f.Advice = fmt.Sprintf("the program's own words say why: %s logs --tail 20 %s", c.Engine, c.Name)
+			if f.Advice = "the program's own words say why"; diag.LogCommand(c) != "" {
+				f.Advice += ": " + diag.LogCommand(c)
+			}
 			out = append(out, f)
 			continue
 		}
@@ -161,4 +163,16 @@ func missed(in *diag.Input, c *snap.Container) bool {
 		return slices.ContainsFunc(in.Snap.Containers, func(o snap.Container) bool { return o.Running() && len(shared(&o, c)) > 0 })
 	}
 	return false
+}
+
+// restart is what a person does about a container that does not run.
+func restart(c *snap.Container) string {
+	t := fmt.Sprintf("start %s", c.Name)
+	if c.Engine == "docker" || c.Engine == "podman" {
+		t = c.Engine + " " + t
+	}
+	if log := diag.LogCommand(c); log != "" {
+		t += "; why it stopped: " + log
+	}
+	return t
 }

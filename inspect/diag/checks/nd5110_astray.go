@@ -79,7 +79,7 @@ func unanswered(in *diag.Input) []diag.Finding {
 			Cause:   fmt.Sprintf("the packet passes the nat chains of the hook %s with the destination %s:%d as it was, and nobody on this host listens there", hook, f.Flow.Dst, f.Flow.Dport),
 			Evidence: []diag.Evidence{
 				ev("nft list ruleset; iptables -t nat -S", fmt.Sprintf("(no dnat of %d to %s in %s)", f.Port.HostPort, c.Name, hook), snap.RefNetns(in.Snap.Host.Netns)),
-				ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %d", f.Port.ContainerPort, f.Port.Proto, f.Port.HostPort), snap.RefContainer(c.Ref)),
+				ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %d", f.Port.ContainerPort, f.Port.Proto, f.Port.HostPort), snap.RefContainer(c.Ref)),
 			},
 			Advice: fmt.Sprintf("put the rule back, or restart %s so that its engine does", c.Name),
 		}

@@ -38,7 +38,7 @@ Sources: docs.docker.com, port publishing`,
 					Cause:   fmt.Sprintf("%s was started with -p %d:%d/%s, and its service has a %s socket", c.Name, p.HostPort, p.ContainerPort, p.Proto, other),
 					Subject: diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s", p.HostPort, c.Name), Netns: in.Snap.Host.Netns},
 					Evidence: []diag.Evidence{
-						ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref)),
+						ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref)),
 						ev(in.IPCommand(c.Netns, "ss -lntu"), socketList(in.Netns(c.Netns), other), snap.RefNetns(c.Netns)),
 					},
 					Covers: diag.Cover{Traces: []int{i}},

@@ -38,7 +38,7 @@ Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 					Cause:   fmt.Sprintf("the userland proxy process of port %d is gone; %s is not rewritten by DNAT and needs it", p.HostPort, f.Flow.Dst),
 					Evidence: []diag.Evidence{
 						ev(fmt.Sprintf("ss -lntup 'sport = :%d'", p.HostPort), "(nobody listens)", snap.RefNetns(in.Snap.Host.Netns)),
-						ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref)),
+						ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref)),
 					},
 					Advice: fmt.Sprintf("reconnecting %s to its network starts the proxy again, cuts its open connections, and may give its device another name; restarting the container does the same", c.Name),
 				}

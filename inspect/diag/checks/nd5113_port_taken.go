@@ -44,12 +44,12 @@ func detectND5113(in *diag.Input) []diag.Finding {
 				Summary:  fmt.Sprintf("%s can't run: port %d/%s of this host is in use by %s", c.Name, p.HostPort, p.Proto, who),
 				Cause:    fmt.Sprintf("%s needs port %d of the host, and %s listens on it", c.Name, p.HostPort, who),
 				Subject:  diag.Subject{Kind: "container", Name: c.Name},
-				Evidence: []diag.Evidence{ev(fmt.Sprintf("ss -lntup 'sport = :%d'", p.HostPort), line, ref), ev(c.Engine+" ps -a", fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
+				Evidence: []diag.Evidence{ev(fmt.Sprintf("ss -lntup 'sport = :%d'", p.HostPort), line, ref), ev(diag.ListCommand(c), fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
 				Advice:   fmt.Sprintf("stop %s, or give %s another port", who, c.Name),
 				Weight:   63,
 			}
 			if c.Error != "" {
-				f.Evidence = append(f.Evidence, ev(c.Engine+" inspect "+c.Name, strings.TrimSpace(c.Error), snap.RefContainer(c.Ref)))
+				f.Evidence = append(f.Evidence, ev(diag.InspectCommand(c), strings.TrimSpace(c.Error), snap.RefContainer(c.Ref)))
 			}
 			for k := range in.Flows {
 				if fl := &in.Flows[k]; fl.Asked && fl.Flow.Dport == p.HostPort && fl.Flow.Proto == p.Proto && fl.Trace.Arrived == in.Snap.Host.Netns {

@@ -62,7 +62,7 @@ func detectND5401(in *diag.Input) []diag.Finding {
 					Summary:  fmt.Sprintf("%s of %s is open to %s", name, c.Name, who),
 					Cause:    "it is published at all addresses of this host",
 					Subject:  diag.Subject{Kind: "port", Name: name + "/" + c.Name, Netns: host.ID},
-					Evidence: []diag.Evidence{ev(c.Engine+" port "+c.Name, fmt.Sprintf("%d/%s -> %s", p.ContainerPort, p.Proto, netip.AddrPortFrom(ip, p.HostPort)), snap.RefContainer(c.Ref))},
+					Evidence: []diag.Evidence{ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %s", p.ContainerPort, p.Proto, netip.AddrPortFrom(ip, p.HostPort)), snap.RefContainer(c.Ref))},
 					Advice:   fmt.Sprintf("if it is for this host alone: make %s again with -p 127.0.0.1:%d:%d", c.Name, p.HostPort, p.ContainerPort),
 				}
 				if w := closedInput(in, up, p.Proto); w != nil {

@@ -41,14 +41,14 @@ Sources: moby libnetwork/ipam; docker compose, ipv4_address`,
 						Cause:   fmt.Sprintf("%s asks for %s with --ip, and %s got that address while %s was not running", c.Name, e.StaticIPv4, o.Name, c.Name),
 						Subject: diag.Subject{Kind: "container", Name: c.Name},
 						Evidence: []diag.Evidence{
-							ev(c.Engine+" inspect "+c.Name, fmt.Sprintf("%s: wants %s", c.State, e.StaticIPv4), snap.RefContainer(c.Ref)),
-							ev(o.Engine+" inspect "+o.Name, fmt.Sprintf("has %s", oe.IPv4), snap.RefContainer(o.Ref)),
+							ev(diag.InspectCommand(c), fmt.Sprintf("%s: wants %s", c.State, e.StaticIPv4), snap.RefContainer(c.Ref)),
+							ev(diag.InspectCommand(o), fmt.Sprintf("has %s", oe.IPv4), snap.RefContainer(o.Ref)),
 						},
 						Advice: "give one of them another --ip, and keep static addresses outside of the network's --ip-range",
 						Weight: 64,
 					}
 					if c.Error != "" {
-						f.Evidence = append(f.Evidence, ev(c.Engine+" inspect "+c.Name, strings.TrimSpace(c.Error), snap.RefContainer(c.Ref)))
+						f.Evidence = append(f.Evidence, ev(diag.InspectCommand(c), strings.TrimSpace(c.Error), snap.RefContainer(c.Ref)))
 					}
 					out = append(out, f)
 				}

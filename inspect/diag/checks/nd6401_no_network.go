@@ -64,8 +64,8 @@ func detectND6401(in *diag.Input) []diag.Finding {
 			Summary:  fmt.Sprintf("%s is not connected to any network: it was started on %s, and has only lo", c.Name, n.Name),
 			Cause:    fmt.Sprintf("%s was disconnected from network %s while it ran", c.Name, n.Name),
 			Subject:  diag.Subject{Kind: "container", Name: c.Name, Netns: c.Netns},
-			Evidence: []diag.Evidence{ev(c.Engine+" inspect "+c.Name, fmt.Sprintf("NetworkMode %s, networks: none", c.NetworkMode), snap.RefContainer(c.Ref))},
-			Advice:   fmt.Sprintf("%s network connect %s %s; add --ip if it had an address of its own choice", c.Engine, n.Name, c.Name),
+			Evidence: []diag.Evidence{ev(diag.InspectCommand(c), fmt.Sprintf("NetworkMode %s, networks: none", c.NetworkMode), snap.RefContainer(c.Ref))},
+			Advice:   diag.ConnectCommand(c.Engine, "", n.Name, c.Name) + "; add --ip if it had an address of its own choice",
 			Weight:   90,
 		}
 		for k := range in.Flows {

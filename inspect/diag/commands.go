@@ -1,0 +1,119 @@
+package diag
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/engine"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// The commands by which a person sees what an engine says of its own. CNI has no
+// tool for that, and crictl (Kubernetes) none for networks: there it is the file.
+
+// toolOf is the engine's command line, which takes docker's words; "" when there is
+// none. A container of containerd whose name has a slash is a pod's.
+func toolOf(eng, name string) string {
+	switch {
+	case eng == engine.Docker || eng == engine.Podman:
+		return eng
+	case eng == engine.Containerd && !strings.Contains(name, "/"):
+		return "nerdctl"
+	}
+	return ""
+}
+
+// InspectCommand shows a container.
+func InspectCommand(c *snap.Container) string {
+	tool := toolOf(c.Engine, c.Name)
+	switch {
+	case tool != "":
+		return tool + " inspect " + c.Name
+	case c.Engine == engine.Self:
+		return "netdoctor inspect " + c.Name
+	case c.Engine == engine.Containerd:
+		return "crictl inspect " + short(c.ID) + " || crictl inspectp " + short(c.ID)
+	}
+	return "grep -l " + c.ID + " /var/lib/cni/results/*"
+}
+
+// NetworkCommand shows a network.
+func NetworkCommand(n *snap.Network) string {
+	switch {
+	case n.Engine == engine.Self:
+		return "netdoctor inspect net:" + n.Name
+	case (n.Engine == engine.CNI || n.Engine == engine.Containerd) && n.File != "":
+		return "cat " + n.File
+	}
+	return n.Engine + " network inspect " + n.Name
+}
+
+// PortCommand shows what a container publishes.
+func PortCommand(c *snap.Container) string {
+	switch tool := toolOf(c.Engine, c.Name); {
+	case tool != "":
+		return tool + " port " + c.Name
+	case c.Engine == engine.Self:
+		return "netdoctor ps"
+	}
+	return InspectCommand(c)
+}
+
+// ListCommand shows the containers of an engine, those that do not run, too.
+func ListCommand(c *snap.Container) string {
+	switch tool := toolOf(c.Engine, c.Name); {
+	case tool != "":
+		return tool + " ps -a"
+	case c.Engine == engine.Self:
+		return "netdoctor ps"
+	case c.Engine == engine.Containerd:
+		return "crictl ps -a"
+	}
+	return "ls /var/lib/cni/results"
+}
+
+// LogCommand shows what a container's program last said; "" when nobody keeps that.
+func LogCommand(c *snap.Container) string {
+	switch tool := toolOf(c.Engine, c.Name); {
+	case tool != "":
+		return tool + " logs --tail 20 " + c.Name
+	case c.Engine == engine.Containerd:
+		return "crictl logs --tail 20 " + short(c.ID)
+	}
+	return ""
+}
+
+// ExecCommand runs a command inside of a container.
+func (in *Input) ExecCommand(c *snap.Container, command string) string {
+	switch tool := toolOf(c.Engine, c.Name); {
+	case tool != "":
+		return tool + " exec " + c.Name + " " + command
+	case c.Engine == engine.Self:
+		return "netdoctor exec " + c.Name + " " + command
+	case c.Engine == engine.Containerd:
+		return "crictl exec " + short(c.ID) + " " + command
+	}
+	return in.IPCommand(c.Netns, command)
+}
+
+// short is an id as tools print it.
+func short(id string) string { return id[:min(len(id), 12)] }
+
+// ConnectCommand puts a container on a network of its engine; the options are the
+// engine's, "" for none.
+func ConnectCommand(eng, options, network, name string) string {
+	return networkVerb(eng, "connect", options, network, name)
+}
+
+// DisconnectCommand takes a container off a network.
+func DisconnectCommand(eng, network, name string) string {
+	return networkVerb(eng, "disconnect", "", network, name)
+}
+
+func networkVerb(eng, verb, options, network, name string) string {
+	words := []string{eng, "network", verb, options, network, name}
+	if eng == engine.Self {
+		words = []string{eng, verb, options, network, name}
+	}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
