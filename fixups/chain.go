@@ -119,12 +119,10 @@ func (o *ChainDel) Shell() []string {
 }
 
 func (o *ChainAdd) On(s *snap.Snapshot) error {
-	_, t, err := o.table(s)
+	_, t, err := o.mustTable(s)
 	switch {
 	case err != nil:
 		return err
-	case t == nil:
-		return fmt.Errorf("no table %s in %s: %w", o.Table, o.ID, snap.ErrNotFound)
 	case t.Chain(o.Chain) != nil:
 		return fmt.Errorf("chain %s is there already", o.ChainRef)
 	}

@@ -68,21 +68,9 @@ func (c ChainRef) xtLine(args ...string) string {
 	return c.line(append(all, args...)...)
 }
 
-// nftFamily is nft(8)'s word for a family.
-func nftFamily(f snap.Family) string {
-	switch f {
-	case snap.IPv4:
-		return "ip"
-	case snap.IPv6:
-		return "ip6"
-	case snap.Inet, snap.ARP, snap.BridgeFamily, snap.Netdev:
-	}
-	return string(f)
-}
-
 // place is the chain in nft(8)'s words.
 func (c ChainRef) place() []string {
-	out := []string{nftFamily(c.Family), c.Table}
+	out := []string{c.Family.NFT(), c.Table}
 	if c.Chain != "" {
 		out = append(out, c.Chain)
 	}
@@ -114,6 +102,15 @@ func (c ChainRef) table(s *snap.Snapshot) (*snap.Netns, *snap.Table, error) {
 		}
 	}
 	return ns, nil, nil
+}
+
+// mustTable is the table, and an error when there is none.
+func (c ChainRef) mustTable(s *snap.Snapshot) (*snap.Netns, *snap.Table, error) {
+	ns, t, err := c.table(s)
+	if err == nil && t == nil {
+		err = fmt.Errorf("no table %s in %s: %w", c.Table, c.ID, snap.ErrNotFound)
+	}
+	return ns, t, err
 }
 
 // chain finds the chain; nil without an error when it is not there.

@@ -87,7 +87,7 @@ func (o *SetAdd) Shell() []string {
 	if o.Set.KeyType == TypeInteger {
 		typ = strings.Replace(typ, "type integer", "typeof numgen inc mod 65536", 1)
 	}
-	out := []string{o.line("nft", "add", o.what(), nftFamily(o.Family), o.Table, o.Set.Name, "{ type "+typ+" ; }")}
+	out := []string{o.line("nft", "add", o.what(), o.Family.NFT(), o.Table, o.Set.Name, "{ type "+typ+" ; }")}
 	if len(o.Set.Elements) > 0 {
 		out = append(out, o.elementLine("add", o.Set.Name, o.Set.Elements))
 	}
@@ -95,16 +95,14 @@ func (o *SetAdd) Shell() []string {
 }
 
 func (o *SetDel) Shell() []string {
-	return []string{o.line("nft", "delete", "set", nftFamily(o.Family), o.Table, o.Set)}
+	return []string{o.line("nft", "delete", "set", o.Family.NFT(), o.Table, o.Set)}
 }
 
 func (o *SetAdd) On(s *snap.Snapshot) error {
-	_, t, err := o.table(s)
+	_, t, err := o.mustTable(s)
 	switch {
 	case err != nil:
 		return err
-	case t == nil:
-		return fmt.Errorf("no table %s in %s: %w", o.Table, o.ID, snap.ErrNotFound)
 	case t.Set(o.Set.Name) != nil:
 		return fmt.Errorf("set %s is there already", o.Set.Name)
 	}

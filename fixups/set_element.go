@@ -42,7 +42,7 @@ func (o *SetElementAdd) Shell() []string { return []string{o.elementLine("add", 
 func (o *SetElementDel) Shell() []string { return []string{o.elementLine("delete", o.Set, o.Elements)} }
 
 func (c ChainRef) elementLine(verb, set string, list []snap.Element) string {
-	return c.line("nft", verb, "element", nftFamily(c.Family), c.Table, set, "{ "+elements(list)+" }")
+	return c.line("nft", verb, "element", c.Family.NFT(), c.Table, set, "{ "+elements(list)+" }")
 }
 
 func elements(list []snap.Element) string {

@@ -21,25 +21,25 @@ func (*TableAdd) Kind() string { return "table-add" }
 func (*TableDel) Kind() string { return "table-del" }
 
 func (o *TableAdd) Describe() string {
-	return fmt.Sprintf("make table %s %s%s", nftFamily(o.Family), o.Table, o.in())
+	return fmt.Sprintf("make table %s %s%s", o.Family.NFT(), o.Table, o.in())
 }
 
 func (o *TableDel) Describe() string {
-	return fmt.Sprintf("delete table %s %s%s", nftFamily(o.Family), o.Table, o.in())
+	return fmt.Sprintf("delete table %s %s%s", o.Family.NFT(), o.Table, o.in())
 }
 
 func (o *TableAdd) Shell() []string {
 	if o.System == snap.IPTablesLegacy {
 		return []string{o.xtLine("-nL")}
 	}
-	return []string{o.line("nft", "add", "table", nftFamily(o.Family), o.Table)}
+	return []string{o.line("nft", "add", "table", o.Family.NFT(), o.Table)}
 }
 
 func (o *TableDel) Shell() []string {
 	if o.System == snap.IPTablesLegacy {
 		return []string{"# a legacy table stays registered until its module is unloaded"}
 	}
-	return []string{o.line("nft", "delete", "table", nftFamily(o.Family), o.Table)}
+	return []string{o.line("nft", "delete", "table", o.Family.NFT(), o.Table)}
 }
 
 func (o *TableAdd) On(s *snap.Snapshot) error {
@@ -55,12 +55,9 @@ func (o *TableAdd) On(s *snap.Snapshot) error {
 }
 
 func (o *TableDel) On(s *snap.Snapshot) error {
-	ns, t, err := o.table(s)
+	ns, t, err := o.mustTable(s)
 	if err != nil {
 		return err
-	}
-	if t == nil {
-		return fmt.Errorf("no table %s in %s: %w", o.Table, o.ID, snap.ErrNotFound)
 	}
 	if !empty(t) {
 		return fmt.Errorf("table %s is not empty", o.Table)

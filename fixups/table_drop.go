@@ -14,20 +14,17 @@ type TableDrop struct{ ChainRef }
 func (*TableDrop) Kind() string { return "table-drop" }
 
 func (o *TableDrop) Describe() string {
-	return fmt.Sprintf("delete table %s %s with everything in it%s", nftFamily(o.Family), o.Table, o.in())
+	return fmt.Sprintf("delete table %s %s with everything in it%s", o.Family.NFT(), o.Table, o.in())
 }
 
 func (o *TableDrop) Shell() []string {
-	return []string{o.line("nft", "delete", "table", nftFamily(o.Family), o.Table)}
+	return []string{o.line("nft", "delete", "table", o.Family.NFT(), o.Table)}
 }
 
 func (o *TableDrop) On(s *snap.Snapshot) error {
-	ns, t, err := o.table(s)
+	ns, _, err := o.mustTable(s)
 	if err != nil {
 		return err
-	}
-	if t == nil {
-		return fmt.Errorf("no table %s in %s: %w", o.Table, o.ID, snap.ErrNotFound)
 	}
 	ns.Ruleset.Tables = slices.DeleteFunc(ns.Ruleset.Tables, func(x snap.Table) bool {
 		return x.System == o.System && x.Family == o.Family && x.Name == o.Table

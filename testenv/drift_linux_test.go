@@ -70,15 +70,7 @@ func mendsDrift(t *testing.T, gen driver.Generation) {
 	t.Helper()
 	lan(t)
 	ctx := context.Background()
-	h := &testenv.Host{}
-	if _, err := h.Up(ctx, parse(t, drifting), testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if _, err := h.Down(ctx, false); err != nil {
-			t.Error(err)
-		}
-	}()
+	h := raised(t, parse(t, drifting), gen)
 	st, err := h.Status()
 	if err != nil {
 		t.Fatal(err)

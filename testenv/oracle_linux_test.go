@@ -1,7 +1,6 @@
 package testenv_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
-	"github.com/netdoctor/netdoctor/testenv"
 	"github.com/netdoctor/netdoctor/testenv/driver"
 )
 
@@ -111,16 +109,7 @@ networks:
 `, self)
 	for i, gen := range driver.Generations() {
 		t.Run(string(gen), func(t *testing.T) {
-			h := &testenv.Host{}
-			ctx := context.Background()
-			if _, err := h.Up(ctx, parse(t, text), testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if _, err := h.Down(ctx, false); err != nil {
-					t.Error(err)
-				}
-			}()
+			h := raised(t, parse(t, text), gen)
 			st, err := h.Status()
 			if err != nil {
 				t.Fatal(err)

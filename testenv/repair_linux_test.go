@@ -14,17 +14,9 @@ import (
 func TestDriftIsSaidAndMended(t *testing.T) {
 	for _, gen := range driver.Generations() {
 		t.Run(string(gen), func(t *testing.T) {
-			h := &testenv.Host{}
 			ctx := context.Background()
 			sp := parse(t, killed)
-			if _, err := h.Up(ctx, sp, testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if _, err := h.Down(ctx, false); err != nil {
-					t.Error(err)
-				}
-			}()
+			h := raised(t, sp, gen)
 			st, err := h.Status()
 			if err != nil {
 				t.Fatal(err)

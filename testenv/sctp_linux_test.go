@@ -1,7 +1,6 @@
 package testenv_test
 
 import (
-	"context"
 	"encoding/binary"
 	"hash/crc32"
 	"net"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
-	"github.com/netdoctor/netdoctor/testenv"
 	"github.com/netdoctor/netdoctor/testenv/driver"
 )
 
@@ -51,16 +49,7 @@ func TestSCTPPublished(t *testing.T) {
 	out := lan(t)
 	for _, gen := range driver.Generations() {
 		t.Run(string(gen), func(t *testing.T) {
-			h := &testenv.Host{}
-			ctx := context.Background()
-			if _, err := h.Up(ctx, parse(t, "services:\n  a: {networks: [app], ports: [\"3868:38/sctp\"]}\nnetworks:\n  app: {}\n"), testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if _, err := h.Down(ctx, false); err != nil {
-					t.Error(err)
-				}
-			}()
+			h := raised(t, parse(t, "services:\n  a: {networks: [app], ports: [\"3868:38/sctp\"]}\nnetworks:\n  app: {}\n"), gen)
 			place, err := nsOf(t, h, "a")
 			if err != nil {
 				t.Fatal(err)

@@ -64,16 +64,8 @@ networks:
 `, self)
 	for _, gen := range driver.Generations() {
 		t.Run(string(gen), func(t *testing.T) {
-			h := &testenv.Host{}
 			ctx := context.Background()
-			if _, err := h.Up(ctx, parse(t, text), testenv.UpOptions{Options: testenv.Options{Like: gen}}); err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if _, err := h.Down(ctx, false); err != nil {
-					t.Error(err)
-				}
-			}()
+			h := raised(t, parse(t, text), gen)
 			a := app.New()
 			// The reader of containers' files is this program's child, which a test is not.
 			a.Read = func(ctx context.Context, o app.ReadOptions) (*snap.Snapshot, error) { return readHere(ctx) }

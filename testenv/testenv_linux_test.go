@@ -31,17 +31,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	if len(os.Args) > 2 && os.Args[1] == "serve" { // a container's command
-		for _, a := range os.Args[2:] {
-			sp, err := serve.Parse(a)
-			if err == nil {
-				err = serve.Run(context.Background(), sp, "hello")
-			}
-			if err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(1)
-			}
-		}
-		select {}
+		serve.Main(os.Args[2:])
 	}
 	if !lab.Inside() {
 		code, err := lab.Rerun(os.Args[1:])

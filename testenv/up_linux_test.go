@@ -22,6 +22,23 @@ func parse(t testing.TB, text string) *spec.Spec {
 	return s
 }
 
+// raised sets up what a text says, with the rules of a Docker, and takes it away when
+// the test ends.
+func raised(t testing.TB, sp *spec.Spec, like driver.Generation) *testenv.Host {
+	t.Helper()
+	h := &testenv.Host{}
+	ctx := context.Background()
+	if _, err := h.Up(ctx, sp, testenv.UpOptions{Options: testenv.Options{Like: like}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := h.Down(ctx, false); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
 // sh runs a command line in the host's namespace and gives its output.
 func sh(t testing.TB, line string) string {
 	t.Helper()

@@ -25,7 +25,7 @@ func (s *session) explain() *cobra.Command {
 			return out, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
 			return s.show(result(s.use().Explain(got[0])))
@@ -42,15 +42,11 @@ func (s *session) capabilities() *cobra.Command {
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}
-			a := s.use()
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) { return result(a.Capabilities(ctx, c)) }))
+			return s.ask(cmd, func(ctx context.Context) (v1.Result, error) { return result(s.use().Capabilities(ctx, c)) })
 		},
 	}
 }
@@ -64,7 +60,7 @@ func (s *session) version() *cobra.Command {
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
 			return s.show(s.use().Version(), nil)

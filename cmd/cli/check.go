@@ -37,10 +37,7 @@ Formats: ` + join(ciFormats()) + `.`,
   netdoctor check --snapshot host.ndsnap -o json`,
 		ValidArgsFunction: s.complete(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := s.before(ciFormats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(ciFormats())
 			if err != nil {
 				return err
 			}

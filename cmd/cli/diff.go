@@ -25,10 +25,7 @@ Counters, neighbours and connections change by themselves and are left out.`,
   netdoctor diff good.ndsnap bad.ndsnap -o json`,
 		Args: args(1, 2, "a file of netdoctor snapshot"),
 		RunE: func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ func (s *session) disconnect() *cobra.Command {
 		Args:              args(2, 2, "a network and a container"),
 		ValidArgsFunction: s.complete(2),
 		RunE: func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
 			return s.show(result(s.use().Disconnect(cmd.Context(), s.g.hostNS, got[0], got[1])))

@@ -34,10 +34,7 @@ from every container that should know it.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}
@@ -48,8 +45,7 @@ from every container that should know it.`,
 			if len(got) > 1 {
 				o.Type = got[1]
 			}
-			a := s.use()
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) { return a.DNS(ctx, o) }))
+			return s.ask(cmd, func(ctx context.Context) (v1.Result, error) { return s.use().DNS(ctx, o) })
 		},
 	}
 	f := cmd.Flags()

@@ -28,10 +28,7 @@ again. What did not help is put back. netdoctor undo takes it all back later.`,
   netdoctor fix web --yes`,
 		ValidArgsFunction: s.complete(-1),
 		RunE: func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}

@@ -21,17 +21,13 @@ func (s *session) inspect() *cobra.Command {
 		Args:              args(1, 1, "a target"),
 		ValidArgsFunction: s.complete(1),
 		RunE: func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}
-			a := s.use()
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
-				return result(a.Inspect(ctx, app.InspectOptions{Common: c, Target: got[0]}))
-			}))
+			return s.ask(cmd, func(ctx context.Context) (v1.Result, error) {
+				return result(s.use().Inspect(ctx, app.InspectOptions{Common: c, Target: got[0]}))
+			})
 		},
 	}
 }

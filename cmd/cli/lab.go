@@ -32,7 +32,7 @@ func (s *session) lab() *cobra.Command {
 	} {
 		c := &cobra.Command{Use: sub.use, Short: sub.short, Args: args(sub.least, sub.most, "the name of a fault: netdoctor lab faults"), ValidArgsFunction: cobra.NoFileCompletions}
 		c.RunE = func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
 			return s.show(s.doLab(cmd.Context(), cmd.Name(), got))

@@ -22,10 +22,7 @@ func (s *session) ls() *cobra.Command {
   netdoctor ls networks -o wide`,
 		Args: args(0, 1, ""),
 		RunE: func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}
@@ -33,8 +30,7 @@ func (s *session) ls() *cobra.Command {
 			if len(got) > 0 {
 				o.Of = got[0]
 			}
-			a := s.use()
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) { return result(a.List(ctx, o)) }))
+			return s.ask(cmd, func(ctx context.Context) (v1.Result, error) { return result(s.use().List(ctx, o)) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "also namespaces that have no link to this host")

@@ -31,10 +31,7 @@ Formats: ` + join(mapFormats()) + `.`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.before(mapFormats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(mapFormats())
 			if err != nil {
 				return err
 			}
@@ -46,8 +43,7 @@ Formats: ` + join(mapFormats()) + `.`,
 				}
 				o.From, o.To = ends[0], ends[1]
 			}
-			a := s.use()
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) { return result(a.Map(ctx, o)) }))
+			return s.ask(cmd, func(ctx context.Context) (v1.Result, error) { return result(s.use().Map(ctx, o)) })
 		},
 	}
 	cmd.Flags().StringVar(&path, "highlight", "", "trace and draw this path: `\"SRC DST\"`")

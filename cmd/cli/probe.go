@@ -35,10 +35,7 @@ is expected is all.
 		},
 		ValidArgsFunction: s.complete(2),
 		RunE: func(cmd *cobra.Command, got []string) error {
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}

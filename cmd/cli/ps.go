@@ -15,7 +15,7 @@ func (s *session) ps() *cobra.Command {
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
 			return s.show(result(s.use().Ps(cmd.Context())))

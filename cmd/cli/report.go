@@ -26,10 +26,7 @@ firewall's rules with the deciding ones marked, and all of it as JSON.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.g.output = format
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/cmd/render"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -220,14 +222,19 @@ func (s *session) show(r v1.Result, err error) error {
 	return err
 }
 
-// check flags that can be wrong before anything is read.
-func (s *session) before(formats []string) error {
+// before checks flags that can be wrong before anything is read, and gives what
+// most commands have in common.
+func (s *session) before(formats []string) (app.Common, error) {
 	if !slices.Contains(formats, s.g.output) {
-		return choice("-o", s.g.output, formats)
+		return app.Common{}, choice("-o", s.g.output, formats)
 	}
 	if _, err := s.env.style(&s.g); err != nil {
-		return err
+		return app.Common{}, err
 	}
-	_, err := s.common()
-	return err
+	return s.common()
+}
+
+// ask reads, thinks and shows.
+func (s *session) ask(cmd *cobra.Command, do func(context.Context) (v1.Result, error)) error {
+	return s.show(s.reading(cmd.Context(), do))
 }

@@ -23,6 +23,7 @@ import (
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 var update = flag.Bool("update", false, "write the wanted outputs of the scripts")
@@ -163,17 +164,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE ARG...")
 	}
-	err := ts.Exec("netdoctor", args[1:]...)
-	code := 0
-	var exit interface{ ExitCode() int }
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("running: %v", err)
-	}
-	if fmt.Sprint(code) != args[0] {
-		ts.Fatalf("exit code %d, wanted %s\n%s", code, args[0], ts.ReadFile("stderr"))
-	}
+	labtest.Exits(ts, append([]string{args[0], "netdoctor"}, args[1:]...))
 }
 
 // valid holds every JSON document of a text against the schema.

@@ -26,7 +26,7 @@ error with its line. Setting up again changes only what differs.`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
 			if likes := []string{"", "20.10", "29-iptables", "29-nftables"}; !contains(likes, o.Like) {

@@ -20,7 +20,7 @@ Nothing else is touched.`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.before(render.Formats()); err != nil {
+			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
 			return s.show(result(s.use().Teardown(cmd.Context(), s.g.hostNS, dry)))

@@ -34,10 +34,7 @@ Formats: ` + join(ciFormats()) + `.`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.before(ciFormats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(ciFormats())
 			if err != nil {
 				return err
 			}

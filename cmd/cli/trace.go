@@ -64,10 +64,7 @@ address. That forges a source: use it where you may.`,
 		ValidArgsFunction: s.complete(2),
 		RunE: func(cmd *cobra.Command, got []string) error {
 			s.several = len(got) == 2 && !batch && len(whatIf) == 0
-			if err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(render.Formats())
 			if err != nil {
 				return err
 			}
@@ -92,13 +89,13 @@ address. That forges a source: use it where you may.`,
 			if standIn && len(got) == 1 {
 				return app.Usagef("--stand-in needs a destination")
 			}
-			return s.show(s.reading(cmd.Context(), func(ctx context.Context) (v1.Result, error) {
+			return s.ask(cmd, func(ctx context.Context) (v1.Result, error) {
 				if len(got) == 1 {
 					return result(a.TraceAll(ctx, o))
 				}
 				o.To = got[1]
 				return result(a.Trace(ctx, o))
-			}))
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&batch, "batch", false, "read flows as JSON lines from stdin")

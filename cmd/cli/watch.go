@@ -29,10 +29,7 @@ stops.`,
 		Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			formats := []string{"text", "ndjson"}
-			if err := s.before(formats); err != nil {
-				return err
-			}
-			c, err := s.common()
+			c, err := s.before(formats)
 			if err != nil {
 				return err
 			}

@@ -89,7 +89,7 @@ func TestOwnNetworksByHand(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exitsWith,
+			"exits": func(ts *testscript.TestScript, _ bool, args []string) { labtest.Exits(ts, args) },
 			// nothing fails when anything of ours is there.
 			"nothing": func(ts *testscript.TestScript, neg bool, _ []string) {
 				out, err := exec.Command("sh", "-c", `ip -br link | grep -v '^lo\|^uplink\|^beyond'; nft list ruleset; ls -A /run/netdoctor 2>/dev/null; cat /proc/sys/net/ipv4/ip_forward`).Output()
@@ -110,24 +110,6 @@ func privateRun() error {
 		return fmt.Errorf("a /run of one's own: %w", err)
 	}
 	return nil
-}
-
-// exitsWith runs a command and looks at its exit code: exits 2 netdoctor setup.
-func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND ARG...")
-	}
-	err := ts.Exec(args[1], args[2:]...)
-	code := 0
-	var exit interface{ ExitCode() int }
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("running: %v", err)
-	}
-	if fmt.Sprint(code) != args[0] {
-		ts.Fatalf("exit code %d, wanted %s\n%s", code, args[0], ts.ReadFile("stderr"))
-	}
 }
 
 // nobody is the unprivileged user as which root's tests look at rootless hosts.

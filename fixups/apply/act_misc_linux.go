@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -153,7 +154,7 @@ func (m *machine) conntrack(ctx context.Context, o *fixups.ConntrackDelete) erro
 	if v6 {
 		fam = unix.AF_INET6
 	}
-	return nlError("forgetting a connection", s.do(ctDelete, 0, append(nfgen(fam, 0), a...)))
+	return kernel.NetlinkError("forgetting a connection", s.do(ctDelete, 0, append(nfgen(fam, 0), a...)))
 }
 
 func mustTool(name string) error {

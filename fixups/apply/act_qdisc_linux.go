@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -42,7 +43,7 @@ func (m *machine) qdiscRaw(ctx context.Context, o *fixups.QdiscDel, now *snap.Sn
 		}
 	})
 	if err != nil {
-		return nil, nlError("reading the disciplines of "+o.Dev, err)
+		return nil, kernel.NetlinkError("reading the disciplines of "+o.Dev, err)
 	}
 	if raw == nil {
 		return nil, fmt.Errorf("discipline %s of %s: %w", o.Qdisc.Kind, o.Dev, snap.ErrVanished)

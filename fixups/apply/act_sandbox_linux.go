@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -46,7 +47,7 @@ func (m *machine) sandboxAdd(o *fixups.SandboxAdd) error {
 	}
 	if err != nil {
 		_ = os.Remove(o.Path) // the error that matters is err
-		return nlError("making namespace "+o.ID, err)
+		return kernel.NetlinkError("making namespace "+o.ID, err)
 	}
 	m.drop(o.ID)
 	// The first device of every namespace (net/core/net_namespace.c, loopback.c).

@@ -13,6 +13,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -200,7 +201,7 @@ func (m *machine) names(ctx context.Context, w fixups.Where) (*nftNames, error) 
 			}
 		})
 	}
-	return n, nlError("reading chains of "+w.ID, err)
+	return n, kernel.NetlinkError("reading chains of "+w.ID, err)
 }
 
 // chainNow reads the rules of one chain; nil when it is not there.
@@ -227,7 +228,7 @@ func (m *machine) chainNow(ctx context.Context, ref fixups.ChainRef) (*snap.Chai
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
 	}
-	return out, errors.Join(nlError("reading "+ref.String(), err), bad)
+	return out, errors.Join(kernel.NetlinkError("reading "+ref.String(), err), bad)
 }
 
 // make carries out one operation, or one batch of nf_tables.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -95,7 +96,7 @@ func (m *machine) know(ctx context.Context, w fixups.Where, name string) error {
 		err = unix.IoctlIfreq(c.fd, unix.SIOCGIFINDEX, req)
 	}
 	if err != nil {
-		return nlError(fmt.Sprintf("device %s in %s", name, w.ID), err)
+		return kernel.NetlinkError(fmt.Sprintf("device %s in %s", name, w.ID), err)
 	}
 	index := int(req.Uint32())
 	id := m.idOf(w)

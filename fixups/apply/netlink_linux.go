@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -50,7 +51,7 @@ func dialHere(proto int) (*conn, error) {
 		if c.fd >= 0 {
 			c.close()
 		}
-		return nil, nlError("opening a netlink socket", err)
+		return nil, kernel.NetlinkError("opening a netlink socket", err)
 	}
 	// Without these everything still works, with fewer words in errors.
 	_ = unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: answerSeconds})
@@ -196,21 +197,6 @@ func cstring(b []byte) string {
 	return string(b)
 }
 
-// nlError folds errors of the kernel into snap's kinds.
-func nlError(what string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), "run as root, or give it CAP_NET_ADMIN")
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
-		return fmt.Errorf("%s: %w (%w)", what, snap.ErrUnsupported, err)
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENODEV):
-		return fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
 // attrs builds the attributes of a message.
 type attrs []byte
 
@@ -294,5 +280,5 @@ func (m *machine) route(ctx context.Context, w fixups.Where, typ, flags uint16, 
 	if err != nil {
 		return err
 	}
-	return nlError("changing "+w.ID, c.do(typ, flags, body))
+	return kernel.NetlinkError("changing "+w.ID, c.do(typ, flags, body))
 }

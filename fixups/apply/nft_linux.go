@@ -11,6 +11,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -52,13 +53,13 @@ func (m *machine) commit(ctx context.Context, w fixups.Where, b *batch) error {
 	}
 	out = append(out, c.message(unix.NFNL_MSG_BATCH_END, 0, nfgen(0, unix.NFNL_SUBSYS_NFTABLES))...)
 	if err := c.send(out); err != nil {
-		return nlError("changing nf_tables of "+w.ID, err)
+		return kernel.NetlinkError("changing nf_tables of "+w.ID, err)
 	}
 	err = c.acks(first, len(b.list), nil)
 	if errors.Is(err, unix.ERESTART) {
 		return fmt.Errorf("rule set of %s: %w", w.ID, ErrChanged)
 	}
-	return nlError("changing nf_tables of "+w.ID, err)
+	return kernel.NetlinkError("changing nf_tables of "+w.ID, err)
 }
 
 // nfgen is struct nfgenmsg.

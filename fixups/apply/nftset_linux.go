@@ -61,15 +61,7 @@ func (b *batch) anonymousSet(ref fixups.ChainRef, s *snap.Set, id uint32) error 
 	var a attrs
 	a.str(setTable, ref.Table)
 	a.str(setName, pattern(s.Name))
-	a.be32(setFlags, flagsOf(s))
-	a.be32(setKeyType, s.KeyType)
-	a.be32(setKeyLen, uint32(s.KeyLen))
-	if s.Map {
-		a.be32(setDataType, s.DataType)
-		if s.DataLen > 0 {
-			a.be32(setDataLen, uint32(s.DataLen))
-		}
-	}
+	a.setTypes(s)
 	list := intervals(s, s.Elements)
 	a.nested(setDesc, func(d *attrs) {
 		if !s.Interval || s.Concat {
@@ -92,12 +84,8 @@ func (b *batch) anonymousSet(ref fixups.ChainRef, s *snap.Set, id uint32) error 
 	return nil
 }
 
-// namedSet makes a set with its elements.
-func (b *batch) namedSet(ref fixups.ChainRef, s *snap.Set) {
-	var a attrs
-	b.setID++
-	a.str(setTable, ref.Table)
-	a.str(setName, s.Name)
+// setTypes are a set's flags, and the types of its keys and data.
+func (a *attrs) setTypes(s *snap.Set) {
 	a.be32(setFlags, flagsOf(s))
 	a.be32(setKeyType, s.KeyType)
 	a.be32(setKeyLen, uint32(s.KeyLen))
@@ -107,6 +95,15 @@ func (b *batch) namedSet(ref fixups.ChainRef, s *snap.Set) {
 			a.be32(setDataLen, uint32(s.DataLen))
 		}
 	}
+}
+
+// namedSet makes a set with its elements.
+func (b *batch) namedSet(ref fixups.ChainRef, s *snap.Set) {
+	var a attrs
+	b.setID++
+	a.str(setTable, ref.Table)
+	a.str(setName, s.Name)
+	a.setTypes(s)
 	a.be32(setIDAttr, b.setID)
 	if len(s.UserData) > 0 {
 		a.bytes(setUserData, s.UserData)

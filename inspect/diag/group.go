@@ -215,7 +215,7 @@ func (in *Input) RuleLine(w *sim.Where) (text, source string) {
 		}
 		source = fmt.Sprintf("%s -t %s -S %s", tool, p.Table, p.Chain)
 	default:
-		source = fmt.Sprintf("nft list chain %s %s %s", NFTFamily(p.Family), p.Table, p.Chain)
+		source = fmt.Sprintf("nft list chain %s %s %s", p.Family.NFT(), p.Table, p.Chain)
 	}
 	source = in.IPCommand(w.Netns, source)
 	switch {
@@ -236,17 +236,6 @@ func policyOf(c *snap.Chain) string {
 	return c.Policy
 }
 
-// NFTFamily is nft's word for a family.
-func NFTFamily(f snap.Family) string {
-	switch f {
-	case snap.IPv4:
-		return "ip"
-	case snap.IPv6:
-		return "ip6"
-	}
-	return string(f)
-}
-
 // ChainName is a place in words: "filter FORWARD rule 3", "inet corp_fw forward policy",
 // with "iptables-legacy" before it where that matters.
 func ChainName(w *sim.Where) string {
@@ -259,7 +248,7 @@ func ChainName(w *sim.Where) string {
 	case snap.IPTablesLegacy:
 		name = "iptables-legacy " + name
 	case snap.NFT:
-		name = "nft " + NFTFamily(p.Family) + " " + name
+		name = "nft " + p.Family.NFT() + " " + name
 	}
 	if p.Policy {
 		return name + " policy"

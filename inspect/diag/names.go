@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -24,12 +25,7 @@ const listedName = names.ControlLabel + ".example"
 // their own, each member's by its neighbours and one name of the world; in
 // other containers and on the host one name of the world.
 func (e *expecter) resolving() {
-	for i := range e.in.Snap.Networks {
-		n := &e.in.Snap.Networks[i]
-		if !n.DNS {
-			continue
-		}
-		ms := e.members(n)
+	for n, ms := range e.named() {
 		for a := range ms {
 			e.name(ms[a], ms[(a+1)%len(ms)].c.Name, n)
 			for _, alias := range ms[(a+1)%len(ms)].e.Aliases {
@@ -64,15 +60,21 @@ func (e *expecter) resolving() {
 	}
 }
 
+// named are the networks that have names of their own, with their members.
+func (e *expecter) named() iter.Seq2[*snap.Network, []member] {
+	return func(yield func(*snap.Network, []member) bool) {
+		for i := range e.in.Snap.Networks {
+			if n := &e.in.Snap.Networks[i]; n.DNS && !yield(n, e.members(n)) {
+				return
+			}
+		}
+	}
+}
+
 // overrides: the names of a network's other members that a member's own
 // hosts file answers, which is asked before any resolver.
 func (e *expecter) overrides() {
-	for i := range e.in.Snap.Networks {
-		n := &e.in.Snap.Networks[i]
-		if !n.DNS {
-			continue
-		}
-		ms := e.members(n)
+	for n, ms := range e.named() {
 		for _, m := range ms {
 			r := e.in.Snap.Resolver(m.c.Ref)
 			if r == nil {
@@ -95,12 +97,7 @@ func (e *expecter) overrides() {
 // network; those of one project go by these names. Containers of "compose run"
 // are none of the service's.
 func (e *expecter) services() {
-	for i := range e.in.Snap.Networks {
-		n := &e.in.Snap.Networks[i]
-		if !n.DNS {
-			continue
-		}
-		ms := e.members(n)
+	for n, ms := range e.named() {
 		for _, m := range ms {
 			c := m.c
 			if c.Project == "" || c.Service == "" || strings.EqualFold(c.Labels["com.docker.compose.oneoff"], "true") {

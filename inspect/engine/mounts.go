@@ -3,8 +3,9 @@ package engine
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/ns"
 )
 
 func readlink(path string) (string, error) {
@@ -37,7 +38,7 @@ func parseMounts(s string) []mount {
 		if len(f) < 7 {
 			continue
 		}
-		m := mount{dev: f[2], root: unescape(f[3]), point: unescape(f[4])}
+		m := mount{dev: f[2], root: ns.Unescape(f[3]), point: ns.Unescape(f[4])}
 		for i := 6; i+1 < len(f); i++ {
 			if f[i] == "-" {
 				m.fstype = f[i+1]
@@ -47,26 +48,6 @@ func parseMounts(s string) []mount {
 		out = append(out, m)
 	}
 	return out
-}
-
-// unescape undoes the kernel's \040 for blanks, tabs, newlines and backslashes
-// (fs/proc_namespace.c: mangle).
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // dataRootByMount finds dockerd's data root from what is mounted on the

@@ -291,7 +291,7 @@ func (x *nftRule) impliedByProto(d *statement, l4 uint64) bool {
 		return true
 	}
 	if !x.manyFamilies() {
-		return fam == familyWord(x.table.Family)
+		return fam == x.table.Family.NFT()
 	}
 	switch l4 {
 	case 1:

@@ -171,7 +171,7 @@ func (x *nftRule) nat(e *snap.Nat) {
 	text := e.Type
 	joined := e.AddrMin != snap.NoReg && x.get(e.AddrMin).joined && e.ProtoMin == e.AddrMin+1
 	if (x.manyFamilies() || joined) && e.Family != "" && e.AddrMin != snap.NoReg {
-		text += " " + familyWord(e.Family)
+		text += " " + e.Family.NFT()
 	}
 	netmap := slices.Contains(e.Flags, "netmap")
 	if netmap {
@@ -229,7 +229,7 @@ func (x *nftRule) tproxy(e *snap.Tproxy) {
 		k = kind{typeIP6Addr, 16, false}
 	}
 	if x.manyFamilies() && e.Family != "" {
-		text += " " + familyWord(e.Family)
+		text += " " + e.Family.NFT()
 	}
 	text += " to"
 	if e.Addr != snap.NoReg {
@@ -326,7 +326,7 @@ func (x *nftRule) fwd(e *snap.Fwd) {
 	if e.Family == snap.IPv6 {
 		k = kind{typeIP6Addr, 16, false}
 	}
-	x.say("fwd " + familyWord(e.Family) + " to " + x.source(e.Addr, k) + " device " + dev)
+	x.say("fwd " + e.Family.NFT() + " to " + x.source(e.Addr, k) + " device " + dev)
 }
 
 // synproxyText: NF_SYNPROXY_OPT_* are mss 1, wscale 2, sack-perm 4, timestamp 8.

@@ -1,7 +1,5 @@
 package firewall
 
-import "github.com/netdoctor/netdoctor/inspect/snap"
-
 // symbols are the words of a datatype by value, in the order that nft prints
 // them (nftables: datatype.c, proto.c, ct.c, meta.c, fib.c). nil: it has none.
 func symbols(typ uint32) map[uint64]string {
@@ -113,15 +111,4 @@ func hostOrder(typ uint32) bool {
 		return true
 	}
 	return false
-}
-
-// familyWord is the family as nft writes it: "ip", "ip6", "inet", …
-func familyWord(f snap.Family) string {
-	switch f {
-	case snap.IPv4:
-		return "ip"
-	case snap.IPv6:
-		return "ip6"
-	}
-	return string(f)
 }

@@ -246,12 +246,18 @@ func exthdrTerm(e *snap.Exthdr) *term {
 	return t
 }
 
-func tcpOption(e *snap.Exthdr) (name, part string) {
-	at := func(off, n int, s string) {
+// named gives part the name of the field that an expression loads, when it is
+// told of that field.
+func named(e *snap.Exthdr, part *string) func(off, n int, name string) {
+	return func(off, n int, name string) {
 		if e.Offset == off && e.Len == n {
-			part = s
+			*part = name
 		}
 	}
+}
+
+func tcpOption(e *snap.Exthdr) (name, part string) {
+	at := named(e, &part)
 	switch e.Type {
 	case 0:
 		return "eol", ""
@@ -284,11 +290,7 @@ func tcpOption(e *snap.Exthdr) (name, part string) {
 }
 
 func extensionHeader(e *snap.Exthdr) (name, part string) {
-	at := func(off, n int, s string) {
-		if e.Offset == off && e.Len == n {
-			part = s
-		}
-	}
+	at := named(e, &part)
 	switch e.Type {
 	case 0:
 		name = "hbh"
@@ -316,11 +318,7 @@ func extensionHeader(e *snap.Exthdr) (name, part string) {
 }
 
 func ipOption(e *snap.Exthdr) (name, part string) {
-	at := func(off, n int, s string) {
-		if e.Offset == off && e.Len == n {
-			part = s
-		}
-	}
+	at := named(e, &part)
 	switch e.Type {
 	case 131:
 		name = "lsrr"

@@ -32,7 +32,7 @@ func AskConns(ctx context.Context, h *ns.Handle, list []*snap.Tracked) error {
 			case errors.Is(err, unix.ENOENT):
 				continue
 			case err != nil:
-				return netlinkError("asking conntrack", err)
+				return NetlinkError("asking conntrack", err)
 			}
 			if c, ok := decodeConn(m.data); ok {
 				t.Conn = &c

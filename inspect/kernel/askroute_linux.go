@@ -62,7 +62,7 @@ func (r *requester) askRoute(q RouteQuery) (snap.RouteAnswer, error) {
 		}
 		return a, nil
 	case err != nil:
-		return a, netlinkError("asking for a route", err)
+		return a, NetlinkError("asking for a route", err)
 	}
 	rt, ok := decodeRtmsg(m.data)
 	if !ok {

@@ -48,7 +48,7 @@ func readOffloads(fd int, list []snap.Link) error {
 				continue
 			}
 			if err != nil {
-				return netlinkError("reading offload features", err)
+				return NetlinkError("reading offload features", err)
 			}
 			names = n
 		}

@@ -14,13 +14,18 @@ import (
 // readRules dumps the policy rules of both families, each in the order of
 // their priority.
 func (r *requester) readRules(ctx context.Context) ([]snap.PolicyRule, error) {
-	var out []snap.PolicyRule
+	return bothFamilies(ctx, r, "policy rules", unix.RTM_GETRULE, decodeRule)
+}
+
+// bothFamilies dumps what there is of IPv4 and then of IPv6. A kernel without IPv6
+// answers with that of all families.
+func bothFamilies[T any](ctx context.Context, r *requester, what string, typ uint16, decode func([]byte) (T, bool)) ([]T, error) {
+	var out []T
 	for _, af := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		var part []snap.PolicyRule
-		err := r.dump(ctx, "policy rules", unix.RTM_GETRULE, body(unix.SizeofRtMsg, af), func() { part = nil }, func(m message) {
-			// A kernel without IPv6 answers with the rules of all families.
-			if p, ok := decodeRule(m.data); ok && m.data[0] == af {
-				part = append(part, p)
+		var part []T
+		err := r.dump(ctx, what, typ, body(unix.SizeofRtMsg, af), func() { part = nil }, func(m message) {
+			if x, ok := decode(m.data); ok && m.data[0] == af {
+				part = append(part, x)
 			}
 		})
 		if err != nil {

@@ -44,7 +44,7 @@ func readIPVS(ctx context.Context) ([]snap.IPVSService, error) {
 	defer r.close()
 	m, err := r.ask(unix.GENL_ID_CTRL, put([]byte{unix.CTRL_CMD_GETFAMILY, 1, 0, 0}, unix.CTRL_ATTR_FAMILY_NAME, []byte("IPVS\x00")))
 	if err != nil {
-		return nil, netlinkError("asking for IPVS", err)
+		return nil, NetlinkError("asking for IPVS", err)
 	}
 	family := genlFamily(m.data)
 	var out []snap.IPVSService

@@ -49,7 +49,7 @@ func dial(proto int, buf []byte) (*requester, error) {
 	}
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, proto)
 	if err != nil {
-		return nil, netlinkError("opening a netlink socket", err)
+		return nil, NetlinkError("opening a netlink socket", err)
 	}
 	// Without these three everything still works, only slower or with less
 	// words in errors, so their failure is no error.
@@ -180,7 +180,7 @@ func (r *requester) dump(ctx context.Context, what string, typ uint16, body []by
 		}
 		r.torn++
 	}
-	return netlinkError("reading "+what, err)
+	return NetlinkError("reading "+what, err)
 }
 
 func (r *requester) dumpOnce(typ uint16, body []byte, each func(message)) error {
@@ -232,8 +232,8 @@ func (r *requester) ask(typ uint16, body []byte) (message, error) {
 	}
 }
 
-// netlinkError folds errors of the kernel into snap's kinds.
-func netlinkError(what string, err error) error {
+// NetlinkError folds errors of the kernel into snap's kinds.
+func NetlinkError(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -241,7 +241,7 @@ func netlinkError(what string, err error) error {
 		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), "run as root, or give it CAP_NET_ADMIN")
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("%s: %w (%w)", what, snap.ErrUnsupported, err)
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
 	case errors.Is(err, unix.ENOBUFS):
 		return fmt.Errorf("%s: %w (%w)", what, snap.ErrTorn, err)

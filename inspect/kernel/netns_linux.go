@@ -147,7 +147,7 @@ func (rd *reader) trafficControl(r *requester) {
 func (rd *reader) offloads() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return netlinkError("opening a socket", err)
+		return NetlinkError("opening a socket", err)
 	}
 	defer unix.Close(fd)
 	return readOffloads(fd, rd.n.Links)

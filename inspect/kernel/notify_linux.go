@@ -133,7 +133,7 @@ func listen(x *snap.Netns) ([]*os.File, error) {
 		}{{unix.NETLINK_ROUTE, routeGroups()}, {unix.NETLINK_NETFILTER, []int{grpNFTables}}} {
 			f, err := subscribe(k.proto, k.groups)
 			if err != nil {
-				return netlinkError("listening for changes in "+x.ID, err)
+				return NetlinkError("listening for changes in "+x.ID, err)
 			}
 			out = append(out, f)
 		}

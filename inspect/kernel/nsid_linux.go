@@ -41,7 +41,7 @@ func (r *requester) readNSIDs(ctx context.Context, devs []snap.Link, peers []*ns
 		}
 		m, err := r.ask(unix.RTM_GETNSID, putU32(body(4, unix.AF_UNSPEC), unix.NETNSA_FD, uint32(p.Fd())))
 		if err != nil {
-			return ids, netlinkError("reading a netns id", err)
+			return ids, NetlinkError("reading a netns id", err)
 		}
 		if id, ok := decodeNSID(m.data); ok {
 			if was, wanted := ids[id]; wanted && was == 0 {

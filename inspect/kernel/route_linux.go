@@ -15,21 +15,11 @@ import (
 // nexthops are objects get those filled in from hops where the kernel did not
 // say them itself (net.ipv4.nexthop_compat_mode=0).
 func (r *requester) readRoutes(ctx context.Context, hops []snap.NexthopObject) ([]snap.Route, error) {
-	var out []snap.Route
-	for _, af := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		var part []snap.Route
-		err := r.dump(ctx, "routes", unix.RTM_GETROUTE, body(unix.SizeofRtMsg, af), func() { part = nil }, func(m message) {
-			if rt, ok := decodeRoute(m.data); ok && m.data[0] == af {
-				part = append(part, rt)
-			}
-		})
-		if err != nil {
-			return out, err
-		}
-		out = append(out, part...)
+	out, err := bothFamilies(ctx, r, "routes", unix.RTM_GETROUTE, decodeRoute)
+	if err == nil {
+		resolveNexthops(out, hops)
 	}
-	resolveNexthops(out, hops)
-	return out, nil
+	return out, err
 }
 
 // readExceptions dumps what was learned about single destinations. Kernels

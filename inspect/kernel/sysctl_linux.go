@@ -110,7 +110,7 @@ type sysctlReader struct {
 func readSysctls(ctx context.Context, out map[string]string, host, bridges bool) error {
 	fd, err := openDir(unix.AT_FDCWD, "/proc/sys/net")
 	if err != nil {
-		return netlinkError("opening /proc/sys/net", err)
+		return NetlinkError("opening /proc/sys/net", err)
 	}
 	defer unix.Close(fd)
 	s := &sysctlReader{buf: make([]byte, 4096), out: out}
@@ -158,7 +158,7 @@ func (s *sysctlReader) dir(at int, prefix string, d sysctlDir) {
 // note keeps the refusals; what is not there is no error.
 func (s *sysctlReader) note(key string, err error) {
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-		s.refused = netlinkError("reading sysctl "+key, err)
+		s.refused = NetlinkError("reading sysctl "+key, err)
 	}
 }
 

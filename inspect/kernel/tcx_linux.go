@@ -39,7 +39,7 @@ func (rd *reader) bpf() {
 			case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOENT):
 				continue // the device has gone
 			case err != nil:
-				rd.gap("tcx programs", netlinkError("reading tcx programs", err))
+				rd.gap("tcx programs", NetlinkError("reading tcx programs", err))
 				return
 			}
 			for _, id := range ids {

@@ -37,7 +37,7 @@ func nsMounts(mountinfo []byte) []nsMount {
 		if !ok {
 			continue
 		}
-		out = append(out, nsMount{inode: inode, path: unescape(f[4])})
+		out = append(out, nsMount{inode: inode, path: Unescape(f[4])})
 	}
 	return out
 }
@@ -61,9 +61,9 @@ func nsInode(s, kind string) (uint64, bool) {
 	return n, err == nil
 }
 
-// unescape undoes the octal escapes of blanks, newlines and backslashes in
+// Unescape undoes the octal escapes of blanks, newlines and backslashes in
 // mountinfo (fs/proc_namespace.c:mangle).
-func unescape(s string) string {
+func Unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
 	}

@@ -16,16 +16,7 @@ import (
 // ports, masquerade and DNAT for one port of each tenth container.
 func crowd(tb testing.TB, n int) *model {
 	tb.Helper()
-	m := newModel(tb)
-	m.netns("host", snap.ClassHost)
-	m.netns("internet", snap.ClassOutside)
-	m.sysctl("host", "net/ipv4/ip_forward", "1")
-	m.sysctl("host", "net/bridge/bridge-nf-call-iptables", "1")
-	m.veth("host", "eth0", "internet", "eth0")
-	m.addr("host", "eth0", "192.0.2.2/24")
-	m.addr("internet", "eth0", "192.0.2.1/24")
-	m.addr("internet", "lo", "198.51.100.7/32")
-	m.route("host", "default via 192.0.2.1 dev eth0")
+	m := uplinked(tb)
 	m.listen("internet", "tcp 0.0.0.0:80")
 	fwd := m.chain("host", snap.IPv4, "filter", "forward", 0, "drop")
 	t := &m.ns["host"].Ruleset.Tables[0]

@@ -245,9 +245,8 @@ func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
 // tcp80 is the usual flow.
 func tcp80(from, to string) Flow { return Flow{From: from, Dst: ip(to), Proto: snap.TCP, Dport: 80} }
 
-// docker is a host with a bridge of two containers, another bridge with one,
-// and an uplink to the internet.
-func docker(t testing.TB) *model {
+// uplinked is a host that forwards, and its uplink to the internet.
+func uplinked(t testing.TB) *model {
 	t.Helper()
 	m := newModel(t)
 	m.netns("host", snap.ClassHost)
@@ -259,6 +258,14 @@ func docker(t testing.TB) *model {
 	m.addr("internet", "eth0", "192.0.2.1/24")
 	m.addr("internet", "lo", "198.51.100.7/32")
 	m.route("host", "default via 192.0.2.1 dev eth0")
+	return m
+}
+
+// docker is a host with a bridge of two containers, another bridge with one,
+// and an uplink to the internet.
+func docker(t testing.TB) *model {
+	t.Helper()
+	m := uplinked(t)
 	m.bridge("host", "br-app", "172.18.0.1/16")
 	m.bridge("host", "br-data", "172.19.0.1/16")
 	for _, c := range []struct{ name, br, addr, gw string }{

@@ -207,19 +207,19 @@ func netmap(p netip.Prefix, a netip.Addr) netip.Addr {
 	return out
 }
 
+// mapping is what the packet's connection makes of its source or destination, and
+// whether it does.
+func (k *skb) mapping(src bool) (target tuple, mapped bool) {
+	c := k.conn
+	if k.dir == dirReply {
+		return c.orig.invert(), src && c.dnat || !src && c.snat
+	}
+	return c.reply.invert(), src && c.snat || !src && c.dnat
+}
+
 // mangle is nf_nat_packet: it rewrites one side of the packet as the entry says.
 func (r *run) mangle(k *skb, src bool) {
-	c := k.conn
-	mapped, target := c.dnat, c.reply.invert()
-	if src {
-		mapped = c.snat
-	}
-	if k.dir == dirReply {
-		mapped, target = c.snat, c.orig.invert()
-		if src {
-			mapped = c.dnat
-		}
-	}
+	target, mapped := k.mapping(src)
 	if !mapped {
 		return
 	}
@@ -233,23 +233,13 @@ func (r *run) mangle(k *skb, src bool) {
 			k.Dport = target.dport
 		}
 	}
-	k.CT.SNAT, k.CT.DNAT, k.CT.ReplyTuple = c.snat, c.dnat, c.reply.snapTuple()
+	k.CT.SNAT, k.CT.DNAT, k.CT.ReplyTuple = k.conn.snat, k.conn.dnat, k.conn.reply.snapTuple()
 }
 
 // natError is nf_nat_icmp_reply_translation: an ICMP error about a mapped
 // connection is rewritten outside and inside.
 func (r *run) natError(k *skb, src bool) {
-	c := k.conn
-	mapped, other := c.dnat, c.reply.invert()
-	if src {
-		mapped = c.snat
-	}
-	if k.dir == dirReply {
-		mapped, other = c.snat, c.orig.invert()
-		if src {
-			mapped = c.dnat
-		}
-	}
+	other, mapped := k.mapping(src)
 	if !mapped {
 		return
 	}

@@ -15,6 +15,18 @@ const (
 	Netdev       Family = "netdev"
 )
 
+// NFT is the family as nft(8) writes it: "ip", "ip6", "inet", …
+func (f Family) NFT() string {
+	switch f {
+	case IPv4:
+		return "ip"
+	case IPv6:
+		return "ip6"
+	case Inet, ARP, BridgeFamily, Netdev:
+	}
+	return string(f)
+}
+
 // FamilyOf is the family of an address; 4-in-6 mapped ones are IPv6.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is4() {

@@ -25,17 +25,7 @@ func serving() {
 	if len(os.Args) < 3 || os.Args[1] != "serve" {
 		return
 	}
-	for _, a := range os.Args[2:] {
-		sp, err := serve.Parse(a)
-		if err == nil {
-			err = serve.Run(context.Background(), sp, "hello")
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-	select {}
+	serve.Main(os.Args[2:])
 }
 
 // ours is the set-up of the practice hosts with rules as Docker writes them.

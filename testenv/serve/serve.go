@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -21,6 +22,21 @@ import (
 type Spec struct {
 	Proto string // "tcp" or "udp"
 	Addr  netip.AddrPort
+}
+
+// Main is a process that serves what its arguments say until it is killed.
+func Main(args []string) {
+	for _, a := range args {
+		sp, err := Parse(a)
+		if err == nil {
+			err = Run(context.Background(), sp, "hello")
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	select {}
 }
 
 // Parse reads "tcp:0.0.0.0:80", or "tcp:80" for all IPv4 addresses.

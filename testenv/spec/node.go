@@ -50,31 +50,16 @@ func null(n *yaml.Node) bool { return n == nil || n.Kind == yaml.ScalarNode && n
 // that is there twice, is an error. A key "x-…" of others is skipped, as
 // Compose does.
 func keys(n *yaml.Node, what string, known map[string]func(*yaml.Node) error) error {
-	n = real(n)
-	if null(n) {
-		return nil
-	}
-	if n.Kind != yaml.MappingNode {
-		return fault(n, "%s is to be a mapping", what)
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], real(n.Content[i+1])
+	return each(n, what, func(k, v *yaml.Node) error {
 		f := known[k.Value]
 		switch {
-		case seen[k.Value]:
-			return fault(k, "%s has %q twice", what, k.Value)
 		case f == nil && strings.HasPrefix(k.Value, "x-"):
-			continue
+			return nil
 		case f == nil:
 			return fault(k, "%s: unknown key %q; known are %s", what, k.Value, strings.Join(names(known), ", "))
 		}
-		seen[k.Value] = true
-		if err := f(v); err != nil {
-			return err
-		}
-	}
-	return nil
+		return f(v)
+	})
 }
 
 func names(m map[string]func(*yaml.Node) error) []string {
@@ -86,7 +71,7 @@ func names(m map[string]func(*yaml.Node) error) []string {
 	return out
 }
 
-// each calls f for every entry of a mapping whose keys are names.
+// each calls f for every entry of a mapping; a key that is there twice is an error.
 func each(n *yaml.Node, what string, f func(key *yaml.Node, value *yaml.Node) error) error {
 	n = real(n)
 	if null(n) {

@@ -41,14 +41,7 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 			return out
 		},
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			n := askedOf(in, f)
-			if n == nil {
-				return nil // whom to bring together is a person's choice
-			}
-			asker, owner := in.Snap.Container(n.Ask.Container), in.Snap.Container(n.Path.Problem.Container)
-			if asker == nil || owner == nil || !owner.Running() {
-				return nil
-			}
+			asker, owner := apart(in, f)
 			return join(in, owner, asker)
 		},
 	}
@@ -64,8 +57,25 @@ func askedOf(in *diag.Input, f *diag.Finding) *diag.NameCase {
 	return nil
 }
 
+// apart are who asked for a name and whose it is, when a person asked: whom else to
+// bring together is a person's choice.
+func apart(in *diag.Input, f *diag.Finding) (asker, owner *snap.Container) {
+	n := askedOf(in, f)
+	if n == nil {
+		return nil, nil
+	}
+	asker, owner = in.Snap.Container(n.Ask.Container), in.Snap.Container(n.Path.Problem.Container)
+	if owner == nil || !owner.Running() {
+		return nil, nil
+	}
+	return asker, owner
+}
+
 // join connects a container to the first network with names that another one is on.
 func join(in *diag.Input, c, other *snap.Container) []fixups.Op {
+	if c == nil || other == nil {
+		return nil
+	}
 	for i := range other.Endpoints {
 		n := in.Snap.NetworkOf(other.Engine, &other.Endpoints[i])
 		if n == nil || !n.DNS || n.Default || n.Driver != "bridge" || n.Engine != c.Engine || c.Engine != "docker" && c.Engine != "podman" {

@@ -45,14 +45,7 @@ Sources: docs.docker.com, bridge network driver, "differences"`,
 			return out
 		},
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			n := askedOf(in, f)
-			if n == nil {
-				return nil
-			}
-			asker, owner := in.Snap.Container(n.Ask.Container), in.Snap.Container(n.Path.Problem.Container)
-			if asker == nil || owner == nil || !owner.Running() {
-				return nil
-			}
+			asker, owner := apart(in, f)
 			return join(in, asker, owner)
 		},
 	}

@@ -125,7 +125,7 @@ const ownEngine = "netdoctor"
 // listChain is the command that lists a chain of the engine's.
 func listChain(set *intent.Set, table, chain string) string {
 	if set.System == snap.NFT {
-		return "nft list chain " + diag.NFTFamily(set.Family) + " " + table + " " + chain
+		return "nft list chain " + set.Family.NFT() + " " + table + " " + chain
 	}
 	return fmt.Sprintf("iptables -t %s -S %s", table, chain)
 }
@@ -136,7 +136,7 @@ func missingTable(host *snap.Netns, set *intent.Set, d *intent.Drift) string {
 	if set.System != snap.NFT || len(d.Chains) == 0 || host.Ruleset.Table(set.System, set.Family, d.Chains[0].Table) != nil {
 		return ""
 	}
-	return "table " + diag.NFTFamily(set.Family) + " " + d.Chains[0].Table + " is gone with all that was in it"
+	return "table " + set.Family.NFT() + " " + d.Chains[0].Table + " is gone with all that was in it"
 }
 
 // staleTargets are the unwanted rules that stand in a wanted one's place.
