@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -15,9 +14,9 @@ import (
 // none. A container of containerd whose name has a slash is a pod's.
 func toolOf(eng, name string) string {
 	switch {
-	case eng == engine.Docker || eng == engine.Podman:
+	case eng == "docker" || eng == "podman":
 		return eng
-	case eng == engine.Containerd && !strings.Contains(name, "/"):
+	case eng == "containerd" && !strings.Contains(name, "/"):
 		return "nerdctl"
 	}
 	return ""
@@ -29,9 +28,9 @@ func InspectCommand(c *snap.Container) string {
 	switch {
 	case tool != "":
 		return tool + " inspect " + c.Name
-	case c.Engine == engine.Self:
+	case c.Engine == "netdoctor":
 		return "netdoctor inspect " + c.Name
-	case c.Engine == engine.Containerd:
+	case c.Engine == "containerd":
 		return "crictl inspect " + short(c.ID) + " || crictl inspectp " + short(c.ID)
 	}
 	return "grep -l " + c.ID + " /var/lib/cni/results/*"
@@ -40,9 +39,9 @@ func InspectCommand(c *snap.Container) string {
 // NetworkCommand shows a network.
 func NetworkCommand(n *snap.Network) string {
 	switch {
-	case n.Engine == engine.Self:
+	case n.Engine == "netdoctor":
 		return "netdoctor inspect net:" + n.Name
-	case (n.Engine == engine.CNI || n.Engine == engine.Containerd) && n.File != "":
+	case (n.Engine == "cni" || n.Engine == "containerd") && n.File != "":
 		return "cat " + n.File
 	}
 	return n.Engine + " network inspect " + n.Name
@@ -53,7 +52,7 @@ func PortCommand(c *snap.Container) string {
 	switch tool := toolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " port " + c.Name
-	case c.Engine == engine.Self:
+	case c.Engine == "netdoctor":
 		return "netdoctor ps"
 	}
 	return InspectCommand(c)
@@ -64,9 +63,9 @@ func ListCommand(c *snap.Container) string {
 	switch tool := toolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " ps -a"
-	case c.Engine == engine.Self:
+	case c.Engine == "netdoctor":
 		return "netdoctor ps"
-	case c.Engine == engine.Containerd:
+	case c.Engine == "containerd":
 		return "crictl ps -a"
 	}
 	return "ls /var/lib/cni/results"
@@ -77,7 +76,7 @@ func LogCommand(c *snap.Container) string {
 	switch tool := toolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " logs --tail 20 " + c.Name
-	case c.Engine == engine.Containerd:
+	case c.Engine == "containerd":
 		return "crictl logs --tail 20 " + short(c.ID)
 	}
 	return ""
@@ -88,9 +87,9 @@ func (in *Input) ExecCommand(c *snap.Container, command string) string {
 	switch tool := toolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " exec " + c.Name + " " + command
-	case c.Engine == engine.Self:
+	case c.Engine == "netdoctor":
 		return "netdoctor exec " + c.Name + " " + command
-	case c.Engine == engine.Containerd:
+	case c.Engine == "containerd":
 		return "crictl exec " + short(c.ID) + " " + command
 	}
 	return in.IPCommand(c.Netns, command)
@@ -112,7 +111,7 @@ func DisconnectCommand(eng, network, name string) string {
 
 func networkVerb(eng, verb, options, network, name string) string {
 	words := []string{eng, "network", verb, options, network, name}
-	if eng == engine.Self {
+	if eng == "netdoctor" {
 		words = []string{eng, verb, options, network, name}
 	}
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
