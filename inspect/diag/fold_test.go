@@ -25,6 +25,9 @@ func TestFoldLeavesRootCauses(t *testing.T) {
 		{"the lighter one mends what the heavier tells", []Finding{finding("A", 70, false, 1), finding("B", 60, true, 1)}, []Code{"A", "B"}},
 		{"who knows no cause gives way, mend or not", []Finding{finding("A", 60, false, 1, 2), finding("C", 90, false, 1)}, []Code{"A"}},
 		{"who knows no cause keeps what nobody explains", []Finding{finding("A", 60, false, 1), finding("C", 90, false, 1, 3)}, []Code{"A", "C"}},
+		{"two causes explain it together", []Finding{finding("A", 60, false, 1), finding("B", 60, false, 2), finding("C", 50, false, 1, 2)}, []Code{"A", "B"}},
+		{"two causes leave something", []Finding{finding("A", 60, false, 1), finding("B", 60, false, 2), finding("C", 50, false, 1, 2, 3)}, []Code{"A", "B", "C"}},
+		{"only who may be its cause counts", []Finding{finding("A", 60, false, 1), finding("B", 60, false, 2), finding("D", 50, false, 1, 2)}, []Code{"A", "B", "D"}},
 		{"a check says whose consequence it is", []Finding{finding("A", 60, false, 1), finding("D", 60, false, 1)}, []Code{"A"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -218,7 +218,8 @@ func compareBool(a, b bool) int {
 
 // fold hides the findings that are consequences of others: their check names
 // the other's code in After, or knows no cause at all, and all that they explain
-// is explained there, too, or they speak of the same subject. Of several
+// is explained there, too, or by several together, or they speak of the same
+// subject. Of several
 // of one weight that one fix heals, the first is left.
 func fold(fs []Finding, by map[Code]Check) []Finding {
 	causeOf := make([]int, len(fs))
@@ -236,6 +237,9 @@ func fold(fs []Finding, by map[Code]Check) []Finding {
 				causeOf[i] = j
 				break
 			}
+		}
+		if causeOf[i] < 0 {
+			causeOf[i] = together(fs, i, by)
 		}
 	}
 	root := func(i int) int {
@@ -263,6 +267,39 @@ func fold(fs []Finding, by map[Code]Check) []Finding {
 		}
 	}
 	return out
+}
+
+// together is the first of several causes that explain a consequence between them,
+// as two faults at once do; -1 when there are none.
+func together(fs []Finding, i int, by map[Code]Check) int {
+	x, first := &fs[i], -1
+	if !x.covers() {
+		return -1
+	}
+	var all Finding
+	for j := range fs {
+		cause := &fs[j]
+		named := slices.Contains(by[x.Code].After, cause.Code)
+		vague := by[x.Code].CatchAll && !by[cause.Code].CatchAll && cause.Severity == Error
+		if i == j || !named && !vague || !meet(x, cause) {
+			continue
+		}
+		if first < 0 {
+			first = j
+		}
+		all.Covers.Traces = append(all.Covers.Traces, cause.Covers.Traces...)
+		all.Covers.Names = append(all.Covers.Names, cause.Covers.Names...)
+	}
+	if !within(x, &all) {
+		return -1
+	}
+	return first
+}
+
+// meet says whether two findings cover something that is the same.
+func meet(a, b *Finding) bool {
+	in := func(list []int) func(int) bool { return func(i int) bool { return slices.Contains(list, i) } }
+	return slices.ContainsFunc(a.Covers.Traces, in(b.Covers.Traces)) || slices.ContainsFunc(a.Covers.Names, in(b.Covers.Names))
 }
 
 func hide(under, f *Finding) {

@@ -164,3 +164,14 @@ func linkLine(l *snap.Link) string {
 func ruleText(in *diag.Input, netns string, p *rules.Place) (text, source string) {
 	return in.RuleLine(&sim.Where{Netns: netns, Rule: p})
 }
+
+// networkName is a network's name, with its engine's where two engines have one of
+// that name.
+func networkName(in *diag.Input, n *snap.Network) string {
+	for i := range in.Snap.Networks {
+		if x := &in.Snap.Networks[i]; x.Name == n.Name && x.Ref != n.Ref {
+			return n.Ref
+		}
+	}
+	return n.Name
+}

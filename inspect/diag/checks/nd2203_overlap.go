@@ -69,7 +69,7 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	}
 	line, source := routeLine(in, host.ID, snap.RefItem(host.ID, "route", k))
 	f := diag.Finding{
-		Subject:    diag.Subject{Kind: "network", Name: n.Name, Netns: host.ID},
+		Subject:    diag.Subject{Kind: "network", Name: networkName(in, n), Netns: host.ID},
 		Confidence: diag.Predicted,
 		Evidence: []diag.Evidence{
 			ev(source, line, snap.RefItem(host.ID, "route", k)),
@@ -156,7 +156,7 @@ func vainly(in *diag.Input, n *snap.Network, subnet netip.Prefix) []diag.Finding
 	f := diag.Finding{
 		Summary: fmt.Sprintf("network %s (%s) has no container, but programs ask for %s in it, in vain: the network hides whoever has that address elsewhere", n.Name, subnet, asked),
 		Cause:   fmt.Sprintf("the connected route of %s covers %s, so packets for it end on an empty bridge instead of leaving by the default route", n.Bridge, asked),
-		Subject: diag.Subject{Kind: "network", Name: n.Name, Netns: host.ID},
+		Subject: diag.Subject{Kind: "network", Name: networkName(in, n), Netns: host.ID},
 		Evidence: []diag.Evidence{
 			proof,
 			ev(diag.NetworkCommand(n), "subnet "+subnet.String()+", no containers", snap.RefNetwork(n.Ref)),

@@ -47,8 +47,8 @@ func detectND3204(in *diag.Input) []diag.Finding {
 		subject := diag.Subject{Kind: "network", Name: src.String(), Netns: in.Snap.Host.Netns}
 		if n := in.Graph.NetworkOfAddr(src); n != nil {
 			_, subnet := gateway4(n)
-			name = "net:" + n.Name + " (" + subnet.String() + ")"
-			subject.Name = n.Name
+			subject.Name = networkName(in, n)
+			name = "net:" + subject.Name + " (" + subnet.String() + ")"
 		} else if p := onLink(in, src); p != "" {
 			name = p
 			subject.Name = p

@@ -61,7 +61,7 @@ Sources: capabilities(7), packet(7); moby profiles/capabilities defaults; CVE-20
 					Severity: severity,
 					Summary:  fmt.Sprintf("%d of %d containers on network %s can answer ARP for their neighbours: %s", len(able), len(all), n.Name, strings.Join(able, ", ")),
 					Cause:    "they hold CAP_NET_RAW or CAP_NET_ADMIN in a network that they share",
-					Subject:  diag.Subject{Kind: "network", Name: n.Name, Netns: in.Snap.Host.Netns},
+					Subject:  diag.Subject{Kind: "network", Name: networkName(in, n), Netns: in.Snap.Host.Netns},
 					Evidence: lines[:min(len(lines), 8)],
 					Advice:   "make them again with --cap-drop NET_RAW (in compose: cap_drop: [NET_RAW]); containers that don't trust each other get networks of their own",
 				})

@@ -40,7 +40,7 @@ Sources: moby libnetwork/ipam; netavark ipam`,
 					out = append(out, diag.Finding{
 						Summary:  fmt.Sprintf("network %s is full: all %s of %s are in use", n.Name, plural(used, "usable address", "usable addresses"), space),
 						Cause:    fmt.Sprintf("%s has no address left for another container", space),
-						Subject:  diag.Subject{Kind: "network", Name: n.Name, Netns: in.Snap.Host.Netns},
+						Subject:  diag.Subject{Kind: "network", Name: networkName(in, n), Netns: in.Snap.Host.Netns},
 						Evidence: []diag.Evidence{ev(diag.NetworkCommand(n), fmt.Sprintf("subnet %s, %d in use", p.Subnet, used), snap.RefNetwork(n.Ref))},
 						Advice:   fmt.Sprintf("make a network with a larger subnet and move the containers to it: %s network create --subnet … NAME", n.Engine),
 						Weight:   28,

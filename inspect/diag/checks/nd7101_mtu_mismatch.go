@@ -165,7 +165,7 @@ func detectND7101(in *diag.Input) []diag.Finding {
 		f := diag.Finding{
 			Summary: fmt.Sprintf("%s has MTU %d, but %s (network %s) uses packets of %d bytes: large ones are dropped there without a word", t.dev.Name, t.dev.MTU, t.who, e.n.Name, t.size),
 			Cause:   fmt.Sprintf("the devices of network %s do not have one MTU: %s carries %d bytes, %s sends and asks for %d", e.n.Name, t.dev.Name, t.dev.MTU, t.who, t.size),
-			Subject: diag.Subject{Kind: "network", Name: e.n.Name, Netns: e.host.ID},
+			Subject: diag.Subject{Kind: "network", Name: networkName(in, e.n), Netns: e.host.ID},
 			Evidence: []diag.Evidence{
 				ev("ip link show "+t.dev.Name, linkLine(t.dev), snap.RefLink(e.host.ID, t.dev.Name)),
 				ev(ipIn(in, t.pair.ns.ID, "link show "+t.pair.link.Name), linkLine(t.pair.link), snap.RefLink(t.pair.ns.ID, t.pair.link.Name)),
@@ -226,7 +226,7 @@ func fixND7101(in *diag.Input, f *diag.Finding) []fixups.Op {
 	all := networkEnds(in)
 	for i := range all {
 		e := &all[i]
-		if e.n.Name != f.Subject.Name {
+		if networkName(in, e.n) != f.Subject.Name {
 			continue
 		}
 		var ops []fixups.Op
