@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,6 +16,9 @@ import (
 func (r *run) ask(n *netns, dev *snap.Link, ip netip.Addr, k *skb, idle bool) (got []arpAnswer, lost []lostCopy, out []end) {
 	defer func(was bool) { r.idle = was }(r.idle)
 	r.idle = idle
+	if idle { // it is put in thought only: bridges learn nothing by it
+		defer func(was map[runFDB]int) { r.fdb = was }(maps.Clone(r.fdb))
+	}
 	q := question{dev.Index, ip, n.askAs(dev, ip, k), r.stopOutside}
 	a := r.recall(n, q)
 	if a == nil {

@@ -22,7 +22,7 @@ type conn struct {
 	orig, reply  tuple
 	mark         uint32
 	label        []byte
-	zone         uint16
+	zone         zone
 	helper       string
 	snat, dnat   bool
 	srcDone      bool // IPS_SRC_NAT_DONE: nat chains were asked, or had nothing to say
@@ -32,6 +32,24 @@ type conn struct {
 	assured      bool
 	fromSnapshot int // index in Netns.Conntrack plus one; 0: made by this walk
 }
+
+// zone is a struct nf_conntrack_zone: connections of one zone are none of
+// another's. It may count for one direction only.
+type zone struct {
+	id  uint16
+	dir string // "original", "reply", or "" for both
+}
+
+// in is nf_ct_zone_id.
+func (z zone) in(dir int) uint16 {
+	if z.dir == "original" && dir != dirOrig || z.dir == "reply" && dir != dirReply {
+		return 0
+	}
+	return z.id
+}
+
+// same is nf_ct_zone_equal.
+func (z zone) same(o zone, dir int) bool { return z.in(dir) == o.in(dir) }
 
 const (
 	dirOrig  = 0
@@ -84,22 +102,22 @@ func tupleOf(p uint8, s snap.Tuple) tuple {
 func connOf(c *snap.Conn, i int) *conn {
 	has := func(s string) bool { return slices.Contains(c.Status, s) }
 	return &conn{
-		orig: tupleOf(c.Proto, c.Orig), reply: tupleOf(c.Proto, c.Reply), mark: c.Mark, zone: c.Zone, helper: c.Helper,
+		orig: tupleOf(c.Proto, c.Orig), reply: tupleOf(c.Proto, c.Reply), mark: c.Mark, zone: zone{id: c.Zone}, helper: c.Helper,
 		snat: has("snat"), dnat: has("dnat"), srcDone: true, dstDone: true, confirmed: true,
 		seenReply: has("seen-reply"), assured: has("assured"), fromSnapshot: i + 1,
 	}
 }
 
-// findConn looks a tuple up; nil when there is no entry.
-func (r *run) findConn(n *netns, t tuple) (*conn, int) {
+// findConn looks a tuple up in a zone; nil when there is no entry.
+func (r *run) findConn(n *netns, t tuple, z zone) (*conn, int) {
 	for _, c := range r.conns {
 		if c.ns != n || !c.confirmed {
 			continue
 		}
-		if c.orig == t {
+		if c.orig == t && c.zone.same(z, dirOrig) {
 			return c.conn, dirOrig
 		}
-		if c.reply == t {
+		if c.reply == t && c.zone.same(z, dirReply) {
 			return c.conn, dirReply
 		}
 	}
@@ -111,17 +129,20 @@ func (r *run) findConn(n *netns, t tuple) (*conn, int) {
 		if c.Proto != t.proto {
 			continue
 		}
-		o := tupleOf(c.Proto, c.Orig)
-		if o != t && tupleOf(c.Proto, c.Reply) != t {
-			continue
+		dir := dirOrig
+		if tupleOf(c.Proto, c.Orig) != t {
+			dir = dirReply
+			if tupleOf(c.Proto, c.Reply) != t {
+				continue
+			}
 		}
 		nc := connOf(c, i)
+		if !nc.zone.same(z, dir) {
+			continue
+		}
 		r.usedConn = true
 		r.conns = append(r.conns, nsConn{n, nc})
-		if o == t {
-			return nc, dirOrig
-		}
-		return nc, dirReply
+		return nc, dir
 	}
 	return nil, 0
 }
@@ -137,8 +158,10 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 		return nil
 	}
 	r.spoil()
+	// What a rule said before: the template of nf_ct_zone_tmpl and xt_CT.
+	z, helper := zone{k.CT.Zone, k.CT.ZoneDir}, k.CT.Helper
 	if k.inner != nil {
-		c, dir := r.findConn(n, k.inner.invert())
+		c, dir := r.findConn(n, k.inner.invert(), z)
 		if c == nil {
 			k.CT = rules.CT{State: "invalid"}
 			return nil
@@ -148,7 +171,7 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 		return nil
 	}
 	t := k.tuple()
-	c, dir := r.findConn(n, t)
+	c, dir := r.findConn(n, t, z)
 	if c == nil {
 		if !startsConn(k) {
 			k.CT = rules.CT{State: "invalid"}
@@ -158,7 +181,7 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 			return r.unknown(n, nil, k, Where{Layer: "conntrack", Cause: CauseConntrackFull, Detail: "the connection table of " + n.n.ID + " is full"})
 		}
 		k.conn, k.dir, k.isNew = r.entries.new(), dirOrig, true
-		k.conn.orig, k.conn.reply = t, t.invert()
+		k.conn.orig, k.conn.reply, k.conn.zone, k.conn.helper = t, t.invert(), z, helper
 		k.syncCT("new")
 		return nil
 	}
@@ -202,7 +225,7 @@ func (k *skb) syncCT(state string) {
 	k.CT = rules.CT{
 		State: state, Reply: k.dir == dirReply, SNAT: c.snat, DNAT: c.dnat,
 		SeenReply: c.seenReply, Assured: c.assured, Confirmed: c.confirmed, Mark: c.mark,
-		Orig: c.orig.snapTuple(), ReplyTuple: c.reply.snapTuple(), Zone: c.zone, Helper: c.helper, Label: c.label,
+		Orig: c.orig.snapTuple(), ReplyTuple: c.reply.snapTuple(), Zone: c.zone.id, ZoneDir: c.zone.dir, Helper: c.helper, Label: c.label,
 	}
 }
 

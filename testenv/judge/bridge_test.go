@@ -12,6 +12,11 @@ var bridgeCases = []scenario{
 host ip link add vx type veth peer name vy netns @world; ip link set vx master br0; ip link set vx up
 world ip link set vy up
 host for m in $(bridge fdb show brport vweb | awk '!/permanent/ {print $1}'); do bridge fdb replace $m dev vx master static; done`, []string{"client tcp 10.0.0.3:80", "client tcp 10.0.1.2:80 = delivered"}},
+	{"a static entry that points elsewhere, of a neighbour that is known", `
+host ip link add vx type veth peer name vy netns @world; ip link set vx master br0; ip link set vx up
+world ip link set vy up
+client ping -c 1 -W 1 10.0.0.3 >/dev/null
+host for m in $(bridge fdb show brport vweb | awk '!/permanent/ {print $1}'); do bridge fdb replace $m dev vx master static; done`, []string{"client tcp 10.0.0.3:80 = dropped"}},
 	{"a sticky entry that points elsewhere", `
 host ip link add vx type veth peer name vy netns @world; ip link set vx master br0; ip link set vx up
 world ip link set vy up

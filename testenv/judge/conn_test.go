@@ -29,6 +29,28 @@ host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j SNAT --to 192.0.2.
 	{"DNAT dropped before it is made", `host iptables -t nat -A PREROUTING -d 192.0.2.2 -p tcp --dport 8080 -j DNAT --to 10.0.0.3:80; iptables -t raw -A PREROUTING -p tcp --dport 8080 -j DROP`, []string{"world tcp 192.0.2.2:8080 = dropped"}},
 	{"notrack undoes DNAT", `host iptables -t nat -A PREROUTING -d 192.0.2.2 -p tcp --dport 8080 -j DNAT --to 10.0.0.3:80; iptables -t raw -A PREROUTING -p tcp --dport 8080 -j CT --notrack`, []string{"world tcp 192.0.2.2:8080 = refused"}},
 	{"notrack of the answer", `host iptables -t nat -A PREROUTING -d 192.0.2.2 -p tcp --dport 8080 -j DNAT --to 10.0.0.3:80; iptables -t raw -A PREROUTING -p tcp --sport 80 -j CT --notrack`, []string{"world tcp 192.0.2.2:8080"}},
+	{"a zone for the bridge alone", `
+world ip route del 10.0.0.0/16
+host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; iptables -t raw -A PREROUTING -i br0 -j CT --zone 7`, []string{"client tcp 198.51.100.7:80 = dropped", "client udp 198.51.100.7:53 = dropped", "host tcp 198.51.100.7:80 = delivered"}},
+	{"the same zone on both sides", `
+world ip route del 10.0.0.0/16
+host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; iptables -t raw -A PREROUTING -i br0 -j CT --zone 7; iptables -t raw -A PREROUTING -i eth0 -j CT --zone 7`, []string{"client tcp 198.51.100.7:80 = delivered"}},
+	{"two zones", `
+world ip route del 10.0.0.0/16
+host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; iptables -t raw -A PREROUTING -i br0 -j CT --zone 7; iptables -t raw -A PREROUTING -i eth0 -j CT --zone 8`, []string{"client tcp 198.51.100.7:80 = dropped"}},
+	{"a zone of the original direction", `
+world ip route del 10.0.0.0/16
+host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; iptables -t raw -A PREROUTING -i br0 -j CT --zone-orig 7`, []string{"client tcp 198.51.100.7:80 = delivered"}},
+	{"a zone of the reply direction", `
+world ip route del 10.0.0.0/16
+host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; iptables -t raw -A PREROUTING -i br0 -j CT --zone-reply 7`, []string{"client tcp 198.51.100.7:80 = dropped"}},
+	{"nft's zone", `
+world ip route del 10.0.0.0/16
+host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; nft 'add table ip z; add chain ip z p { type filter hook prerouting priority raw; }; add rule ip z p iifname br0 ct zone set 7'`, []string{"client tcp 198.51.100.7:80 = dropped"}},
+	{"nft's zone of the original direction", `
+world ip route del 10.0.0.0/16
+host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; nft 'add table ip z; add chain ip z p { type filter hook prerouting priority raw; }; add rule ip z p iifname br0 ct original zone set 7'`, []string{"client tcp 198.51.100.7:80 = delivered"}},
+	{"a zone of the answers behind a DNAT", `host iptables -t nat -A PREROUTING -d 192.0.2.2 -p tcp --dport 8080 -j DNAT --to 10.0.0.3:80; iptables -t raw -A PREROUTING -i br0 -j CT --zone 7`, []string{"world tcp 192.0.2.2:8080 = dropped"}},
 	{"REDIRECT", `host iptables -t nat -A PREROUTING -i br0 -p tcp --dport 8080 -j REDIRECT --to-ports 80`, []string{"client tcp 198.51.100.7:8080 = delivered", "client tcp 10.0.0.1:8080 = delivered"}},
 	{"REDIRECT of the host's own", `host iptables -t nat -A OUTPUT -p tcp --dport 8080 -j REDIRECT --to-ports 80`, []string{"host tcp 198.51.100.7:8080 = delivered", "host tcp 10.0.0.3:8080 = delivered"}},
 	{"NETMAP", `host iptables -t nat -A PREROUTING -d 10.7.0.0/24 -j NETMAP --to 10.0.1.0/24`, []string{"client tcp 10.7.0.2:80 = delivered", "client tcp 10.7.0.3:80 = dropped"}},

@@ -91,7 +91,11 @@ func (o ctOp) exec(m *machine) ctl {
 		}
 		m.store8(o.Dreg, m.pkt.Proto)
 	case "zone":
-		m.store(o.Dreg, []byte{byte(c.Zone), byte(c.Zone >> 8)})
+		z := c.Zone
+		if o.Dir != "" && c.ZoneDir != "" && o.Dir != c.ZoneDir {
+			z = 0 // nf_ct_zone_id
+		}
+		m.store(o.Dreg, []byte{byte(z), byte(z >> 8)})
 	case "helper":
 		return o.helper(m)
 	case "label":
@@ -172,7 +176,7 @@ func (o ctOp) write(m *machine) ctl {
 			if unknown&0xffff != 0 {
 				return m.unknown("ct zone set to " + m.whyReg(o.Sreg, 2))
 			}
-			c.Zone = uint16(v)
+			c.Zone, c.ZoneDir = uint16(v), o.Dir
 		}
 		return goOn
 	}

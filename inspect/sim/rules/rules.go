@@ -87,6 +87,7 @@ type CT struct {
 	Orig                          snap.Tuple // as first seen, before NAT
 	ReplyTuple                    snap.Tuple // after NAT
 	Zone                          uint16
+	ZoneDir                       string // "original" or "reply": the zone is of that direction alone
 	Helper                        string
 	Label                         []byte
 	// Known lists of counters are not kept: packet and byte counts are unknown.

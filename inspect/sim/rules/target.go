@@ -131,12 +131,18 @@ func connChange(v any) func(m *machine) ctl {
 				return goOn
 			case v.Notrack:
 				return notrack(m)
-			case v.ZoneOrig || v.ZoneReply || v.ZoneMark && m.pkt.MarkUnknown != 0:
-				return m.unknown("a conntrack zone of one direction")
+			case v.ZoneMark && m.pkt.MarkUnknown&0xffff != 0:
+				return m.unknown("a conntrack zone out of the mark")
 			case v.ZoneMark:
 				c.Zone = uint16(m.pkt.Mark)
 			case v.Zone != 0:
 				c.Zone = v.Zone
+			}
+			switch { // xt_ct_flags_to_dir
+			case v.ZoneOrig && !v.ZoneReply:
+				c.ZoneDir = "original"
+			case v.ZoneReply && !v.ZoneOrig:
+				c.ZoneDir = "reply"
 			}
 			if v.Helper != "" {
 				c.Helper = v.Helper
