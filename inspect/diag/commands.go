@@ -33,7 +33,7 @@ func InspectCommand(c *snap.Container) string {
 	case c.Engine == "containerd":
 		return "crictl inspect " + short(c.ID) + " || crictl inspectp " + short(c.ID)
 	}
-	return "grep -l " + c.ID + " /var/lib/cni/results/*"
+	return "cat /var/lib/cni/results/*" + c.ID + "*"
 }
 
 // NetworkCommand shows a network.

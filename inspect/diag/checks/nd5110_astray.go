@@ -2,8 +2,15 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/intent"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -56,7 +63,114 @@ Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 			}
 			return append(out, unanswered(in)...)
 		},
+		Fix: fixND5110,
 	}
+}
+
+// fixND5110 leads the port on again, by the chain that did so where it is left over
+// and nobody jumps to it any more. Engines whose rules are known are mended by ND6101.
+func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
+	host := in.Snap.HostNs()
+	if host == nil || len(f.Covers.Traces) == 0 {
+		return nil
+	}
+	flow := &in.Flows[f.Covers.Traces[0]]
+	c := in.Snap.Container(flow.Target)
+	if c == nil || flow.Port == nil {
+		return nil
+	}
+	if eng := in.Snap.Engine(c.Engine); eng == nil || !eng.IPTables {
+		return nil // its rules are somebody else's business
+	}
+	e, _ := intent.PublishedOn(in.Snap, c, flow.Port)
+	if e == nil || !e.IPv4.IsValid() {
+		return nil
+	}
+	to := netip.AddrPortFrom(e.IPv4.Addr(), flow.Port.ContainerPort)
+	for i := range host.Ruleset.Tables {
+		t := &host.Ruleset.Tables[i]
+		if t.Name != "nat" || t.Family != snap.IPv4 || t.System != snap.IPTablesNFT && t.System != snap.IPTablesLegacy {
+			continue
+		}
+		target := []string{"DNAT", "--to-destination", to.String()}
+		jumps := jumpsOf(host, t)
+		if left := leftOver(host, t, jumps, "--to-destination "+to.String()); left != "" {
+			target = []string{left}
+		}
+		proto := string(flow.Port.Proto)
+		match := []string{"-p", proto, "-m", proto, "--dport", strconv.Itoa(int(flow.Port.HostPort))}
+		if h := flow.Port.HostIP; h.IsValid() && h.Is4() && !h.IsUnspecified() {
+			match = append([]string{"-d", h.String() + "/32"}, match...)
+		}
+		chains, local := publishChains(t, jumps)
+		var ops []fixups.Op
+		for _, chain := range chains {
+			args := slices.Clone(match)
+			if local {
+				args = append(args, "-m", "addrtype", "--dst-type", "LOCAL")
+			}
+			ref := fixups.ChainRef{Where: at(in, host.ID), System: t.System, Family: t.Family, Table: t.Name, Chain: chain}
+			ops = append(ops, &fixups.RuleInsert{ChainRef: ref, Args: append(append(args, "-j"), target...)})
+		}
+		return ops
+	}
+	return nil
+}
+
+// jumpsOf are the chains that some rule of an iptables table goes to, each with the
+// chains that those rules are in.
+func jumpsOf(host *snap.Netns, t *snap.Table) map[string][]string {
+	out := map[string][]string{}
+	for i := range t.Chains {
+		c := &t.Chains[i]
+		for k := range c.Rules {
+			words := intent.Args(firewall.RuleText(host, t, c, &c.Rules[k]))
+			for w := range words[:max(len(words)-1, 0)] {
+				if words[w] == "-j" || words[w] == "-g" {
+					out[words[w+1]] = append(out[words[w+1]], c.Name)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// leftOver is a chain that nobody jumps to and that has a rule which ends so; "" none.
+func leftOver(host *snap.Netns, t *snap.Table, jumps map[string][]string, end string) string {
+	for i := range t.Chains {
+		c := &t.Chains[i]
+		if c.Hook != "" || len(jumps[c.Name]) > 0 {
+			continue
+		}
+		for k := range c.Rules {
+			if strings.HasSuffix(firewall.RuleText(host, t, c, &c.Rules[k]), end) {
+				return c.Name
+			}
+		}
+	}
+	return ""
+}
+
+// publishChains are where an engine's published ports belong: the chain that both
+// PREROUTING and OUTPUT go to, which they do for local destinations only, else these
+// two themselves. Of several such chains it is the one that lost all it had.
+func publishChains(t *snap.Table, jumps map[string][]string) (chains []string, local bool) {
+	var shared, empty []string
+	for i := range t.Chains {
+		c := &t.Chains[i]
+		if from := jumps[c.Name]; slices.Contains(from, "PREROUTING") && slices.Contains(from, "OUTPUT") {
+			shared = append(shared, c.Name)
+			if len(c.Rules) == 0 {
+				empty = append(empty, c.Name)
+			}
+		}
+	}
+	for _, one := range [][]string{empty, shared} {
+		if len(one) == 1 {
+			return one, false
+		}
+	}
+	return []string{"PREROUTING", "OUTPUT"}, true
 }
 
 // unanswered are the published ports of engines without a proxy that no rule
