@@ -2,9 +2,11 @@ package diag
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/intent"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Owner is Owner with a second look at engines' chains: a rule in one of them
@@ -14,6 +16,9 @@ import (
 func (in *Input) Owner(w *sim.Where) string {
 	owner := Owner(w)
 	p := w.Rule
+	if in.Fence(w) != nil {
+		return "Docker"
+	}
 	if owner != "Docker" || p == nil || p.Policy || in.Snap.HostNs() == nil || w.Netns != in.Snap.HostNs().ID {
 		return owner
 	}
@@ -33,4 +38,33 @@ func (in *Input) Owner(w *sim.Where) string {
 		}
 	}
 	return owner
+}
+
+// Fence is the network whose member a rule closes to whatever does not come by
+// the network's own bridge: Docker's from 28 on, against direct access to
+// unpublished ports (moby daemon/libnetwork/drivers/bridge: DROP DIRECT ACCESS). It
+// stands in no chain of Docker's when it is written with iptables. nil for any
+// other rule.
+func (in *Input) Fence(w *sim.Where) *snap.Network {
+	p := w.Rule
+	host := in.Snap.HostNs()
+	if p == nil || p.Policy || host == nil || w.Netns != host.ID || p.ChainP == nil || p.ChainP.Hook != "prerouting" {
+		return nil
+	}
+	text, _ := in.RuleLine(w)
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		for j := range c.Endpoints {
+			n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[j])
+			if n == nil || n.Engine != "docker" || n.Bridge == "" || !c.Endpoints[j].IPv4.IsValid() {
+				continue
+			}
+			ip := c.Endpoints[j].IPv4.Addr()
+			if text == fmt.Sprintf("-A PREROUTING -d %s/32 ! -i %s -j DROP", ip, n.Bridge) ||
+				strings.HasPrefix(text, fmt.Sprintf("ip daddr %s iifname != %q ", ip, n.Bridge)) && strings.Contains(text, " drop") {
+				return n
+			}
+		}
+	}
+	return nil
 }
