@@ -27,7 +27,7 @@ const listedName = names.ControlLabel + ".example"
 func (e *expecter) resolving() {
 	for n, ms := range e.named() {
 		for a := range ms {
-			e.name(ms[a], ms[(a+1)%len(ms)].c.Name, n)
+			e.name(ms[a], ms[(a+1)%len(ms)].c.NetName(), n)
 			for _, alias := range ms[(a+1)%len(ms)].e.Aliases {
 				e.name(ms[a], alias, n)
 			}
@@ -83,7 +83,7 @@ func (e *expecter) overrides() {
 			for _, l := range r.Hosts {
 				for _, name := range l.Names {
 					if slices.ContainsFunc(ms, func(o member) bool {
-						return o.c != m.c && (strings.EqualFold(o.c.Name, name) || slices.Contains(o.e.Aliases, name))
+						return o.c != m.c && (strings.EqualFold(o.c.NetName(), name) || slices.Contains(o.e.Aliases, name))
 					}) {
 						e.name(m, name, n)
 					}

@@ -21,6 +21,7 @@ type podConfig struct {
 	Image           string                `json:"rootfsImageName"`
 	Privileged      bool                  `json:"privileged"`
 	CreateNetNS     bool                  `json:"createNetNS"`
+	Infra           bool                  `json:"pause"`
 	NetNsCtr        string                `json:"netNsCtr"`
 	NetworkMode     string                `json:"networkMode"`
 	Networks        map[string]podNetwork `json:"newNetworks"`
@@ -261,7 +262,7 @@ func (r *podRecord) container() snap.Container {
 	c, s := &r.config, &r.state
 	v := snap.Container{
 		Engine: Podman, ID: c.ID, Name: c.Name, Image: c.Image, State: podStates(s.State),
-		ExitCode: s.ExitCode, OOMKilled: s.OOMKilled, Stopped: s.Stopped, Restarts: s.RestartCount, RestartPolicy: c.RestartPolicy,
+		ExitCode: s.ExitCode, OOMKilled: s.OOMKilled, Stopped: s.Stopped, Infra: c.Infra, Restarts: s.RestartCount, RestartPolicy: c.RestartPolicy,
 		Started: timeOf(s.Started), Finished: timeOf(s.Finished), PID: s.PID, SandboxKey: s.NetNS,
 		NetworkMode: r.mode(), Hostname: c.Spec.Hostname,
 		DNS: c.DNSServer, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, ExtraHosts: c.HostAdd,

@@ -28,8 +28,8 @@ const (
 	podWebState = `{"state":3,"pid":22750,"startedTime":"2026-11-23T23:51:14.017611648Z","finishedTime":"0001-01-01T00:00:00Z",` +
 		`"networkStatus":{"podnet":{"interfaces":{"eth0":{"subnets":[{"ipnet":"10.89.7.2/24","gateway":"10.89.7.1"},{"ipnet":"2001:db8:7::2/64","gateway":"2001:db8:7::1"}],"mac_address":"46:d7:93:1a:29:25"}},"dns_server_ips":["10.89.7.1"]}},` +
 		`"bindMounts":{"/etc/resolv.conf":"/srv/pod/run/overlay-containers/` + pwebID + `/userdata/resolv.conf","/etc/hosts":"/etc/shadow"}}`
-	podCliConfig = `{"spec":{"linux":{"namespaces":[{"type":"pid"}]}},"id":"` + pcliID + `","name":"pcli","networkMode":"host"}`
-	podCliState  = `{"state":6,"exitCode":1,"pid":0,"finishedTime":"2026-11-23T23:52:00Z"}`
+	podCliConfig = `{"spec":{"linux":{"namespaces":[{"type":"pid"}]}},"id":"` + pcliID + `","name":"pcli","networkMode":"host","pause":true}`
+	podCliState  = `{"state":6,"exitCode":1,"pid":0,"stoppedByUser":true,"finishedTime":"2026-11-23T23:52:00Z"}`
 )
 
 func putAll(b *bolt.Bucket, kv map[string]string) error {
@@ -108,7 +108,7 @@ func TestPodmanIsReadFromItsDatabase(t *testing.T) {
 		ResolvConfPath: "/srv/pod/run/overlay-containers/" + pwebID + "/userdata/resolv.conf", // and no hosts: that path is not of this container
 	}
 	cli := snap.Container{
-		Ref: "podman:pcli", Engine: Podman, ID: pcliID, Name: "pcli", State: "exited", ExitCode: 1, NetworkMode: "host",
+		Ref: "podman:pcli", Engine: Podman, ID: pcliID, Name: "pcli", State: "exited", ExitCode: 1, Stopped: true, Infra: true, NetworkMode: "host",
 		Finished: timeOf("2026-11-23T23:52:00Z"), Endpoints: []snap.Endpoint{}, Ports: []snap.Port{},
 	}
 	if diff := cmp.Diff([]snap.Container{cli, web}, got.Containers, values); diff != "" {

@@ -194,7 +194,7 @@ func endpointNames(c *snap.Container, ep *snap.Endpoint) []string {
 	if len(out) > 0 {
 		return out
 	}
-	add(c.Name)
+	add(c.NetName())
 	for _, n := range ep.Aliases {
 		add(n)
 	}

@@ -104,6 +104,8 @@ type Container struct {
 	CapAdd     []string          `json:"capAdd,omitempty"`
 	// Sockets are the engines' API sockets that are mounted into it.
 	Sockets []SocketMount `json:"sockets,omitempty"`
+	// Infra holds the namespace of a Podman pod, and does nothing else.
+	Infra   bool          `json:"infra,omitempty"`
 	Service string        `json:"service,omitempty"` // compose or swarm service
 	Project string        `json:"project,omitempty"` // compose project
 	Own     *OwnContainer `json:"own,omitempty"`
@@ -123,6 +125,15 @@ type Want struct {
 
 // Running says whether it has processes (a paused one has, too).
 func (c *Container) Running() bool { return c.State == "running" || c.State == "paused" }
+
+// NetName is the name that a container's neighbours know it by: its own, or that of
+// the pod (libpod/networking_common.go: getNetworkPodName).
+func (c *Container) NetName() string {
+	if c.Infra && c.Hostname != "" {
+		return c.Hostname
+	}
+	return c.Name
+}
 
 // Endpoint is a container's place on one network.
 type Endpoint struct {
