@@ -89,16 +89,25 @@ func fixGiven(in *diag.Input, f *diag.Finding) []fixups.Op {
 	good := slices.DeleteFunc(workingServers(in, ns.ID), func(a netip.Addr) bool {
 		return !a.Is4() || a == dead.Addr() || !slices.Contains(host.ResolvConf.Nameservers, a)
 	})
-	sys := embeddedSystem(in, ns)
-	if !given || !fromHere || len(good) == 0 || ns.Ruleset.Table(sys, snap.IPv4, "nat") == nil || !slices.Contains([]string{"dead", ""}, hostSays(in, n.Path.Problem)) {
+	if !given || !fromHere || len(good) == 0 || !slices.Contains([]string{"dead", ""}, hostSays(in, n.Path.Problem)) {
+		return nil
+	}
+	ref := fixups.ChainRef{Where: at(in, ns.ID), System: embeddedSystem(in, ns), Family: snap.IPv4, Table: "nat", Chain: "OUTPUT"}
+	if usesNFT(in, ns) {
+		ref.System, ref.Table, ref.Chain = snap.NFT, "docker-dns", "dns-dnat"
+	}
+	if ns.Ruleset.Table(ref.System, ref.Family, ref.Table) == nil {
 		return nil
 	}
 	var ops []fixups.Op
 	for _, p := range []snap.Proto{snap.TCP, snap.UDP} {
-		ops = append(ops, &fixups.RuleInsert{
-			ChainRef: fixups.ChainRef{Where: at(in, ns.ID), System: sys, Family: snap.IPv4, Table: "nat", Chain: "OUTPUT"}, Position: 1,
-			Args: strings.Fields(fmt.Sprintf("-d %s/32 -p %s -m %s --dport 53 -j DNAT --to-destination %s", dead.Addr(), p, p, good[0])),
-		})
+		op := &fixups.RuleInsert{ChainRef: ref, Position: 1}
+		if ref.System == snap.NFT {
+			op.Text = fmt.Sprintf("ip daddr %s %s dport 53 dnat to %s", dead.Addr(), p, good[0])
+		} else {
+			op.Args = strings.Fields(fmt.Sprintf("-d %s/32 -p %s -m %s --dport 53 -j DNAT --to-destination %s", dead.Addr(), p, p, good[0]))
+		}
+		ops = append(ops, op)
 	}
 	f.Advice = "this lasts until " + c.Name + " is restarted; then " + f.Advice
 	return ops
