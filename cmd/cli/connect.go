@@ -31,8 +31,8 @@ changed.`,
 			return s.show(result(s.use().Connect(cmd.Context(), o)))
 		},
 	}
-	cmd.Flags().StringSliceVar(&o.Aliases, "alias", nil, "a further name for it on the network")
-	cmd.Flags().StringVar(&o.IPv4, "ip", "", "its IPv4 address (default the lowest free)")
-	cmd.Flags().StringVar(&o.IPv6, "ip6", "", "its IPv6 address")
+	cmd.Flags().StringSliceVar(&o.Aliases, "alias", nil, "a further `NAME` for it on the network")
+	cmd.Flags().StringVar(&o.IPv4, "ip", "", "its IPv4 `ADDRESS` (default the lowest free)")
+	cmd.Flags().StringVar(&o.IPv6, "ip6", "", "its IPv6 `ADDRESS`")
 	return cmd
 }

@@ -49,9 +49,9 @@ from every container that should know it.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.From, "from", "", "who asks: a container, host, or netns:NAME")
+	f.StringVar(&o.From, "from", "", "who asks: a `CONTAINER`, host, or netns:NAME")
 	f.BoolVar(&o.All, "all", false, "every name that must resolve, from everybody who should know it")
-	f.StringVar(&o.Server, "server", "", "ask this server instead of those of resolv.conf: ADDRESS[:PORT]")
+	f.StringVar(&o.Server, "server", "", "ask this server instead of those of resolv.conf: `ADDRESS[:PORT]`")
 	f.BoolVar(&o.TCP, "tcp", false, "ask by TCP")
 	f.BoolVar(&o.TraceUpstream, "trace-upstream", false, "show the way of the packets to every server, too")
 	f.BoolVar(&s.g.short, "short", false, "the answer only")

@@ -42,8 +42,8 @@ again. What did not help is put back. netdoctor undo takes it all back later.`,
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan as shell lines and what it would do; exit 4 when changes are pending")
-	cmd.Flags().StringVar(&flow, "flow", "", "this \"SRC DST\" must work, too: mend what trace finds on its way; \"SRC ? NAME [TYPE]\": what dns finds")
-	cmd.Flags().StringSliceVar(&target, "target", nil, "only what concerns these targets")
+	cmd.Flags().StringVar(&flow, "flow", "", "this `\"SRC DST\"` must work, too: mend what trace finds on its way; \"SRC ? NAME [TYPE]\": what dns finds")
+	cmd.Flags().StringSliceVar(&target, "target", nil, "only what concerns these `TARGETS`")
 	return cmd
 }
 

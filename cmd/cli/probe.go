@@ -14,7 +14,7 @@ func (s *session) probe() *cobra.Command {
 	var g again
 	var all, standIn bool
 	cmd := &cobra.Command{
-		Use:     "probe SRC DST",
+		Use:     "probe SRC DST | --all",
 		GroupID: groupFind,
 		Short:   "Try one path, or all of them: expected beside seen",
 		Long: `Send a real packet from SRC to DST and say what became of it. With --all:

@@ -40,7 +40,7 @@ firewall's rules with the deciding ones marked, and all of it as JSON.`,
 		},
 	}
 	cmd.Flags().StringVarP(&o.File, "output", "o", "", "write to this `FILE`, which must not be there yet; - is stdout")
-	cmd.Flags().StringVar(&format, "format", "text", "format of what is said about the file")
+	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of what is said about the file")
 	cmd.Flags().StringArrayVar(&o.Flows, "trace", nil, "also trace and show this path: `\"SRC DST\"`; the first is drawn on the map")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "replace the file if it is there")
 	return cmd

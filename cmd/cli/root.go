@@ -112,22 +112,22 @@ func help(root *cobra.Command) *cobra.Command {
 // flags are the global ones.
 func (s *session) flags(f *pflag.FlagSet) {
 	g := &s.g
-	f.StringVarP(&g.output, "output", "o", "text", "format: "+strings.Join(render.Formats(), ", "))
-	f.StringVar(&g.color, "color", "auto", "auto, always or never; NO_COLOR counts, too")
+	f.StringVarP(&g.output, "output", "o", "text", "`FORMAT` of the answer: "+strings.Join(render.Formats(), ", "))
+	f.StringVar(&g.color, "color", "auto", "`WHEN` to colour: auto, always or never; NO_COLOR counts, too")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "findings only")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "also what was checked and passed, and all steps")
 	f.BoolVar(&g.debug, "debug", false, "log to stderr what is done")
 	f.DurationVar(&g.timeout, "timeout", deadline, "end within this time, whatever happens")
-	f.StringVar(&g.runtime, "runtime", "", "ask only this engine: docker, podman, containerd, cni (default all)")
-	f.StringVar(&g.dockerHost, "docker-host", "", "Docker's endpoint (default DOCKER_HOST, DOCKER_CONTEXT)")
+	f.StringVar(&g.runtime, "runtime", "", "ask only this `ENGINE`: docker, podman, containerd, cni (default all)")
+	f.StringVar(&g.dockerHost, "docker-host", "", "Docker's `ENDPOINT` (default DOCKER_HOST, DOCKER_CONTEXT)")
 	f.StringVar(&g.hostNS, "host-ns", "", "`PATH|PID` of the namespace that is the host (default our own)")
 	f.Var(&files{g}, "snapshot", "think about the state in this `FILE` of netdoctor snapshot; - is stdin; trace takes several hosts'")
 	f.BoolVarP(&g.four, "ipv4", "4", false, "IPv4 only")
 	f.BoolVarP(&g.six, "ipv6", "6", false, "IPv6 only")
 	f.BoolVar(&g.rootless, "rootless", false, "on this user's own host, in a user namespace: no root is needed")
 	f.BoolVar(&g.noProbe, "no-probe", false, "predict only; send nothing")
-	f.StringSliceVar(&g.observe, "observe", nil, "watch probes by these only: "+strings.Join(app.Observers(), ", ")+" (default all that work here)")
-	f.StringVar(&g.failOn, "fail-on", "error", "exit 1 from this severity on: error, warning, info")
+	f.StringSliceVar(&g.observe, "observe", nil, "watch probes by these `MEANS` only: "+strings.Join(app.Observers(), ", ")+" (default all that work here)")
+	f.StringVar(&g.failOn, "fail-on", "error", "exit 1 from this `SEVERITY` on: error, warning, info")
 }
 
 // args checks the number of arguments.

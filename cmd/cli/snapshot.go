@@ -47,7 +47,7 @@ pseudonyms unless --full is given.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `FILE`, which must not be there yet; - is stdout")
-	cmd.Flags().StringVar(&format, "format", "text", "format of what is said about the file")
+	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of what is said about the file")
 	cmd.Flags().BoolVar(&full, "full", false, "replace nothing by pseudonyms")
 	cmd.Flags().BoolVar(&force, "force", false, "replace the file if it is there")
 	return cmd

@@ -71,13 +71,13 @@ Formats: ` + join(ciFormats()) + `.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.File, "file", "f", "", "the expectations; - is stdin")
+	f.StringVarP(&o.File, "file", "f", "", "the `FILE` of expectations; - is stdin")
 	f.BoolVar(&generate, "generate", false, "write expectations from what there is to stdout")
 	g.flags(f)
 	f.StringVar(&compose, "compose", "", "with --generate: from this compose `FILE`, not from the host; - is stdin")
 	f.DurationVar(&o.Wait, "wait", 0, "look again until everything is as expected, for so long at most")
 	f.DurationVar(&o.Pause, "interval", time.Second, "time between two looks")
-	f.StringSliceVar(&o.Tags, "tags", nil, "only expectations with one of these tags, and none with a tag that has a ! before it")
+	f.StringSliceVar(&o.Tags, "tags", nil, "only expectations with one of these `TAGS`, and none with a tag that has a ! before it")
 	f.StringVar(&o.Bundle, "bundle-on-failure", "", "keep the state in this `FILE` (see netdoctor snapshot) unless all expectations hold")
 	return cmd
 }

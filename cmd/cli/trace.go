@@ -103,8 +103,8 @@ address. That forges a source: use it where you may.`,
 	cmd.Flags().StringArrayVar(&whatIf, "what-if", nil, "follow the flow as if this `change`, a line of shell, had been made")
 	cmd.Flags().BoolVar(&rules, "trace-rules", false, "have the kernel name each firewall rule on the way; adds a table for a moment")
 	cmd.Flags().BoolVar(&inject, "inject", false, "have the packet of a sender beyond this host come in, as if it had sent it")
-	cmd.Flags().IntVar(&size, "size", 0, "payload in bytes")
-	cmd.Flags().Uint16Var(&sport, "sport", 0, "source port (default any)")
+	cmd.Flags().IntVar(&size, "size", 0, "payload in `BYTES`")
+	cmd.Flags().Uint16Var(&sport, "sport", 0, "source `PORT` (default any)")
 	return cmd
 }
 
