@@ -58,8 +58,8 @@ func (n *netns) causeRef(dev *snap.Link, c Cause) snap.Ref {
 	return ""
 }
 
-// send is what a local socket does with a packet: connect (two look-ups, the
-// second with the source that the first gave, ip_route_connect) and output. q
+// send is what a local socket does with a packet: connect (with IPv4 two look-ups,
+// the second with the source that the first gave, ip_route_connect) and output. q
 // is the flow key, whose source may be zero.
 func (r *run) send(n *netns, k *skb, q lookup) *fate {
 	if n.n.Light {
@@ -77,7 +77,9 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 			rt = n.routeOut(r.routes.new(), q, false, r.pickWay(n))
 		}
 	}
-	if rt.errno == "" && !q.src.IsValid() && rt.src.IsValid() {
+	// IPv6 keeps to a first answer that is none: rules by source count for nothing
+	// where the source is chosen after them.
+	if k.Family == snap.IPv4 && rt.errno == "" && !q.src.IsValid() && rt.src.IsValid() {
 		q.src = rt.src
 		rt = n.routeOut(r.routes.new(), q, false, r.pickWay(n))
 	}

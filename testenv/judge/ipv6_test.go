@@ -195,6 +195,10 @@ host nft 'add table ip6 f; add chain ip6 f f { type filter hook forward priority
 		[]string{"client tcp [2001:db8::3]:80 = dropped", "client tcp 10.0.0.3:80 = delivered"},
 	},
 	{
+		"a rule by source comes too late for a source that is yet to be chosen", `host ip -6 route replace blackhole 2001:db8::/64 table 102; ip -6 rule add from 2001:db8::/64 priority 79 lookup 102`,
+		[]string{"host tcp [2001:db8::3]:80 = delivered", "host udp [2001:db8::3]:53 = delivered", "client tcp [2001:db8:1::2]:80"},
+	},
+	{
 		"DNAT of a published port", `host nft 'add table ip6 n; add chain ip6 n p { type nat hook prerouting priority -100; }; add rule ip6 n p ip6 daddr 2001:db8:f::2 tcp dport 8080 dnat to [2001:db8::3]:80'`,
 		[]string{"world tcp [2001:db8:f::2]:8080 = delivered", "db tcp [2001:db8:f::2]:8080 = delivered", "client tcp [2001:db8:f::2]:8080"},
 	},
