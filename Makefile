@@ -72,8 +72,9 @@ proved-faultlab: build
 # three at once. See docs/mutation.md.
 MUTATIONS ?= 1-500
 MANY      ?= 1
+PAIRS     ?= 60
 mutate:
-	ND_LAB=require $(GO) test -count=1 -timeout 120m -v -run 'TestMutations|TestPairs' ./testenv/mutate -seeds $(MUTATIONS) -n $(MANY) -pairs 60
+	ND_LAB=require $(GO) test -count=1 -timeout 120m -v -run 'TestMutations|TestPairs' ./testenv/mutate -args -seeds $(MUTATIONS) -n $(MANY) -pairs $(PAIRS)
 
 # The same on the fault lab's host with a real dockerd, and pairs of its faults.
 mutate-faultlab:
@@ -100,8 +101,12 @@ truth: build
 adopt: build
 	testenv/ci/adopt.sh $(BIN) $(TRUTH)
 
+# Beside the floor and the peers that are installed, in the same rounds: least,
+# middle and most of ROUNDS. BENCH=Attach for some.
+ROUNDS ?= 3
+BENCH  ?= .
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(ROUNDS) -timeout 60m ./... | awk -f testenv/ci/bench.awk
 
 FUZZTIME ?= 30s
 fuzz:

@@ -61,9 +61,10 @@ func (r *run) vxlanTo(from, home *netns, dev *snap.Link, dst netip.Addr, inner *
 	in.dropCT()
 	in.unbridge()
 	in.route, in.Local, in.Mark = nil, nil, 0
+	size := inner.frameLen() // of each fragment: what the sender cut is not put together here
 	o := &skb{encap: &encap{v.VNI, in}}
 	o.Family, o.Proto, o.Src, o.Dst, o.TTL = snap.FamilyOf(dst), 17, v.Local, dst, 64
-	o.Sport, o.Dport, o.Len = 50000, v.Port, inner.Len+14+8+8+20
+	o.Sport, o.Dport, o.Len = 50000, v.Port, size+14+8+8+20
 	if o.Dport == 0 {
 		o.Dport = 4789
 	}
@@ -82,10 +83,10 @@ func (r *run) vxlanTo(from, home *netns, dev *snap.Link, dst netip.Addr, inner *
 	if o.Family == snap.IPv6 {
 		head = 70
 	}
-	if from.bridgeOf(dev) != nil && (inner.DF && inner.Family == snap.IPv4 || inner.Family == snap.IPv6) && inner.Len > rt.mtuOf()-head {
+	if from.bridgeOf(dev) != nil && (inner.DF && inner.Family == snap.IPv4 || inner.Family == snap.IPv6) && size > rt.mtuOf()-head {
 		return r.drop(from, dev, inner, Where{
 			Layer: "vxlan", Cause: CauseMTU, Reason: "PKT_TOO_BIG", Ref: snap.RefLink(from.n.ID, dev.Name),
-			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s with the %d bytes of the tunnel", inner.Len, rt.mtuOf(), rt.dev.Name, head),
+			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s with the %d bytes of the tunnel", size, rt.mtuOf(), rt.dev.Name, head),
 		})
 	}
 	o.Src, o.route = rt.src, rt

@@ -53,6 +53,9 @@ host ip link add vx0 type vxlan id 42 dstport 4789 local 192.0.2.1 remote 192.0.
 		{"too big for the underlay", tunnels + `
 host ip link set eth0 mtu 1450; ip link set vx0 mtu 1450; ip link set br0 mtu 1450
 far ip link set eth0 mtu 1450`, []string{"client udp 10.9.0.3:53 size=1420 df", "client udp 10.9.0.3:53 size=1372 = delivered", "client tcp 10.9.0.3:80 = delivered"}},
+		{"fragments are measured, not what they are of", tunnels + `
+host ip -6 addr add 2001:db8:9::1/64 dev br0 nodad; ip link set vx0 mtu 1300
+far ip -6 addr add 2001:db8:9::2/64 dev br0 nodad; ip link set vx0 mtu 1300`, []string{"host icmp 2001:db8:9::2 size=2000 = delivered", "host icmp 10.9.0.254 size=2000 = delivered", "host udp [2001:db8:9::2]:53 size=2000"}},
 		{"the vxlan device is down", tunnels + `host ip link set vx0 down`, []string{"client tcp 10.9.0.3:80 = dropped"}},
 		{"over IPv6", `
 host ip -6 addr add 2001:db8::1/64 dev eth0; ip link add vx0 type vxlan id 42 dstport 4789 local 2001:db8::1 remote 2001:db8::2; ip link set vx0 master br0; ip link set vx0 up
