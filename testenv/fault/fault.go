@@ -6,6 +6,7 @@ package fault
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -22,6 +23,23 @@ type Fault struct {
 	// the container to be hit; "" is the first one that publishes a port, else
 	// the first.
 	Break func(s *snap.Snapshot, target string) ([]fixups.Op, error)
+}
+
+// Complaint is what a person would say who has the fault, and the command that
+// follows just that; target as for Break.
+func (f *Fault) Complaint(target string) (said, command string) {
+	w := strings.Fields(f.Suffers)
+	if len(w) != 3 {
+		from, to, _ := strings.Cut(f.Suffers, " -> ")
+		return from + " does not reach " + to, "netdoctor check"
+	}
+	if target != "" {
+		w[0] = strings.Replace(w[0], "web", target, 1)
+	}
+	if w[1] == "?" {
+		return w[0] + " does not resolve " + w[2], "netdoctor dns " + w[2] + " --from " + w[0]
+	}
+	return w[0] + " does not reach " + w[2], "netdoctor trace " + w[0] + " " + w[2]
 }
 
 // All are the faults, by name.

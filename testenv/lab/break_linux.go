@@ -47,7 +47,12 @@ func (l *Lab) Break(ctx context.Context, name, target string) ([]string, error) 
 		return nil, fmt.Errorf("breaking by %s: %w", f.Name, err)
 	}
 	if name == "random" {
-		return []string{"something is broken; find out what: netdoctor check"}, nil
+		said, follow := f.Complaint(target)
+		out := []string{"something is broken: " + said, "find out what: netdoctor check"}
+		if follow != "netdoctor check" {
+			out[1] += ", " + follow
+		}
+		return out, nil
 	}
 	return append([]string{f.Title}, res.Done...), nil
 }
