@@ -58,7 +58,7 @@ func opCases() []opCase {
 		return fixups.Ctr{Ref: "docker:" + name, Engine: "docker", ID: id, Name: name}
 	}
 	on, yes := new(true), true
-	return []opCase{
+	return append(xdpCases(), []opCase{
 		{
 			"a bridge goes down and takes its routes", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: host(s), Name: "br-app"} },
 			[]string{"ip link set dev br-app down"},
@@ -299,7 +299,7 @@ func opCases() []opCase {
 				&fixups.AddrAdd{Where: host(s), Dev: "d0", Addr: snap.Addr{Prefix: pfx("198.51.100.1/32")}},
 			}}
 		}, []string{"ip link add d0 type dummy", "ip link set dev d0 up", "ip addr add 198.51.100.1/32 dev d0"}, []string{"ip addr del 198.51.100.1/32 dev d0", "ip link del dev d0"}},
-	}
+	}...)
 }
 
 func TestOnAndInverseGiveTheSameSnapshotAgain(t *testing.T) {

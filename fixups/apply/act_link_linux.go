@@ -57,6 +57,8 @@ func (m *machine) actLink(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 		return m.route(ctx, o.Where, unix.RTM_DELLINK, 0, ifinfo(unix.AF_UNSPEC, l.Index, 0, 0))
 	case *fixups.LinkAdd:
 		return m.linkAdd(ctx, o, now)
+	case *fixups.XDPSet:
+		return m.xdpSet(ctx, o, now)
 	}
 	return fmt.Errorf("operation %s: %w", op.Kind(), snap.ErrUnsupported)
 }

@@ -56,6 +56,8 @@ func devices(op fixups.Op) []fixups.LinkEnd {
 		return dev(o.Where, o.Name)
 	case *fixups.LinkARP:
 		return dev(o.Where, o.Name)
+	case *fixups.XDPSet:
+		return dev(o.Where, o.Name)
 	case *fixups.LinkMAC:
 		return dev(o.Where, o.Name)
 	case *fixups.LinkMaster:

@@ -76,14 +76,21 @@ func (s *summoner) leg(i int) {
 // nothing is sent.
 func (s *summoner) nearby(i int) {
 	f := &s.in.Flows[i]
-	if f.Kind != "egress" || !f.Broken() || f.Trace.Where == nil || !s.in.ours(f.Trace.Where.Netns) {
+	where := f.Trace.Where
+	if f.Kind != "egress" || where == nil || !s.in.ours(where.Netns) || !f.Broken() && !opaque(f.Trace) {
 		return
 	}
-	fl, where := f.Flow, f.Trace.Where
+	fl := f.Flow
 	for _, dst := range s.in.neighbours(fl.Dst.Is4()) {
 		fl.Dst = dst
-		s.add(i, "nearby "+PlaceKey(where), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return t.Verdict == sim.Dropped && SamePlace(t.Where, where) })
+		s.add(i, "nearby "+PlaceKey(where), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return (t.Verdict == sim.Dropped || opaque(t)) && SamePlace(t.Where, where) })
 	}
+}
+
+// opaque says whether a program decides that is not modelled, so that only a packet
+// tells.
+func opaque(t *sim.Trace) bool {
+	return t.Verdict == sim.Unknown && t.Where != nil && (t.Where.Cause == sim.CauseXDP || t.Where.Cause == sim.CauseTC)
 }
 
 // neighbours are hosts at this one's uplinks: the gateways first, then any address

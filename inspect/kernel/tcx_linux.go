@@ -17,13 +17,16 @@ const (
 	maxTCX = 64
 )
 
+// tcxAnswers are linux/bpf.h: enum tcx_action_base.
+var tcxAnswers = map[int32]string{-1: "continue", 0: "ok", 2: "drop"}
+
 // bpf names the programs of XDP, and finds those on tcx hooks, which no
 // netlink dump shows. It runs on a thread in the namespace: the kernel looks
 // the device up in the caller's (kernel/bpf/tcx.c:tcx_prog_query).
 func (rd *reader) bpf() {
 	for i := range rd.n.Links {
 		if x := rd.n.Links[i].XDP; x != nil {
-			x.Name = progName(x.ProgID)
+			rd.xdp(x, rd.n.Links[i].Index)
 		}
 	}
 	for i := range rd.n.Links {
@@ -43,10 +46,12 @@ func (rd *reader) bpf() {
 				return
 			}
 			for _, id := range ids {
-				l.Filters = append(l.Filters, snap.TCFilter{
-					Hook: hook.name, Kind: "tcx", Name: progName(id), Protocol: unix.ETH_P_ALL, Handle: id,
-					Actions: []string{"?"}, Opaque: true,
-				})
+				p := readProgram(id)
+				f := snap.TCFilter{Hook: hook.name, Kind: "tcx", Name: p.name, Protocol: unix.ETH_P_ALL, Handle: id, Actions: []string{"?"}, Opaque: true}
+				if answer, ok := tcxAnswers[p.always]; ok && p.known {
+					f.Actions, f.Opaque = []string{answer}, false
+				}
+				l.Filters = append(l.Filters, f)
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -34,20 +33,25 @@ func decodeXDP(b []byte) *snap.XDP {
 	return x
 }
 
-// progName asks for the name of a bpf program; "" when it may not be asked or
-// has none.
-func progName(id uint32) string {
-	if id == 0 {
-		return ""
+// xdpAnswers are the actions of XDP (linux/bpf.h: enum xdp_action).
+var xdpAnswers = [...]string{"aborted", "drop", "pass", "tx", "redirect"}
+
+// xdp fills in what the program is and who holds it.
+func (rd *reader) xdp(x *snap.XDP, index int) {
+	p := readProgram(x.ProgID)
+	if x.Name = p.name; p.known {
+		x.Always = "aborted" // an answer that is none (net/core/filter.c: bpf_warn_invalid_xdp_action)
+		if p.always >= 0 && int(p.always) < len(xdpAnswers) {
+			x.Always = xdpAnswers[p.always]
+		}
 	}
-	p, err := ebpf.NewProgramFromID(ebpf.ProgramID(id))
-	if err != nil {
-		return ""
+	for _, h := range rd.o.Procs.BPFHolders(x.ProgID) {
+		if h.Ifindex != 0 && h.Ifindex != index {
+			continue
+		}
+		x.Link = max(x.Link, h.Link)
+		if n := len(x.Holders); n == 0 || x.Holders[n-1].PID != h.Proc.PID { // they come by pid
+			x.Holders = append(x.Holders, snap.Process{PID: h.Proc.PID, Name: h.Proc.Name, State: h.Proc.State})
+		}
 	}
-	defer p.Close() //nolint:errcheck // only a descriptor
-	info, err := p.Info()
-	if err != nil {
-		return ""
-	}
-	return info.Name
 }

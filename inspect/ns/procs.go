@@ -28,6 +28,7 @@ type Procs struct {
 	Refused []int
 	sockets map[uint64]int      // socket inode → lowest pid that has it open
 	held    map[uint64][]string // netns inode → /proc/PID/fd/N
+	bpf     []bpfFD             // descriptors of bpf programs, links and maps
 }
 
 // Get is the process with that pid, nil when the scan did not see it.

@@ -106,6 +106,8 @@ func (s *scanner) fds(p *Procs, pid int, at string) {
 				if inode, ok := netInode(string(l)); ok {
 					p.held[inode] = append(p.held[inode], at+"/"+fd)
 				}
+			case bytes.HasPrefix(l, []byte("anon_inode:bpf")):
+				p.bpf = append(p.bpf, bpfFD{pid, fd})
 			}
 		}
 	}

@@ -128,8 +128,8 @@ func (r *run) receive(n *netns, dev *snap.Link, k *skb) *fate {
 		}
 		return r.drop(n, dev, k, Where{Layer: "link", Cause: CauseLinkDown, Reason: reason, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " of " + n.n.ID + " is down"})
 	}
-	if dev.XDP != nil {
-		return r.unknown(n, dev, k, Where{Layer: "xdp", Cause: CauseXDP, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: "an XDP program " + dev.XDP.Name + " on " + dev.Name + " may do anything"})
+	if f := r.xdp(n, dev, k); f != nil {
+		return f
 	}
 	switch {
 	case dev.Loopback, dev.VRF != nil, dev.MAC == "":

@@ -125,6 +125,7 @@ func (r *run) silence(n *netns, dev *snap.Link, ip netip.Addr, lost []lostCopy, 
 		f := &lost[i]
 		if f.kind == fateUnknown {
 			u := f.where
+			u.Behind = &f.where
 			u.Detail = ip.String() + " may answer no " + what + ": " + u.Detail
 			return u, false
 		}

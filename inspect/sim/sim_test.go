@@ -179,7 +179,15 @@ func TestWays(t *testing.T) {
 		}, flow: tcp80("client", "198.51.100.7"), want: want{Dropped, "host", "eth0", CauseTC, "NEIGH_FAILED", "192.0.2.1 answers no ARP on eth0: netem on eth0 loses 100 %", false}},
 		{
 			name: "an XDP program is not read", edit: func(m *model) { m.link("host", "eth0").XDP = &snap.XDP{Name: "filter"} },
-			flow: tcp80("client", "198.51.100.7"), want: want{Unknown, "host", "eth0", CauseXDP, "", "XDP program filter on eth0", false},
+			flow: tcp80("client", "198.51.100.7"), want: want{Unknown, "host", "eth0", CauseXDP, "", "filter on eth0 may do anything", false},
+		},
+		{
+			name: "one that drops everything is followed", edit: func(m *model) { m.link("host", "veth-web").XDP = &snap.XDP{ProgID: 7, Always: "drop"} },
+			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseXDP, "NEIGH_FAILED", "answers no ARP on eth0: XDP program 7 on veth-web drops all that it receives", false},
+		},
+		{
+			name: "and one that passes everything", edit: func(m *model) { m.link("host", "veth-web").XDP = &snap.XDP{ProgID: 7, Always: "pass"} },
+			flow: tcp80("client", "172.18.0.2"), want: want{Verdict: Delivered},
 		},
 		{name: "a virtual service of IPVS", edit: func(m *model) {
 			m.addr("host", "br-app", "10.96.0.1/32")

@@ -18,10 +18,10 @@ func (r *run) tc(n *netns, dev *snap.Link, hook string, k *skb) *fate {
 		}
 		w := Where{Layer: "tc", Cause: CauseTC, Ref: snap.RefLink(n.n.ID, dev.Name)}
 		name := strings.TrimSpace("tc " + t.Kind + " " + t.Name)
-		hit, known := t.Kind == "matchall", true
+		hit, known := t.Kind == "matchall" || t.Kind == "tcx", true
 		if t.Kind == "u32" && !t.Opaque {
 			hit, known = u32(t.U32, k)
-		} else if t.Opaque || t.Kind != "matchall" {
+		} else if t.Opaque || !hit {
 			known = false
 		}
 		if known && !hit {

@@ -148,6 +148,14 @@ type XDP struct {
 	Mode   string `json:"mode"` // "driver", "generic", "offload"
 	ProgID uint32 `json:"progId"`
 	Name   string `json:"name,omitempty"` // of the program, "" unknown
+	// Always is what it returns whatever the packet: "drop", "aborted" (a drop, too),
+	// "pass", "tx", "redirect"; "" when that hangs on the packet, or is not known.
+	Always string `json:"always,omitempty"`
+	// Link is the id of the bpf link that holds it there, as far as a process has
+	// that open; 0 none is known. Holders are the processes that have it, or the
+	// program, open.
+	Link    uint32    `json:"link,omitempty"`
+	Holders []Process `json:"holders,omitempty"`
 }
 
 // Qdisc is one queueing discipline that is not the kernel's default.

@@ -22,7 +22,6 @@ See it by hand:
     ip -d link show DEVICE
     bridge -d link show dev DEVICE           state, isolated, hairpin, learning
     bridge vlan show dev DEVICE
-    tc filter show dev DEVICE ingress
 
 Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
 		CatchAll: true,
@@ -30,9 +29,9 @@ Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseLinkDown, sim.CauseNoCarrier, sim.CauseBridgeNoPort, sim.CausePortState, sim.CauseIsolated,
-				sim.CauseHairpin, sim.CauseVlan, sim.CauseBridgeFlood, sim.CauseTC, sim.CauseXDP, sim.CauseVxlan) {
+				sim.CauseHairpin, sim.CauseVlan, sim.CauseBridgeFlood, sim.CauseTC, sim.CauseVxlan) {
 				f := placeFinding(in, g)
-				if !owned(in, g.Where.Netns) {
+				if !owned(in, g.Where.Netns) || g.Where.Cause == sim.CauseTC && !byQueue(g.Where) {
 					continue
 				}
 				if ns := in.Netns(g.Where.Netns); ns != nil {
@@ -128,10 +127,10 @@ func adviceLayer2(c sim.Cause, dev string) string {
 		return "bridge link set dev " + dev + " hairpin on"
 	case sim.CauseBridgeFlood:
 		return "bridge -d link show; bridge link set dev PORT flood on learning on bcast_flood on, of the port that is named"
+	case sim.CauseTC:
+		return "tc -s qdisc show dev " + dev
 	case sim.CauseVlan:
 		return "bridge vlan show dev " + dev + ", then give both ports a VLAN in common"
-	case sim.CauseTC, sim.CauseXDP:
-		return "tc -s filter show dev " + dev + " ingress; tc -s qdisc show dev " + dev + "; ip link show " + dev
 	}
 	return "ip -d link show " + dev
 }

@@ -23,7 +23,7 @@ See it by hand:
 
 Sources: RFC 1812 section 5.2.7.1`,
 		CatchAll: true,
-		After:    []diag.Code{"ND2122", "ND2303", "ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
+		After:    []diag.Code{"ND1123", "ND2122", "ND2303", "ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {
@@ -32,7 +32,7 @@ Sources: RFC 1812 section 5.2.7.1`,
 					continue
 				}
 				lost := f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, f.Trace.Where.Netns)
-				silent := f.Probe != nil && diag.ProbeSays(f.Probe) == "dropped" && !(f.Broken() && owned(in, place(f)))
+				silent := f.Probe != nil && diag.ProbeSays(f.Probe) == "dropped" && !(f.Broken() && owned(in, place(f))) && !diedHere(in, f.Probe)
 				twin := in.TwinSays(f)
 				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent || f.Kind == "tried" && (!silent || twin == "delivered") {
 					continue
@@ -63,6 +63,12 @@ Sources: RFC 1812 section 5.2.7.1`,
 			return out
 		},
 	}
+}
+
+// diedHere says whether the kernel was seen to free a probe, or its answer, in a
+// namespace of this host.
+func diedHere(in *diag.Input, p *snap.Probe) bool {
+	return p.Died != nil && owned(in, p.Died.Netns)
 }
 
 // place is the namespace of the deciding place, "" when nothing decided.

@@ -27,7 +27,7 @@ See it by hand:
 
 Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`,
 		CatchAll: true,
-		After:    []diag.Code{"ND2303", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND2205", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116"},
+		After:    []diag.Code{"ND1123", "ND2303", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND2205", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses) {
@@ -43,10 +43,17 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				case g.problem.Kind == names.UpstreamRefuses:
 					f.Summary = fmt.Sprintf("upstream DNS server %s is of no use to %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
 					f.Advice = "it answers, but not that: let it serve this host's addresses, or use another DNS server (daemon.json \"dns\", docker run --dns)"
+				case hostSays(in, g.problem) == "dead" && programAt(in) != nil:
+					l := programAt(in)
+					f.Cause = fmt.Sprintf("%s gives no answer to this host either: it is down, or the way to it, or the program on %s drops what comes back", server, l.Name)
+					f.Advice = fmt.Sprintf("look at the program first: ip -d link show %s; tc -s filter show dev %s ingress", l.Name, l.Name)
 				case hostSays(in, g.problem) == "dead":
 					f.Cause = fmt.Sprintf("%s gives no answer to this host either: the server, or the way to it beyond this host, is down", server)
 					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
 				default:
+					if p := freedHere(in, g.problem); p != nil {
+						f.Cause = fmt.Sprintf("the kernel freed the packets in %s on %s (%s%s)", in.Who(p.Died.Netns), p.Died.Device, p.Died.Reason, freedAt(p.Died))
+					}
 					f.Advice = fmt.Sprintf("see where it ends: netdoctor trace %s %s:53/udp", in.Who(g.first.Ask.Netns), server)
 				}
 				if c := in.Snap.Container(g.first.Ask.Container); c != nil && slices.Contains(c.DNS, server.String()) {
@@ -140,7 +147,19 @@ func fixUpstream(in *diag.Input, f *diag.Finding) []fixups.Op {
 	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
 }
 
-// hostSays is what the host itself heard of the server: "dead", "alive", "" not asked.
+// freedHere is a probe to the server that the kernel was seen to free on this host;
+// nil when there is none.
+func freedHere(in *diag.Input, p *names.Problem) *snap.Probe {
+	for i := range in.Snap.Probes {
+		if x := &in.Snap.Probes[i]; x.Kind == "dns" && x.Dst == p.Server && diedHere(in, x) {
+			return x
+		}
+	}
+	return nil
+}
+
+// hostSays is what the host itself heard of the server: "dead", "alive", "" not asked,
+// or asked in vain because of this host itself.
 func hostSays(in *diag.Input, p *names.Problem) string {
 	said := ""
 	for i := range in.Snap.Probes {
@@ -148,9 +167,13 @@ func hostSays(in *diag.Input, p *names.Problem) string {
 		if x.Kind != "dns" || x.From != in.Snap.Host.Netns || x.Dst != p.Server {
 			continue
 		}
-		said = "alive"
-		if diag.ProbeSays(x) == "dropped" || x.Outcome == "refused" {
+		switch {
+		case diedHere(in, x):
+			said = ""
+		case diag.ProbeSays(x) == "dropped" || x.Outcome == "refused":
 			said = "dead"
+		default:
+			said = "alive"
 		}
 	}
 	return said
