@@ -134,6 +134,8 @@ func (in *Input) unmasked(f *FlowCase) bool {
 	}
 	if n := in.Graph.NetworkOfAddr(src); n != nil && (!n.Masquerade || n.GatewayMode4 == "routed") {
 		return false // by will
+	} else if n != nil && n.Bridge != "" && up.Master != 0 && up.Master == index(host, n.Bridge) {
+		return false // switched, not routed: its gateway is a neighbour on the wire
 	} else if n != nil && src.Is6() {
 		// Without ip6tables an engine masquerades no IPv6; programs then prefer
 		// IPv4 for such sources (RFC 6724, section 5, rule 6).
@@ -142,6 +144,14 @@ func (in *Input) unmasked(f *FlowCase) bool {
 		}
 	}
 	return true
+}
+
+// index is a device's by name; 0 when it is not there.
+func index(ns *snap.Netns, name string) int {
+	if l := ns.Link(name); l != nil {
+		return l.Index
+	}
+	return 0
 }
 
 // private says whether an address is one that the Internet does not route:

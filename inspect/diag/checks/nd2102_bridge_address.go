@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -19,7 +20,8 @@ func nd2102() diag.Check {
 it is gone, nobody answers ARP for the gateway and the host has no route back to
 the subnet; containers of that network still reach each other. Network managers
 that "clean up" devices, and "ip addr flush", remove it; put back with a wrong
-prefix length it is there, and the connected route to the subnet is not.
+prefix length it is there, and the connected route to the subnet is not. A network
+with com.docker.network.bridge.inhibit_ipv4 has none by will.
 
 See it by hand:
     ip addr show dev BRIDGE                  the gateway address is not there
@@ -40,7 +42,7 @@ func detectND2102(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Snap.Networks {
 		n := &in.Snap.Networks[i]
-		if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || n.GatewayMode4 == "isolated" {
+		if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || n.GatewayMode4 == "isolated" || inhibited(n) {
 			continue
 		}
 		br := host.Link(n.Bridge)
@@ -86,6 +88,13 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		out = append(out, f)
 	}
 	return slices.Concat(out, sixBridges(in, host), plainBridges(in, host))
+}
+
+// inhibited says that the engine was told to give the bridge no address: the
+// gateway is another machine on the segment.
+func inhibited(n *snap.Network) bool {
+	yes, err := strconv.ParseBool(n.Options["com.docker.network.bridge.inhibit_ipv4"])
+	return err == nil && yes
 }
 
 // sixBridges: the same of IPv6 gateways, as the engine gave them to the endpoints.

@@ -112,6 +112,10 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}
+		if deaf.c.Health == "starting" && len(f.Covers.Names)+len(f.Covers.Traces) == 0 {
+			f.Severity = diag.Info
+			f.Advice = fmt.Sprintf("%s is still starting, says its health check; Docker gives its address out all the same", deaf.c.Name)
+		}
 		return f
 	}
 	return nil
