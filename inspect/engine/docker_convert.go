@@ -88,7 +88,7 @@ func (e *dockerEndpoint) endpoint(network string) snap.Endpoint {
 	ep := snap.Endpoint{
 		Network: network, NetworkID: e.NetworkID, ID: e.EndpointID,
 		IPv4: withLen(e.IPAddress, e.IPPrefixLen), IPv6: withLen(e.GlobalIPv6Address, e.GlobalIPv6PrefixLen),
-		Gateway4: addrOf(e.Gateway), Gateway6: addrOf(e.IPv6Gateway), MAC: e.MacAddress,
+		Gateway4: addrOf(e.Gateway), Gateway6: addrOf(e.IPv6Gateway), MAC: e.MacAddress, GwPriority: e.GwPriority,
 		Aliases: e.Aliases, DNSNames: e.DNSNames, Links: e.Links,
 	}
 	if e.IPAMConfig != nil {

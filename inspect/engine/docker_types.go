@@ -59,6 +59,7 @@ type dockerEndpoint struct {
 	GlobalIPv6Address   string
 	GlobalIPv6PrefixLen int
 	MacAddress          string
+	GwPriority          int
 }
 
 type dockerNetworkSettings struct {

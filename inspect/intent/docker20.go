@@ -140,7 +140,7 @@ func PublishedOn(s *snap.Snapshot, c *snap.Container, _ *snap.Port) (*snap.Endpo
 		if n == nil || n.Internal || n.Driver != "bridge" || !x.IPv4.IsValid() {
 			continue
 		}
-		if net == nil || n.Name < net.Name {
+		if net == nil || snap.GatewayOrder(x, n, ep, net) < 0 {
 			ep, net = x, n
 		}
 	}

@@ -25,8 +25,7 @@ func (p places) names() []string {
 }
 
 // networks are those of the asker where names resolve, in the order in which
-// Docker searches them: that of the default gateway
-// (moby daemon/libnetwork/sandbox.go: Less).
+// Docker searches them: that of the default gateway.
 func (w *walker) networks() places {
 	var out places
 	if w.box == nil {
@@ -38,24 +37,8 @@ func (w *walker) networks() places {
 			out = append(out, place{n, ep})
 		}
 	}
-	both := func(p place) bool { return p.ep.IPv4.IsValid() && p.ep.IPv6.IsValid() }
-	slices.SortStableFunc(out, func(a, b place) int {
-		switch {
-		case a.net.Internal != b.net.Internal:
-			return order(b.net.Internal)
-		case both(a) != both(b):
-			return order(both(a))
-		}
-		return strings.Compare(a.net.Name, b.net.Name)
-	})
+	slices.SortStableFunc(out, func(a, b place) int { return snap.GatewayOrder(a.ep, a.net, b.ep, b.net) })
 	return out
-}
-
-func order(firstOne bool) int {
-	if firstOne {
-		return -1
-	}
-	return 1
 }
 
 // embeddedWanted says whether the asker's engine gives it a resolver at 127.0.0.11.

@@ -144,9 +144,11 @@ type Endpoint struct {
 	IPv6      netip.Prefix `json:"ipv6,omitzero"`
 	Gateway4  netip.Addr   `json:"gateway4,omitzero"`
 	Gateway6  netip.Addr   `json:"gateway6,omitzero"`
-	MAC       string       `json:"mac,omitempty"`
-	Aliases   []string     `json:"aliases,omitempty"`  // as given by the user
-	DNSNames  []string     `json:"dnsNames,omitempty"` // what the resolver answers to, where the engine says
+	// GwPriority is the user's (docker run --network name=app,gw-priority=1).
+	GwPriority int      `json:"gwPriority,omitempty"`
+	MAC        string   `json:"mac,omitempty"`
+	Aliases    []string `json:"aliases,omitempty"`  // as given by the user
+	DNSNames   []string `json:"dnsNames,omitempty"` // what the resolver answers to, where the engine says
 	// Links are this container's own names for others on a network that the
 	// user made: "container:alias". On the default bridge they are the container's.
 	Links []string `json:"links,omitempty"`

@@ -1,6 +1,7 @@
 package snap
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 )
@@ -49,6 +50,23 @@ func (s *Snapshot) NetworkOf(engine string, e *Endpoint) *Network {
 		}
 	}
 	return s.Network(engine + ":" + e.Network)
+}
+
+// GatewayOrder compares two endpoints of one container and their networks: the
+// lower one has the default route and the published ports, and is asked for names
+// first (moby daemon/libnetwork/sandbox.go: Less).
+func GatewayOrder(a *Endpoint, an *Network, b *Endpoint, bn *Network) int {
+	both := func(e *Endpoint) bool { return e.IPv4.IsValid() && e.IPv6.IsValid() }
+	first := func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(b.GwPriority, a.GwPriority), first(!an.Internal, !bn.Internal), first(both(a), both(b)), strings.Compare(an.Name, bn.Name))
 }
 
 // Engine is the engine with that name, nil when there is none.
