@@ -75,6 +75,9 @@ func testRuleTrace(t *testing.T) {
 			}
 			var changed []string
 			for _, c := range diff.Of(before, read()) {
+				if c.Netns == "" {
+					continue // an engine that comes up elsewhere on this machine meanwhile
+				}
 				changed = append(changed, c.Netns+" "+c.Text)
 			}
 			if now := logger(t); now != loggers {
