@@ -104,6 +104,8 @@ func (rd *reader) inside() error {
 		n.RPFiltered = readRPFiltered()
 	}
 	rd.sockets()
+	n.NFQueues, err = readNFQueues()
+	rd.gap("netfilter queues", err)
 	rd.conntrack()
 	ipvs, err := readIPVS(ctx)
 	rd.gap("IPVS services", err)

@@ -186,5 +186,9 @@ func (e env) Sysctl(key string) (string, bool) { return e.ns.Sysctl(key) }
 
 func (e env) Socket(*rules.Packet, bool) (found, known bool) { return false, false }
 
+func (e env) Queued(uint16) (taken, known bool) { return false, false }
+
+func (e env) DeviceAddr(int, snap.Family) netip.Addr { return netip.Addr{} }
+
 // Now is fixed: the prediction must not depend on when it is made.
 func (e env) Now() time.Time { return time.Time{} }

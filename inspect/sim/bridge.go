@@ -259,8 +259,12 @@ func (r *run) bridgeFlood(n *netns, br, from *snap.Link, k *skb, up bool) *fate 
 			}
 			if !flood {
 				mute = p
-				if k.DstMAC == macBroadcast && p != from && r.quiet > 0 && k.arp != nil {
-					f := r.bridgeDrop(n, p, k, CauseBridgeFlood, "broadcasts are not flooded to "+p.Name+" (bcast_flood off)")
+				if group(k.DstMAC) && p != from && r.quiet > 0 && k.arp != nil {
+					what := "broadcasts are not flooded to " + p.Name + " (bcast_flood off)"
+					if k.DstMAC != macBroadcast {
+						what = "multicasts are not flooded to " + p.Name + " (mcast_flood off)"
+					}
+					f := r.bridgeDrop(n, p, k, CauseBridgeFlood, what)
 					f.where.Ref = portRef(n, p)
 					r.lose(f)
 				}
@@ -328,7 +332,9 @@ func (r *run) bridgeXmit(n *netns, br *snap.Link, k *skb) *fate {
 		return r.bridgeDrop(n, br, k, CauseVlan, fmt.Sprintf("%s itself is not in VLAN %d", br.Name, k.VLAN))
 	}
 	if len(n.ports[br.Index]) == 0 {
-		return r.bridgeDrop(n, br, k, CauseBridgeNoPort, br.Name+" has no port")
+		f := r.bridgeDrop(n, br, k, CauseBridgeNoPort, br.Name+" has no port")
+		f.where.Reason = "" // NOT_SPECIFIED, and of late NO_TX_TARGET
+		return f
 	}
 	if k.DstMAC != macBroadcast && !group(k.DstMAC) {
 		if to, local := r.fdbFind(n, br, k.DstMAC, k.vid); to != nil {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
@@ -67,9 +68,26 @@ func (n *netns) Socket(p *rules.Packet, transparent bool) (found, known bool) {
 	k := &skb{Packet: *p}
 	s := n.socketFor(k, n.links[p.Iif])
 	if s == nil {
-		return false, false // an established connection's socket is not in the snapshot
+		// An established connection's socket is not in the snapshot; a SYN has none.
+		return false, p.Proto == 6 && p.TCPFlags&(tcpSYN|tcpACK) == tcpSYN
 	}
 	return true, !transparent
+}
+
+// Queued says whether a program reads from a netfilter queue.
+func (n *netns) Queued(num uint16) (taken, known bool) {
+	return slices.Contains(n.n.NFQueues, num), n.n.NFQueues != nil
+}
+
+// DeviceAddr is the first address of a device that is no secondary one.
+func (n *netns) DeviceAddr(dev int, fam snap.Family) netip.Addr {
+	for _, i := range n.addrOf[dev] {
+		a := &n.n.Addrs[i]
+		if snap.FamilyOf(a.Prefix.Addr()) == fam && !a.Has("secondary") && addrUsable(a) {
+			return a.Prefix.Addr()
+		}
+	}
+	return netip.Addr{}
 }
 
 // Now is when the snapshot was taken.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -147,7 +148,7 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.
 		w.Cause, w.Detail, w.Reason = CauseModel, place.name+" hands it to a transparent proxy", ""
 		return br, r.unknown(n, dev, k, w)
 	case "drop":
-		w.Detail = place.name + " drops it"
+		w.Detail = place.name + cmp.Or(br.Why, " drops it")
 	case "reject":
 		w.Detail = place.name + " rejects it with " + br.RejectWith
 	case "unknown":

@@ -130,11 +130,8 @@ func (r *run) mapAddr(n *netns, h *hookState, k *skb, m *rules.NAT, old netip.Ad
 		if dev == nil {
 			return old, fail("there is no device to redirect to")
 		}
-		for _, i := range n.addrOf[dev.Index] {
-			a := &n.n.Addrs[i]
-			if snap.FamilyOf(a.Prefix.Addr()) == k.Family && !a.Has("secondary") && addrUsable(a) {
-				return a.Prefix.Addr(), nil
-			}
+		if a := n.DeviceAddr(dev.Index, k.Family); a.IsValid() {
+			return a, nil
 		}
 		return old, fail(dev.Name + " has no address to redirect to")
 	case m.Prefix.IsValid():

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
@@ -31,6 +32,9 @@ func (r *run) tc(n *netns, dev *snap.Link, hook string, k *skb) *fate {
 			if !known && (a == "ok" || a == "pass" || a == "pipe") && len(t.Actions) == 1 {
 				break // whether it matched does not matter
 			}
+			if to := redirectedTo(n, a); known && hook == "ingress" && to != nil {
+				return r.redirectTo(n, dev, to, name, k)
+			}
 			switch {
 			case !known || a == "?" || strings.HasPrefix(a, "bpf") || strings.HasPrefix(a, "redirect") || strings.HasPrefix(a, "police"):
 				w.Detail = fmt.Sprintf("%s on %s %s may do anything with it (%s)", name, dev.Name, hook, a)
@@ -51,6 +55,29 @@ func (r *run) tc(n *netns, dev *snap.Link, hook string, k *skb) *fate {
 		}
 	}
 	return nil
+}
+
+// redirectedTo is the device that an action sends the packet out of; nil for
+// any other.
+func redirectedTo(n *netns, action string) *snap.Link {
+	i, err := strconv.Atoi(strings.TrimPrefix(action, "redirect:"))
+	if err != nil || !strings.HasPrefix(action, "redirect:") {
+		return nil
+	}
+	return n.links[i]
+}
+
+// redirectTo is tcf_mirred_act (net/sched/act_mirred.c) at ingress: the frame
+// leaves by another device as it is, and this stack sees nothing of it.
+func (r *run) redirectTo(n *netns, dev, to *snap.Link, name string, k *skb) *fate {
+	how := fmt.Sprintf("%s on %s ingress redirects it to %s", name, dev.Name, to.Name)
+	r.hop(n, dev, "tc", how, "ok", k, snap.RefLink(n.n.ID, dev.Name))
+	f := r.xmit(n, to, k)
+	if f != nil && (f.kind == fateDropped || f.kind == fateUnknown) && f.where.Rule == nil && f.where.Netns == n.n.ID {
+		f.where.Detail = how + "; " + f.where.Detail
+		f.where.Cause, f.where.Device, f.where.Ref = CauseTC, dev.Name, snap.RefLink(n.n.ID, dev.Name)
+	}
+	return f
 }
 
 // u32 compares the packet's head; known is false when a byte that is looked at

@@ -65,6 +65,9 @@ func (r RouteResult) Contradicts(n *snap.Netns, k snap.RouteAnswer) string {
 		if w.Dev != dev || w.Gateway != k.Gateway {
 			continue
 		}
+		if k.Dst.Is6() && k.Src.IsValid() {
+			return "" // the kernel tells whom it would choose, had it not been told (net/ipv6/route.c: rt6_fill_node)
+		}
 		if len(r.Ways) == 1 && k.PrefSrc.IsValid() && r.Src.IsValid() && k.PrefSrc != r.Src {
 			return fmt.Sprintf("the kernel sends from %s, predicted was %s", k.PrefSrc, r.Src)
 		}

@@ -120,8 +120,11 @@ type Netns struct {
 	ConntrackCount int `json:"conntrackCount,omitempty"`
 	// RPFiltered counts the packets that the reverse-path filter dropped so far
 	// (TcpExt IPReversePathFilter); of the host only, 0 none or not known.
-	RPFiltered int64    `json:"rpFiltered,omitempty"`
-	Sockets    []Socket `json:"sockets"` // listening TCP/SCTP/MPTCP, bound UDP and raw; with their process
+	RPFiltered int64 `json:"rpFiltered,omitempty"`
+	// NFQueues are the numbers of the queues that programs read from, of
+	// NFQUEUE and nft's queue; nil: not known.
+	NFQueues []uint16 `json:"nfQueues,omitzero"`
+	Sockets  []Socket `json:"sockets"` // listening TCP/SCTP/MPTCP, bound UDP and raw; with their process
 	// Estab counts connected TCP sockets by destination, for port exhaustion:
 	// the 32 largest.
 	Estab []SocketCount `json:"estab,omitempty"`

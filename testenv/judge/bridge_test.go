@@ -17,6 +17,11 @@ host ip link add vx type veth peer name vy netns @world; ip link set vx master b
 world ip link set vy up
 client ping -c 1 -W 1 10.0.0.3 >/dev/null
 host for m in $(bridge fdb show brport vweb | awk '!/permanent/ {print $1}'); do bridge fdb replace $m dev vx master static; done`, []string{"client tcp 10.0.0.3:80 = dropped"}},
+	{"tc sends all of a port out of another device", `
+host ip link add vx type veth peer name vy netns @world; ip link set vx up; tc qdisc add dev vclient ingress; tc filter add dev vclient parent ffff: protocol ip prio 1 u32 match ip dst 10.0.1.0/24 action mirred egress redirect dev vx
+world ip link set vy up`, []string{"client tcp 10.0.1.2:80 = dropped", "client tcp 10.0.0.3:80 = delivered"}},
+	{"tc sends all of a port to a bridge without ports", `
+host ip link add brx type bridge; ip link set brx up; tc qdisc add dev vclient ingress; tc filter add dev vclient parent ffff: protocol ip prio 1 u32 match ip dst 10.0.1.0/24 action mirred egress redirect dev brx`, []string{"client tcp 10.0.1.2:80 = dropped", "client tcp 10.0.0.3:80 = delivered"}},
 	{"a sticky entry that points elsewhere", `
 host ip link add vx type veth peer name vy netns @world; ip link set vx master br0; ip link set vx up
 world ip link set vy up

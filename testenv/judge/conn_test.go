@@ -51,6 +51,12 @@ host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; nft 'a
 world ip route del 10.0.0.0/16
 host iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE; nft 'add table ip z; add chain ip z p { type filter hook prerouting priority raw; }; add rule ip z p iifname br0 ct original zone set 7'`, []string{"client tcp 198.51.100.7:80 = delivered"}},
 	{"a zone of the answers behind a DNAT", `host iptables -t nat -A PREROUTING -d 192.0.2.2 -p tcp --dport 8080 -j DNAT --to 10.0.0.3:80; iptables -t raw -A PREROUTING -i br0 -j CT --zone 7`, []string{"world tcp 192.0.2.2:8080 = dropped"}},
+	{"a queue that nobody reads", `host iptables -A FORWARD -p tcp -j NFQUEUE --queue-num 5`, []string{"client tcp 10.0.1.2:80 = dropped", "client udp 10.0.1.2:53 = delivered"}},
+	{"queues that nobody reads", `host iptables -A FORWARD -p tcp -j NFQUEUE --queue-balance 5:7`, []string{"client tcp 10.0.1.2:80 = dropped"}},
+	{"a queue that nobody need read", `host iptables -A FORWARD -p tcp -j NFQUEUE --queue-num 5 --queue-bypass`, []string{"client tcp 10.0.1.2:80 = delivered"}},
+	{"a transparent proxy that is not there", `host iptables -t mangle -A PREROUTING -i br0 -p tcp --dport 8080 -j TPROXY --on-port 3129 --tproxy-mark 1; ip rule add fwmark 1 lookup 100; ip route add local 0.0.0.0/0 dev lo table 100`, []string{"client tcp 10.0.1.2:8080 = dropped", "client tcp 10.0.0.1:8080 = dropped", "client tcp 10.0.1.2:80 = delivered"}},
+	{"a transparent proxy at an address, not there", `host iptables -t mangle -A PREROUTING -i br0 -p tcp --dport 8080 -j TPROXY --on-ip 127.0.0.1 --on-port 3129 --tproxy-mark 1`, []string{"client tcp 10.0.1.2:8080 = dropped"}},
+	{"nft's transparent proxy, not there", `host nft 'add table ip t; add chain ip t p { type filter hook prerouting priority mangle; }; add rule ip t p iifname br0 tcp dport 80 tproxy to :3129 meta mark set 1 accept'`, []string{"client tcp 10.0.1.2:80 = delivered"}},
 	{"REDIRECT", `host iptables -t nat -A PREROUTING -i br0 -p tcp --dport 8080 -j REDIRECT --to-ports 80`, []string{"client tcp 198.51.100.7:8080 = delivered", "client tcp 10.0.0.1:8080 = delivered"}},
 	{"REDIRECT of the host's own", `host iptables -t nat -A OUTPUT -p tcp --dport 8080 -j REDIRECT --to-ports 80`, []string{"host tcp 198.51.100.7:8080 = delivered", "host tcp 10.0.0.3:8080 = delivered"}},
 	{"NETMAP", `host iptables -t nat -A PREROUTING -d 10.7.0.0/24 -j NETMAP --to 10.0.1.0/24`, []string{"client tcp 10.7.0.2:80 = delivered", "client tcp 10.7.0.3:80 = dropped"}},

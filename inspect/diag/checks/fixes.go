@@ -92,10 +92,14 @@ func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if f.Subject.Kind == "address6" {
 		for _, a := range attachments(in) {
 			if a.n == n && a.e.Gateway6.IsValid() && a.e.IPv6.IsValid() {
-				return []fixups.Op{&fixups.AddrAdd{Where: at(in, host.ID), Dev: f.Subject.Name, Addr: snap.Addr{
+				var ops []fixups.Op
+				if key := noIPv6On(host.Link(f.Subject.Name)); host.Sysctls[key] == "1" {
+					ops = append(ops, &fixups.SysctlSet{Where: at(in, host.ID), Key: key, Value: "0"})
+				}
+				return append(ops, &fixups.AddrAdd{Where: at(in, host.ID), Dev: f.Subject.Name, Addr: snap.Addr{
 					Index: host.Link(f.Subject.Name).Index, Prefix: netip.PrefixFrom(a.e.Gateway6, a.e.IPv6.Bits()), Scope: "global",
 					ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent", "nodad"}, // moby sets it so: setup_ipv6_linux.go
-				}}}
+				}})
 			}
 		}
 		return nil

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -34,13 +35,19 @@ Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
 				if !owned(in, g.Where.Netns) || g.Where.Cause == sim.CauseTC && !byQueue(g.Where) {
 					continue
 				}
+				f.Covers.Names = coverSenders(in, g.Flows)
+				if k := slices.IndexFunc(out, func(o diag.Finding) bool { return samePort(in, &o, g.Where) }); k >= 0 {
+					out[k].Covers.Traces = append(out[k].Covers.Traces, f.Covers.Traces...)
+					out[k].Covers.Names = mergeInts(out[k].Covers.Names, f.Covers.Names)
+					continue
+				}
 				if ns := in.Netns(g.Where.Netns); ns != nil {
 					if l := ns.Link(g.Where.Device); l != nil {
 						f.Evidence = append(f.Evidence, ev(ipIn(in, ns.ID, "-d link show "+l.Name), linkLine(l), snap.RefLink(ns.ID, l.Name)))
 					}
 				}
 				f.Subject = diag.Subject{Kind: "link", Name: g.Where.Device, Netns: g.Where.Netns}
-				f.Advice = adviceLayer2(g.Where.Cause, g.Where.Device)
+				f.Advice = adviceLayer2(in, g.Where)
 				out = append(out, f)
 			}
 			return out
@@ -57,9 +64,17 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		w = w.Behind
 	}
 	set := &fixups.PortSet{Where: at(in, w.Netns), Name: w.Device}
-	on, forwarding := true, snap.PortForwarding
+	on, off, forwarding := true, false, snap.PortForwarding
+	port := portAt(in, w)
+	if port != nil {
+		set.Name = port.Name
+	}
 	switch w.Cause {
 	case sim.CausePortState:
+		if port != nil && port.Port.Locked && port.Port.State == snap.PortForwarding {
+			set.Locked = &off
+			break
+		}
 		set.State = &forwarding
 	case sim.CauseIsolated:
 		return unisolate(in, f, w)
@@ -73,10 +88,19 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	case sim.CauseHairpin:
 		set.Hairpin = &on
 	case sim.CauseBridgeFlood:
-		if l := in.Netns(w.Netns).Link(w.Device); l != nil && l.Port != nil && l.Port.Flood && l.Port.Learning {
-			set.BcastFlood = &on
-		} else {
+		if port == nil {
+			return nil
+		}
+		if p := port.Port; !p.Flood && !p.Learning {
 			set.Flood, set.Learning = &on, &on
+		} else if !p.Flood {
+			set.Flood = &on
+		}
+		if !port.Port.BcastFlood {
+			set.BcastFlood = &on
+		}
+		if !port.Port.McastFlood {
+			set.McastFlood = &on
 		}
 	default:
 		return nil
@@ -85,6 +109,39 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return ops
 	}
 	return nil
+}
+
+// portAt is the bridge port that a place speaks of; nil when it is none.
+func portAt(in *diag.Input, w *sim.Where) *snap.Link {
+	if v, err := in.Snap.At(w.Ref); err == nil {
+		if l, ok := v.(*snap.Link); ok && l.Port != nil {
+			return l
+		}
+	}
+	if ns := in.Netns(w.Netns); ns != nil {
+		if l := ns.Link(w.Device); l != nil && l.Port != nil {
+			return l
+		}
+	}
+	return nil
+}
+
+// samePort says whether a finding speaks of the very setting of the very port that
+// stops other flows, too: some die there, others for want of a neighbour behind it.
+func samePort(in *diag.Input, f *diag.Finding, w *sim.Where) bool {
+	was := in.Flows[f.Covers.Traces[0]].Trace.Where
+	switch w.Cause {
+	case sim.CausePortState, sim.CauseBridgeFlood, sim.CauseTC:
+		return was.Cause == w.Cause && was.Ref == w.Ref && w.Ref != ""
+	}
+	return false
+}
+
+// mergeInts puts two lists together, each number once.
+func mergeInts(a, b []int) []int {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // unisolate takes the isolation off all isolated ports of containers on the
@@ -115,18 +172,29 @@ func unisolate(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 }
 
 // adviceLayer2 is what a person would do about a layer-2 cause.
-func adviceLayer2(c sim.Cause, dev string) string {
-	switch c {
+func adviceLayer2(in *diag.Input, w *sim.Where) string {
+	dev := w.Device
+	if w.Behind != nil {
+		dev = w.Behind.Device
+	}
+	p := portAt(in, w)
+	if p != nil {
+		dev = p.Name
+	}
+	switch w.Cause {
 	case sim.CauseLinkDown:
 		return "ip link set " + dev + " up"
 	case sim.CausePortState:
+		if p != nil && p.Port.Locked && p.Port.State == snap.PortForwarding {
+			return "bridge link set dev " + dev + " locked off, or let the MAC in: bridge fdb add MAC dev " + dev + " master static"
+		}
 		return "bridge link set dev " + dev + " state 3"
 	case sim.CauseIsolated:
 		return "bridge link set dev " + dev + " isolated off"
 	case sim.CauseHairpin:
 		return "bridge link set dev " + dev + " hairpin on"
 	case sim.CauseBridgeFlood:
-		return "bridge -d link show; bridge link set dev PORT flood on learning on bcast_flood on, of the port that is named"
+		return "bridge -d link show dev " + dev + "; bridge link set dev " + dev + " flood on learning on bcast_flood on mcast_flood on"
 	case sim.CauseTC:
 		return "tc -s qdisc show dev " + dev
 	case sim.CauseVlan:

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -104,7 +105,7 @@ func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 		br := host.Link(a.n.Bridge)
 		gw := a.e.Gateway6
 		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
-			host.Sysctls["net/ipv6/conf/"+br.Name+"/disable_ipv6"] == "1" {
+			host.Sysctls["net/ipv6/conf/all/disable_ipv6"] == "1" {
 			continue
 		}
 		s := diag.Subject{Kind: "address6", Name: br.Name, Netns: host.ID}
@@ -121,6 +122,10 @@ func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 			},
 			Weight: 85,
 		}
+		if key := noIPv6On(br); host.Sysctls[key] == "1" {
+			f.Summary = fmt.Sprintf("IPv6 is switched off on %s (disable_ipv6), the bridge of network %s: its gateway %s is gone", br.Name, a.n.Name, gw)
+			f.Evidence[0] = ev("sysctl "+strings.ReplaceAll(key, "/", "."), key+" = 1", snap.RefSysctl(host.ID, key))
+		}
 		for _, b := range attachments(in) {
 			for _, i := range coverFrom(in, b.ns.ID, sim.CauseNeighFailed).Traces {
 				if b.n == a.n && in.Flows[i].Flow.Dst.Is6() {
@@ -132,6 +137,10 @@ func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 	}
 	return out
 }
+
+// noIPv6On is the switch that deletes a device's IPv6 addresses when it is set
+// (net/ipv6/addrconf.c: addrconf_disable_ipv6).
+func noIPv6On(l *snap.Link) string { return "net/ipv6/conf/" + l.Name + "/disable_ipv6" }
 
 // plainBridges: namespaces of no engine send to a gateway that nobody has, over a
 // bridge without an address that no other machine is on.

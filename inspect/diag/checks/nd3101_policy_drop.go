@@ -110,9 +110,13 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if g.Where.Reply {
 		what = "the answers of " + what
 	}
+	cause := fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(g.Where))
+	if strings.Contains(g.Where.Detail, " hands it to ") {
+		cause = g.Where.Detail // a program that is not there
+	}
 	return diag.Finding{
 		Summary:  fmt.Sprintf("%s (%s) in %s %s %s%s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, more(g), text),
-		Cause:    fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(g.Where)),
+		Cause:    cause,
 		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
 		Evidence: []diag.Evidence{ev(source, text, g.Where.Ref)},
 		Covers:   diag.Cover{Traces: g.Flows},

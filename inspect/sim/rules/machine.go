@@ -46,6 +46,7 @@ type frame struct {
 // ending is how a machine leaves the chain; the fields are Branch's.
 type ending struct {
 	Verdict, RejectWith, Unknown string
+	Why                          string
 	NAT                          *NAT
 	FwdTo                        int
 	place                        *Place

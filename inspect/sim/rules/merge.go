@@ -61,7 +61,7 @@ func (r *runner) merge(i int) bool {
 // it does not.
 func (b *Branch) join(o *Branch) bool {
 	if b.Verdict != o.Verdict || b.RejectWith != o.RejectWith || b.Notrack != o.Notrack || b.Tproxy != o.Tproxy ||
-		b.FwdTo != o.FwdTo || b.Unknown != o.Unknown || !b.NAT.same(o.NAT) || !b.Packet.same(&o.Packet) {
+		b.FwdTo != o.FwdTo || b.Unknown != o.Unknown || b.Why != o.Why || !b.NAT.same(o.NAT) || !b.Packet.same(&o.Packet) {
 		return false
 	}
 	b.Packet.Assumed = common(b.Packet.Assumed, o.Packet.Assumed)

@@ -156,11 +156,14 @@ func (o tproxyOp) exec(m *machine) ctl {
 	return m.askThen(t, goOn, leave, func(m *machine) { m.tproxy.addr = m.tproxyAddr(addr, port) })
 }
 
-// tproxyAddr is where a packet is handed to: without an address the one of the
-// device it came by, which is the packet's own when it is for this host.
+// tproxyAddr is where a packet is handed to: without an address the first of the
+// device it came by, and without that its own (net/ipv4/netfilter/nf_tproxy_ipv4.c:
+// nf_tproxy_laddr4).
 func (m *machine) tproxyAddr(addr netip.Addr, port uint16) netip.AddrPort {
 	if !addr.IsValid() || addr.IsUnspecified() {
-		addr = m.pkt.Dst
+		if addr = m.env.DeviceAddr(m.pkt.Iif, m.pkt.Family); !addr.IsValid() {
+			addr = m.pkt.Dst
+		}
 	}
 	if port == 0 {
 		port = m.pkt.Dport
@@ -177,7 +180,7 @@ func (m *machine) tproxyTo(addr netip.Addr, port uint16) truth {
 	to := m.tproxyAddr(addr, port)
 	p.Dst, p.Dport = to.Addr(), to.Port()
 	found, known := m.env.Socket(&p, true)
-	if !known || (!addr.IsValid() || addr.IsUnspecified()) && m.env.AddrType(m.pkt.Dst, 0) != "local" {
+	if !known {
 		return unsure("whether a transparent socket listens at " + to.String())
 	}
 	return is(found)

@@ -166,6 +166,8 @@ type Branch struct {
 	Path  []Step // rules that matched on the way: jumps, marks, logs; the decider last
 	// Unknown says why, with Verdict "unknown".
 	Unknown string
+	// Why says more of a drop: what the rule hands the packet to is not there.
+	Why string
 }
 
 // Env answers what a rule may ask about its namespace.
@@ -190,6 +192,11 @@ type Env interface {
 	// Socket says whether a local socket would take the packet, for the socket
 	// match: known false when it can't be told.
 	Socket(p *Packet, transparent bool) (found, known bool)
+	// Queued says whether a program reads from a netfilter queue.
+	Queued(num uint16) (taken, known bool)
+	// DeviceAddr is a device's first address of a family, which TPROXY takes
+	// when it is given none; invalid when there is none.
+	DeviceAddr(dev int, fam snap.Family) netip.Addr
 	Now() time.Time
 }
 

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ type fakeEnv struct {
 	ipsets  []snap.IPSet
 	sysctls map[string]string
 	socket  func(p *Packet, transparent bool) (bool, bool)
+	queues  []uint16
+	first   map[int]netip.Addr // by ifindex
 	now     time.Time
 }
 
@@ -80,6 +83,12 @@ func (e *fakeEnv) Socket(p *Packet, transparent bool) (bool, bool) {
 	}
 	return e.socket(p, transparent)
 }
+
+func (e *fakeEnv) Queued(num uint16) (taken, known bool) {
+	return slices.Contains(e.queues, num), e.queues != nil
+}
+
+func (e *fakeEnv) DeviceAddr(dev int, fam snap.Family) netip.Addr { return e.first[dev] }
 
 func (e *fakeEnv) Now() time.Time { return e.now }
 

@@ -315,7 +315,7 @@ func (r *runner) finished(i int) {
 	m := r.live[i]
 	r.live = append(r.live[:i], r.live[i+1:]...)
 	r.done = append(r.done, Branch{
-		Verdict: m.out.Verdict, RejectWith: m.out.RejectWith, Unknown: m.out.Unknown, NAT: m.out.NAT, FwdTo: m.out.FwdTo,
+		Verdict: m.out.Verdict, RejectWith: m.out.RejectWith, Unknown: m.out.Unknown, Why: m.out.Why, NAT: m.out.NAT, FwdTo: m.out.FwdTo,
 		Place: m.out.place, Packet: m.pkt, Notrack: m.notrack, Tproxy: m.tproxy.addr,
 	})
 	last := len(r.done) - 1

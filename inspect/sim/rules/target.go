@@ -242,6 +242,9 @@ func (m *machine) xtTproxy(v *fw.TProxyTarget) ctl {
 		m.pkt.Mark, m.pkt.MarkUnknown = m.pkt.Mark&^v.MarkMask^v.Mark, m.pkt.MarkUnknown&^v.MarkMask
 		m.verdict = snap.Verdict{Code: "accept"}
 	}
+	if t == is(false) {
+		return m.finish(ending{Verdict: "drop", Why: " hands it to a transparent proxy at " + m.tproxyAddr(addr, port).String() + ", where none listens"})
+	}
 	switch c := m.askThen(t, judge, leave, accepted); c {
 	case leave:
 		return m.finish(ending{Verdict: "drop"})
