@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -45,13 +46,17 @@ func detectND2205(in *diag.Input) []diag.Finding {
 		if w := b.flow.Trace.Where; w != nil {
 			ends = ": " + w.Detail
 		}
+		byHand := ""
+		if sh := b.ops[0].Shell(); len(sh) > 0 {
+			byHand = "; to take it away until then: " + sh[0]
+		}
 		out = append(out, diag.Finding{
 			Summary:  fmt.Sprintf("%s in %s leads %s → %s astray%s", line, who, b.flow.From, b.flow.To, ends),
 			Cause:    fmt.Sprintf("%q of %s takes the packet first; without it the packet would arrive by what is left", line, who),
 			Subject:  diag.Subject{Kind: "route", Name: string(b.ref), Netns: b.ref.Netns()},
 			Evidence: []diag.Evidence{ev(source, line, b.ref)},
 			Covers:   b.covers,
-			Advice:   "find out who added it: it comes back with that program or script",
+			Advice:   "find out who added it: it comes back with that program or script" + byHand,
 			Weight:   71,
 		})
 	}
@@ -122,9 +127,15 @@ func defaults(ns *snap.Netns) int {
 
 // shadows says whether a route covers addresses of a container network.
 func shadows(in *diag.Input, r *snap.Route) bool {
-	return slices.ContainsFunc(in.Snap.Networks, func(n snap.Network) bool {
+	return inPool(in, r.Dst)
+}
+
+// inPool says whether all of a prefix is of one container network: what is for
+// containers of this host has no way to elsewhere.
+func inPool(in *diag.Input, dst netip.Prefix) bool {
+	return dst.IsValid() && slices.ContainsFunc(in.Snap.Networks, func(n snap.Network) bool {
 		return slices.ContainsFunc(n.Pools, func(p snap.Pool) bool {
-			return p.Subnet.IsValid() && r.Dst.Bits() >= p.Subnet.Bits() && p.Subnet.Contains(r.Dst.Addr())
+			return p.Subnet.IsValid() && dst.Bits() >= p.Subnet.Bits() && p.Subnet.Contains(dst.Addr())
 		})
 	})
 }
@@ -148,7 +159,7 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		return []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}
 	case *snap.PolicyRule:
-		if ns.ID != in.Snap.Host.Netns {
+		if ns.ID != in.Snap.Host.Netns || inPool(in, x.Dst) {
 			return []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *x}}
 		}
 	}

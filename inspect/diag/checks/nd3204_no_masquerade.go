@@ -29,7 +29,7 @@ False positives: networks that are routed on purpose (the router outside has a
 route back). A live probe tells the two apart.
 
 Sources: moby drivers/bridge; every "ip netns" tutorial; moby#36151`,
-		After:  []diag.Code{"ND6101", "ND3205"},
+		After:  []diag.Code{"ND6101", "ND3205", "ND2209"},
 		Detect: detectND3204,
 		Fix:    fixND3204,
 	}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 		After: []diag.Code{"ND4204", "ND8102"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return listeners(in, func(s seat) *diag.Finding {
+				if len(s.elsewhere) > 0 && len(s.loopback) == 0 {
+					return listensElsewhere(in, &s)
+				}
 				if len(s.loopback) > 0 || len(s.others) > 0 || s.target == nil {
 					return nil
 				}
@@ -41,6 +45,47 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 			})
 		},
 	}
+}
+
+// listensElsewhere: the port is open, but not for what arrives there.
+func listensElsewhere(in *diag.Input, s *seat) *diag.Finding {
+	x, who := s.elsewhere[0], in.Who(s.ns.ID)
+	only, want := "", s.flow.Trace.ArrivedAs.Addr()
+	if t := s.flow.Trace.Proxy; t != nil && t.ArrivedAs.IsValid() {
+		want = t.ArrivedAs.Addr()
+	}
+	if !want.IsValid() {
+		want = s.flow.Flow.Dst
+	}
+	switch {
+	case x.Device != 0:
+		only = "what comes in by the device " + deviceName(s.ns, x.Device)
+	case x.Local.Addr().IsUnspecified() && x.Local.Addr().Is6() && want.Is4():
+		only = "IPv6"
+	default:
+		only = x.Local.Addr().String()
+	}
+	return &diag.Finding{
+		Summary: fmt.Sprintf("the program in %s listens on %s for %s only: %s is refused", who, s.portText(), only, netip.AddrPortFrom(want, s.dst)),
+		Cause:   fmt.Sprintf("the listener in %s is bound to %s", who, socketAt(s.ns, x)),
+		Advice:  fmt.Sprintf("make the program listen on 0.0.0.0:%d (or [::]:%d), on no device of its own; nothing in the network is to be changed", s.dst, s.dst),
+	}
+}
+
+// socketAt writes where a socket is bound as ss does: 0.0.0.0%lo:80.
+func socketAt(ns *snap.Netns, x *snap.Socket) string {
+	if x.Device == 0 {
+		return x.Local.String()
+	}
+	return fmt.Sprintf("%s%%%s:%d", x.Local.Addr(), deviceName(ns, x.Device), x.Local.Port())
+}
+
+// deviceName is the name of a device, or its number.
+func deviceName(ns *snap.Netns, index int) string {
+	if l := ns.LinkAt(index); l != nil {
+		return l.Name
+	}
+	return fmt.Sprintf("if%d", index)
 }
 
 // logOf is the command that shows a container's output, as the end of a sentence;
@@ -62,7 +107,10 @@ type seat struct {
 	target   *snap.Container // nil for the host or a plain namespace
 	dst      uint16          // port on arrival
 	loopback []*snap.Socket  // listeners on that port, at loopback addresses only
-	others   []*snap.Socket  // listeners of the protocol on other ports, reachable ones
+	// elsewhere are listeners on that port at another address, a device of their
+	// own, or for another family.
+	elsewhere []*snap.Socket
+	others    []*snap.Socket // listeners of the protocol on other ports, reachable ones
 
 	flows []int    // into Input.Flows: of this port, or of all published ones that fare alike
 	ports []uint16 // those on arrival, each once
@@ -198,6 +246,8 @@ func sit(in *diag.Input, f *diag.FlowCase, ns *snap.Netns, t *sim.Trace) *seat {
 		switch {
 		case x.Local.Port() == s.dst && lo:
 			s.loopback = append(s.loopback, x)
+		case x.Local.Port() == s.dst:
+			s.elsewhere = append(s.elsewhere, x)
 		case x.Local.Port() != s.dst && !lo:
 			s.others = append(s.others, x)
 		}
@@ -234,7 +284,7 @@ func socketList(ns *snap.Netns, p snap.Proto) string {
 		if s.Proto != p || s.Remote.IsValid() || engineSocket(s) {
 			continue
 		}
-		line := string(s.Proto) + " " + s.Local.String()
+		line := string(s.Proto) + " " + socketAt(ns, s)
 		if s.Process != nil {
 			line += fmt.Sprintf(" %s (pid %d)", s.Process.Name, s.Process.PID)
 		}

@@ -23,7 +23,7 @@ See it by hand:
 Sources: docs.docker.com, port publishing`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			return listeners(in, func(s seat) *diag.Finding {
-				if len(s.loopback) > 0 || len(s.others) == 0 || s.target == nil {
+				if len(s.loopback) > 0 || len(s.elsewhere) > 0 || len(s.others) == 0 || s.target == nil {
 					return nil
 				}
 				x := s.others[0]

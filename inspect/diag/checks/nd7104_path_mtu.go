@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -51,11 +52,51 @@ Sources: RFC 2923 section 2.1; RFC 4821; moby#22297`,
 				if o := in.MTUOption(f, m.Fits); o != "" {
 					fd.Advice = fmt.Sprintf("keep the sender's packets at %d bytes: %s; or mend the device that carries less", m.Fits, o)
 				}
+				if w := sizeRule(in, f, m.TooBig); w != nil {
+					line, source := in.RuleLine(w)
+					fd.Summary = fmt.Sprintf("%s → %s: %s (%s) in %s drops packets of more than %d bytes: %s", f.From, f.To, diag.ChainName(w), in.Owner(w), in.Who(w.Netns), m.Fits, line)
+					fd.Cause = fmt.Sprintf("the rule %q of %s takes the large packets of a connection that comes up", line, diag.ChainName(w))
+					fd.Subject = diag.Subject{Kind: "rule", Name: string(w.Ref), Netns: w.Netns}
+					fd.Evidence = append([]diag.Evidence{ev(source, line, w.Ref)}, fd.Evidence...)
+					fd.Advice = "the rule may be there for a reason: look at it before it goes"
+					fd.Weight = 60
+				}
 				out = append(out, fd)
 			}
 			return out
 		},
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if f.Subject.Kind != "rule" {
+				return nil
+			}
+			return deleteSubject(in, f)
+		},
 	}
+}
+
+// sizeRule is the rule by which a packet of that size of the flow, or an echo of
+// that size as it was measured by, is dropped where a small one passes; nil for none.
+func sizeRule(in *diag.Input, f *diag.FlowCase, size int) *sim.Where {
+	echo := snap.ICMP
+	if f.Flow.Dst.Is6() {
+		echo = snap.ICMPv6
+	}
+	for _, p := range []snap.Proto{f.Flow.Proto, echo} {
+		x := f.Flow
+		x.Proto, x.Size = p, size-echoHeaders(f)
+		switch p {
+		case echo:
+			x.Sport, x.Dport = 0, 0
+		case snap.TCP:
+			x.Size -= 12 // its header is longer
+		}
+		t := in.World.Trace(x)
+		x.Size = 0
+		if w := t.Where; t.Verdict == sim.Dropped && w != nil && w.Cause == sim.CauseRule && owned(in, w.Netns) && in.World.Trace(x).Verdict != sim.Dropped {
+			return w
+		}
+	}
+	return nil
 }
 
 // echoHeaders are the bytes of an echo before its payload.
