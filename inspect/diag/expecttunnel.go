@@ -11,12 +11,23 @@ import (
 // maxTunnelEnds bounds the other ends of one VXLAN device that are looked at.
 const maxTunnelEnds = 8
 
-// tunnels: what the other ends of this host's VXLAN devices send comes in.
+// tunnels: what this host's VXLAN devices send to the other ends gets out, and what
+// those send comes in.
 func (e *expecter) tunnels() {
 	for i := range e.host.Links {
 		l := &e.host.Links[i]
 		v := l.Vxlan
-		if v == nil || !l.Up || v.External || !v.Local.IsValid() || !v.Local.Is4() {
+		if v == nil || !l.Up || v.External {
+			continue
+		}
+		for _, end := range e.ends(l) {
+			to := netip.AddrPortFrom(end, v.Port)
+			e.add(FlowCase{
+				Kind: "tunnel", From: "host", To: to.String() + "/udp", Because: []snap.Ref{snap.RefLink(e.host.ID, l.Name)},
+				Flow: sim.Flow{From: e.host.ID, Dst: end, Proto: snap.UDP, Dport: v.Port, StopOutside: true},
+			})
+		}
+		if !v.Local.IsValid() || !v.Local.Is4() {
 			continue
 		}
 		lower := e.host.LinkAt(v.Lower)

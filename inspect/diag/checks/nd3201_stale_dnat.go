@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/inspect/walk"
@@ -26,6 +27,7 @@ See it by hand:
 
 Sources: moby drivers/bridge/port_mapping_linux.go; moby#8795`,
 		Detect: detectND3201,
+		Fix:    fixND3201,
 	}
 }
 
@@ -69,7 +71,25 @@ func detectND3201(in *diag.Input) []diag.Finding {
 			break
 		}
 	}
+	for k := range out {
+		if fixND3201(in, &out[k]) != nil {
+			out[k].Advice = "the rule is of no engine: where it is meant for other traffic, give it that traffic's addresses or device"
+		}
+	}
 	return out
+}
+
+// fixND3201 deletes a rule of no engine without which the port leads to its container.
+// An engine's own stale ones are put right with the rest of its rules.
+func fixND3201(in *diag.Input, f *diag.Finding) []fixups.Op {
+	w := rulePlace(in, snap.Ref(f.Subject.Name))
+	if w == nil || slices.Contains(managed, in.Owner(w)) {
+		return nil
+	}
+	if ops := deleteSubject(in, f); heals(in, f.Covers.Traces[0], ops) {
+		return ops
+	}
+	return nil
 }
 
 // elsewhere says whether a flow is sent to an address that it is not meant for:

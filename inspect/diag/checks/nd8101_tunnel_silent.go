@@ -30,7 +30,7 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				lost := diag.ProbeSays(f.Probe) == "dropped" || f.Trace.Verdict == sim.Dropped && f.Trace.Where != nil && !owned(in, f.Trace.Where.Netns)
-				if !f.Asked && f.Kind != "tried" || !lost || f.Trace.IfAnswered == sim.Dropped {
+				if !f.Asked && f.Kind != "tried" || !lost || f.Trace.IfAnswered == sim.Dropped || stoppedHere(in, f) {
 					continue
 				}
 				ns, l := tunnel(in, f)
@@ -56,6 +56,12 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 			return out
 		},
 	}
+}
+
+// stoppedHere says whether a rule of this host stops the flow, or the tunnel's packets.
+func stoppedHere(in *diag.Input, f *diag.FlowCase) bool {
+	w := diag.RulePlace(f.Trace.Where)
+	return f.Broken() && w != nil && w.Rule != nil && owned(in, w.Netns)
 }
 
 // tunnel is the VXLAN port of the sender's bridge behind which a flow's
