@@ -24,6 +24,7 @@ func TestPages(t *testing.T) {
 		"docs/commands/netdoctor_trace.md": "netdoctor trace web db:5432",
 		"man/netdoctor.1":                  ".SH NAME",
 		"man/netdoctor-trace.1":            `.B \-\-sport`,
+		"man/netdoctor-fix.1":              `.B \-\-flow \(dqSRC DST\(dq`,
 		"man/netdoctor-exit-codes.7":       "130  interrupted",
 		"completions/netdoctor.bash":       "__start_netdoctor",
 		"completions/_netdoctor":           "#compdef netdoctor",

@@ -27,8 +27,10 @@ func manuals(root *cobra.Command, version string) map[string][]byte {
 		if c.Long != "" {
 			fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", roff(c.Long))
 		}
-		options(&b, "OPTIONS", c.NonInheritedFlags())
-		options(&b, "OPTIONS OF EVERY COMMAND", c.InheritedFlags())
+		if section == "1" {
+			options(&b, "OPTIONS", c.NonInheritedFlags())
+			options(&b, "OPTIONS OF EVERY COMMAND", c.InheritedFlags())
+		}
 		if c.Example != "" {
 			fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(unindent(c.Example)))
 		}
@@ -52,10 +54,10 @@ func options(b *bytes.Buffer, title string, set *pflag.FlagSet) {
 	})
 }
 
-// roff is text that groff takes for nothing else: backslashes, hyphens, and dots
-// and quotes that begin a line.
+// roff is text that groff takes for nothing else: backslashes, hyphens, double
+// quotes, which bound a macro's words, and dots and quotes that begin a line.
 func roff(t string) string {
-	t = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(t)
+	t = strings.NewReplacer(`\`, `\e`, "-", `\-`, `"`, `\(dq`).Replace(t)
 	lines := strings.Split(t, "\n")
 	for i, l := range lines {
 		if strings.HasPrefix(l, ".") || strings.HasPrefix(l, "'") {

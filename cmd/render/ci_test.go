@@ -220,3 +220,12 @@ func TestCIFormatsAreForTestsAndChecks(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesOfFilesInSARIF(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{"ci/EXPECT.yaml": "ci/EXPECT.yaml", "a b.yaml": "a%20b.yaml", "/srv/EXPECT.yaml": "file:///srv/EXPECT.yaml", "c:x.yaml": "./c:x.yaml"} {
+		if got := uri(file); got != want {
+			t.Errorf("%s is %s, want %s", file, got, want)
+		}
+	}
+}

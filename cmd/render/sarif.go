@@ -98,5 +98,11 @@ func sarif(w io.Writer, all *trials) error {
 	return writeJSON(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}, true)
 }
 
-// uri is a file's name as a relative or absolute reference of RFC 3986.
-func uri(file string) string { return (&url.URL{Path: file}).String() }
+// uri is a file's name as a reference of RFC 3986; a full name is a file's URI.
+func uri(file string) string {
+	u := url.URL{Path: file}
+	if strings.HasPrefix(file, "/") {
+		u.Scheme = "file"
+	}
+	return u.String()
+}
