@@ -133,7 +133,7 @@ func mendsDrift(t *testing.T, gen driver.Generation) {
 			continue // what is not rules is the same for all
 		}
 		sh(t, c.do)
-		broken := state()
+		broken := steady(state)
 		if broken == whole {
 			t.Errorf("%s: nothing is broken", c.name)
 			continue
@@ -187,6 +187,20 @@ func mendsDrift(t *testing.T, gen driver.Generation) {
 }
 
 // same waits until the kernel's state is as wanted: carriers take a moment.
+// steady is the state when the kernel has thought of all that follows from it.
+func steady(state func() string) string {
+	was := state()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
+		now := state()
+		if now == was {
+			break
+		}
+		was = now
+	}
+	return was
+}
+
 func same(t *testing.T, what, want string, state func() string) {
 	t.Helper()
 	var d string

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -99,7 +101,33 @@ func (l *Lab) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := forwarding(ctx, h); err != nil {
+		return err
+	}
 	return l.record()
+}
+
+// forwarding waits until the bridges' ports are: the kernel's link watch makes them
+// so some time after their devices came up (net/core/link_watch.c).
+func forwarding(ctx context.Context, h *netlink.Handle) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		links, err := h.LinkList()
+		if err != nil {
+			return fmt.Errorf("waiting for the bridges' ports: %w", err)
+		}
+		if !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex != 0 && l.Attrs().OperState != netlink.OperUp }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the bridges' ports: %w", snap.ErrTimeout)
+		case <-tick.C:
+		}
+	}
 }
 
 // zone is what a network's resolver knows: its members, also as name.network.
