@@ -106,6 +106,14 @@ func TestWays(t *testing.T) {
 			name: "blocking port", edit: func(m *model) { m.link("host", "veth-web").Port.State = snap.PortBlocking },
 			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CausePortState, "NEIGH_FAILED", "veth-web is in the state blocking on br-app", false},
 		},
+		{name: "a port that somebody disabled", edit: func(m *model) {
+			l := m.link("host", "veth-web")
+			l.Port.State, l.OperState = snap.PortDisabled, "up"
+		}, flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CausePortState, "NEIGH_FAILED", "veth-web is in the state disabled on br-app", false}},
+		{name: "a port that the kernel has not enabled yet", edit: func(m *model) {
+			l := m.link("host", "veth-web")
+			l.Port.State, l.OperState = snap.PortDisabled, "lowerlayerdown"
+		}, flow: tcp80("client", "172.18.0.2"), want: want{Verdict: Delivered}},
 		{
 			name: "arp_ignore", edit: func(m *model) { m.sysctl("web", "net/ipv4/conf/all/arp_ignore", "8") },
 			flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "client", "eth0", CauseNoAnswer, "NEIGH_FAILED", "arp_ignore=8 on eth0 of web", false},
