@@ -43,12 +43,12 @@ func TestXDPProgramIsTakenOff(t *testing.T) {
 	if err != nil {
 		labtest.Lacking(t, "%v", err)
 	}
-	defer prog.Close() //nolint:errcheck // only a descriptor
+	defer prog.Close()
 	held, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: dev.Index, Flags: link.XDPGenericMode})
 	if err != nil {
 		labtest.Lacking(t, "%v", err)
 	}
-	defer held.Close() //nolint:errcheck // the namespace goes with it
+	defer held.Close()
 	was := uplink().XDP
 	if was == nil || was.Name != "drop_all" || was.Always != "drop" || was.Link == 0 || len(was.Holders) != 1 {
 		t.Fatalf("the program reads as %+v", was)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -24,16 +23,16 @@ type Spec struct {
 	Addr  netip.AddrPort
 }
 
-// Main is a process that serves what its arguments say until it is killed.
-func Main(args []string) {
+// Forever serves what its arguments say, for as long as the process lives; it comes
+// back only with an error.
+func Forever(args []string) error {
 	for _, a := range args {
 		sp, err := Parse(a)
-		if err == nil {
-			err = Run(context.Background(), sp, "hello")
-		}
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			return err
+		}
+		if err := Run(context.Background(), sp, "hello"); err != nil {
+			return err
 		}
 	}
 	select {}
