@@ -41,6 +41,9 @@ func (o *FDBSet) Shell() []string {
 	if st := fdbState(o.Entry.State); st != "" {
 		words = append(words, st)
 	}
+	if o.Entry.Sticky {
+		words = append(words, "sticky")
+	}
 	verb := "replace"
 	if o.Entry.Dst.IsValid() {
 		verb = "append" // several VTEPs may share the zero MAC
