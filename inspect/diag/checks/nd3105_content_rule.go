@@ -1,0 +1,80 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd3105: a rule on the way drops by what packets contain, and the empty ones of
+// a probe don't tell.
+func nd3105() diag.Check {
+	return diag.Check{
+		Code: "ND3105", Name: "content-rule", Severity: diag.Warning, Since: "0.2",
+		Title: "A rule on the way drops packets by their content",
+		Doc: `The connection comes up, and what is then sent through it may still be dropped: a
+rule looks into the packets, for a string or for bytes at an offset. A handshake
+has no content, so neither a probe nor "nc -z" notices; the program hangs after
+"connected". Told only of what somebody asked for: such rules are often meant.
+
+See it by hand:
+    iptables -L CHAIN -nv                    its counter grows with each request
+    curl -v http://DST/                      connects, and then nothing
+
+False positives: a rule that looks for something else than what is sent.
+
+Sources: net/netfilter/xt_string.c, xt_u32.c, xt_bpf.c`,
+		Detect: func(in *diag.Input) []diag.Finding {
+			var out []diag.Finding
+			for i := range in.Flows {
+				f := &in.Flows[i]
+				w := f.Trace.Where
+				if !f.Asked || f.Trace.Verdict != sim.Unknown || f.Broken() || w == nil || w.Rule == nil || w.Cause != sim.CauseRule || !owned(in, w.Netns) || !looksInside(w.Rule.Rule) || diag.ProbeSays(f.Probe) != "delivered" {
+					continue
+				}
+				line, source := in.RuleLine(w)
+				x := diag.Finding{
+					Summary: fmt.Sprintf("%s → %s comes up, but %s (%s) in %s drops by content: %s", f.From, f.To, diag.ChainName(w), in.Owner(w), in.Who(w.Netns), line),
+					Cause:   fmt.Sprintf("the rule %q looks into the packets; the handshake has no content, what follows has", line),
+					Subject: diag.Subject{Kind: "rule", Name: string(w.Ref), Netns: w.Netns},
+					Evidence: []diag.Evidence{
+						ev(source, line, w.Ref),
+						ev(fmt.Sprintf("probe %d", f.Probe.ID), "the handshake was answered", snap.RefProbe(f.Probe.ID)),
+					},
+					Covers: diag.Cover{Traces: []int{i}},
+					Advice: "see whether its counter grows with each try that hangs",
+					Weight: 40,
+				}
+				if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
+					x.Advice += "; if so, and if it is not meant: " + shellOf(op)
+				}
+				out = append(out, x)
+			}
+			return out
+		},
+	}
+}
+
+// looksInside says whether a rule has a match on what a packet carries.
+func looksInside(r *snap.Rule) bool {
+	if r == nil {
+		return false
+	}
+	for _, e := range r.Exprs {
+		if x, ok := e.(*snap.Xt); ok && !x.Target && (x.Name == "string" || x.Name == "u32" || x.Name == "bpf") {
+			return true
+		}
+	}
+	return false
+}
+
+// shellOf is an operation as a person types it.
+func shellOf(op fixups.Op) string {
+	if sh := op.Shell(); len(sh) > 0 {
+		return sh[0]
+	}
+	return op.Describe()
+}
