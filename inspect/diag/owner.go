@@ -19,6 +19,9 @@ func (in *Input) Owner(w *sim.Where) string {
 	if in.Fence(w) != nil {
 		return "Docker"
 	}
+	if r, engine := in.Wanted(w); r != nil && owner == "hand-made" {
+		return engine
+	}
 	if owner != "Docker" || p == nil || p.Policy || in.Snap.HostNs() == nil || w.Netns != in.Snap.HostNs().ID {
 		return owner
 	}
@@ -39,6 +42,31 @@ func (in *Input) Owner(w *sim.Where) string {
 	}
 	return owner
 }
+
+// Wanted is the rule of a place among those that an engine wants, and whose it is;
+// nil when none does. Engines write into the kernel's own chains, too.
+func (in *Input) Wanted(w *sim.Where) (*intent.Rule, string) {
+	p := w.Rule
+	if p == nil || p.Policy {
+		return nil, ""
+	}
+	text, _ := in.RuleLine(w)
+	for _, set := range intent.Of(in.Snap) {
+		ns := set.At(in.Snap)
+		if ns == nil || ns.ID != w.Netns || set.System != p.System || set.Family != p.Family {
+			continue
+		}
+		for i := range set.Rules {
+			if r := &set.Rules[i]; r.Table == p.Table && r.Chain == p.Chain && r.Text == text {
+				return r, engineWords[set.Engine]
+			}
+		}
+	}
+	return nil, ""
+}
+
+// engineWords are the engines as Owner calls them.
+var engineWords = map[string]string{"docker": "Docker", "podman": "Podman (netavark)", "netdoctor": "netdoctor"}
 
 // Fence is the network whose member a rule closes to whatever does not come by
 // the network's own bridge: Docker's from 28 on, against direct access to

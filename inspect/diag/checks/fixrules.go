@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -30,6 +31,9 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if owner := in.Owner(w); slices.Contains(managed, owner) {
 		f.Advice = ownerAdvice(owner)
+		if n := keptApart(in, &in.Flows[f.Covers.Traces[0]], w); n != nil {
+			f.Advice = fmt.Sprintf("%s was made with com.docker.network.bridge.enable_icc=false, which keeps its members apart: use a network of their own for those that are to meet", n.Name)
+		}
 		switch owner {
 		case "firewalld":
 			return exception(in, f)
@@ -43,6 +47,24 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return append([]fixups.Op{op}, tidy(in, w.Netns, p)...)
 	}
 	return nil
+}
+
+// keptApart is the network that was made to keep its members apart, both ends of
+// the flow among them, where an engine's own rule for it stops the flow.
+func keptApart(in *diag.Input, flow *diag.FlowCase, w *sim.Where) *snap.Network {
+	r, _ := in.Wanted(w)
+	from := container(in, flow.Flow.From)
+	if r == nil || from == nil {
+		return nil
+	}
+	n := in.Snap.Network(r.Network)
+	if n == nil || n.ICC || in.Graph.NetworkOfAddr(flow.Flow.Dst) != n {
+		return nil
+	}
+	if !slices.ContainsFunc(from.Endpoints, func(e snap.Endpoint) bool { return in.Snap.NetworkOf(from.Engine, &e) == n }) {
+		return nil
+	}
+	return n
 }
 
 // ownerAdvice says where a program's rules are changed for good.
