@@ -48,6 +48,16 @@ func TestSixPlain(t *testing.T) {
 
 // sixCases are one thing about IPv6 each.
 var sixCases = []scenario{
+	{"a queue that nobody reads", `host ip6tables -A FORWARD -p tcp -j NFQUEUE --queue-num 9`, []string{"client tcp [2001:db8:1::2]:80 = dropped", "client tcp 10.0.1.2:80 = delivered"}},
+	{"a transparent proxy that is not there", `host ip6tables -t mangle -A PREROUTING -i br0 -p tcp --dport 80 -j TPROXY --on-port 3129 --tproxy-mark 1`, []string{"client tcp [2001:db8:1::2]:80 = dropped", "client udp [2001:db8:1::2]:53 = delivered"}},
+	{"masquerade in a zone of one side", `
+world ip -6 route del 2001:db8::/46
+host ip6tables -t nat -A POSTROUTING -s 2001:db8::/64 -o eth0 -j MASQUERADE; ip6tables -t raw -A PREROUTING -i br0 -j CT --zone 7`, []string{"client tcp [2001:db8:ffff::7]:80 = dropped"}},
+	{"masquerade in a zone of the original direction", `
+world ip -6 route del 2001:db8::/46
+host ip6tables -t nat -A POSTROUTING -s 2001:db8::/64 -o eth0 -j MASQUERADE; ip6tables -t raw -A PREROUTING -i br0 -j CT --zone-orig 7`, []string{"client tcp [2001:db8:ffff::7]:80 = delivered"}},
+	{"multicast is not flooded to a port, on a bridge that snoops", `host bridge link set dev vweb mcast_flood off`, []string{"client tcp [2001:db8::3]:80 = dropped"}},
+	{"multicast is not flooded to a port", `host bridge link set dev vweb mcast_flood off; ip link set br0 type bridge mcast_snooping 0`, []string{"client tcp [2001:db8::3]:80 = dropped", "client tcp 10.0.0.3:80 = delivered"}},
 	{
 		"forwarding off", `host echo 0 > /proc/sys/net/ipv6/conf/all/forwarding`,
 		[]string{"client tcp [2001:db8:1::2]:80 = dropped", "client tcp [2001:db8::3]:80 = delivered", "client tcp 10.0.1.2:80 = delivered", "client tcp [2001:db8::1]:80 = delivered"},
