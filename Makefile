@@ -1,7 +1,7 @@
 # Everything a developer or CI does. See README.md.
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS  := -s -w -funcalign=4 -X github.com/netdoctor/netdoctor/cmd/app.Version=$(VERSION)
+LDFLAGS  := -s -w -funcalign=1 -X github.com/netdoctor/netdoctor/cmd/app.Version=$(VERSION)
 # Only what is hot is inlined: the simulator, the readers, the resolver, and what
 # they stand on. It keeps 2 MB off the hosts that the program is copied to, and
 # BenchmarkMatrix is no slower for it.
