@@ -47,6 +47,10 @@ func decodeBridge(b []byte) *snap.Bridge {
 			br.AgeingMs = clockMs(v)
 		case unix.IFLA_BR_MCAST_SNOOPING:
 			br.McastSnooping = flagOf(v)
+		case unix.IFLA_BR_MCAST_QUERIER_STATE: // of either family only while there is one
+			for q := range rtattrs(v) {
+				br.Querier4, br.Querier6 = br.Querier4 || q == querierIPv4, br.Querier6 || q == querierIPv6
+			}
 		case unix.IFLA_BR_NF_CALL_IPTABLES:
 			br.NFCallIPTables = flagOf(v)
 		case unix.IFLA_BR_NF_CALL_IP6TABLES:

@@ -133,6 +133,12 @@ func (rd *reader) routing(r *requester) {
 	fdb, err := r.readFDB(ctx, n.Links)
 	rd.gap("forwarding entries", err)
 	n.FDB = orEmpty(fdb)
+	n.Groups = readGroups()
+	if slices.ContainsFunc(n.Links, func(l snap.Link) bool { return l.Bridge != nil && (l.Bridge.Querier4 || l.Bridge.Querier6) }) {
+		mdb, err := r.readMDB(ctx)
+		rd.gap("multicast groups of bridges", err)
+		n.MDB = mdb
+	}
 	vlans, err := r.readVlans(ctx, n.Links)
 	rd.gap("bridge VLANs", err)
 	n.Vlans = vlans

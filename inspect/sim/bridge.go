@@ -244,6 +244,9 @@ func (r *run) bridgeForward(n *netns, br, from, to *snap.Link, k *skb) *fate {
 
 // bridgeFlood is br_flood: an unknown or group MAC goes to all ports.
 func (r *run) bridgeFlood(n *netns, br, from *snap.Link, k *skb, up bool) *fate {
+	if r.quiet == 0 && k.arp == nil && k.Dst.IsMulticast() && group(k.DstMAC) {
+		return r.multicast(n, br, from, k, up)
+	}
 	var copies []copyTo
 	var mute *snap.Link
 	ports, deaf := n.ports[br.Index], false

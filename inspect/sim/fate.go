@@ -16,6 +16,7 @@ const (
 	fateUnknown                  // where says why it can't be decided
 	fateOutside                  // left what the snapshot knows, by dev of ns
 	fateArrived                  // was delivered locally in ns, past INPUT
+	fateGroup                    // went to all who have joined a group, of whom none is known
 	fateElsewise                 // another copy of it mattered, this one was for nobody (OTHERHOST)
 )
 

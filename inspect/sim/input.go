@@ -72,7 +72,7 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 	case "unicast":
 		return r.forward(n, dev, k)
 	case "multicast":
-		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseModel, Detail: "multicast is not followed"})
+		return r.member(n, in, k)
 	}
 	return r.deliver(n, in, k)
 }

@@ -121,7 +121,7 @@ func rank(f *fate) int {
 		return 0
 	}
 	switch f.kind {
-	case fateArrived:
+	case fateArrived, fateGroup:
 		return 6
 	case fateOutside:
 		return 5

@@ -76,6 +76,7 @@ func (r *run) respondGroup(t *Trace, n *netns, k *skb) (Verdict, *skb, *Where) {
 	if k.Proto == 17 {
 		if s := n.socketFor(k, nil); s != nil {
 			t.Socket = s
+			r.hop(n, nil, "socket", fmt.Sprintf("%s/%s", s.Local, s.Proto), "delivered", k, n.socketRef(s))
 			a := r.answerTo(n, k)
 			a.Src = netip.Addr{}
 			return Delivered, a, nil

@@ -35,6 +35,10 @@ func (n *netns) routeIn(rt *routed, q lookup, dev *snap.Link, pick func([]way, s
 	case !q.dst.IsLoopback() && q.src.IsLoopback() && !n.confOr(dev, "route_localnet"):
 		return rt.fail("EINVAL", "IP_LOCALNET", CauseMartian, "a packet from "+q.src.String()+" must not come in by "+dev.Name+" (route_localnet=0)")
 	}
+	if q.dst.IsMulticast() { // ip_route_input_mc
+		rt.kind, rt.dev = "multicast", dev
+		return rt
+	}
 	fwd, known := n.forwarding(dev)
 	if !known {
 		return rt.fail("", "", CauseUnread, "whether "+dev.Name+" of "+n.n.ID+" forwards was not read")

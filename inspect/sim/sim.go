@@ -76,7 +76,8 @@ const (
 	CauseIsolated      Cause = "isolated"        // both ports isolated
 	CauseHairpin       Cause = "hairpin"         // out of the port it came in by
 	CauseVlan          Cause = "vlan"            //
-	CauseBridgeFlood   Cause = "no-flood"        // unknown MAC, and the port does not flood
+	CauseBridgeFlood   Cause = "no-flood"        // unknown MAC or a group, and the port does not flood
+	CauseNoMember      Cause = "no-member"       // the group was not joined
 	CauseMTU           Cause = "mtu"             // too big, and DF or a frame larger than the receiver takes
 	CauseNoListener    Cause = "no-listener"     // refused: nothing listens there
 	CauseNoAnswer      Cause = "no-answer"       // the stack does not answer (echo ignored, arp_ignore …)

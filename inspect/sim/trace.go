@@ -243,6 +243,8 @@ func (r *run) conclude(t *Trace, f Flow, end *fate) {
 		t.unknown(end.where)
 	case end.kind == fateOutside:
 		r.outsideAnswer(t, f, end)
+	case end.kind == fateGroup:
+		t.Verdict = Delivered
 	case end.kind == fateArrived:
 		t.Arrived, t.ArrivedAs = end.ns.n.ID, end.pkt.dest()
 		r.answer(t, f, end)
@@ -310,6 +312,10 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 		return
 	}
 	t.Forward = r.walked()
+	if k.Dst.IsMulticast() { // an answer is the program's affair
+		t.Verdict = Delivered
+		return
+	}
 	r.turn()
 	q := a.lookup()
 	if l := end.dev; l != nil {

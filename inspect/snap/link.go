@@ -57,13 +57,17 @@ type Link struct {
 
 // Bridge holds a bridge's own settings (IFLA_BR_*).
 type Bridge struct {
-	STP              bool   `json:"stp"`
-	VlanFiltering    bool   `json:"vlanFiltering"`
-	VlanProtocol     string `json:"vlanProtocol,omitempty"` // "802.1Q" or "802.1ad"
-	DefaultPVID      int    `json:"defaultPvid"`
-	ForwardDelayMs   int64  `json:"forwardDelayMs"`
-	AgeingMs         int64  `json:"ageingMs"`
-	McastSnooping    bool   `json:"mcastSnooping"`
+	STP            bool   `json:"stp"`
+	VlanFiltering  bool   `json:"vlanFiltering"`
+	VlanProtocol   string `json:"vlanProtocol,omitempty"` // "802.1Q" or "802.1ad"
+	DefaultPVID    int    `json:"defaultPvid"`
+	ForwardDelayMs int64  `json:"forwardDelayMs"`
+	AgeingMs       int64  `json:"ageingMs"`
+	McastSnooping  bool   `json:"mcastSnooping"`
+	// Querier4 and Querier6 say that somebody asks for members of groups, the bridge
+	// itself or a router behind a port: only then snooping keeps groups to members.
+	Querier4         bool   `json:"querier4,omitempty"`
+	Querier6         bool   `json:"querier6,omitempty"`
 	NFCallIPTables   bool   `json:"nfCallIptables"`  // per bridge, beside the sysctl
 	NFCallIP6Tables  bool   `json:"nfCallIp6tables"` //
 	NFCallARPTables  bool   `json:"nfCallArptables"` //

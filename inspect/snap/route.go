@@ -168,6 +168,22 @@ type Neigh struct {
 	ExtLearn bool `json:"extLearn,omitempty"`
 }
 
+// Group is a multicast group that a device has joined.
+type Group struct {
+	Index int        `json:"index"` // ifindex
+	IP    netip.Addr `json:"ip"`
+}
+
+// MDBEntry is a bridge's port behind which somebody asked for a multicast group, or
+// is a multicast router.
+type MDBEntry struct {
+	Bridge int        `json:"bridge"` // ifindex
+	Port   int        `json:"port"`   // ifindex; the bridge's own for its host
+	IP     netip.Addr `json:"ip,omitzero"`
+	Vlan   int        `json:"vlan,omitempty"`
+	Router bool       `json:"router,omitempty"`
+}
+
 // FDBEntry is one forwarding entry of a bridge or VXLAN device.
 type FDBEntry struct {
 	Index    int        `json:"index"`            // ifindex of the port, bridge or vxlan device

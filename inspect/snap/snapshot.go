@@ -101,14 +101,18 @@ type Netns struct {
 	// (RTM_GETNSID) to their Netns.ID.
 	NSIDs map[int]string `json:"nsids,omitempty"`
 
-	Links     []Link            `json:"links"`
-	Addrs     []Addr            `json:"addrs"`
-	Rules     []PolicyRule      `json:"rules"`
-	Routes    []Route           `json:"routes"` // of all tables, as dumped
-	Nexthops  []NexthopObject   `json:"nexthops,omitempty"`
-	Learned   []RouteException  `json:"learned,omitempty"` // redirects and path MTUs
-	Neighs    []Neigh           `json:"neighs"`
-	FDB       []FDBEntry        `json:"fdb"`
+	Links    []Link           `json:"links"`
+	Addrs    []Addr           `json:"addrs"`
+	Rules    []PolicyRule     `json:"rules"`
+	Routes   []Route          `json:"routes"` // of all tables, as dumped
+	Nexthops []NexthopObject  `json:"nexthops,omitempty"`
+	Learned  []RouteException `json:"learned,omitempty"` // redirects and path MTUs
+	Neighs   []Neigh          `json:"neighs"`
+	FDB      []FDBEntry       `json:"fdb"`
+	// Groups are the multicast groups that devices have joined; MDB tells which ports
+	// asked for which, and is read only of bridges that go by it.
+	Groups    []Group           `json:"groups,omitempty"`
+	MDB       []MDBEntry        `json:"mdb,omitempty"`
 	Vlans     []BridgeVlan      `json:"vlans,omitempty"`
 	Sysctls   map[string]string `json:"sysctls"` // "net/ipv4/conf/all/rp_filter" → "0"; slashes, as interface names hold dots
 	Ruleset   Ruleset           `json:"ruleset"`
