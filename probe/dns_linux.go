@@ -38,25 +38,35 @@ func (p *Prober) DNS(ctx context.Context, from *snap.Netns, server netip.AddrPor
 	if o.TCP {
 		return p.dnsTCP(ctx, r, from, server, o, q, end)
 	}
-	r = p.datagrams(ctx, r, from, server, Options{Tries: o.Tries, Src: o.Src, Sport: o.Sport, Device: o.Device, TTL: o.TTL}, end,
-		func(src netip.AddrPort, b []byte) bool {
-			bad := "source"
-			var m *dns.Msg
-			if src == plain(server) {
-				m, bad = check(q, b)
-			}
-			if bad != "" {
-				if !slices.Contains(d.Bad, bad) {
-					d.Bad = append(d.Bad, bad)
+	ask := func(r snap.Probe) snap.Probe {
+		return p.datagrams(ctx, r, from, server, Options{Tries: o.Tries, Src: o.Src, Sport: o.Sport, Device: o.Device, TTL: o.TTL}, end,
+			func(src netip.AddrPort, b []byte) bool {
+				bad := "source"
+				var m *dns.Msg
+				if src == plain(server) {
+					m, bad = check(q, b)
 				}
-				return false
-			}
-			fill(d, m)
-			return true
-		}, func() []byte {
-			b, _ := q.Pack() // query checked name and type
-			return b
-		})
+				if bad != "" {
+					if !slices.Contains(d.Bad, bad) {
+						d.Bad = append(d.Bad, bad)
+					}
+					return false
+				}
+				fill(d, m)
+				return true
+			}, func() []byte {
+				b, _ := q.Pack() // query checked name and type
+				return b
+			})
+	}
+	first := r
+	if r = ask(r); r.Outcome == Refused && o.Sport == 0 {
+		// The port may be one of an earlier probe whose conntrack entry still leads
+		// to where a resolver was before its engine was started again: another one.
+		sent := r.Sent
+		r = ask(first)
+		r.Sent += sent
+	}
 	if r.Outcome != Answered || !d.TC {
 		return r
 	}

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -219,5 +220,55 @@ func TestDNSOverTCPThatIsWatched(t *testing.T) {
 				t.Fatalf("tcp %t: %s %s %+v", tcp, got.Outcome, got.Detail, got.DNS)
 			}
 		}
+	}
+}
+
+// The port of the first question is refused, as by a conntrack entry that leads to
+// a socket which is gone; others are answered. Where all are refused, so is the
+// probe.
+func TestDNSRefusedOnOnePort(t *testing.T) {
+	w := newWorld(t)
+	refuse := func(to netip.AddrPort) {
+		udp := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, to.Port()), 53)
+		udp = append(udp, 0, 8, 0, 0)
+		quoted := append([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0}, to.Addr().AsSlice()...)
+		quoted = append(append(quoted, 198, 51, 100, 1), udp...)
+		icmp := append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, quoted...)
+		sum := uint32(0)
+		for i := 0; i < len(icmp); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(icmp[i:]))
+		}
+		for sum > 0xffff {
+			sum = sum>>16 + sum&0xffff
+		}
+		binary.BigEndian.PutUint16(icmp[2:], ^uint16(sum))
+		w.server.in(func() error {
+			c, err := net.Dial("ip4:icmp", to.Addr().String())
+			if err != nil {
+				return err
+			}
+			_, err = c.Write(icmp)
+			return errors.Join(err, c.Close())
+		})
+	}
+	for _, all := range []bool{false, true} {
+		asked := 0
+		c := w.server.listenUDP("udp4", "198.51.100.1:53", func(c *net.UDPConn, from netip.AddrPort, b []byte) {
+			if asked++; all || asked == 1 {
+				refuse(from)
+				return
+			}
+			out, _ := reply(b).Pack()              // reply packs always
+			_, _ = c.WriteToUDPAddrPort(out, from) // a probe that gave up is no matter
+		})
+		p := &Prober{Timeout: 5 * time.Second}
+		want := Answered
+		if all {
+			want = Refused
+		}
+		if got := p.DNS(t.Context(), w.client.n, ap("198.51.100.1:53"), Options{Name: "web.example.org"}); got.Outcome != want || got.Sent != 2 {
+			t.Errorf("all refused %t: %s after %d questions %s, want %s after 2", all, got.Outcome, got.Sent, got.Detail, want)
+		}
+		_ = c.Close() // for the next one
 	}
 }
