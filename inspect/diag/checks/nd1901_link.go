@@ -68,6 +68,9 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	port := portAt(in, w)
 	if port != nil {
 		set.Name = port.Name
+		if v, err := in.Snap.At(w.Ref); err == nil && v == any(port) {
+			set.Where = at(in, w.Ref.Netns()) // a flooded frame dies in another namespace
+		}
 	}
 	switch w.Cause {
 	case sim.CausePortState:
