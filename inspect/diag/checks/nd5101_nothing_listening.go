@@ -192,7 +192,7 @@ func (s *seat) published() bool { return !s.flow.Asked && s.flow.Port != nil && 
 func (s *seat) optional() bool {
 	return s.published() && (s.target.Health == "starting" || slices.ContainsFunc(s.target.Ports, func(p snap.Port) bool {
 		return slices.ContainsFunc(s.ns.Sockets, func(x snap.Socket) bool {
-			return x.Proto == p.Proto && x.Local.Port() == p.ContainerPort && !x.Remote.IsValid() && !x.Local.Addr().Unmap().IsLoopback() && !engineSocket(&x)
+			return x.Proto == p.Proto && x.Local.Port() == p.ContainerPort && !slices.Contains(s.ports, p.ContainerPort) && !x.Remote.IsValid() && !x.Local.Addr().Unmap().IsLoopback() && !engineSocket(&x)
 		})
 	}))
 }
