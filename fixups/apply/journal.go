@@ -288,7 +288,8 @@ func readAll(dir string) ([]*entry, error) {
 // maxEntry bounds a journal file: a thousand rules with their bytes take 2 MiB.
 const maxEntry = 64 << 20
 
-func readEntry(path string) (*entry, error) {
+// entryFile is what a journal file holds.
+func entryFile(path string) ([]byte, error) {
 	st, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -296,10 +297,18 @@ func readEntry(path string) (*entry, error) {
 	if !st.Mode().IsRegular() || st.Size() > maxEntry {
 		return nil, fmt.Errorf("it is no regular file of a fit size: %w", snap.ErrUnsupported)
 	}
-	b, err := os.ReadFile(path)
+	return os.ReadFile(path)
+}
+
+func readEntry(path string) (*entry, error) {
+	b, err := entryFile(path)
 	if err != nil {
 		return nil, err
 	}
+	return parseEntry(b)
+}
+
+func parseEntry(b []byte) (*entry, error) {
 	var e struct {
 		entry
 		Steps json.RawMessage `json:"steps"`

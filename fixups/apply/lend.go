@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := readOpen(dir)
+	list, err := readOpen(dir, id)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 		return nil, err
 	}
 	defer j.close()
-	if list, err = readOpen(dir); err != nil { // nobody else changes it from here on
+	if list, err = readOpen(dir, id); err != nil { // nobody else changes it from here on
 		return nil, err
 	}
 	var out []Entry
@@ -83,16 +84,21 @@ func (a *Applier) Reclaim(ctx context.Context, id string) ([]Entry, error) {
 	return out, nil
 }
 
-// readOpen reads the open transactions of a journal. Files that can't be read are
-// left out: a newer program's, which will look for its own.
-func readOpen(dir string) ([]*entry, error) {
+// readOpen reads the open transactions of a journal of that ID. Files that can't be
+// read are left out: a newer program's, which will look for its own. Every run does
+// this, and a journal may be long: most files are only searched for the two words.
+func readOpen(dir, id string) ([]*entry, error) {
 	ids, err := entryIDs(dir)
 	if err != nil {
 		return nil, err
 	}
 	var out []*entry
-	for _, id := range ids {
-		if e, err := readEntry(filepath.Join(dir, id+".json")); err == nil && e.State == stateOpen {
+	for _, file := range ids {
+		b, err := entryFile(filepath.Join(dir, file+".json"))
+		if err != nil || !bytes.Contains(b, []byte(`"`+stateOpen+`"`)) || !bytes.Contains(b, []byte(`"`+id+`"`)) {
+			continue
+		}
+		if e, err := parseEntry(b); err == nil && e.State == stateOpen {
 			out = append(out, e)
 		}
 	}
