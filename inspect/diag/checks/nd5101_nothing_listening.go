@@ -50,7 +50,8 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 // listensElsewhere: the port is open, but not for what arrives there.
 func listensElsewhere(in *diag.Input, s *seat) *diag.Finding {
 	x, who := s.elsewhere[0], in.Who(s.ns.ID)
-	only, want := "", s.flow.Trace.ArrivedAs.Addr()
+	var only string
+	want := s.flow.Trace.ArrivedAs.Addr()
 	if t := s.flow.Trace.Proxy; t != nil && t.ArrivedAs.IsValid() {
 		want = t.ArrivedAs.Addr()
 	}
@@ -217,10 +218,9 @@ func portRanges(ports []uint16) string {
 		for j+1 < len(ports) && ports[j+1] == ports[j]+1 {
 			j++
 		}
-		switch {
-		case i == j:
+		if i == j {
 			out = append(out, fmt.Sprint(ports[i]))
-		default:
+		} else {
 			out = append(out, fmt.Sprintf("%d-%d", ports[i], ports[j]))
 		}
 		i = j + 1
