@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/intent"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -128,6 +129,7 @@ type Input struct {
 	Own    []fixups.Op // see Options
 
 	reached   map[reachKey]names.Reach // answers of reach, kept
+	wants     []intent.Set             // see engineRules; nil: not asked yet
 	onlyAsked bool
 	arrivals  bool
 	audit     bool

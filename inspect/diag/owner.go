@@ -25,7 +25,7 @@ func (in *Input) Owner(w *sim.Where) string {
 	if owner != "Docker" || p == nil || p.Policy || in.Snap.HostNs() == nil || w.Netns != in.Snap.HostNs().ID {
 		return owner
 	}
-	for _, set := range intent.Of(in.Snap) {
+	for _, set := range in.engineRules() {
 		if set.System != p.System || set.Family != p.Family {
 			continue
 		}
@@ -51,7 +51,7 @@ func (in *Input) Wanted(w *sim.Where) (*intent.Rule, string) {
 		return nil, ""
 	}
 	text, _ := in.RuleLine(w)
-	for _, set := range intent.Of(in.Snap) {
+	for _, set := range in.engineRules() {
 		ns := set.At(in.Snap)
 		if ns == nil || ns.ID != w.Netns || set.System != p.System || set.Family != p.Family {
 			continue
@@ -95,4 +95,13 @@ func (in *Input) Fence(w *sim.Where) *snap.Network {
 		}
 	}
 	return nil
+}
+
+// engineRules are the rules that the engines want, worked out once: whose a rule is
+// gets asked of every rule that a flow met.
+func (in *Input) engineRules() []intent.Set {
+	if in.wants == nil {
+		in.wants = append([]intent.Set{}, intent.Of(in.Snap)...)
+	}
+	return in.wants
 }

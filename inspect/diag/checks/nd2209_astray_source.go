@@ -13,7 +13,7 @@ import (
 // answers to that.
 func nd2209() diag.Check {
 	return diag.Check{
-		Code: "ND2209", Name: "astray-source", Severity: diag.Error, Since: "0.1",
+		Code: "ND2209", Name: "astray-source", Severity: diag.Error, Since: "0.2",
 		Title: "A route has packets sent from an address that no answer comes back to",
 		Doc: `A route may name the source of what is sent by it ("src"). In a container that is
 an address of its own that nobody else knows of: of a VPN client that is gone, of a
