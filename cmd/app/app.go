@@ -96,11 +96,7 @@ type ReadOptions struct {
 // Valid says what is wrong with the options themselves, before anything is read.
 func (o *ReadOptions) Valid() error {
 	if known := append([]string{"auto"}, engine.Names()...); o.Runtime != "" && !slices.Contains(known, o.Runtime) {
-		err := Usagef("--runtime %q is none of %s", o.Runtime, strings.Join(known, ", "))
-		if near := Suggest(o.Runtime, known); len(near) > 0 {
-			return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
-		}
-		return err
+		return Meant(Usagef("--runtime %q is none of %s", o.Runtime, strings.Join(known, ", ")), o.Runtime, known, "")
 	}
 	if o.DockerHost != "" {
 		if err := engine.CheckDockerHost(o.DockerHost); err != nil {

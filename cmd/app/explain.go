@@ -6,7 +6,6 @@ import (
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
-	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Explain is the page of one check, by its code or its name.
@@ -36,9 +35,5 @@ func (a *App) noCode(word string) error {
 	for i := range a.Checks {
 		known = append(known, string(a.Checks[i].Code), a.Checks[i].Name)
 	}
-	err := Usagef("no check is called %q", word)
-	if near := Suggest(word, known); len(near) > 0 {
-		return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
-	}
-	return snap.Hint(err, "netdoctor ls checks")
+	return Meant(Usagef("no check is called %q", word), word, known, "netdoctor ls checks")
 }

@@ -30,11 +30,7 @@ func (a *App) List(ctx context.Context, o ListOptions) (*v1.ListResult, error) {
 		o.Of = Lists()[0]
 	}
 	if !slices.Contains(Lists(), o.Of) {
-		err := Usagef("%q can't be listed", o.Of)
-		if near := Suggest(o.Of, Lists()); len(near) > 0 {
-			return nil, snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
-		}
-		return nil, snap.Hint(err, "one of "+strings.Join(Lists(), ", "))
+		return nil, Meant(Usagef("%q can't be listed", o.Of), o.Of, Lists(), "one of "+strings.Join(Lists(), ", "))
 	}
 	res := &v1.ListResult{Of: o.Of}
 	if o.Of == "checks" {

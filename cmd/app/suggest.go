@@ -7,9 +7,9 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Suggest gives at most three of the known words that the text may have been
+// suggest gives at most three of the known words that the text may have been
 // meant for, the nearest first; nil when none is near.
-func Suggest(text string, known []string) []string {
+func suggest(text string, known []string) []string {
 	type near struct {
 		word string
 		d    int
@@ -79,9 +79,14 @@ func OneOf(what, word string, known []string) error {
 	if slices.Contains(known, word) {
 		return nil
 	}
-	err := Usagef("no %s is called %q", what, word)
-	if near := Suggest(word, known); len(near) > 0 {
-		return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
+	return Meant(Usagef("no %s is called %q", what, word), word, known, "")
+}
+
+// Meant hints at those of the known words that a wrong one was perhaps meant for.
+// Where none is near the hint is the other one, "" for none.
+func Meant(err error, word string, known []string, otherwise string) error {
+	if near := suggest(word, known); len(near) > 0 {
+		otherwise = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return err
+	return snap.Hint(err, otherwise)
 }

@@ -284,7 +284,7 @@ func (f finder) service(name string) []*snap.Container {
 // noSuch is the error for a name that nothing has. Where an engine's containers
 // could not be read it may be the name of one of them: that is not known.
 func (f finder) noSuch(what, name string) error {
-	if len(Suggest(name, f.Names())) == 0 {
+	if len(suggest(name, f.Names())) == 0 {
 		for _, g := range f.s.Gaps {
 			if Decisive(f.s, g) && hidesContainers(g.What) {
 				return snap.Hint(fmt.Errorf("whether there is a %s called %q is not known: %s: %w", what, name, g.Why, ErrUndecided), cmp.Or(g.Needs, "netdoctor capabilities"))

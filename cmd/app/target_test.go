@@ -165,7 +165,7 @@ func TestSuggest(t *testing.T) {
 		"data":      {"database"},
 		"unrelated": nil,
 	} {
-		if d := cmp.Diff(want, Suggest(text, known)); d != "" {
+		if d := cmp.Diff(want, suggest(text, known)); d != "" {
 			t.Errorf("%s (-want +got)\n%s", text, d)
 		}
 	}

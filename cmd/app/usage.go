@@ -38,14 +38,11 @@ var ErrUndecided = errors.New("could not be determined")
 
 // noSuch is the error for a name that nothing has, with what was perhaps meant.
 func noSuch(what, text string, known []string) error {
-	err := Usagef("no %s is called %q here", what, text)
-	if near := Suggest(text, known); len(near) > 0 {
-		return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
+	otherwise := "netdoctor ls"
+	if len(known) == 0 {
+		otherwise = "nothing of that kind was found; netdoctor capabilities says what could not be read"
 	}
-	if len(known) > 0 {
-		return snap.Hint(err, "netdoctor ls")
-	}
-	return snap.Hint(err, "nothing of that kind was found; netdoctor capabilities says what could not be read")
+	return Meant(Usagef("no %s is called %q here", what, text), text, known, otherwise)
 }
 
 // ambiguous is the error for a name that several things have.

@@ -50,6 +50,5 @@ func utf8Locale(getenv func(string) string) bool {
 
 // choice is the error for a flag whose value is none of those it may have.
 func choice(flag, value string, of []string) error {
-	err := app.Usagef("%s %q is none of %s", flag, value, strings.Join(of, ", "))
-	return withHint(err, app.Suggest(value, of))
+	return app.Meant(app.Usagef("%s %q is none of %s", flag, value, strings.Join(of, ", ")), value, of, overview)
 }

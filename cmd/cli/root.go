@@ -161,7 +161,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	if cmd.HasParent() {
 		what = "command of " + cmd.CommandPath()
 	}
-	return withHint(app.Usagef("no %s is called %q", what, word), app.Suggest(word, known))
+	return app.Meant(app.Usagef("no %s is called %q", what, word), word, known, overview)
 }
 
 // flagError turns an error of the flag parser into wrong usage.
@@ -177,7 +177,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		cmd.InheritedFlags().VisitAll(add)
 		slices.Sort(known)
 		if n := missing.GetSpecifiedName(); len(n) > 1 {
-			return withHint(app.Usagef("no flag is called --%s", n), app.Suggest("--"+n, known))
+			return app.Meant(app.Usagef("no flag is called --%s", n), "--"+n, known, overview)
 		}
 	}
 	hint := cmd.CommandPath() + " --help"
@@ -196,10 +196,5 @@ func withUsage(cmd *cobra.Command, err error) error {
 // join writes a list for people.
 func join(words []string) string { return strings.Join(words, ", ") }
 
-// withHint adds what was perhaps meant.
-func withHint(err error, near []string) error {
-	if len(near) == 0 {
-		return snap.Hint(err, "netdoctor --help")
-	}
-	return snap.Hint(err, "did you mean "+strings.Join(near, " or ")+"?")
-}
+// overview is the command that names all others: the hint where nothing better is.
+const overview = "netdoctor --help"

@@ -47,10 +47,10 @@ type hinted struct {
 func (h hinted) Unwrap() error { return h.error }
 
 // Hint attaches a remedy to err: a command or a fact, printed on a line of its
-// own. A nil err stays nil.
+// own. A nil err stays nil; "" is no hint.
 func Hint(err error, hint string) error {
-	if err == nil {
-		return nil
+	if err == nil || hint == "" {
+		return err
 	}
 	return hinted{err, hint}
 }
