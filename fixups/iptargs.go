@@ -202,7 +202,7 @@ func (r *ipRule) legacy() snap.Exprs {
 	}
 	out := snap.Exprs{e}
 	for _, m := range r.matches {
-		if x := m.blob(r); x != nil {
+		if x := m.blob(); x != nil {
 			out = append(out, x)
 		}
 	}

@@ -145,7 +145,7 @@ func (p *nftProg) match(r *ipRule, m *ipMatch) error {
 		p.cmp(m.mark.not, native.AppendUint32(nil, m.mark.mark))
 		return nil
 	}
-	x := m.blob(r)
+	x := m.blob()
 	if x == nil {
 		if m.name == "icmp" || m.name == "icmp6" || m.name == "sctp" {
 			return fmt.Errorf("match %s without an option: %w", m.name, snap.ErrUnsupported)

@@ -74,7 +74,7 @@ func (o *SysctlSet) On(s *snap.Snapshot) error {
 	for _, k := range reach(ns, o.Key) {
 		ns.Sysctls[k] = o.Value
 	}
-	o.aftermath(s, ns)
+	o.aftermath(ns)
 	return nil
 }
 
@@ -110,7 +110,7 @@ func reach(ns *snap.Netns, key string) []string {
 // routes, coming on gives the fe80 address; IPv6 forwarding drops default
 // routes that routers announced, but where accept_ra is 2 (net/ipv6/route.c:
 // rt6_purge_dflt_routers).
-func (o *SysctlSet) aftermath(s *snap.Snapshot, ns *snap.Netns) {
+func (o *SysctlSet) aftermath(ns *snap.Netns) {
 	switch {
 	case strings.HasPrefix(o.Key, "net/ipv6/conf/") && strings.HasSuffix(o.Key, "/disable_ipv6"):
 		for i := range ns.Links {

@@ -23,7 +23,7 @@ func maskBytes(bits, n int) []byte {
 }
 
 // blob is the match as an xt extension, nil for one that tests nothing.
-func (m *ipMatch) blob(r *ipRule) *snap.Xt {
+func (m *ipMatch) blob() *snap.Xt {
 	switch m.name {
 	case "tcp", "udp", "sctp":
 		return m.portBlob()

@@ -51,8 +51,8 @@ const (
 )
 
 // find discovers the namespaces and opens them. Called again it adds those that
-// are new, and says whether there were any.
-func (c *collector) find() (news bool, err error) {
+// are new.
+func (c *collector) find() error {
 	procs, err := ns.ScanProcs(c.ctx)
 	if err != nil {
 		c.gaps = append(c.gaps, snap.GapOf("processes", "", err))
@@ -61,7 +61,7 @@ func (c *collector) find() (news bool, err error) {
 	c.procs = procs
 	found, gaps, err := ns.Discover(c.ctx, ns.Options{HostNS: c.o.HostNS, Procs: procs})
 	if err != nil {
-		return false, err
+		return err
 	}
 	if c.byIno == nil {
 		c.byIno, c.inodes = make(map[uint64]int, len(found)), map[int]uint64{}
@@ -82,12 +82,11 @@ func (c *collector) find() (news bool, err error) {
 		c.byIno[f.Inode] = len(c.places)
 		c.places = append(c.places, place{found: f, h: h})
 		c.peers = append(c.peers, h)
-		news = true
 	}
 	if len(c.places) == 0 || !c.places[0].found.Host {
-		return false, fmt.Errorf("host namespace: %w", snap.ErrVanished)
+		return fmt.Errorf("host namespace: %w", snap.ErrVanished)
 	}
-	return news, nil
+	return nil
 }
 
 // againTries: on a host where namespaces come and go 30 times a second the first
@@ -105,7 +104,7 @@ func (c *collector) again() {
 		}
 		// A link that is gone by now needs no other end, so the second reading is
 		// worth it in any case; an error of the second search changes nothing.
-		_, _ = c.find()
+		_ = c.find()
 		for _, i := range open {
 			c.places[i].level = unread
 		}

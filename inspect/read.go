@@ -79,7 +79,7 @@ func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 
 	var torn atomic.Int64
 	c := &collector{ctx: ctx, o: o, torn: &torn}
-	_, err = c.find()
+	err = c.find()
 	var res engine.Result
 	if err == nil {
 		defer c.close()

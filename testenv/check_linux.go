@@ -56,28 +56,28 @@ func ideal(st *store.State) *snap.Netns {
 	e.Host = fixups.Where{ID: "host", Host: true}
 	ops := driver.All(&e, st.Env.Frames(), st.Networks, st.Containers)
 	for _, op := range fixups.Flat(ops...) {
-		if _, ok := refOf(op); ok && !fixups.Holds(op, s) {
+		if onHost(op) && !fixups.Holds(op, s) {
 			_ = op.On(s) // of the rules alone, which hang on nothing else
 		}
 	}
 	return s.HostNs()
 }
 
-// refOf is the chain of an operation on rules of the host.
-func refOf(op fixups.Op) (fixups.ChainRef, bool) {
+// onHost says whether an operation is about rules of the host.
+func onHost(op fixups.Op) bool {
 	switch o := op.(type) {
 	case *fixups.RuleInsert:
-		return o.ChainRef, o.Host
+		return o.Host
 	case *fixups.ChainAdd:
-		return o.ChainRef, o.Host
+		return o.Host
 	case *fixups.TableAdd:
-		return o.ChainRef, o.Host
+		return o.Host
 	case *fixups.SetAdd:
-		return o.ChainRef, o.Host
+		return o.Host
 	case *fixups.SetElementAdd:
-		return o.ChainRef, o.Host
+		return o.Host
 	}
-	return fixups.ChainRef{}, false
+	return false
 }
 
 // drift collects differences.

@@ -132,7 +132,7 @@ func (n *names) update(st *store.State, changed map[string]bool) {
 		c := &st.Containers[i]
 		seen[c.Ctr.ID] = true
 		if changed == nil || slices.ContainsFunc(c.Ctr.Endpoints, func(ep snap.Endpoint) bool { return changed[ep.Network] }) {
-			n.zones.Store(c.Ctr.ID, n.zone(st, c, nets))
+			n.zones.Store(c.Ctr.ID, n.zone(c, nets))
 		}
 	}
 	n.zones.Range(func(id, _ any) bool {
@@ -171,7 +171,7 @@ func (n *names) table(st *store.State, net *driver.Network, live map[string]bool
 
 // zone is what a container may ask for: its networks in the order of the
 // gateway's choice.
-func (n *names) zone(st *store.State, c *driver.Container, nets map[string]*driver.Network) *dns.Zone {
+func (n *names) zone(c *driver.Container, nets map[string]*driver.Network) *dns.Zone {
 	z := &dns.Zone{Internal: true}
 	for _, name := range driver.Order(c, nets) {
 		net := nets[name]

@@ -32,7 +32,7 @@ func (u *up) repair(ctx context.Context) error {
 		return helper // it is told at the end
 	})
 	for _, op := range fixups.Flat(ops...) {
-		if _, ok := refOf(op); ok || policy(op, lines) {
+		if onHost(op) || policy(op, lines) {
 			rules = append(rules, op)
 		}
 	}

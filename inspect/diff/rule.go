@@ -32,14 +32,14 @@ func (n *nsDiffer) tables() {
 			if rules(x) == 0 && !dropping(x) {
 				return // an empty table: a tool made it by looking
 			}
-			n.add(Change{Sign: "-", Noun: "table", Name: place(x, ""), Text: fmt.Sprintf("table %s is gone, with %s", place(x, ""), count(rules(x), "rule")), Ref: snap.RefTable(n.a.ID, x), on: n.in(func(ns *snap.Netns) {
+			n.add(Change{Sign: "-", Noun: "table", Name: place(x, ""), Text: fmt.Sprintf("table %s is gone, with %s", place(x, ""), ruleCount(rules(x))), Ref: snap.RefTable(n.a.ID, x), on: n.in(func(ns *snap.Netns) {
 				ns.Ruleset.Tables = slices.DeleteFunc(ns.Ruleset.Tables, func(t snap.Table) bool { return key(&t) == key(x) })
 			})})
 		case x == nil:
 			if rules(y) == 0 && !dropping(y) {
 				return
 			}
-			n.add(Change{Sign: "+", Noun: "table", Name: place(y, ""), Text: fmt.Sprintf("table %s is new, with %s", place(y, ""), count(rules(y), "rule")), Ref: snap.RefTable(n.b.ID, y), on: n.in(func(ns *snap.Netns) {
+			n.add(Change{Sign: "+", Noun: "table", Name: place(y, ""), Text: fmt.Sprintf("table %s is new, with %s", place(y, ""), ruleCount(rules(y))), Ref: snap.RefTable(n.b.ID, y), on: n.in(func(ns *snap.Netns) {
 				ns.Ruleset.Tables = append(ns.Ruleset.Tables, *y)
 			})})
 		default:
@@ -60,11 +60,11 @@ func dropping(t *snap.Table) bool {
 	return slices.ContainsFunc(t.Chains, func(c snap.Chain) bool { return c.Policy == "drop" })
 }
 
-func count(k int, what string) string {
+func ruleCount(k int) string {
 	if k == 1 {
-		return "1 " + what
+		return "1 rule"
 	}
-	return fmt.Sprintf("%d %ss", k, what)
+	return fmt.Sprintf("%d rules", k)
 }
 
 // idle says whether a base chain does nothing at all.
@@ -88,11 +88,11 @@ func (n *nsDiffer) table(a, b *snap.Table) {
 		case x != nil && y == nil && idle(x), y != nil && x == nil && idle(y):
 			// A tool made it by looking, or took it away.
 		case y == nil:
-			n.add(Change{Sign: "-", Noun: "chain", Name: place(a, name), Text: fmt.Sprintf("chain %s is gone, with %s", place(a, name), count(len(x.Rules), "rule")), Ref: snap.RefChain(n.a.ID, a, name), on: n.tab(a, func(_ *snap.Netns, t *snap.Table) {
+			n.add(Change{Sign: "-", Noun: "chain", Name: place(a, name), Text: fmt.Sprintf("chain %s is gone, with %s", place(a, name), ruleCount(len(x.Rules))), Ref: snap.RefChain(n.a.ID, a, name), on: n.tab(a, func(_ *snap.Netns, t *snap.Table) {
 				t.Chains = slices.DeleteFunc(t.Chains, func(c snap.Chain) bool { return c.Name == name })
 			})})
 		case x == nil:
-			n.add(Change{Sign: "+", Noun: "chain", Name: place(b, name), Text: fmt.Sprintf("chain %s is new, with %s", place(b, name), count(len(y.Rules), "rule")), Ref: snap.RefChain(n.b.ID, b, name), on: n.tab(a, func(_ *snap.Netns, t *snap.Table) { t.Chains = append(t.Chains, *y) })})
+			n.add(Change{Sign: "+", Noun: "chain", Name: place(b, name), Text: fmt.Sprintf("chain %s is new, with %s", place(b, name), ruleCount(len(y.Rules))), Ref: snap.RefChain(n.b.ID, b, name), on: n.tab(a, func(_ *snap.Netns, t *snap.Table) { t.Chains = append(t.Chains, *y) })})
 		default:
 			if x.Policy != y.Policy {
 				n.add(Change{Sign: "~", Noun: "policy", Name: place(b, name), Text: fmt.Sprintf("policy of %s %s → %s", place(b, name), x.Policy, y.Policy), Ref: snap.RefChain(n.b.ID, b, name), on: n.tab(a, func(_ *snap.Netns, t *snap.Table) {

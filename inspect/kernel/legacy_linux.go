@@ -125,7 +125,7 @@ func legacyOnce(fd, level int, v6 bool, name string) (snap.Table, error) {
 func legacyBytes(fd, level int, name string) (info, entries []byte, err error) {
 	info = make([]byte, firewall.LegacyInfoSize)
 	copy(info, name)
-	if _, err := getsockopt(fd, level, iptGetInfo, info); err != nil {
+	if err := getsockopt(fd, level, iptGetInfo, info); err != nil {
 		return nil, nil, err
 	}
 	in, err := firewall.DecodeLegacyInfo(info)
@@ -138,20 +138,19 @@ func legacyBytes(fd, level int, name string) (info, entries []byte, err error) {
 	b := make([]byte, iptEntriesHead+int(in.Size))
 	copy(b, name)
 	binary.NativeEndian.PutUint32(b[32:], in.Size)
-	if _, err := getsockopt(fd, level, iptGetEntries, b); err != nil {
+	if err := getsockopt(fd, level, iptGetEntries, b); err != nil {
 		return nil, nil, err
 	}
 	return info, b[iptEntriesHead:], nil
 }
 
-// getsockopt fills b, whose contents are the question, and gives the length of
-// the answer.
-func getsockopt(fd, level, opt int, b []byte) (int, error) {
+// getsockopt fills b, whose contents are the question, with the answer.
+func getsockopt(fd, level, opt int, b []byte) error {
 	n := uint32(len(b))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(opt),
 		uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)), 0)
 	if errno != 0 {
-		return 0, errno
+		return errno
 	}
-	return int(n), nil
+	return nil
 }

@@ -11,7 +11,7 @@ import (
 // diverted tells what a rule makes of questions to a server, as a step, and
 // names that rule as the problem where they fail. Redirecting DNS is common and
 // often meant (a filter, a cache), so it is no fault while answers come.
-func (w *walker) diverted(srv Server, name string, o outcome) outcome {
+func (w *walker) diverted(srv Server, o outcome) outcome {
 	r := srv.Reach
 	if !r.Ends.IsValid() || w.owner(srv.Addr.Addr()) != nil && w.serves(srv.Addr) != nil {
 		return o

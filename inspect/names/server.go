@@ -44,7 +44,7 @@ func (w *walker) answer(from string, server netip.AddrPort, role, name string) o
 	case server.Addr().IsLoopback():
 		return w.loopback(ns, srv, name)
 	}
-	return w.diverted(srv, name, w.plain(srv, name))
+	return w.diverted(srv, w.plain(srv, name))
 }
 
 // onTheWay notes a server with what is known of it.

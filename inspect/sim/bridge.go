@@ -36,7 +36,7 @@ func stateName(s int) string {
 }
 
 // portDown says in words why a port does not forward.
-func (r *run) portDown(n *netns, br, p *snap.Link) (Cause, string) {
+func portDown(br, p *snap.Link) (Cause, string) {
 	switch {
 	case !br.Up:
 		return CauseLinkDown, br.Name + " is down"
@@ -51,7 +51,7 @@ func (r *run) portDown(n *netns, br, p *snap.Link) (Cause, string) {
 // bridgeRcv is br_handle_frame (net/bridge/br_input.c).
 func (r *run) bridgeRcv(n *netns, port, br *snap.Link, k *skb) *fate {
 	if s := portState(port); s != snap.PortForwarding && s != snap.PortLearning || !br.Up {
-		cause, why := r.portDown(n, br, port)
+		cause, why := portDown(br, port)
 		return r.bridgeDrop(n, port, k, cause, why)
 	}
 	k.brIn = port
@@ -174,7 +174,7 @@ func (r *run) blocked(n *netns, br, from, to *snap.Link, k *skb) (Cause, string)
 	case from == to && (p == nil || !p.Hairpin):
 		return CauseHairpin, "it came in by " + to.Name + " and would leave by it (hairpin off)"
 	case portState(to) != snap.PortForwarding:
-		return r.portDown(n, br, to)
+		return portDown(br, to)
 	case k.vid != 0 && !r.inVlan(n, to, k.vid):
 		return CauseVlan, fmt.Sprintf("%s is not in VLAN %d", to.Name, k.vid)
 	case k.isolated && p != nil && p.Isolated:

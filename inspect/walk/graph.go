@@ -23,7 +23,7 @@ type End struct {
 }
 
 // Peer is the other end of a veth; ok is false when it is not in the snapshot.
-func (g *Graph) Peer(ns *snap.Netns, l *snap.Link) (End, bool) {
+func (g *Graph) Peer(l *snap.Link) (End, bool) {
 	if l == nil || l.Kind != "veth" || l.Peer == 0 || l.PeerNetns == "" {
 		return End{}, false
 	}

@@ -25,7 +25,7 @@ func (g *gen) device(lo bool) (*snap.Netns, *snap.Link, []string) {
 	case "veth":
 		return g.host, t.veth, []string{t.veth.Name}
 	case "uplink":
-		if l, _ := g.uplink(); l != nil {
+		if l := g.uplink(); l != nil {
 			return g.host, l, []string{l.Name}
 		}
 	}

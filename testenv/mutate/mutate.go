@@ -197,12 +197,12 @@ func pick[T any](g *gen, list ...T) T { return list[g.r.IntN(len(list))] }
 func words(lists ...[]string) [][]string { return lists }
 
 // uplink is the device of the host's default route; nil none.
-func (g *gen) uplink() (*snap.Link, *snap.Route) {
+func (g *gen) uplink() *snap.Link {
 	for i := range g.host.Routes {
 		r := &g.host.Routes[i]
 		if r.Family == snap.IPv4 && r.Table == snap.TableMain && r.Dst.Bits() == 0 && r.Type == "unicast" {
-			return g.host.LinkAt(r.Oif), r
+			return g.host.LinkAt(r.Oif)
 		}
 	}
-	return nil, nil
+	return nil
 }

@@ -91,7 +91,7 @@ func routeAdded(g *gen) (Mutation, bool) {
 	dev := t.eth.Name
 	if ns == g.host {
 		dev = t.bridge.Name
-		if up, _ := g.uplink(); up != nil && g.chance(50) {
+		if up := g.uplink(); up != nil && g.chance(50) {
 			dev = up.Name
 		}
 	}

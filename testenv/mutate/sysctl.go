@@ -10,7 +10,7 @@ import (
 // sysctl changes one kernel parameter of the host or of a container.
 func sysctl(g *gen) (Mutation, bool) {
 	t := g.target()
-	up, _ := g.uplink()
+	up := g.uplink()
 	upName := t.bridge.Name
 	if up != nil {
 		upName = up.Name

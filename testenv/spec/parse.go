@@ -36,9 +36,7 @@ func Parse(r io.Reader) (*Spec, error) {
 		"services": s.services,
 	})
 	if err == nil {
-		err = s.complete()
-	}
-	if err == nil {
+		s.complete()
 		err = s.check()
 	}
 	if err != nil {
@@ -125,7 +123,7 @@ func (n *Network) peers(v *yaml.Node) error {
 
 // complete adds the network that services without one are on, as Compose does,
 // and gives the network modes their networks.
-func (s *Spec) complete() error {
+func (s *Spec) complete() {
 	for i := range s.Services {
 		v := &s.Services[i]
 		switch {
@@ -142,5 +140,4 @@ func (s *Spec) complete() error {
 			v.Networks = []Attachment{{Network: "default"}}
 		}
 	}
-	return nil
 }

@@ -77,7 +77,7 @@ func attachments(in *diag.Input) []attachment {
 			a := attachment{c: c, e: e, n: n, ns: ns}
 			a.link = inside(ns, c, e)
 			if a.link != nil {
-				if p, ok := in.Graph.Peer(ns, a.link); ok && p.Netns == host {
+				if p, ok := in.Graph.Peer(a.link); ok && p.Netns == host {
 					a.host = p.Link
 				}
 			}

@@ -276,7 +276,7 @@ func bridgesOf(in *diag.Input, flows []int) []string {
 			continue
 		}
 		for k := range ns.Links {
-			peer, ok := in.Graph.Peer(ns, &ns.Links[k])
+			peer, ok := in.Graph.Peer(&ns.Links[k])
 			if !ok || peer.Netns.ID != in.Snap.Host.Netns {
 				continue
 			}
@@ -296,8 +296,8 @@ func bridgesOf(in *diag.Input, flows []int) []string {
 // the forward hook. The rules go to its end: they then decide only what every
 // other rule left to the policy, and no engine's isolation is passed by.
 func accept(in *diag.Input, netns string, p *rules.Place, bridge string) []fixups.Op {
-	op := func(chain string, position int, words ...string) fixups.Op {
-		x := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, chain), Position: position}
+	op := func(words ...string) fixups.Op {
+		x := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain)}
 		if p.System == snap.NFT {
 			x.Text = strings.Join(words, " ")
 		} else {
@@ -306,15 +306,15 @@ func accept(in *diag.Input, netns string, p *rules.Place, bridge string) []fixup
 		return x
 	}
 	if p.System == snap.NFT {
-		ops := []fixups.Op{op(p.Chain, 0, "iifname", `"`+bridge+`"`, "accept")}
+		ops := []fixups.Op{op("iifname", `"`+bridge+`"`, "accept")}
 		if !acceptsAnswers(p.ChainP) {
-			ops = append(ops, op(p.Chain, 0, "oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept"))
+			ops = append(ops, op("oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept"))
 		}
 		return ops
 	}
 	return []fixups.Op{
-		op(p.Chain, 0, "-i", bridge, "-j", "ACCEPT"),
-		op(p.Chain, 0, "-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"),
+		op("-i", bridge, "-j", "ACCEPT"),
+		op("-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"),
 	}
 }
 

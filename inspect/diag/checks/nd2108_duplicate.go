@@ -56,7 +56,7 @@ func twins(in *diag.Input) []twin {
 				if x.Prefix.Addr() != a.e.IPv4.Addr() || l == nil {
 					continue
 				}
-				if p, ok := in.Graph.Peer(ns, l); ok && p.Netns == host && p.Link.Master == a.host.Master {
+				if p, ok := in.Graph.Peer(l); ok && p.Netns == host && p.Link.Master == a.host.Master {
 					out = append(out, twin{a, ns, l, x, snap.RefItem(ns.ID, "addr", k)})
 				}
 			}

@@ -167,7 +167,7 @@ func hopsOf(f *diag.FlowCase, answer bool) []string {
 
 // behind is the container at the other end of a veth; "" none.
 func behind(in *diag.Input, ns *snap.Netns, l *snap.Link) string {
-	if p, ok := in.Graph.Peer(ns, l); ok && l.Kind == "veth" && p.Netns != ns {
+	if p, ok := in.Graph.Peer(l); ok && l.Kind == "veth" && p.Netns != ns {
 		return in.Who(p.Netns.ID)
 	}
 	return ""

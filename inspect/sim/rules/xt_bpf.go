@@ -38,7 +38,7 @@ func bpf(v *view, prog []fw.BPFInstr) truth {
 		}
 		switch in.Op & bpfClass {
 		case bpfLD, bpfLDX:
-			r, end, t := bpfLoad(v, in, a, x, &mem)
+			r, end, t := bpfLoad(v, in, x, &mem)
 			if end {
 				return t
 			}
@@ -95,7 +95,7 @@ func bpf(v *view, prog []fw.BPFInstr) truth {
 }
 
 // bpfLoad is a load into A or X; end says that the program ends with t.
-func bpfLoad(v *view, in fw.BPFInstr, a, x reg, mem *[16]reg) (r reg, end bool, t truth) {
+func bpfLoad(v *view, in fw.BPFInstr, x reg, mem *[16]reg) (r reg, end bool, t truth) {
 	n := 4
 	switch in.Op & 0x18 {
 	case 0x08:
