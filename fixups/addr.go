@@ -232,7 +232,8 @@ func promotes(ns *snap.Netns, l *snap.Link) bool {
 }
 
 // dropAddrRoutes takes away what addrRoutes gave, as far as no other address
-// stands for it, and what prefers the address as source.
+// stands for it, and what prefers the address as source if no other device has
+// it (net/ipv4/fib_frontend.c: fib_del_ifaddr, fib_sync_down_addr).
 func dropAddrRoutes(ns *snap.Netns, l *snap.Link, a snap.Addr) {
 	var kept []snap.Route
 	for _, x := range ns.AddrsOf(l.Index) {
@@ -240,9 +241,10 @@ func dropAddrRoutes(ns *snap.Netns, l *snap.Link, a snap.Addr) {
 	}
 	mine := addrRoutes(ns, l, a)
 	ip := a.Prefix.Addr()
+	stays := slices.ContainsFunc(ns.Addrs, func(x snap.Addr) bool { return x.Prefix.Addr() == ip })
 	ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool {
 		is := func(o snap.Route) bool { return sameRoute(o, r) }
-		return r.PrefSrc == ip && r.PrefSrc.IsValid() && ip.Is4() || slices.ContainsFunc(mine, is) && !slices.ContainsFunc(kept, is)
+		return r.PrefSrc == ip && r.PrefSrc.IsValid() && ip.Is4() && !stays || slices.ContainsFunc(mine, is) && !slices.ContainsFunc(kept, is)
 	})
 }
 

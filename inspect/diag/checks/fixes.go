@@ -114,7 +114,7 @@ func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if !gw.IsValid() || !subnet.IsValid() {
 		return nil
 	}
-	var ops []fixups.Op
+	ops := unstray(in, host, host.Link(f.Subject.Name), gw)
 	for _, a := range host.AddrsOf(host.Link(f.Subject.Name).Index) {
 		if a.Prefix.Addr() == gw && a.Prefix.Bits() > subnet.Bits() {
 			ops = append(ops, &fixups.AddrDel{Where: at(in, host.ID), Dev: f.Subject.Name, Prefix: a.Prefix, Peer: a.Peer})

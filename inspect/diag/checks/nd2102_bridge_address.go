@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -21,11 +22,13 @@ func nd2102() diag.Check {
 it is gone, nobody answers ARP for the gateway and the host has no route back to
 the subnet; containers of that network still reach each other. Network managers
 that "clean up" devices, and "ip addr flush", remove it; put back with a wrong
-prefix length it is there, and the connected route to the subnet is not. A network
-with com.docker.network.bridge.inhibit_ipv4 has none by will.
+prefix length it is there, and the connected route to the subnet is not; put on
+another device it takes the way back to the containers there. A network with
+com.docker.network.bridge.inhibit_ipv4 has none by will.
 
 See it by hand:
     ip addr show dev BRIDGE                  the gateway address is not there
+    ip addr show to GATEWAY                  which device has it instead
     docker network inspect NET               IPAM.Config[0].Gateway
 
 Sources: moby drivers/bridge/setup_ipv4_linux.go; moby#40217, moby#40170, systemd#28626`,
@@ -79,6 +82,12 @@ func detectND2102(in *diag.Input) []diag.Finding {
 			},
 			Weight: 85,
 		}
+		if a, ok := strayGateway(host, br, gw); ok {
+			dev := host.LinkAt(a.Index).Name
+			f.Summary = fmt.Sprintf("%s has no address %s/%d: the gateway of network %s is on %s instead", br.Name, gw, subnet.Bits(), n.Name, dev)
+			f.Cause = fmt.Sprintf("the host holds %s on %s, so it sends what is for the containers of %s out there, where they are not", a.Prefix, dev, n.Name)
+			f.Evidence = append(f.Evidence, ev("ip addr show dev "+dev, fmt.Sprintf("%s: %s", dev, a.Prefix), snap.RefLink(host.ID, dev)))
+		}
 		if wrong.IsValid() {
 			f.Summary = fmt.Sprintf("%s has %s where network %s needs %s/%d: the connected route to its containers is missing", br.Name, wrong, n.Name, gw, subnet.Bits())
 			f.Cause = fmt.Sprintf("the prefix length of the gateway address on %s is %d instead of %d, so the host has no connected route for %s", br.Name, wrong.Bits(), subnet.Bits(), subnet)
@@ -89,6 +98,30 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		out = append(out, f)
 	}
 	return slices.Concat(out, sixBridges(in, host), plainBridges(in, host))
+}
+
+// strayGateway is a network's gateway address on another device of the host than
+// its bridge.
+func strayGateway(host *snap.Netns, br *snap.Link, gw netip.Addr) (snap.Addr, bool) {
+	for _, a := range host.Addrs {
+		if l := host.LinkAt(a.Index); l != nil && a.Index != br.Index && a.Prefix.Addr() == gw && l.Name != "lo" {
+			return a, true
+		}
+	}
+	return snap.Addr{}, false
+}
+
+// unstray takes a network's gateway address off another device than its bridge;
+// nothing where one of the host's ways to elsewhere leads over that device's side
+// of the subnet.
+func unstray(in *diag.Input, host *snap.Netns, br *snap.Link, gw netip.Addr) []fixups.Op {
+	a, ok := strayGateway(host, br, gw)
+	if !ok || slices.ContainsFunc(host.Routes, func(r snap.Route) bool {
+		return r.Oif == a.Index && r.Gateway.IsValid() && a.Prefix.Masked().Contains(r.Gateway)
+	}) {
+		return nil
+	}
+	return []fixups.Op{&fixups.AddrDel{Where: at(in, host.ID), Dev: host.LinkAt(a.Index).Name, Prefix: a.Prefix, Peer: a.Peer}}
 }
 
 // inhibited says that the engine was told to give the bridge no address: the

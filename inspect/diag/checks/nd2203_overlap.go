@@ -64,7 +64,8 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	if r.Type != "unicast" || r.Table == snap.TableLocal || !asked(host, r.Table) || r.Dst.Bits() < 2 || dev == nil || dev.Name == n.Bridge || !r.Dst.Overlaps(subnet) {
 		return diag.Finding{}, false
 	}
-	if m := in.Graph.NetworkOfBridge(dev.Name); m != nil && !handMade(r, dev) {
+	stray := strayOps(in, n, r)
+	if m := in.Graph.NetworkOfBridge(dev.Name); m != nil && !handMade(r, dev) && stray == nil {
 		return diag.Finding{}, false // engines keep their own networks apart
 	}
 	line, source := routeLine(in, host.ID, snap.RefItem(host.ID, "route", k))
@@ -89,10 +90,21 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	}
 	f.Summary = fmt.Sprintf("route %s by %s shadows network %s (%s): packets to its containers leave by %s", r.Dst, dev.Name, n.Name, subnet, dev.Name)
 	f.Cause = fmt.Sprintf("%s is more specific than the connected route of %s, so the longest prefix leads away from the bridge", r.Dst, n.Bridge)
+	if r.Dst.Bits() == subnet.Bits() {
+		f.Cause = fmt.Sprintf("of two routes to %s the host takes the one by %s, so what is for the containers leaves there", subnet, dev.Name)
+	}
 	f.Cure = []fixups.Op{&fixups.RouteDel{Where: at(in, host.ID), Route: r, Devs: []string{dev.Name}}}
 	if handMade(r, dev) {
 		f.Fix = &diag.Fix{Ops: f.Cure, Survives: "until somebody adds the route again"}
 		f.Advice = "nothing but the bridge leads to those addresses: the route is taken away; whatever added it may do so again"
+	}
+	if stray != nil {
+		gw, _ := gateway4(n)
+		f.Summary = fmt.Sprintf("%s has %s, the gateway address of network %s, too: packets to its containers leave by %s", dev.Name, gw, n.Name, dev.Name)
+		f.Cause = fmt.Sprintf("with that address came the route %s by %s, which is taken before the one by %s", r.Dst, dev.Name, n.Bridge)
+		f.Cure = stray
+		f.Fix = &diag.Fix{Ops: stray, Survives: "until reboot"}
+		f.Advice = "the address belongs on the network's bridge alone; whatever put it there may do so again"
 	}
 	hit := false
 	for _, a := range attachments(in) {
@@ -113,6 +125,27 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		f.Severity = diag.Warning
 	}
 	return f, true
+}
+
+// strayOps take away the address that a connected route came with, where it is a
+// network's gateway address on another device than its bridge; nil otherwise.
+func strayOps(in *diag.Input, n *snap.Network, r snap.Route) []fixups.Op {
+	host := in.Snap.HostNs()
+	br := host.Link(n.Bridge)
+	gw, _ := gateway4(n)
+	if br == nil || !gw.IsValid() || r.Protocol != "kernel" || r.PrefSrc != gw || !holdsAddr(host, br, gw) {
+		return nil
+	}
+	ops := unstray(in, host, br, gw)
+	if len(ops) == 0 {
+		return nil
+	}
+	for _, x := range disconnected(in) { // the kernel does not make it anew when the other one goes
+		if x.ns == host && x.link == br && !x.local {
+			ops = append(ops, x.ops(in)...)
+		}
+	}
+	return ops
 }
 
 // handMade says whether a route is one that a person or a script adds: no

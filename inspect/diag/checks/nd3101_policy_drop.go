@@ -36,7 +36,12 @@ Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
 			if f.Subject.Kind == "rule" {
 				return deleteSubject(in, f)
 			}
-			return fixAccept(in, f)
+			ops := fixAccept(in, f)
+			if vain(in, f.Covers.Traces, ops) {
+				f.Advice = "no rule that belongs there would match it as it goes now: see first which way it goes"
+				return nil
+			}
+			return ops
 		},
 	}
 }
@@ -68,6 +73,24 @@ func detectND3101(in *diag.Input) []diag.Finding {
 		})
 	}
 	return out
+}
+
+// vain says whether operations leave each of some flows to die where it dies now.
+func vain(in *diag.Input, flows []int, ops []fixups.Op) bool {
+	if len(ops) == 0 {
+		return false
+	}
+	then, err := in.WhatIf(ops)
+	if err != nil {
+		return false
+	}
+	for _, i := range flows {
+		was, is := in.Flows[i].Trace.Where, then.Flows[i].Trace.Where
+		if was == nil || is == nil || was.Netns != is.Netns || was.Ref != is.Ref {
+			return false
+		}
+	}
+	return true
 }
 
 // leftEarly is the finding where a RETURN in the base chain itself took the packet
