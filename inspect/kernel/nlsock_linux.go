@@ -1,10 +1,12 @@
 package kernel
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,13 +17,12 @@ import (
 // nfSocket is a NETLINK_NETFILTER socket for dumps. It belongs to the
 // namespace that it was opened in. It is not safe for concurrent use.
 //
-// Answers are received straight into a large chunk, and what is decoded keeps
-// pointing there: 50,000 rules cost a few hundred allocations of bytes, not
-// one each.
+// What is decoded keeps pointing into the answer, which holds up to 32 KiB of
+// rules: 50,000 of them cost a few hundred allocations of bytes, not one each.
 type nfSocket struct {
-	fd    int
-	seq   uint32
-	chunk []byte // free part of the chunk in use
+	fd  int
+	seq uint32
+	buf *[nfReceiveBytes]byte // of nfBuffers; nil after close
 	// torn counts dumps that the kernel said to have been disturbed.
 	torn int
 }
@@ -32,11 +33,13 @@ const (
 	// takes as much. A page-sized buffer makes a large dump 7 to 10 times slower,
 	// as a rule dump resumes by counting from the start.
 	nfReceiveBytes = 64 << 10
-	nfChunkBytes   = 512 << 10
 	// nfStallTime is how long one answer of the kernel may take: it is made
 	// while the request is handled, so more means that something is wrong.
 	nfStallTime = 5 * time.Second
 )
+
+// nfBuffers are for what is received: at most as many as sockets are open at once.
+var nfBuffers = sync.Pool{New: func() any { return new([nfReceiveBytes]byte) }}
 
 // openNF opens a socket in the namespace of the calling thread.
 func openNF() (*nfSocket, error) {
@@ -44,7 +47,7 @@ func openNF() (*nfSocket, error) {
 	if err != nil {
 		return nil, nfError("opening a netfilter socket", err)
 	}
-	s := &nfSocket{fd: fd}
+	s := &nfSocket{fd: fd, buf: nfBuffers.Get().(*[nfReceiveBytes]byte)}
 	tv := unix.NsecToTimeval(nfStallTime.Nanoseconds())
 	if err := errors.Join(
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
@@ -59,7 +62,11 @@ func openNF() (*nfSocket, error) {
 	return s, nil
 }
 
-func (s *nfSocket) close() { _ = unix.Close(s.fd) } // nothing was written that could be lost
+func (s *nfSocket) close() {
+	_ = unix.Close(s.fd) // nothing was written that could be lost
+	nfBuffers.Put(s.buf)
+	s.buf = nil
+}
 
 // nfError gives an error of a system call or of the kernel's answer snap's kind.
 func nfError(what string, err error) error {
@@ -165,14 +172,13 @@ func (s *nfSocket) finish(stop error, torn bool) error {
 	return nil
 }
 
-// receive gives the next datagram; with keep the bytes stay valid, else only
-// until the next call.
+// receive gives the next datagram; with keep the bytes stay valid, as a copy of
+// their own length, else only until the next call. What is read of a namespace
+// refers to them for as long as the snapshot lives, and there may be a thousand
+// of those with a rule or two each.
 func (s *nfSocket) receive(keep bool) ([]byte, error) {
-	if len(s.chunk) < nfReceiveBytes {
-		s.chunk = make([]byte, nfChunkBytes)
-	}
 	for {
-		n, _, err := unix.Recvfrom(s.fd, s.chunk[:nfReceiveBytes], unix.MSG_TRUNC)
+		n, _, err := unix.Recvfrom(s.fd, s.buf[:], unix.MSG_TRUNC)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -182,11 +188,10 @@ func (s *nfSocket) receive(keep bool) ([]byte, error) {
 		if n > nfReceiveBytes {
 			return nil, fmt.Errorf("an answer of %d bytes does not fit: %w", n, snap.ErrLimit)
 		}
-		b := s.chunk[:n:n]
 		if keep {
-			s.chunk = s.chunk[n:]
+			return bytes.Clone(s.buf[:n]), nil
 		}
-		return b, nil
+		return s.buf[:n], nil
 	}
 }
 

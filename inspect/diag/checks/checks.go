@@ -60,29 +60,35 @@ type attachment struct {
 // attachments are all of them, as far as the engine's word and the kernel
 // agree on which device it is.
 func attachments(in *diag.Input) []attachment {
-	host := in.Snap.HostNs()
 	var out []attachment
 	for i := range in.Snap.Containers {
-		c := &in.Snap.Containers[i]
-		ns := in.Snap.Ns(c.Netns)
-		if !c.Running() || ns == nil || host == nil || ns == host {
+		out = append(out, attachmentsOf(in, &in.Snap.Containers[i])...)
+	}
+	return out
+}
+
+// attachmentsOf are those of one container; none when it doesn't run.
+func attachmentsOf(in *diag.Input, c *snap.Container) []attachment {
+	host := in.Snap.HostNs()
+	ns := in.Snap.Ns(c.Netns)
+	if !c.Running() || ns == nil || host == nil || ns == host {
+		return nil
+	}
+	var out []attachment
+	for j := range c.Endpoints {
+		e := &c.Endpoints[j]
+		n := in.Snap.NetworkOf(c.Engine, e)
+		if n == nil || n.Driver != "bridge" {
 			continue
 		}
-		for j := range c.Endpoints {
-			e := &c.Endpoints[j]
-			n := in.Snap.NetworkOf(c.Engine, e)
-			if n == nil || n.Driver != "bridge" {
-				continue
+		a := attachment{c: c, e: e, n: n, ns: ns}
+		a.link = inside(ns, c, e)
+		if a.link != nil {
+			if p, ok := in.Graph.Peer(a.link); ok && p.Netns == host {
+				a.host = p.Link
 			}
-			a := attachment{c: c, e: e, n: n, ns: ns}
-			a.link = inside(ns, c, e)
-			if a.link != nil {
-				if p, ok := in.Graph.Peer(a.link); ok && p.Netns == host {
-					a.host = p.Link
-				}
-			}
-			out = append(out, a)
 		}
+		out = append(out, a)
 	}
 	return out
 }

@@ -85,8 +85,8 @@ func hasDefault(ns *snap.Netns) bool {
 func gatewayAttachment(in *diag.Input, c *snap.Container) (*attachment, string) {
 	var best *attachment
 	gw := ""
-	for _, a := range attachments(in) {
-		if a.c != c || a.n.Internal || a.n.GatewayMode4 == "isolated" {
+	for _, a := range attachmentsOf(in, c) {
+		if a.n.Internal || a.n.GatewayMode4 == "isolated" {
 			continue
 		}
 		g := a.e.Gateway4
