@@ -86,8 +86,8 @@ func (s *set) fromMounts(ctx context.Context, p *Procs) {
 	own, _ := os.Readlink("/proc/thread-self/ns/mnt")
 	ownInode, _ := nsInode(own, "mnt")
 	if b, err := os.ReadFile("/proc/thread-self/mountinfo"); err == nil {
-		for _, m := range nsMounts(b) {
-			s.mount(m.inode, "", m.path)
+		for inode, path := range nsMounts(b) {
+			s.mount(inode, "", Unescape(string(path)))
 		}
 	}
 	seen := map[uint64]bool{ownInode: true, 0: true}
@@ -100,8 +100,11 @@ func (s *set) fromMounts(ctx context.Context, p *Procs) {
 			continue // ended: the next process of the same mount namespace will do
 		}
 		seen[x.Mntns] = true
-		for _, m := range nsMounts(b) {
-			s.mount(m.inode, fmt.Sprintf("/proc/%d/root", x.PID), m.path)
+		root := fmt.Sprintf("/proc/%d/root", x.PID)
+		for inode, path := range nsMounts(b) {
+			if !s.enough(inode, path) {
+				s.mount(inode, root, Unescape(string(path)))
+			}
 		}
 	}
 }

@@ -36,6 +36,10 @@ type Found struct {
 // enough for a host with thousands.
 const maxPids = 8
 
+// maxWays is how many ways to a namespace are kept, but those of files of another
+// name: its processes, and as many mount namespaces.
+const maxWays = 2 * maxPids
+
 // way is one path by which a namespace can be opened, and how to tell that it
 // still leads there.
 type way struct {
@@ -86,6 +90,13 @@ func (s *set) mount(inode uint64, root, path string) {
 		kind = wayBelow
 	}
 	f.ways = append(f.ways, way{kind: kind, path: path, root: root})
+}
+
+// enough says that one more file of this name, as mountinfo escapes it, would tell
+// nothing new: a mount namespace that was copied from another one has the same.
+func (s *set) enough(inode uint64, escaped []byte) bool {
+	f := s.byInode[inode]
+	return f != nil && len(f.ways) >= maxWays && slices.ContainsFunc(f.Mounts, func(m string) bool { return m == string(escaped) })
 }
 
 // list gives the namespaces in a stable order: the host, then by inode.

@@ -8,21 +8,25 @@ import (
 
 func TestNsMounts(t *testing.T) {
 	t.Parallel()
+	type mount struct {
+		Inode uint64
+		Path  string
+	}
 	tests := []struct {
 		name, in string
-		want     []nsMount
+		want     []mount
 	}{
 		{
 			"one of ip netns", "512 25 0:4 net:[4026532281] /run/netns/blue rw shared:7 - nsfs nsfs rw\n",
-			[]nsMount{{4026532281, "/run/netns/blue"}},
+			[]mount{{4026532281, "/run/netns/blue"}},
 		},
 		{
 			"no optional fields", "512 25 0:4 net:[4026532281] /run/netns/blue rw - nsfs nsfs rw\n",
-			[]nsMount{{4026532281, "/run/netns/blue"}},
+			[]mount{{4026532281, "/run/netns/blue"}},
 		},
 		{
 			"a blank and a backslash in the name", `512 25 0:4 net:[7] /run/netns/a\040b\134c rw - nsfs nsfs rw` + "\n",
-			[]nsMount{{7, `/run/netns/a b\c`}},
+			[]mount{{7, `/run/netns/a b\c`}},
 		},
 		{"another kind of namespace", "512 25 0:4 mnt:[7] /run/snapd/ns/x.mnt rw - nsfs nsfs rw\n", nil},
 		{"a directory with such a name", "36 35 8:1 /x /mnt/a\\040net:[7] rw - ext4 /dev/sda rw\n", nil},
@@ -33,8 +37,11 @@ func TestNsMounts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := nsMounts([]byte(tt.in))
-			if d := cmp.Diff(tt.want, got, cmp.AllowUnexported(nsMount{})); d != "" {
+			var got []mount
+			for inode, path := range nsMounts([]byte(tt.in)) {
+				got = append(got, mount{inode, Unescape(string(path))})
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 		})
@@ -73,8 +80,8 @@ func FuzzNsMounts(f *testing.F) {
 	f.Add([]byte("512 25 0:4 net:[4026532281] /run/netns/blue rw shared:7 - nsfs nsfs rw\n"))
 	f.Add([]byte(`1 2 3 net:[7] \04 rw - nsfs x` + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, m := range nsMounts(b) {
-			if m.path == "" {
+		for _, path := range nsMounts(b) {
+			if len(path) == 0 {
 				t.Errorf("a mount without a path in %q", b)
 			}
 		}

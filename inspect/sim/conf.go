@@ -13,27 +13,34 @@ type confKey struct {
 	dev, key string
 }
 
-// sortSysctls reads the numbers among the sysctls: each step of a packet asks
-// for some.
-func (n *netns) sortSysctls() {
-	n.numbers, n.confs = make(map[string]int), make(map[confKey]int)
-	for path, v := range n.n.Sysctls {
+// sysctls are those of a namespace that are numbers: by key, and those of devices
+// once more by device.
+type sysctls struct {
+	numbers map[string]int
+	confs   map[confKey]int
+}
+
+// sortSysctls reads the numbers: each step of a packet asks for some.
+func sortSysctls(values map[string]string) *sysctls {
+	s := &sysctls{numbers: make(map[string]int), confs: make(map[confKey]int)}
+	for path, v := range values {
 		i, err := strconv.Atoi(strings.TrimSpace(v))
 		if err != nil {
 			continue // not a number, which no default is overridden by
 		}
-		n.numbers[path] = i
+		s.numbers[path] = i
 		fam, rest, ok := strings.Cut(strings.TrimPrefix(path, "net/"), "/conf/")
 		cut := strings.LastIndexByte(rest, '/') // a device's name may hold dots, but no slash
 		if ok && cut > 0 && (fam == "ipv4" || fam == "ipv6") {
-			n.confs[confKey{fam == "ipv6", rest[:cut], rest[cut+1:]}] = i
+			s.confs[confKey{fam == "ipv6", rest[:cut], rest[cut+1:]}] = i
 		}
 	}
+	return s
 }
 
 // sysctl is a number; def when the key is not there.
 func (n *netns) sysctl(key string, def int) int {
-	if i, ok := n.numbers[key]; ok {
+	if i, ok := n.sysctls().numbers[key]; ok {
 		return i
 	}
 	return def
@@ -41,12 +48,12 @@ func (n *netns) sysctl(key string, def int) int {
 
 // conf is net/FAMILY/conf/DEV/KEY; 0 when it is not there.
 func (n *netns) conf(fam snap.Family, dev *snap.Link, key string) int {
-	return n.confs[confKey{fam == snap.IPv6, dev.Name, key}]
+	return n.sysctls().confs[confKey{fam == snap.IPv6, dev.Name, key}]
 }
 
 // confAll is the "all" value of a key.
 func (n *netns) confAll(fam snap.Family, key string) int {
-	return n.confs[confKey{fam == snap.IPv6, "all", key}]
+	return n.sysctls().confs[confKey{fam == snap.IPv6, "all", key}]
 }
 
 // confMax is IN_DEV_MAXCONF of include/linux/inetdevice.h, confOr IN_DEV_ORCONF.

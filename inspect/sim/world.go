@@ -59,8 +59,7 @@ type netns struct {
 	undecided string
 	learned   map[netip.Addr][]int // indices into n.Learned
 	ends      map[int]*ends        // of its bridges, by ifindex
-	numbers   map[string]int       // sysctls that are numbers, by key
-	confs     map[confKey]int      // those of devices
+	sysctls   func() *sysctls      // sorted when the first packet comes by
 	lo        *snap.Link           // the first loopback device; nil none
 	vrfs      bool                 // there is one
 
@@ -144,7 +143,7 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		n.addrs[a] = append(n.addrs[a], i)
 		n.addrOf[s.Addrs[i].Index] = append(n.addrOf[s.Addrs[i].Index], i)
 	}
-	n.sortSysctls()
+	n.sysctls = sync.OnceValue(func() *sysctls { return sortSysctls(s.Sysctls) })
 	for _, fam := range []snap.Family{snap.IPv4, snap.IPv6} {
 		n.fib[fam] = newFIB(n, fam)
 	}
