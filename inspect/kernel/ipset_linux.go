@@ -28,25 +28,30 @@ const (
 
 // ReadIPSets reads the sets of ipset(8) of a namespace, with at most 65,536
 // entries each. A kernel without ipset has none.
-func ReadIPSets(ctx context.Context, h *ns.Handle) ([]snap.IPSet, error) {
-	var sets []snap.IPSet
-	err := h.Do(func() error {
-		s, err := openNF()
-		if errors.Is(err, snap.ErrUnsupported) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer s.close()
-		for range rulesetTries {
-			if sets, err = s.ipsets(ctx); !errors.Is(err, snap.ErrTorn) {
-				break
-			}
-		}
+func ReadIPSets(ctx context.Context, h *ns.Handle) (sets []snap.IPSet, err error) {
+	err = h.Do(func() (err error) {
+		sets, err = readIPSets(ctx)
 		return err
 	})
 	return sets, err
+}
+
+// readIPSets is ReadIPSets in the namespace of the calling thread.
+func readIPSets(ctx context.Context) ([]snap.IPSet, error) {
+	s, err := openNF()
+	if errors.Is(err, snap.ErrUnsupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	for range rulesetTries - 1 {
+		if sets, err := s.ipsets(ctx); !errors.Is(err, snap.ErrTorn) {
+			return sets, err
+		}
+	}
+	return s.ipsets(ctx)
 }
 
 func (s *nfSocket) ipsets(ctx context.Context) ([]snap.IPSet, error) {

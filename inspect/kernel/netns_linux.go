@@ -34,17 +34,6 @@ func ReadNetns(ctx context.Context, h *ns.Handle, o Options) (snap.Netns, []snap
 		return n, rd.gaps
 	}
 	rd.owners()
-	if !o.NoRuleset {
-		rules, gaps := ReadRuleset(ctx, h)
-		n.Ruleset = rules
-		if n.Ruleset.Tables == nil {
-			n.Ruleset.Tables = []snap.Table{}
-		}
-		rd.gaps = append(rd.gaps, gaps...)
-		sets, err := ReadIPSets(ctx, h)
-		n.IPSets = sets
-		rd.gap("ipsets", err)
-	}
 	return n, rd.gaps
 }
 
@@ -110,7 +99,20 @@ func (rd *reader) inside() error {
 	ipvs, err := readIPVS(ctx)
 	rd.gap("IPVS services", err)
 	n.IPVS = ipvs
+	if !rd.o.NoRuleset {
+		rd.filters()
+	}
 	return nil
+}
+
+func (rd *reader) filters() {
+	rules, gaps := readRuleset(rd.ctx)
+	rules.Tables = orEmpty(rules.Tables)
+	rd.n.Ruleset = rules
+	rd.gaps = append(rd.gaps, gaps...)
+	sets, err := readIPSets(rd.ctx)
+	rd.n.IPSets = sets
+	rd.gap("ipsets", err)
 }
 
 func (rd *reader) routing(r *requester) {

@@ -42,27 +42,38 @@ const rulesetTries = 4
 func ReadRuleset(ctx context.Context, h *ns.Handle) (snap.Ruleset, []snap.Gap) {
 	rs := snap.Ruleset{Tables: []snap.Table{}}
 	var gaps []snap.Gap
-	gap := func(what string, err error) {
+	err := h.Do(func() error {
+		rs, gaps = readRuleset(ctx)
+		return nil
+	})
+	if err != nil {
+		gaps = append(gaps, snap.GapOf("ruleset", "", err))
+	}
+	return rs, gaps
+}
+
+// readRuleset is ReadRuleset in the namespace of the calling thread.
+func readRuleset(ctx context.Context) (snap.Ruleset, []snap.Gap) {
+	var gaps []snap.Gap
+	gap := func(err error) {
 		if err != nil {
-			gaps = append(gaps, snap.GapOf(what, "", err))
+			gaps = append(gaps, snap.GapOf("ruleset", "", err))
 		}
 	}
-	gap("ruleset", h.Do(func() error {
-		var err error
-		for range rulesetTries {
-			if rs, err = readNFT(ctx); !errors.Is(err, snap.ErrTorn) {
-				break
-			}
+	var rs snap.Ruleset
+	var err error
+	for range rulesetTries {
+		if rs, err = readNFT(ctx); !errors.Is(err, snap.ErrTorn) {
+			break
 		}
-		gap("ruleset", err)
-		legacy, errs := readLegacy(ctx)
-		rs.Tables = append(rs.Tables, legacy...)
-		for _, err := range errs {
-			gap("ruleset", err)
-		}
-		gap("ruleset", ebtablesLegacy())
-		return nil
-	}))
+	}
+	gap(err)
+	legacy, errs := readLegacy(ctx)
+	rs.Tables = append(rs.Tables, legacy...)
+	for _, err := range errs {
+		gap(err)
+	}
+	gap(ebtablesLegacy())
 	return rs, gaps
 }
 

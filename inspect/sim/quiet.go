@@ -3,6 +3,8 @@ package sim
 import (
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -77,11 +79,11 @@ func (n *netns) answersMore() bool {
 	}
 	for i := range n.n.Links {
 		l := &n.n.Links[i]
-		if n.confOr(l, "proxy_arp") || n.confOr(l, "proxy_arp_pvlan") || n.conf(snap.IPv6, l, "proxy_ndp") != 0 {
+		if n.on("ipv4", l.Name, "proxy_arp") || n.on("ipv4", l.Name, "proxy_arp_pvlan") || n.on("ipv6", l.Name, "proxy_ndp") {
 			return true
 		}
 	}
-	if n.confAll(snap.IPv6, "proxy_ndp") != 0 {
+	if n.on("ipv4", "all", "proxy_arp") || n.on("ipv4", "all", "proxy_arp_pvlan") || n.on("ipv6", "all", "proxy_ndp") {
 		return true
 	}
 	for i := range n.n.Routes {
@@ -90,6 +92,13 @@ func (n *netns) answersMore() bool {
 		}
 	}
 	return false
+}
+
+// on says whether a device's sysctl is set, from the values as they were read: it
+// is asked of every namespace, of which most never see a packet (sortSysctls).
+func (n *netns) on(fam, dev, key string) bool {
+	i, err := strconv.Atoi(strings.TrimSpace(n.n.Sysctls["net/"+fam+"/conf/"+dev+"/"+key]))
+	return err == nil && i != 0
 }
 
 // hearing are the ports of a bridge where a question for ip can come to

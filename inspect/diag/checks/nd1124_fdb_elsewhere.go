@@ -52,15 +52,21 @@ func misled(in *diag.Input) []misledEntry {
 	if host == nil {
 		return nil
 	}
+	byMAC := map[string][]int{}
+	for i := range host.FDB {
+		if e := &host.FDB[i]; !e.Self && !e.Local && e.State != "permanent" && !e.Dst.IsValid() {
+			byMAC[e.MAC] = append(byMAC[e.MAC], i)
+		}
+	}
 	var out []misledEntry
 	for _, a := range attachments(in) {
 		if a.host == nil || a.link == nil || a.host.Master == 0 || a.link.MAC == "" {
 			continue
 		}
-		for i := range host.FDB {
+		for _, i := range byMAC[a.link.MAC] {
 			e := &host.FDB[i]
 			port := host.LinkAt(e.Index)
-			if e.MAC != a.link.MAC || e.Index == a.host.Index || port == nil || port.Master != a.host.Master || e.Self || e.Local || e.State == "permanent" || e.Dst.IsValid() {
+			if e.Index == a.host.Index || port == nil || port.Master != a.host.Master {
 				continue
 			}
 			out = append(out, misledEntry{
