@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -210,5 +211,34 @@ func TestNothingIsCut(t *testing.T) {
 				t.Errorf("width %d cuts %s", width, whole)
 			}
 		}
+	}
+}
+
+// A thousand containers are no thousand lines, and no line of a thousand names.
+func TestManyAreFolded(t *testing.T) {
+	r := &v1.SetupResult{Head: head(v1.KindSetup), Action: "setup"}
+	n := v1.Item{Kind: "network", Name: "app", Detail: "bridge", Addresses: []string{"172.18.0.0/16"}}
+	r.Changes = append(r.Changes, v1.Made{Did: "made", What: "network app"})
+	for i := range 400 {
+		name := fmt.Sprintf("box-%d", i+1)
+		r.Changes = append(r.Changes, v1.Made{Did: "made", What: "container " + name})
+		n.Networks = append(n.Networks, name)
+	}
+	r.Networks = []v1.Item{n}
+	const names = "box-1, box-2, box-3, box-4, box-5, box-6, box-7, box-8 and 392 more"
+	var b bytes.Buffer
+	if err := Write(&b, r, "text", Style{Width: 120}); err != nil {
+		t.Fatal(err)
+	}
+	want := "made network app\nmade 400 containers: " + names + "\n\nnetwork  driver  subnets        containers\napp      bridge  172.18.0.0/16  " + names + "\n"
+	if d := cmp.Diff(want, b.String()); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	b.Reset()
+	if err := Write(&b, r, "text", Style{Width: 120, Verbose: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "made container box-400\n") || !strings.Contains(b.String(), "box-399, box-400") {
+		t.Errorf("-v does not tell all:\n%s", b.String())
 	}
 }

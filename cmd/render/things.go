@@ -37,9 +37,9 @@ func (p *printer) items(r *v1.ListResult, wide bool) ([]string, [][]span) {
 		{"id", r.Of != "transactions" && r.Of != "checks" && r.Of != "engines", func(i *v1.Item) string { return i.ID }},
 		{"state", false, func(i *v1.Item) string { return i.State }},
 		{"netns", r.Of == "netns", func(i *v1.Item) string { return i.Netns }},
-		{"addresses", false, func(i *v1.Item) string { return strings.Join(i.Addresses, ", ") }},
-		{members, false, func(i *v1.Item) string { return strings.Join(i.Networks, ", ") }},
-		{"ports", false, func(i *v1.Item) string { return strings.Join(i.Ports, ", ") }},
+		{"addresses", false, func(i *v1.Item) string { return listed(i.Addresses, wide) }},
+		{members, false, func(i *v1.Item) string { return listed(i.Networks, wide) }},
+		{"ports", false, func(i *v1.Item) string { return listed(i.Ports, wide) }},
 		{"target", true, func(i *v1.Item) string { return i.Target }},
 		{"detail", r.Of == "containers" || r.Of == "netns", func(i *v1.Item) string { return i.Detail }},
 	}
@@ -59,6 +59,17 @@ func (p *printer) items(r *v1.ListResult, wide bool) ([]string, [][]span) {
 		}
 	}
 	return head, rows
+}
+
+// maxListed is how many names of a cell are shown: a network may have a thousand.
+const maxListed = 8
+
+// listed is a cell of several names; all of them only when it is asked for.
+func listed(names []string, all bool) string {
+	if more := len(names) - maxListed; more > 1 && !all {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // inspect is the screen of one object.

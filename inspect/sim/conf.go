@@ -13,8 +13,8 @@ type confKey struct {
 	dev, key string
 }
 
-// sysctls are those of a namespace that are numbers: by key, and those of devices
-// once more by device.
+// sysctls are those of a namespace that are numbers: those of devices, and the
+// others by key.
 type sysctls struct {
 	numbers map[string]int
 	confs   map[confKey]int
@@ -28,19 +28,33 @@ func sortSysctls(values map[string]string) *sysctls {
 		if err != nil {
 			continue // not a number, which no default is overridden by
 		}
-		s.numbers[path] = i
-		fam, rest, ok := strings.Cut(strings.TrimPrefix(path, "net/"), "/conf/")
-		cut := strings.LastIndexByte(rest, '/') // a device's name may hold dots, but no slash
-		if ok && cut > 0 && (fam == "ipv4" || fam == "ipv6") {
-			s.confs[confKey{fam == "ipv6", rest[:cut], rest[cut+1:]}] = i
+		if k, ok := confOf(path); ok {
+			s.confs[k] = i
+		} else {
+			s.numbers[path] = i
 		}
 	}
 	return s
 }
 
+// confOf takes the path of a device's sysctl apart.
+func confOf(path string) (confKey, bool) {
+	fam, rest, ok := strings.Cut(strings.TrimPrefix(path, "net/"), "/conf/")
+	cut := strings.LastIndexByte(rest, '/') // a device's name may hold dots, but no slash
+	if !ok || cut <= 0 || fam != "ipv4" && fam != "ipv6" {
+		return confKey{}, false
+	}
+	return confKey{fam == "ipv6", rest[:cut], rest[cut+1:]}, true
+}
+
 // sysctl is a number; def when the key is not there.
 func (n *netns) sysctl(key string, def int) int {
-	if i, ok := n.sysctls().numbers[key]; ok {
+	s := n.sysctls()
+	i, ok := s.numbers[key]
+	if k, conf := confOf(key); !ok && conf {
+		i, ok = s.confs[k]
+	}
+	if ok {
 		return i
 	}
 	return def
