@@ -59,7 +59,9 @@ func detectND6101(in *diag.Input) []diag.Finding {
 			if gone == "" {
 				parts = append(parts, fmt.Sprintf("chain %s %s is gone", c.Table, c.Name))
 			}
-			f.Severity = diag.Error // docker run -p fails from now on
+			if !ownersOnly(c.Table, c.Name) {
+				f.Severity = diag.Error // docker run -p fails from now on
+			}
 		}
 		for _, j := range d.Jumps {
 			if gone == "" {
@@ -101,6 +103,10 @@ func detectND6101(in *diag.Input) []diag.Finding {
 		}
 		if f.Severity == "" && len(d.Jumps) == 0 && len(staleTargets(&d)) == 0 && !slices.ContainsFunc(d.Missing, func(m intent.Insert) bool { return !strings.HasSuffix(m.Text, "-j RETURN") }) {
 			f.Severity = diag.Info // a short cut alone: what it spares is done by what follows
+		}
+		if why := doneWithout(in, host, &d); f.Severity == "" && why != "" {
+			f.Severity = diag.Info
+			f.Cause += "; " + why
 		}
 		f.Summary = fmt.Sprintf("%s's firewall rules%s are incomplete: %s", title(set.Engine), at, strings.Join(parts, "; "))
 		f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
