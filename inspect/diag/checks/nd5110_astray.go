@@ -39,7 +39,7 @@ Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				c := in.Snap.Container(f.Target)
-				if !f.Astray || f.Excused || c == nil {
+				if !f.Astray || f.Excused || c == nil || ruleGone(in, c, f.Port) {
 					continue
 				}
 				holder := "another socket"
@@ -102,7 +102,7 @@ func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if h := flow.Port.HostIP; h.IsValid() && h.Is4() && !h.IsUnspecified() {
 			match = append([]string{"-d", h.String() + "/32"}, match...)
 		}
-		chains, local := publishChains(t, jumps)
+		chains, local := publishChains(t, jumps, othersChains(in, c.Engine))
 		var ops []fixups.Op
 		for _, chain := range chains {
 			args := slices.Clone(match)
@@ -115,6 +115,20 @@ func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return ops
 	}
 	return nil
+}
+
+// ruleGone says that the rule of a published port is known to be missing: what its
+// engine wants is told, and put back, by ND6101. That finding need
+// not explain the flow: a second fault may stop it behind the rule.
+func ruleGone(in *diag.Input, c *snap.Container, p *snap.Port) bool {
+	return p != nil && slices.ContainsFunc(wantedRules(in), func(set intent.Set) bool {
+		if set.Engine != c.Engine {
+			return false
+		}
+		return slices.ContainsFunc(intent.Diff(in.Snap, set).Missing, func(m intent.Insert) bool {
+			return m.Table == "nat" && m.Container == c.Ref && m.Port != nil && m.Port.HostPort == p.HostPort && m.Port.Proto == p.Proto
+		})
+	})
 }
 
 // jumpsOf are the chains that some rule of an iptables table goes to, each with the
@@ -153,12 +167,13 @@ func leftOver(host *snap.Netns, t *snap.Table, jumps map[string][]string, end st
 
 // publishChains are where an engine's published ports belong: the chain that both
 // PREROUTING and OUTPUT go to, which they do for local destinations only, else these
-// two themselves. Of several such chains it is the one that lost all it had.
-func publishChains(t *snap.Table, jumps map[string][]string) (chains []string, local bool) {
+// two themselves. Of several such chains it is the one that lost all it had; those
+// of other engines are not asked.
+func publishChains(t *snap.Table, jumps map[string][]string, others []string) (chains []string, local bool) {
 	var shared, empty []string
 	for i := range t.Chains {
 		c := &t.Chains[i]
-		if from := jumps[c.Name]; slices.Contains(from, "PREROUTING") && slices.Contains(from, "OUTPUT") {
+		if from := jumps[c.Name]; slices.Contains(from, "PREROUTING") && slices.Contains(from, "OUTPUT") && !slices.Contains(others, c.Name) {
 			shared = append(shared, c.Name)
 			if len(c.Rules) == 0 {
 				empty = append(empty, c.Name)
@@ -171,6 +186,19 @@ func publishChains(t *snap.Table, jumps map[string][]string) (chains []string, l
 		}
 	}
 	return []string{"PREROUTING", "OUTPUT"}, true
+}
+
+// othersChains are the chains that other engines than this one want.
+func othersChains(in *diag.Input, engine string) []string {
+	var out []string
+	for _, set := range wantedRules(in) {
+		for _, c := range set.Chains {
+			if set.Engine != engine {
+				out = append(out, c.Name)
+			}
+		}
+	}
+	return out
 }
 
 // unanswered are the published ports of engines without a proxy that no rule
