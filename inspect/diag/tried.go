@@ -86,6 +86,28 @@ func unanswered(ns *snap.Netns, c *snap.Conn) bool {
 	return c.TCPState == "SYN_SENT" && !seen || c.TCPState == "SYN_RECV" && seen && ns.Class == snap.ClassHost
 }
 
+// HeardBeyond says whether the sender of a flow has, or had a moment ago, TCP
+// connections with other destinations beyond this host that answered.
+func (in *Input) HeardBeyond(f *FlowCase) bool {
+	e := &expecter{in: in, host: in.Snap.HostNs()}
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		if ns != e.host && ns.ID != f.Flow.From {
+			continue
+		}
+		for _, c := range ns.Conntrack {
+			to := c.Orig.Dst.Addr()
+			if c.Proto != snap.TCP.Number() || !slices.Contains(c.Status, "seen-reply") || to == f.Flow.Dst || to.IsLoopback() {
+				continue
+			}
+			if e.sender(ns, c.Orig.Src.Addr()) == f.Flow.From && len(in.Graph.Owners(to)) == 0 && len(in.Graph.Owners(c.Reply.Src.Addr())) == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // sender is the namespace that sent a packet which conntrack saw in ns; "" for
 // the host itself and for whoever is no namespace of its own.
 func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {

@@ -49,6 +49,11 @@ Sources: RFC 1812 section 5.2.7.1`,
 				case "dropped":
 					x.Summary += "; this host itself gets no answer either"
 					x.Advice = "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost
+					if f.Kind == "tried" && in.HeardBeyond(f) {
+						// Whoever watches other machines, or meets strangers, tries dead ones all day.
+						x.Severity = diag.Info
+						x.Summary += ", and others beyond it do answer " + f.From
+					}
 				case "delivered":
 					x.Summary += "; this host itself gets an answer"
 					x.Cause = "something beyond this host, or what netdoctor does not model, treats the container's packets otherwise than the host's own"
