@@ -28,7 +28,11 @@ func (p *printer) check(r *v1.CheckResult, wide bool) {
 		p.sent(r.Sent)
 	}
 	p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)
-	p.ends([]span{s(total(r))}, in(dim, fmt.Sprintf("exit %d", p.st.Exit)))
+	sum := total(r)
+	if p.briefly(r.Findings, wide) {
+		sum += " · -v says more"
+	}
+	p.ends([]span{s(sum)}, in(dim, fmt.Sprintf("exit %d", p.st.Exit)))
 }
 
 // hostLine is the host in one line.

@@ -11,8 +11,22 @@ import (
 // in full, the others in one line unless everything is wanted.
 func (p *printer) findings(fs []v1.Finding, wide bool) {
 	for i := range fs {
-		p.finding(&fs[i], i == 0 || wide || p.st.Verbose || fs[i].Severity == "error", wide || p.st.Verbose)
+		p.finding(&fs[i], p.fully(fs, i, wide), wide || p.st.Verbose)
 	}
+}
+
+func (p *printer) fully(fs []v1.Finding, i int, wide bool) bool {
+	return i == 0 || wide || p.st.Verbose || fs[i].Severity == "error"
+}
+
+// briefly says whether some findings got one line.
+func (p *printer) briefly(fs []v1.Finding, wide bool) bool {
+	for i := range fs {
+		if !p.fully(fs, i, wide) {
+			return true
+		}
+	}
+	return false
 }
 
 // finding writes one; full with its reasons, every with all of its evidence.
@@ -34,6 +48,9 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 	}
 	shown := 0
 	for _, e := range f.Evidence {
+		if !every && len(f.Evidence) > 1 && !strings.Contains(e.Source, " ") && strings.Contains(f.Summary, e.Text) {
+			continue // the place in the model's words, which the summary has said
+		}
 		if shown == 4 && !every {
 			p.labelled("    ", "", in(dim, fmt.Sprintf("and %d more lines: -v", len(f.Evidence)-shown)))
 			break

@@ -1,7 +1,7 @@
 // Package diff tells what changed between two snapshots of one host in the
 // words of networking: a rule that is gone from a chain, a port that left its
-// bridge, a sysctl that is 0 now. What changes by itself (counters, neighbours,
-// tracked connections, ephemeral ports) is no change.
+// bridge, a sysctl that is 0 now. What changes by itself (counters, what neighbours
+// and bridges learned, tracked connections, ephemeral ports) is no change.
 //
 // A change can be made on a clone of the older snapshot, alone: that is how it
 // is told what it broke.
@@ -21,8 +21,8 @@ type Change struct {
 	// Sign is "+" for what is new, "-" for what is gone, "~" for what is another now.
 	Sign string
 	// Noun is the sort of thing: "container", "network", "engine", "netns",
-	// "link", "addr", "route", "iprule", "sysctl", "table", "chain", "policy",
-	// "rule", "set", "qdisc", "socket", "resolver".
+	// "link", "addr", "route", "iprule", "neigh", "fdb", "sysctl", "table", "chain",
+	// "policy", "rule", "set", "qdisc", "socket", "resolver".
 	Noun string
 	// Netns is the namespace that it is in; "" when it is in none.
 	Netns string
@@ -51,7 +51,7 @@ func (c *Change) On(s *snap.Snapshot) bool {
 }
 
 // Of gives the changes from a to b: engines, networks and containers first, then
-// the host's namespace, then the others by their names.
+// the host's namespace, then the others by their names, each with its resolver.
 func Of(a, b *snap.Snapshot) []Change {
 	d := &differ{a: a, b: b}
 	d.engines()
@@ -59,6 +59,13 @@ func Of(a, b *snap.Snapshot) []Change {
 	d.containers()
 	d.namespaces()
 	d.resolvers()
+	first := map[string]int{}
+	for i := range d.out {
+		if _, ok := first[d.out[i].Netns]; !ok {
+			first[d.out[i].Netns] = i
+		}
+	}
+	slices.SortStableFunc(d.out, func(x, y Change) int { return cmp.Compare(first[x.Netns], first[y.Netns]) })
 	return d.out
 }
 
@@ -152,6 +159,8 @@ func (d *differ) netns(a, b *snap.Netns) {
 	n.addrs()
 	n.routes()
 	n.policyRules()
+	n.neighs()
+	n.fdb()
 	n.sysctls()
 	n.tables()
 	n.sockets()

@@ -68,6 +68,14 @@ func TestChanges(t *testing.T) {
 			l.Up, l.LowerUp, l.Running, l.OperState = false, false, false, "down"
 			s.HostNs().Routes = slices.DeleteFunc(s.HostNs().Routes, func(r snap.Route) bool { return r.Oif == l.Index })
 		}, []string{"host ~ br-app is down"}, false},
+		"a neighbour is pinned": {func(s *snap.Snapshot) {
+			h := s.HostNs()
+			h.Neighs = append(h.Neighs, snap.Neigh{Index: h.Link("br-app").Index, IP: netip.MustParseAddr("172.30.1.77"), MAC: "02:00:00:00:00:77", State: "permanent"})
+		}, []string{"host + neighbour pinned: 172.30.1.77 dev br-app is at 02:00:00:00:00:77 for good"}, false},
+		"a forwarding entry by hand": {func(s *snap.Snapshot) {
+			h, l := s.HostNs(), port(s)
+			h.FDB = append(h.FDB, snap.FDBEntry{Index: l.Index, Master: l.Master, MAC: "02:00:00:00:00:77", State: "static"})
+		}, []string{"host + forwarding entry added: 02:00:00:00:00:77 dev PORT"}, false},
 		"a small packet size": {func(s *snap.Snapshot) { link(s, "web", "eth0").MTU = 1400 }, []string{"web ~ mtu of eth0 1500 → 1400"}, false},
 		"a lost address, and the kernel's route": {func(s *snap.Snapshot) {
 			h := s.HostNs()

@@ -199,6 +199,10 @@ func (r *resolverRead) conf(c *snap.Container, a *rootAnswer, v *snap.Resolver) 
 		if v.ResolvConf = resolv.NoResolvConf(); !f.Missing {
 			v.ResolvConf = resolv.ParseResolvConfAs(f.Data, v.Libc)
 		}
+		if f.Denied != "" { // to its programs that is one that is not there: glibc res_init, musl __get_resolv_conf
+			v.ResolvConf, v.ResolvConf.Exists = resolv.NoResolvConf(), true
+			v.ResolvConf.Raw, v.ResolvConf.Denied = strings.ToValidUTF8(string(f.Data), "\uFFFD"), f.Denied
+		}
 		// Docker mounts its file, so both are one, unless somebody came between.
 		if engineErr == nil && string(engines) != string(f.Data) {
 			v.EngineResolvConf = strings.ToValidUTF8(string(engines), "\uFFFD")

@@ -315,3 +315,41 @@ func TestResolverByTheNamespace(t *testing.T) {
 		}
 	})
 }
+
+// Who runs as a user that the mode keeps out has no resolv.conf, whatever root sees.
+func TestResolvConfThatItsUserMayNotRead(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t)
+	web := h.rooted(100, "web", webID)
+	h.file("/proc/100/root/etc/resolv.conf", "nameserver 127.0.0.11\n")
+	for _, c := range []struct {
+		name, ids, caps string
+		file, dir       os.FileMode
+		denied          bool
+	}{
+		{"everybody may", "1000", "0", 0o644, 0o755, false},
+		{"its owner alone may", "1000", "0", 0o600, 0o755, true},
+		{"its group may", "1000", "0", 0o640, 0o755, true},
+		{"the directory is closed", "1000", "0", 0o644, 0o700, true},
+		{"root without capabilities", "0", "0", 0o200, 0o755, true},
+		{"whoever overrides modes", "1000", "2", 0o600, 0o755, false},
+	} {
+		if os.Geteuid() != 0 {
+			t.Skip("the files must be another user's: needs root")
+		}
+		h.file("/proc/100/status", fmt.Sprintf("Name:\tweb\nUid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\nGid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\nGroups:\t27\nCapEff:\t%016s\n", c.ids, c.caps))
+		for path, mode := range map[string]os.FileMode{"/proc/100/root/etc/resolv.conf": c.file, "/proc/100/root/etc": c.dir, "/proc/100/root": 0o755} {
+			if err := os.Chmod(h.path(path), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, gaps := Resolvers(t.Context(), []snap.Container{web}, Options{Root: h.root})
+		if len(got) == 0 || len(gaps) > 1 {
+			t.Fatalf("%s: %v, gaps %v", c.name, got, gaps)
+		}
+		rc := got[len(got)-1].ResolvConf
+		if (rc.Denied != "") != c.denied || (len(rc.Nameservers) == 0) != c.denied || !rc.Exists {
+			t.Errorf("%s: denied %q, servers %v", c.name, rc.Denied, rc.Nameservers)
+		}
+	}
+}

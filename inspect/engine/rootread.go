@@ -35,8 +35,11 @@ type rootRequest struct {
 type rootFile struct {
 	Data    []byte
 	Missing bool
-	Kind    string // of the error, as in snap.Gap; "" none
-	Err     string
+	// Denied says why the process itself may not read it; "" when it may, or when
+	// that can't be told.
+	Denied string `json:",omitempty"`
+	Kind   string // of the error, as in snap.Gap; "" none
+	Err    string
 }
 
 // rootAnswer is what was found; Err with Kind says that nothing was.

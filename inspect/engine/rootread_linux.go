@@ -51,7 +51,7 @@ func readRoot(req rootRequest) rootAnswer {
 			a.Files[f] = failed(err)
 			continue
 		}
-		a.Files[f] = rootFile{Data: b}
+		a.Files[f] = rootFile{Data: b, Denied: p.denied(root, f)}
 	}
 	a.Libc = libcBelow(root)
 	return a

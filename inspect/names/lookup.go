@@ -144,6 +144,8 @@ func (w *walker) unserved(out outcome) outcome {
 	}
 	what := "has no nameserver line"
 	switch {
+	case rc.Denied != "":
+		what = "may not be read there: " + rc.Denied
 	case !rc.Exists:
 		what = "is missing"
 	case strings.TrimSpace(rc.Raw) == "":
@@ -152,7 +154,7 @@ func (w *walker) unserved(out outcome) outcome {
 		what = "has no usable nameserver line (" + strings.TrimSpace(rc.BadLines[0]) + ")"
 	}
 	detail := "resolv.conf of " + w.who() + " " + what
-	if w.embeddedWanted() {
+	if w.embeddedWanted() && rc.Denied == "" {
 		detail += "; nameserver 127.0.0.11 is expected there"
 	}
 	p := Problem{Kind: NoNameserver, Detail: detail, Ref: w.refResolver(), Because: w.because()}

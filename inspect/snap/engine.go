@@ -273,19 +273,22 @@ type Resolver struct {
 
 // ResolvConf is a parsed resolv.conf(5).
 type ResolvConf struct {
-	Exists        bool         `json:"exists"`
-	Raw           string       `json:"raw"`                // as read, at most 64 KiB
-	Nameservers   []netip.Addr `json:"nameservers"`        // all that are written, not just the first three
-	BadLines      []string     `json:"badLines,omitempty"` // nameserver lines that are no address
-	Search        []string     `json:"search"`             // the last search or domain line wins
-	Options       []string     `json:"options"`
-	Ndots         int          `json:"ndots"`    // 1 when not set
-	TimeoutS      int          `json:"timeoutS"` // 5 when not set
-	Attempts      int          `json:"attempts"` // 2 when not set
-	Rotate        bool         `json:"rotate,omitempty"`
-	UseVC         bool         `json:"useVc,omitempty"`
-	SingleRequest bool         `json:"singleRequest,omitempty"`
-	EDNS0         bool         `json:"edns0,omitempty"`
+	Exists      bool         `json:"exists"`
+	Raw         string       `json:"raw"`                // as read, at most 64 KiB
+	Nameservers []netip.Addr `json:"nameservers"`        // all that are written, not just the first three
+	BadLines    []string     `json:"badLines,omitempty"` // nameserver lines that are no address
+	// Denied says why the container's first process may not read it, so that its
+	// programs see none; "" when it may.
+	Denied        string   `json:"denied,omitempty"`
+	Search        []string `json:"search"` // the last search or domain line wins
+	Options       []string `json:"options"`
+	Ndots         int      `json:"ndots"`    // 1 when not set
+	TimeoutS      int      `json:"timeoutS"` // 5 when not set
+	Attempts      int      `json:"attempts"` // 2 when not set
+	Rotate        bool     `json:"rotate,omitempty"`
+	UseVC         bool     `json:"useVc,omitempty"`
+	SingleRequest bool     `json:"singleRequest,omitempty"`
+	EDNS0         bool     `json:"edns0,omitempty"`
 	// Docker's own remarks in the file (engines from 25 on): upstream servers
 	// with the namespace they are asked from, "host(198.51.100.53)" or "198.51.100.53".
 	ExtServers []string `json:"extServers,omitempty"`

@@ -27,8 +27,8 @@ type DiffResult struct {
 type Difference struct {
 	// "+" new, "-" gone, "~" another now.
 	Sign string `json:"sign" enum:"+,-,~"`
-	// container, network, engine, netns, link, addr, route, iprule, sysctl,
-	// table, chain, policy, rule, set, qdisc, socket or resolver.
+	// container, network, engine, netns, link, addr, route, iprule, neigh, fdb,
+	// sysctl, table, chain, policy, rule, set, qdisc, socket or resolver.
 	Noun string `json:"noun"`
 	// The namespace that it is in; empty when it is in none.
 	Netns string `json:"netns"`

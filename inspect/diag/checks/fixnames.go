@@ -22,6 +22,9 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ask := in.Names[f.Covers.Names[0]].Ask
 	c := in.Snap.Container(ask.Container)
 	r := in.Snap.Resolver(ask.Container)
+	if r != nil && r.ResolvConf.Denied != "" {
+		return nil // what is in it is as it should be
+	}
 	if c == nil {
 		f.Advice = "start the resolver that should listen there (systemd-resolved, dnsmasq, unbound), or name a server that answers in /etc/resolv.conf"
 		return nil
@@ -72,7 +75,7 @@ func ownServers(in *diag.Input, c *snap.Container, r *snap.Resolver) (string, bo
 }
 
 // engineResolvConf is the file that Docker would write for the container
-// (docker-facts 6): 127.0.0.11 on networks with names, else the host's servers
+// (moby daemon/libnetwork/internal/resolvconf): 127.0.0.11 on networks with names, else the host's servers
 // without loopback ones. "" when there are none to write.
 func engineResolvConf(in *diag.Input, c *snap.Container) string {
 	host := in.Snap.Resolver("host")

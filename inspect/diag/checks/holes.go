@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -118,8 +119,20 @@ func passage(in *diag.Input, f *diag.FlowCase) diag.Evidence {
 	host := in.Snap.HostNs()
 	for _, h := range slices.Backward(f.Trace.Forward) {
 		if h.Netns == host.ID && h.Verdict == "ok" && h.Rule != "" && strings.HasPrefix(h.Did, "accepted") && len(h.Because) > 0 {
-			return ev("netdoctor trace "+f.From+" "+f.To, h.Rule, h.Because[len(h.Because)-1])
+			return ev(traceCommand(f), h.Rule, h.Because[len(h.Because)-1])
 		}
 	}
-	return ev("netdoctor trace "+f.From+" "+f.To, "no rule of the host stops it", snap.RefNetwork(f.Network))
+	return ev(traceCommand(f), "no rule of the host stops it", snap.RefNetwork(f.Network))
+}
+
+// traceCommand is the command that follows a flow: of one from outside by its addresses.
+func traceCommand(f *diag.FlowCase) string {
+	if !f.Flow.Src.IsValid() || f.Flow.Iif == "" {
+		return "netdoctor trace " + f.From + " " + f.To
+	}
+	to := f.Flow.Dst.String() + "/" + string(f.Flow.Proto)
+	if f.Flow.Dport != 0 {
+		to = netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport).String() + "/" + string(f.Flow.Proto)
+	}
+	return fmt.Sprintf("netdoctor trace %s %s", f.Flow.Src, to)
 }

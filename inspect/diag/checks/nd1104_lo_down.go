@@ -24,7 +24,7 @@ See it by hand:
     nsenter -t PID -n ip link show lo        the flags lack UP
     nsenter -t PID -n dig @127.0.0.11 web    network unreachable
 
-Sources: drivers/net/loopback.c; docker-facts: embedded resolver at 127.0.0.11`,
+Sources: drivers/net/loopback.c; moby daemon/libnetwork/resolver_unix.go: setupNAT`,
 		Detect: detectND1104,
 		Fix:    linkUpFix,
 	}

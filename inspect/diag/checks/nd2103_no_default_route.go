@@ -22,7 +22,7 @@ and on "none" have none by design.
 See it by hand:
     nsenter -t PID -n ip route               no line begins with "default"
 
-Sources: net/ipv4/fib_frontend.c; docker-facts: gateway choice`,
+Sources: net/ipv4/fib_frontend.c; moby daemon/libnetwork/sandbox.go: Less`,
 		After:  []diag.Code{"ND1103", "ND2206", "ND2207", "ND3205"},
 		Detect: detectND2103,
 		Fix:    fixND2103,

@@ -75,8 +75,13 @@ func detectND3101(in *diag.Input) []diag.Finding {
 	return out
 }
 
-// vain says whether operations leave each of some flows to die where it dies now.
+// vain says whether new rules leave each of some flows to die where it dies now.
 func vain(in *diag.Input, flows []int, ops []fixups.Op) bool {
+	for _, op := range ops {
+		if _, ok := op.(*fixups.RuleInsert); !ok {
+			return false
+		}
+	}
 	if len(ops) == 0 {
 		return false
 	}
@@ -133,7 +138,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if g.Where.Reply {
 		what = "the answers of " + what
 	}
-	cause := fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(g.Where))
+	cause := ruleCause(g.Where, text)
 	if strings.Contains(g.Where.Detail, " hands it to ") {
 		cause = g.Where.Detail // a program that is not there
 	}
@@ -145,6 +150,18 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		Covers:   diag.Cover{Traces: g.Flows},
 		Weight:   60,
 	}
+}
+
+// ruleCause says why that rule decides, rather than one that accepts.
+func ruleCause(w *sim.Where, text string) string {
+	p := w.Rule
+	switch {
+	case p != nil && p.Chain == "DOCKER-USER":
+		return "Docker asks DOCKER-USER before its own rules: what that chain drops never gets to the rule that would accept it"
+	case p != nil && p.ChainP != nil && p.ChainP.Hook != "" && p.System == snap.NFT && !rejects(p.Rule):
+		return fmt.Sprintf("the chain is asked of every packet at %s, priority %d, and a drop is final: no other table can accept it again", p.ChainP.Hook, p.ChainP.Priority)
+	}
+	return fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(w))
 }
 
 // rejects says whether a rule answers with an error instead of staying silent.

@@ -60,7 +60,7 @@ func detectND3201(in *diag.Input) []diag.Finding {
 				whose = "an address of " + in.Who(o[0].Netns.ID)
 			}
 			out = append(out, diag.Finding{
-				Summary:  fmt.Sprintf("port %d is sent to %s, %s%s", f.Flow.Dport, m.AddrMin, whose, want),
+				Summary:  fmt.Sprintf("port %d is sent to %s, %s, by %s %s rule %d%s", f.Flow.Dport, m.AddrMin, whose, m.Place.Table, m.Place.Chain, m.Place.Num, want),
 				Cause:    fmt.Sprintf("%s %s rule %d sends the port to %s, %s", m.Place.Table, m.Place.Chain, m.Place.Num, m.AddrMin, whose),
 				Subject:  key,
 				Evidence: []diag.Evidence{ev(source, text, m.Place.Ref)},

@@ -32,43 +32,68 @@ See it by hand:
     grep CapEff /proc/PID/status; capsh --decode=VALUE
 
 Sources: capabilities(7), packet(7); moby profiles/capabilities defaults; CVE-2020-13401; GHSA-59qg-grp7-5r73`,
-		Detect: func(in *diag.Input) []diag.Finding {
-			var out []diag.Finding
-			for i := range in.Snap.Networks {
-				n := &in.Snap.Networks[i]
-				var able, all []string
-				var lines []diag.Evidence
-				severity := diag.Info
-				for _, a := range attachments(in) {
-					if a.n != n || a.c.Process == nil || slices.Contains(all, a.c.Name) {
-						continue
-					}
-					all = append(all, a.c.Name)
-					caps := spoofs(a.c)
-					if len(caps) == 0 {
-						continue
-					}
-					if slices.Contains(caps, "CAP_NET_ADMIN") {
-						severity = diag.Warning
-					}
-					able = append(able, a.c.Name)
-					lines = append(lines, ev(fmt.Sprintf("grep CapEff /proc/%d/status", a.c.PID), fmt.Sprintf("CapEff: %s (%s: %s)", a.c.Process.CapEff, a.c.Name, strings.Join(caps, ", ")), snap.RefContainer(a.c.Ref)))
-				}
-				if len(able) == 0 || len(all) < 2 {
-					continue
-				}
-				out = append(out, diag.Finding{
-					Severity: severity,
-					Summary:  fmt.Sprintf("%d of %d containers on network %s can answer ARP for their neighbours: %s", len(able), len(all), n.Name, strings.Join(able, ", ")),
-					Cause:    "they hold CAP_NET_RAW or CAP_NET_ADMIN in a network that they share",
-					Subject:  diag.Subject{Kind: "network", Name: networkName(in, n), Netns: in.Snap.Host.Netns},
-					Evidence: lines[:min(len(lines), 8)],
-					Advice:   "make them again with --cap-drop NET_RAW (in compose: cap_drop: [NET_RAW]); containers that don't trust each other get networks of their own",
-				})
-			}
-			return out
-		},
+		Detect: detectND3404,
 	}
+}
+
+// spoofers are the containers of shared networks that can, of one severity.
+type spoofers struct {
+	severity diag.Severity
+	able     int
+	nets     []string // "app (client, web)"
+	subjects []string
+	lines    []diag.Evidence
+}
+
+func detectND3404(in *diag.Input) []diag.Finding {
+	groups := []spoofers{{severity: diag.Warning}, {severity: diag.Info}}
+	for i := range in.Snap.Networks {
+		n := &in.Snap.Networks[i]
+		var able, all []string
+		var lines []diag.Evidence
+		g := &groups[1]
+		for _, a := range attachments(in) {
+			if a.n != n || a.c.Process == nil || slices.Contains(all, a.c.Name) {
+				continue
+			}
+			all = append(all, a.c.Name)
+			caps := spoofs(a.c)
+			if len(caps) == 0 {
+				continue
+			}
+			if slices.Contains(caps, "CAP_NET_ADMIN") {
+				g = &groups[0]
+			}
+			able = append(able, a.c.Name)
+			lines = append(lines, ev(fmt.Sprintf("grep CapEff /proc/%d/status", a.c.PID), fmt.Sprintf("CapEff: %s (%s: %s)", a.c.Process.CapEff, a.c.Name, strings.Join(caps, ", ")), snap.RefContainer(a.c.Ref)))
+		}
+		if len(able) == 0 || len(all) < 2 {
+			continue
+		}
+		who := commas(able)
+		if len(able) == len(all) && len(all) > 4 {
+			who = fmt.Sprintf("all %d", len(all))
+		}
+		g.able += len(able)
+		g.nets = append(g.nets, fmt.Sprintf("%s (%s)", n.Name, who))
+		g.subjects = append(g.subjects, networkName(in, n))
+		g.lines = append(g.lines, lines...)
+	}
+	var out []diag.Finding
+	for _, g := range groups {
+		if len(g.nets) == 0 {
+			continue
+		}
+		out = append(out, diag.Finding{
+			Severity: g.severity,
+			Summary:  fmt.Sprintf("%s can answer ARP for their neighbours on network %s", count(g.able, "container"), commas(g.nets)),
+			Cause:    "they hold CAP_NET_RAW or CAP_NET_ADMIN in a network that they share",
+			Subject:  diag.Subject{Kind: "network", Name: strings.Join(g.subjects, ","), Netns: in.Snap.Host.Netns},
+			Evidence: g.lines[:min(len(g.lines), 8)],
+			Advice:   "make them again with --cap-drop NET_RAW (in compose: cap_drop: [NET_RAW]); containers that don't trust each other get networks of their own",
+		})
+	}
+	return out
 }
 
 // spoofs are the capabilities by which a container's first process can send

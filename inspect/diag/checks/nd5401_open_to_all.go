@@ -3,6 +3,8 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -33,12 +35,22 @@ Sources: docs.docker.com: Packet filtering and firewalls (Docker and ufw); moby#
 	}
 }
 
+// opening is what one kind of sender reaches: each published port of each container.
+type opening struct {
+	who      string
+	closed   *sim.Where // what keeps them from the host itself; nil: nothing
+	ports    []string
+	subjects []string
+	lines    []diag.Evidence
+	advice   string
+}
+
 func detectND5401(in *diag.Input) []diag.Finding {
 	host := in.Snap.HostNs()
 	if host == nil {
 		return nil
 	}
-	var out []diag.Finding
+	var open []opening
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		seen := map[string]bool{}
@@ -58,26 +70,48 @@ func detectND5401(in *diag.Input) []diag.Finding {
 					continue
 				}
 				seen[name] = true
-				f := diag.Finding{
-					Summary:  fmt.Sprintf("%s of %s is open to %s", name, c.Name, who),
-					Cause:    "it is published at all addresses of this host",
-					Subject:  diag.Subject{Kind: "port", Name: name + "/" + c.Name, Netns: host.ID},
-					Evidence: []diag.Evidence{ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %s", p.ContainerPort, p.Proto, netip.AddrPortFrom(ip, p.HostPort)), snap.RefContainer(c.Ref))},
-					Advice:   fmt.Sprintf("if it is for this host alone: make %s again with -p 127.0.0.1:%d:%d", c.Name, p.HostPort, p.ContainerPort),
+				w := closedInput(in, up, p.Proto)
+				k := slices.IndexFunc(open, func(o opening) bool { return o.who == who && (o.closed == nil) == (w == nil) })
+				if k < 0 {
+					k, open = len(open), append(open, opening{who: who, closed: w})
 				}
-				if w := closedInput(in, up, p.Proto); w != nil {
-					text, source := in.RuleLine(w)
-					f.Severity = diag.Warning
-					f.Summary += ", although the host's own firewall lets nothing in there"
-					f.Cause = "the port is rewritten to the container before the host's INPUT rules are asked"
-					f.Evidence = append(f.Evidence, ev(source, text, w.Ref))
-					f.Advice += "; or drop what may not come in DOCKER-USER (match -m conntrack --ctorigdstport, as the port is rewritten by then)"
-				}
-				out = append(out, f)
+				o := &open[k]
+				o.ports = append(o.ports, name+" of "+c.Name)
+				o.subjects = append(o.subjects, name+"/"+c.Name)
+				o.lines = append(o.lines, ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %s", p.ContainerPort, p.Proto, netip.AddrPortFrom(ip, p.HostPort)), snap.RefContainer(c.Ref)))
+				o.advice = fmt.Sprintf("if it is for this host alone: make %s again with -p 127.0.0.1:%d:%d", c.Name, p.HostPort, p.ContainerPort)
 			}
 		}
 	}
+	out := make([]diag.Finding, len(open))
+	for i := range open {
+		out[i] = open[i].finding(in)
+	}
 	return out
+}
+
+func (o *opening) finding(in *diag.Input) diag.Finding {
+	f := diag.Finding{
+		Summary:  fmt.Sprintf("%s is open to %s", o.ports[0], o.who),
+		Cause:    "it is published at all addresses of this host",
+		Subject:  diag.Subject{Kind: "port", Name: strings.Join(o.subjects, ","), Netns: in.Snap.Host.Netns},
+		Evidence: o.lines,
+		Advice:   o.advice,
+	}
+	if n := len(o.ports); n > 1 {
+		f.Summary = fmt.Sprintf("%d published ports are open to %s: %s", n, o.who, commas(o.ports))
+		f.Cause = "they are published at all addresses of this host"
+		f.Advice = "those that are for this host alone: make their containers again with -p 127.0.0.1:PORT:PORT"
+	}
+	if o.closed != nil {
+		text, source := in.RuleLine(o.closed)
+		f.Severity = diag.Warning
+		f.Summary += ", although the host's own firewall lets nothing in there"
+		f.Cause = "what comes to a published port is rewritten to the container before the host's INPUT rules are asked"
+		f.Evidence = append([]diag.Evidence{ev(source, text, o.closed.Ref)}, f.Evidence...)
+		f.Advice += "; or drop what may not come in DOCKER-USER (match -m conntrack --ctorigdstport, as the port is rewritten by then)"
+	}
+	return f
 }
 
 // closedInput is the rule or policy by which the host stops packets from the

@@ -56,12 +56,12 @@ func detectND6101(in *diag.Input) []diag.Finding {
 			parts, f.Severity = append(parts, gone), diag.Error
 		}
 		for _, c := range d.Chains {
-			if gone == "" {
-				parts = append(parts, fmt.Sprintf("chain %s %s is gone", c.Table, c.Name))
-			}
 			if !ownersOnly(c.Table, c.Name) {
 				f.Severity = diag.Error // docker run -p fails from now on
 			}
+		}
+		if gone == "" {
+			parts = append(parts, goneChains(&d)...)
 		}
 		for _, j := range d.Jumps {
 			if gone == "" {
@@ -85,11 +85,8 @@ func detectND6101(in *diag.Input) []diag.Finding {
 				f.Evidence = append(f.Evidence, ev(listChain(&set, m.Table, m.Chain), "missing: "+m.Text, ""))
 			}
 		}
-		for _, k := range order {
-			if gone != "" {
-				break // with the table, all that was in it
-			}
-			parts = append(parts, fmt.Sprintf("%s lacks %s", k, count(per[k], "rule")))
+		if gone == "" { // else with the table all that was in it
+			parts = append(parts, lacking(order, per)...)
 		}
 		for _, e := range staleTargets(&d) {
 			parts = append(parts, fmt.Sprintf("%s %s has a stale one: %s", e.Table, e.Chain, e.Text))
@@ -116,6 +113,44 @@ func detectND6101(in *diag.Input) []diag.Finding {
 			f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
 		}
 		out = append(out, f)
+	}
+	return out
+}
+
+// goneChains names the chains that are not there, table by table.
+func goneChains(d *intent.Drift) []string {
+	var tables []string
+	names := map[string][]string{}
+	for _, c := range d.Chains {
+		if names[c.Table] == nil {
+			tables = append(tables, c.Table)
+		}
+		names[c.Table] = append(names[c.Table], c.Name)
+	}
+	var out []string
+	for _, t := range tables {
+		is := "chain %s %s is gone"
+		if len(names[t]) > 1 {
+			is = "chains %s %s are gone"
+		}
+		out = append(out, fmt.Sprintf(is, t, commas(names[t])))
+	}
+	return out
+}
+
+// lacking says how many rules each chain lacks: the first few, the others as one.
+func lacking(chains []string, per map[string]int) []string {
+	var out []string
+	rest := 0
+	for i, k := range chains {
+		if i < 4 || len(chains) == 5 {
+			out = append(out, fmt.Sprintf("%s lacks %s", k, count(per[k], "rule")))
+			continue
+		}
+		rest += per[k]
+	}
+	if rest > 0 {
+		out = append(out, fmt.Sprintf("other chains lack %s", count(rest, "rule")))
 	}
 	return out
 }
