@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -95,11 +96,12 @@ func (in *Input) Lost(p *Plain) bool {
 	if host == nil || p.Bridge == nil || len(in.Graph.Owners(p.Gateway)) > 0 {
 		return false
 	}
-	for _, l := range in.Graph.Ports(host, p.Bridge) {
-		peer := in.Snap.Ns(l.PeerNetns)
-		if l.Kind != "veth" || peer == nil || !peer.Class.Ours() {
-			return false
-		}
+	ports := in.Graph.Ports(host, p.Bridge)
+	if slices.ContainsFunc(ports, func(l *snap.Link) bool { return l.Kind != "veth" }) {
+		return false
 	}
-	return true
+	return !slices.ContainsFunc(ports, func(l *snap.Link) bool {
+		peer := in.Snap.Ns(l.PeerNetns)
+		return peer == nil || !peer.Class.Ours()
+	})
 }

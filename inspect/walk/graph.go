@@ -4,17 +4,23 @@ package walk
 
 import (
 	"net/netip"
+	"sync"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Graph is the joined snapshot.
 type Graph struct {
-	snap *snap.Snapshot
+	snap   *snap.Snapshot
+	owners func() map[netip.Addr][]End // see Owners
 }
 
 // New joins a snapshot.
-func New(s *snap.Snapshot) *Graph { return &Graph{snap: s} }
+func New(s *snap.Snapshot) *Graph {
+	g := &Graph{snap: s}
+	g.owners = sync.OnceValue(g.byAddr)
+	return g
+}
 
 // End is one device in one namespace.
 type End struct {
@@ -39,15 +45,22 @@ func (g *Graph) Peer(l *snap.Link) (End, bool) {
 }
 
 // Owners are the devices that hold an address, in every namespace that is ours.
-func (g *Graph) Owners(ip netip.Addr) []End {
-	var out []End
+func (g *Graph) Owners(ip netip.Addr) []End { return g.owners()[ip] }
+
+// byAddr sorts the devices by address: with a thousand namespaces, each asks for
+// its gateway.
+func (g *Graph) byAddr() map[netip.Addr][]End {
+	out := map[netip.Addr][]End{}
 	for i := range g.snap.Netns {
 		ns := &g.snap.Netns[i]
 		if !ns.Class.Ours() {
 			continue
 		}
-		if l, ok := ns.HasAddr(ip); ok && l != nil {
-			out = append(out, End{ns, l})
+		for _, a := range ns.Addrs {
+			ip, l := a.Prefix.Addr(), ns.LinkAt(a.Index)
+			if had := out[ip]; l != nil && (len(had) == 0 || had[len(had)-1].Netns != ns) {
+				out[ip] = append(had, End{ns, l})
+			}
 		}
 	}
 	return out

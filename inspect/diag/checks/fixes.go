@@ -108,8 +108,11 @@ func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	var subnet netip.Prefix
 	if n != nil {
 		gw, subnet = gateway4(n)
-	} else if p := plainOn(in, f.Subject.Name); p != nil {
-		gw, subnet = p.Gateway, p.Addr.Masked()
+	}
+	for _, p := range lostPlains(in) {
+		if n == nil && p.Bridge.Name == f.Subject.Name {
+			gw, subnet = p.Gateway, p.Addr.Masked()
+		}
 	}
 	if !gw.IsValid() || !subnet.IsValid() {
 		return nil

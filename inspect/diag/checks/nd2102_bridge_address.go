@@ -179,12 +179,7 @@ func noIPv6On(l *snap.Link) string { return "net/ipv6/conf/" + l.Name + "/disabl
 // bridge without an address that no other machine is on.
 func plainBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 	var out []diag.Finding
-	done := map[string]bool{}
-	for _, p := range in.Plains() {
-		if q := plainOn(in, bridgeName(&p)); q == nil || done[p.Bridge.Name] {
-			continue
-		}
-		done[p.Bridge.Name] = true
+	for _, p := range lostPlains(in) {
 		want := netip.PrefixFrom(p.Gateway, p.Addr.Bits())
 		out = append(out, diag.Finding{
 			Summary: fmt.Sprintf("%s has no address %s: the gateway of %s is missing", p.Bridge.Name, want, p.NS.ID),
@@ -201,26 +196,22 @@ func plainBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 	return out
 }
 
-func bridgeName(p *diag.Plain) string {
-	if p.Bridge == nil {
-		return ""
-	}
-	return p.Bridge.Name
-}
-
-// plainOn is a namespace of no engine whose gateway must be the bridge, which has
-// no IPv4 address; nil when there is none.
-func plainOn(in *diag.Input, bridge string) *diag.Plain {
+// lostPlains are namespaces of no engine whose gateway must be the bridge, which
+// has no IPv4 address: the first of each bridge.
+func lostPlains(in *diag.Input) []diag.Plain {
 	host := in.Snap.HostNs()
+	var out []diag.Plain
 	for _, p := range in.Plains() {
-		if bridge == "" || bridgeName(&p) != bridge || !in.Lost(&p) {
+		seen := func(q diag.Plain) bool { return q.Bridge == p.Bridge }
+		if p.Bridge == nil || slices.ContainsFunc(out, seen) {
 			continue
 		}
-		if !slices.ContainsFunc(host.AddrsOf(p.Bridge.Index), func(a snap.Addr) bool { return a.Prefix.Addr().Is4() }) {
-			return &p
+		if slices.ContainsFunc(host.AddrsOf(p.Bridge.Index), func(a snap.Addr) bool { return a.Prefix.Addr().Is4() }) || !in.Lost(&p) {
+			continue
 		}
+		out = append(out, p)
 	}
-	return nil
+	return out
 }
 
 // fromPlain are the flows of a namespace that do not get through: each needs its
