@@ -128,7 +128,7 @@ func (o *EngineConnect) address(s *snap.Snapshot, n *snap.Network, e *snap.Endpo
 		} else if taken(s, n, ip, p.Gateway) {
 			return fmt.Errorf("address %s of network %s is in use", ip, n.Name)
 		}
-		if !p.Subnet.Contains(ip) || ip == lastOf(p.Subnet) {
+		if !p.Subnet.Contains(ip) || ip == snap.LastAddr(p.Subnet) {
 			return fmt.Errorf("network %s has no address left: %w", n.Name, snap.ErrLimit)
 		}
 		e.IPv4 = netip.PrefixFrom(ip, p.Subnet.Bits())
@@ -171,7 +171,7 @@ func (o *EngineConnect) wire(s *snap.Snapshot, host, ns *snap.Netns, n *snap.Net
 			Where: At(s, host.ID), Link: snap.Link{Name: veth, Kind: "veth", MTU: br.MTU}, Master: n.Bridge, Up: true,
 			Peer: &LinkEnd{Where: in, Name: eth, Up: true},
 		},
-		&AddrAdd{Where: in, Dev: eth, Addr: snap.Addr{Prefix: e.IPv4, Bcast: lastOf(e.IPv4), Scope: "global"}},
+		&AddrAdd{Where: in, Dev: eth, Addr: snap.Addr{Prefix: e.IPv4, Bcast: snap.LastAddr(e.IPv4), Scope: "global"}},
 	}
 	gw := e.Gateway4
 	if gw.IsValid() && !n.Internal && !slices.ContainsFunc(ns.Routes, func(r snap.Route) bool {

@@ -47,7 +47,7 @@ func addrRoutes(ns *snap.Netns, l *snap.Link, a snap.Addr) []snap.Route {
 	}
 	casts := []netip.Addr{}
 	if net.Bits() < 31 {
-		casts = append(casts, lastOf(net))
+		casts = append(casts, snap.LastAddr(net))
 	}
 	if a.Bcast.IsValid() && !slices.Contains(casts, a.Bcast) && a.Bcast != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		casts = append(casts, a.Bcast)
@@ -81,15 +81,6 @@ func multicastRoute(index int) snap.Route {
 		Family: snap.IPv6, Table: snap.TableLocal, Type: "multicast", Dst: netip.MustParsePrefix("ff00::/8"),
 		Scope: "global", Protocol: "kernel", Metric: 256, Oif: index,
 	}
-}
-
-// lastOf is the highest address of an IPv4 prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(b)
 }
 
 // addRoutes adds those that are not there.

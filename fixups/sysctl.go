@@ -19,16 +19,16 @@ type SysctlSet struct {
 func (*SysctlSet) Kind() string { return "sysctl-set" }
 
 func (o *SysctlSet) Describe() string {
-	return fmt.Sprintf("set %s to %s%s", dotted(o.Key), o.Value, o.in())
+	return fmt.Sprintf("set %s to %s%s", SysctlName(o.Key), o.Value, o.in())
 }
 
 func (o *SysctlSet) Shell() []string {
-	return []string{o.line("sysctl", "-w", dotted(o.Key)+"="+o.Value)}
+	return []string{o.line("sysctl", "-w", SysctlName(o.Key)+"="+o.Value)}
 }
 
-// dotted writes a key with dots, unless a part of it holds one itself;
+// SysctlName writes a key with dots, unless a part of it holds one itself;
 // sysctl(8) takes slashes as well.
-func dotted(key string) string {
+func SysctlName(key string) string {
 	if strings.Contains(key, ".") {
 		return key
 	}
@@ -62,7 +62,7 @@ func (o *SysctlSet) On(s *snap.Snapshot) error {
 	}
 	// A key that is not in the snapshot may only not have been read.
 	if dev := SysctlDev(o.Key); dev != "" && ns.Link(dev) == nil && ns.Sysctls[o.Key] == "" {
-		return fmt.Errorf("%s has no %s: %w", o.ID, dotted(o.Key), snap.ErrNotFound)
+		return fmt.Errorf("%s has no %s: %w", o.ID, SysctlName(o.Key), snap.ErrNotFound)
 	}
 	if was, ok := ns.Sysctls[o.Key]; ok && was == o.Value {
 		return nil
@@ -165,7 +165,7 @@ func (o *SysctlSet) Inverse(s *snap.Snapshot) (Op, error) {
 	}
 	was, ok := ns.Sysctls[o.Key]
 	if !ok {
-		return nil, fmt.Errorf("value of %s in %s is not known: %w", dotted(o.Key), o.ID, snap.ErrNotFound)
+		return nil, fmt.Errorf("value of %s in %s is not known: %w", SysctlName(o.Key), o.ID, snap.ErrNotFound)
 	}
 	if was == o.Value {
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -177,11 +178,7 @@ func arpAnswer(b []byte, own [6]byte, dst netip.Addr) (string, bool) {
 	if op != 1 && op != 2 || !bytes.Equal(b[14:18], dst.AsSlice()) || [6]byte(b[8:14]) == own {
 		return "", false
 	}
-	return macString(b[8:14]), true
-}
-
-func macString(b []byte) string {
-	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5])
+	return net.HardwareAddr(b[8:14]).String(), true
 }
 
 func parseMAC(s string) (m [6]byte, err error) {

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -69,7 +70,7 @@ func ndAnswer(b []byte, dst netip.Addr) (string, bool) {
 			break
 		}
 		if opts[0] == 2 && n == 8 {
-			return macString(opts[2:8]), true
+			return net.HardwareAddr(opts[2:8]).String(), true
 		}
 		opts = opts[n:]
 	}

@@ -48,7 +48,7 @@ func (n *names) Zone(container string) *dns.Zone {
 // serve opens a container's sockets inside its namespace and answers on them
 // until the function that it gives is called.
 func (n *names) serve(c *driver.Container) (context.CancelFunc, error) {
-	at := netip.AddrPortFrom(driver.Resolver, c.DNSPort)
+	at := netip.AddrPortFrom(snap.DockerResolver(), c.DNSPort)
 	h, err := ns.Open(c.Ctr.SandboxKey)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/netdoctor/netdoctor/cmd/app"
@@ -29,10 +31,10 @@ error with its line. Setting up again changes only what differs.`,
 			if _, err := s.before(render.Formats()); err != nil {
 				return err
 			}
-			if likes := []string{"", "20.10", "29-iptables", "29-nftables"}; !contains(likes, o.Like) {
+			if likes := []string{"", "20.10", "29-iptables", "29-nftables"}; !slices.Contains(likes, o.Like) {
 				return choice("--like", o.Like, likes[1:])
 			}
-			if walls := []string{"", "iptables", "nftables"}; !contains(walls, o.Firewall) {
+			if walls := []string{"", "iptables", "nftables"}; !slices.Contains(walls, o.Firewall) {
 				return choice("--firewall", o.Firewall, walls[1:])
 			}
 			if o.Check && o.DryRun {
@@ -50,13 +52,4 @@ error with its line. Setting up again changes only what differs.`,
 	f.StringVar(&o.Firewall, "firewall", "", "`KIND`: iptables or nftables")
 	f.BoolVar(&o.NoProxy, "no-proxy", false, "published ports by rules alone, as with dockerd --userland-proxy=false")
 	return cmd
-}
-
-func contains(list []string, v string) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }

@@ -180,21 +180,12 @@ func ackError(b []byte, flags uint16) error {
 				break
 			}
 			if typ == unix.NLMSGERR_ATTR_MSG {
-				e.msg = cstring(b[at+4 : at+n])
+				e.msg = unix.ByteSliceToString(b[at+4 : at+n])
 			}
 			at += (n + 3) &^ 3
 		}
 	}
 	return e
-}
-
-func cstring(b []byte) string {
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
-	}
-	return string(b)
 }
 
 // attrs builds the attributes of a message.

@@ -249,7 +249,7 @@ func renameSets(exprs []byte, ids map[string]uint32) ([]byte, error) {
 		if err := eachAttr(elem, func(t uint16, v []byte) error {
 			switch t & attrType {
 			case 1:
-				name = cstring(v)
+				name = unix.ByteSliceToString(v)
 			case 2:
 				data = v
 			}
@@ -277,9 +277,9 @@ func relook(out *attrs, data []byte, ids map[string]uint32) error {
 	var in attrs
 	if err := eachAttr(data, func(t uint16, v []byte) error {
 		switch {
-		case t&attrType == lookupSet && ids[cstring(v)] != 0:
-			in.str(lookupSet, pattern(cstring(v)))
-			in.be32(lookupSetID, ids[cstring(v)])
+		case t&attrType == lookupSet && ids[unix.ByteSliceToString(v)] != 0:
+			in.str(lookupSet, pattern(unix.ByteSliceToString(v)))
+			in.be32(lookupSetID, ids[unix.ByteSliceToString(v)])
 		case t&attrType != lookupSetID:
 			in.bytes(t, v)
 		}
@@ -297,7 +297,7 @@ func relook(out *attrs, data []byte, ids map[string]uint32) error {
 func usesSet(data []byte, ids map[string]uint32) bool {
 	found := false
 	_ = eachAttr(data, func(_ uint16, v []byte) error { // a broken one is found by who reads it
-		found = found || ids[cstring(v)] != 0
+		found = found || ids[unix.ByteSliceToString(v)] != 0
 		return nil
 	})
 	return found

@@ -122,7 +122,9 @@ func (r *reader) addr() (fixups.Op, error) {
 			dev, err = r.device()
 		case "broadcast", "brd":
 			if r.take("+") {
-				a.Bcast = broadcast(p)
+				if p.Addr().Is4() {
+					a.Bcast = snap.LastAddr(p)
+				}
 				break
 			}
 			a.Bcast, err = r.address()
@@ -232,16 +234,4 @@ func (r *reader) prefix(own bool) (netip.Prefix, error) {
 		return p, fmt.Errorf("%s has bits of a host: the kernel refuses it", w)
 	}
 	return p, nil
-}
-
-// broadcast is the last address of an IPv4 network.
-func broadcast(p netip.Prefix) netip.Addr {
-	if !p.Addr().Is4() {
-		return netip.Addr{}
-	}
-	b := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(b)
 }

@@ -8,14 +8,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// dev is the name of a device; its number where it has none.
-func dev(ns *snap.Netns, index int) string {
-	if l := ns.LinkAt(index); l != nil {
-		return l.Name
-	}
-	return fmt.Sprintf("if%d", index)
-}
-
 func (n *nsDiffer) addrs() {
 	type at struct {
 		a   snap.Addr
@@ -25,7 +17,7 @@ func (n *nsDiffer) addrs() {
 	of := func(ns *snap.Netns) (out []at) {
 		for i, a := range ns.Addrs {
 			if a.Scope != "link" { // those come by themselves
-				out = append(out, at{a, dev(ns, a.Index), i})
+				out = append(out, at{a, ns.LinkName(a.Index), i})
 			}
 		}
 		return out
@@ -79,14 +71,14 @@ func routeText(ns *snap.Netns, r *snap.Route) string {
 		w = append(w, "via", "inet6", r.Via.String())
 	}
 	if r.Oif != 0 {
-		w = append(w, "dev", dev(ns, r.Oif))
+		w = append(w, "dev", ns.LinkName(r.Oif))
 	}
 	for _, h := range r.Nexthops {
 		w = append(w, "nexthop")
 		if h.Gateway.IsValid() {
 			w = append(w, "via", h.Gateway.String())
 		}
-		w = append(w, "dev", dev(ns, h.Oif))
+		w = append(w, "dev", ns.LinkName(h.Oif))
 	}
 	if r.PrefSrc.IsValid() {
 		w = append(w, "src", r.PrefSrc.String())
@@ -160,7 +152,7 @@ func (n *nsDiffer) routes() {
 			})})
 		case x == nil && !n.went["+"+text]:
 			r := *y.r
-			name := dev(n.b, r.Oif)
+			name := n.b.LinkName(r.Oif)
 			n.add(Change{Sign: "+", Noun: "route", Name: text, Text: "route added: " + text, Ref: snap.RefItem(n.b.ID, "route", y.i), on: n.in(func(ns *snap.Netns) {
 				if l := ns.Link(name); l != nil {
 					r.Oif = l.Index

@@ -216,7 +216,7 @@ func (d *dockerNetwork) network() snap.Network {
 	// ingress network, which only routes (moby daemon/libnetwork/network.go: addSvcRecords).
 	if !n.Default && !n.Ingress && d.Driver != "host" && d.Driver != "null" {
 		n.DNS = true
-		n.DNSServers = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 11})}
+		n.DNSServers = []netip.Addr{snap.DockerResolver()}
 	}
 	return n
 }

@@ -182,7 +182,7 @@ func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
 	case w.box == nil || w.ns.ID == w.s.Host.Netns:
 		p.Kind = NotShared
 		p.Detail = fmt.Sprintf("%s is on %s: its name is answered to containers there, not to %s", c.Name, where, w.who())
-	case shared && w.embeddedWanted() && !slices.Contains(w.r.ResolvConf.Nameservers, dockerResolver()):
+	case shared && w.embeddedWanted() && !slices.Contains(w.r.ResolvConf.Nameservers, snap.DockerResolver()):
 		if len(w.r.ResolvConf.Nameservers) == 0 {
 			return nil
 		}

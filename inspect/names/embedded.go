@@ -125,7 +125,7 @@ func engineSocket(s *snap.Socket) bool {
 // whoever wants to mend the rules; 0 when there is none.
 func (w *walker) enginePort(ns *snap.Netns) uint16 {
 	for i := range ns.Sockets {
-		if s := &ns.Sockets[i]; s.Proto == snap.UDP && s.Local.Addr() == dockerResolver() {
+		if s := &ns.Sockets[i]; s.Proto == snap.UDP && s.Local.Addr() == snap.DockerResolver() {
 			return s.Local.Port()
 		}
 	}

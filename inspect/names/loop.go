@@ -80,7 +80,7 @@ func (w *walker) circle(server netip.AddrPort) *Problem {
 // asked are the servers that a container's programs ask in the end: those of
 // its resolv.conf, and for the engine's resolver those that it forwards to.
 func (w *walker) asked(c *snap.Container, r *snap.Resolver) []netip.Addr {
-	if !slices.Contains(r.ResolvConf.Nameservers, dockerResolver()) {
+	if !slices.Contains(r.ResolvConf.Nameservers, snap.DockerResolver()) {
 		return r.ResolvConf.Nameservers
 	}
 	own := newWalker(Input{Snap: w.s, Netns: c.Netns, Container: c.Ref})

@@ -50,7 +50,7 @@ func (w *walker) answer(from string, server netip.AddrPort, role, name string) o
 // onTheWay notes a server with what is known of it.
 func (w *walker) onTheWay(from string, server netip.AddrPort, role, name string) Server {
 	switch {
-	case server.Addr() == dockerResolver() && from != w.s.Host.Netns:
+	case server.Addr() == snap.DockerResolver() && from != w.s.Host.Netns:
 		role = "embedded"
 	case w.podman(server.Addr(), from) != nil:
 		role = "aardvark"

@@ -8,10 +8,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// dockerResolver is where Docker's resolver is asked
-// (moby daemon/libnetwork/resolver.go: resolverIPSandbox).
-func dockerResolver() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 11}) }
-
 // listening is who takes questions at an address.
 type listening struct {
 	sock   *snap.Socket

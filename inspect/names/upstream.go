@@ -84,7 +84,7 @@ func (w *walker) upstreams(ns *snap.Netns) (list []ext, unknown string) {
 // and not its own SERVFAIL. nil when there is none, or when the very name was
 // asked, which says more.
 func (w *walker) forwards(ns *snap.Netns) *snap.Probe {
-	at := netip.AddrPortFrom(dockerResolver(), 53)
+	at := netip.AddrPortFrom(snap.DockerResolver(), 53)
 	for i := len(w.s.Probes) - 1; i >= 0; i-- {
 		p := &w.s.Probes[i]
 		if !w.probed(p, ns.ID, at) || silent(p) || p.DNS.RCode == "SERVFAIL" {

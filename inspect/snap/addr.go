@@ -1,6 +1,9 @@
 package snap
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Addr is one address of a device (RTM_NEWADDR).
 type Addr struct {
@@ -19,11 +22,17 @@ type Addr struct {
 }
 
 // Has says whether the address carries the flag.
-func (a Addr) Has(flag string) bool {
-	for _, f := range a.Flags {
-		if f == flag {
-			return true
-		}
+func (a Addr) Has(flag string) bool { return slices.Contains(a.Flags, flag) }
+
+// LastAddr is the highest address of a prefix: IPv4's broadcast address.
+func LastAddr(p netip.Prefix) netip.Addr {
+	if !p.IsValid() {
+		return netip.Addr{}
 	}
-	return false
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b) // of 4 or 16 bytes
+	return a
 }

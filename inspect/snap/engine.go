@@ -241,6 +241,10 @@ type Pool struct {
 	Aux     map[string]netip.Addr `json:"aux,omitempty"`
 }
 
+// DockerResolver is where programs in a container ask Docker's own resolver, and
+// that of our own networks (moby daemon/libnetwork/resolver.go: resolverIPSandbox).
+func DockerResolver() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 11}) }
+
 // Resolver is what a namespace's programs use to turn names into addresses.
 type Resolver struct {
 	// Owner is "host" or a Container.Ref or a Netns.ID.

@@ -2,6 +2,7 @@ package snap
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -110,6 +111,14 @@ func (ns *Netns) LinkAt(index int) *Link {
 		}
 	}
 	return nil
+}
+
+// LinkName is the name of the device with that ifindex, if7 where there is none.
+func (ns *Netns) LinkName(index int) string {
+	if l := ns.LinkAt(index); l != nil {
+		return l.Name
+	}
+	return fmt.Sprintf("if%d", index)
 }
 
 // AddrsOf are the addresses of the device with that ifindex.

@@ -1,6 +1,9 @@
 package snap
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Family is "ipv4" or "ipv6"; in rule sets also "inet", "arp", "bridge", "netdev".
 type Family string
@@ -81,14 +84,7 @@ type RouteException struct {
 }
 
 // Has says whether the route carries the flag.
-func (r Route) Has(flag string) bool {
-	for _, f := range r.Flags {
-		if f == flag {
-			return true
-		}
-	}
-	return false
-}
+func (r Route) Has(flag string) bool { return slices.Contains(r.Flags, flag) }
 
 // Nexthop is one of several ways of a route.
 type Nexthop struct {

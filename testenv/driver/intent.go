@@ -182,7 +182,7 @@ func helper(e *Env, nets map[string]*Network, all []Container) []fixups.Op {
 		if c.DNSPort == 0 {
 			continue
 		}
-		w, at := e.Where(c), netip.AddrPortFrom(Resolver, c.DNSPort)
+		w, at := e.Where(c), netip.AddrPortFrom(snap.DockerResolver(), c.DNSPort)
 		op.At = append(op.At, fixups.Listener{Where: w, Proto: snap.UDP, Addr: at}, fixups.Listener{Where: w, Proto: snap.TCP, Addr: at})
 	}
 	if len(op.At) == 0 {

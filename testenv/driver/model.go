@@ -152,15 +152,3 @@ func MACOf(ip netip.Addr) string {
 	b := ip.As4()
 	return fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
 }
-
-// Broadcast is the highest address of an IPv4 subnet, zero where there is none.
-func Broadcast(p netip.Prefix) netip.Addr {
-	if !p.Addr().Is4() || p.Bits() > 30 {
-		return netip.Addr{}
-	}
-	b := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		b[i/8] |= 1 << (7 - i%8)
-	}
-	return netip.AddrFrom4(b)
-}

@@ -51,9 +51,12 @@ func (n *Network) bridge(e *Env) []fixups.Op {
 // addr adds an address; IPv6's need no test for duplicates, as they were given
 // out here.
 func addr(w fixups.Where, dev string, p netip.Prefix) fixups.Op {
-	a := snap.Addr{Prefix: p, Scope: "global", Bcast: Broadcast(p)}
-	if p.Addr().Is6() {
+	a := snap.Addr{Prefix: p, Scope: "global"}
+	switch {
+	case p.Addr().Is6():
 		a.Flags = []string{"nodad"}
+	case p.Bits() <= 30:
+		a.Bcast = snap.LastAddr(p)
 	}
 	return &fixups.AddrAdd{Where: w, Dev: dev, Addr: a}
 }

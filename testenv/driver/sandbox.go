@@ -2,7 +2,7 @@ package driver
 
 import (
 	"fmt"
-	"net/netip"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,9 +10,6 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
-
-// Resolver is where the embedded resolver is asked.
-var Resolver = netip.AddrFrom4([4]byte{127, 0, 0, 11})
 
 // Sandbox makes a container's namespace, with lo, the sysctls that containers
 // have, and the way to the embedded resolver.
@@ -33,21 +30,12 @@ func Sandbox(e *Env, c *Container) []fixups.Op {
 			ops = append(ops, &fixups.SysctlSet{Where: w, Key: "net/ipv6/conf/" + d + "/disable_ipv6", Value: "1"})
 		}
 	}
-	for _, k := range sorted(c.Ctr.Sysctls) {
+	for _, k := range slices.Sorted(maps.Keys(c.Ctr.Sysctls)) {
 		if key := strings.ReplaceAll(k, ".", "/"); strings.HasPrefix(key, "net/") {
 			ops = append(ops, &fixups.SysctlSet{Where: w, Key: key, Value: c.Ctr.Sysctls[k]})
 		}
 	}
 	return append(ops, DNS(e, c)...)
-}
-
-func sorted(m map[string]string) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // DNS are the rules that lead 127.0.0.11:53 to the resolver's sockets in the
@@ -56,17 +44,17 @@ func DNS(e *Env, c *Container) []fixups.Op {
 	if c.DNSPort == 0 {
 		return nil
 	}
-	at, port := e.Where(c), strconv.Itoa(int(c.DNSPort))
+	at, port, resolver := e.Where(c), strconv.Itoa(int(c.DNSPort)), snap.DockerResolver()
 	if e.NFT() {
 		w := &nft{at: at, table: "netdoctor-dns"}
 		w.ops = append(w.ops, &fixups.TableAdd{ChainRef: w.ref("")})
 		w.base("dns-dnat", "output", "nat", -100)
 		w.base("dns-snat", "postrouting", "nat", 100)
 		for _, p := range []string{"tcp", "udp"} {
-			w.add("dns-dnat", fmt.Sprintf("ip daddr %s %s dport 53 counter dnat to %s:%s", Resolver, p, Resolver, port))
+			w.add("dns-dnat", fmt.Sprintf("ip daddr %s %s dport 53 counter dnat to %s:%s", resolver, p, resolver, port))
 		}
 		for _, p := range []string{"tcp", "udp"} {
-			w.add("dns-snat", fmt.Sprintf("ip saddr %s %s sport %s counter snat to :53", Resolver, p, port))
+			w.add("dns-snat", fmt.Sprintf("ip saddr %s %s sport %s counter snat to :53", resolver, p, port))
 		}
 		return w.ops
 	}
@@ -76,13 +64,13 @@ func DNS(e *Env, c *Container) []fixups.Op {
 	w.base("nat", "POSTROUTING")
 	w.chain("nat", out)
 	w.chain("nat", post)
-	w.add("nat", "OUTPUT", "-d "+full(Resolver), out)
-	w.add("nat", "POSTROUTING", "-d "+full(Resolver), post)
+	w.add("nat", "OUTPUT", "-d "+full(resolver), out)
+	w.add("nat", "POSTROUTING", "-d "+full(resolver), post)
 	for _, p := range []string{"tcp", "udp"} {
-		w.add("nat", out, fmt.Sprintf("-d %s -p %s -m %s --dport 53", full(Resolver), p, p), fmt.Sprintf("DNAT --to-destination %s:%s", Resolver, port))
+		w.add("nat", out, fmt.Sprintf("-d %s -p %s -m %s --dport 53", full(resolver), p, p), fmt.Sprintf("DNAT --to-destination %s:%s", resolver, port))
 	}
 	for _, p := range []string{"tcp", "udp"} {
-		w.add("nat", post, fmt.Sprintf("-s %s -p %s -m %s --sport %s", full(Resolver), p, p, port), "SNAT --to-source :53")
+		w.add("nat", post, fmt.Sprintf("-s %s -p %s -m %s --sport %s", full(resolver), p, p, port), "SNAT --to-source :53")
 	}
 	return w.ops
 }

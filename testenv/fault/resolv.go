@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // writeConf writes a container's resolv.conf, in the copy that the engine keeps.
@@ -12,10 +13,4 @@ func writeConf(v *victim, content string) fixups.Op {
 }
 
 // lastOf is the last host address of a subnet: the one that is given out last.
-func lastOf(p netip.Prefix) netip.Addr {
-	a := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 31; i++ {
-		a[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(a)
-}
+func lastOf(p netip.Prefix) netip.Addr { return snap.LastAddr(p).Prev() }

@@ -65,7 +65,7 @@ func resolverPorts(ns *snap.Netns) map[snap.Proto]uint16 {
 	ports := map[snap.Proto]uint16{}
 	for i := range ns.Sockets {
 		s := &ns.Sockets[i]
-		if s.Local.Addr().Unmap() == embeddedServer() && s.Local.Port() != 53 && (s.Process == nil || s.Process.Name == "dockerd") {
+		if s.Local.Addr().Unmap() == snap.DockerResolver() && s.Local.Port() != 53 && (s.Process == nil || s.Process.Name == "dockerd") {
 			ports[s.Proto] = s.Local.Port()
 		}
 	}

@@ -124,18 +124,9 @@ func fixND2102(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 	}
 	return append(ops, &fixups.AddrAdd{Where: at(in, host.ID), Dev: f.Subject.Name, Addr: snap.Addr{
-		Index: host.Link(f.Subject.Name).Index, Prefix: netip.PrefixFrom(gw, subnet.Bits()), Bcast: lastAddr(subnet), Scope: "global",
+		Index: host.Link(f.Subject.Name).Index, Prefix: netip.PrefixFrom(gw, subnet.Bits()), Bcast: snap.LastAddr(subnet), Scope: "global",
 		Label: f.Subject.Name, ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"},
 	}})
-}
-
-// lastAddr is the broadcast address of an IPv4 subnet.
-func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		b[i/8] |= 1 << (7 - i%8)
-	}
-	return netip.AddrFrom4(b)
 }
 
 // fixND2103 gives a container its default route.

@@ -147,7 +147,7 @@ func likeResolvConf(in *diag.Input, c *snap.Container, embedded bool) string {
 			!slices.Equal(o.DNS, c.DNS) || !slices.Equal(o.DNSSearch, c.DNSSearch) || !slices.Equal(o.DNSOptions, c.DNSOptions) {
 			continue
 		}
-		got, want := r.ResolvConf.Nameservers, []netip.Addr{embeddedServer()}
+		got, want := r.ResolvConf.Nameservers, []netip.Addr{snap.DockerResolver()}
 		if !embedded {
 			want = slices.DeleteFunc(slices.Clone(host.ResolvConf.Nameservers), netip.Addr.IsLoopback)
 			if len(c.DNS) > 0 {

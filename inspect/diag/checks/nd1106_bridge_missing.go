@@ -71,7 +71,7 @@ func fixND1106(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ops := []fixups.Op{
 		&fixups.LinkAdd{Where: w, Up: true, Link: snap.Link{Name: n.Bridge, Kind: "bridge", MTU: n.MTU}},
 		&fixups.AddrAdd{Where: w, Dev: n.Bridge, Addr: snap.Addr{
-			Prefix: netip.PrefixFrom(gw, subnet.Bits()), Bcast: lastAddr(subnet), Scope: "global", Label: n.Bridge, ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"},
+			Prefix: netip.PrefixFrom(gw, subnet.Bits()), Bcast: snap.LastAddr(subnet), Scope: "global", Label: n.Bridge, ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"},
 		}},
 	}
 	for _, a := range attachments(in) {

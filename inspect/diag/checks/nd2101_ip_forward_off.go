@@ -3,8 +3,8 @@ package checks
 import (
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -54,7 +54,7 @@ func detectND2101(in *diag.Input) []diag.Finding {
 		if in.Flows[g.Flows[0]].Flow.Dst.Is6() {
 			key = "net/ipv6/conf/all/forwarding"
 		}
-		subject := diag.Subject{Kind: "sysctl", Name: dotted(key), Netns: w.Netns}
+		subject := diag.Subject{Kind: "sysctl", Name: fixups.SysctlName(key), Netns: w.Netns}
 		if i := slices.IndexFunc(out, func(x diag.Finding) bool { return x.Subject == subject }); i >= 0 {
 			f := &out[i] // packets of another device meet the same switch
 			f.Covers.Traces = append(f.Covers.Traces, g.Flows...)
@@ -63,15 +63,15 @@ func detectND2101(in *diag.Input) []diag.Finding {
 		}
 		f := diag.Finding{
 			Summary:  forwardingSummary(in, w.Netns, key, value, len(g.Flows)),
-			Cause:    dotted(key) + " is " + value + ", so every packet that would have to be routed is dropped",
+			Cause:    fixups.SysctlName(key) + " is " + value + ", so every packet that would have to be routed is dropped",
 			Subject:  subject,
-			Evidence: []diag.Evidence{ev("sysctl "+dotted(key), dotted(key)+" = "+value, snap.RefSysctl(w.Netns, key))},
+			Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(key), fixups.SysctlName(key)+" = "+value, snap.RefSysctl(w.Netns, key))},
 			Covers:   diag.Cover{Traces: g.Flows},
 			Weight:   95,
 		}
 		for _, l := range in.Snap.Host.SysctlFiles {
 			if l.Key == key && l.Value == "0" {
-				f.Evidence = append(f.Evidence, ev(fmt.Sprintf("%s line %d", l.File, l.Line), dotted(key)+" = 0", ""))
+				f.Evidence = append(f.Evidence, ev(fmt.Sprintf("%s line %d", l.File, l.Line), fixups.SysctlName(key)+" = 0", ""))
 				f.Advice = fmt.Sprintf("%s sets it to 0 at boot: change that line", l.File)
 			}
 		}
@@ -81,14 +81,5 @@ func detectND2101(in *diag.Input) []diag.Finding {
 }
 
 func forwardingSummary(in *diag.Input, netns, key, value string, flows int) string {
-	return fmt.Sprintf("%s=%s in %s: it routes nothing for containers (%s)", dotted(key), value, in.Who(netns), count(flows, "flow"))
-}
-
-// dotted writes a sysctl key as sysctl(8) does, interface names with dots
-// keeping their slashes.
-func dotted(key string) string {
-	if strings.Contains(key, ".") {
-		return key
-	}
-	return strings.ReplaceAll(key, "/", ".")
+	return fmt.Sprintf("%s=%s in %s: it routes nothing for containers (%s)", fixups.SysctlName(key), value, in.Who(netns), count(flows, "flow"))
 }

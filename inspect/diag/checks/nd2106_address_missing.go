@@ -141,9 +141,9 @@ func detectND2106(in *diag.Input) []diag.Finding {
 			f.Severity = diag.Warning
 		} else if x.prefix.Addr().Is6() {
 			if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
-				f.Summary = fmt.Sprintf("IPv6 is off in %s (%s=1): its address %s on network %s is gone", x.a.c.Name, dotted(key), x.prefix.Addr(), x.a.n.Name)
-				f.Cause = dotted(key) + " was set to 1, which deletes the device's IPv6 addresses and routes"
-				f.Evidence = append(f.Evidence, ev(in.IPCommand(x.a.ns.ID, "sysctl "+dotted(key)), dotted(key)+" = 1", snap.RefSysctl(x.a.ns.ID, key)))
+				f.Summary = fmt.Sprintf("IPv6 is off in %s (%s=1): its address %s on network %s is gone", x.a.c.Name, fixups.SysctlName(key), x.prefix.Addr(), x.a.n.Name)
+				f.Cause = fixups.SysctlName(key) + " was set to 1, which deletes the device's IPv6 addresses and routes"
+				f.Evidence = append(f.Evidence, ev(in.IPCommand(x.a.ns.ID, "sysctl "+fixups.SysctlName(key)), fixups.SysctlName(key)+" = 1", snap.RefSysctl(x.a.ns.ID, key)))
 			}
 		}
 		for i := range in.Flows {
@@ -201,7 +201,7 @@ func fixND2106(in *diag.Input, f *diag.Finding) []fixups.Op {
 			}
 			a.Flags = append(a.Flags, "nodad")
 		} else {
-			a.Bcast, a.Label = lastAddr(x.prefix), x.dev.Name
+			a.Bcast, a.Label = snap.LastAddr(x.prefix), x.dev.Name
 		}
 		ops = append(ops, &fixups.AddrAdd{Where: w, Dev: x.dev.Name, Addr: a})
 		if r, ok := lostDefault(in, x); ok {

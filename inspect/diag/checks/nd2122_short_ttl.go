@@ -44,8 +44,8 @@ Sources: net/ipv4/ip_forward.c; RFC 1812 section 5.3.1; RFC 1700, IP TIME TO LIV
 				f := diag.Finding{
 					Summary:  fmt.Sprintf("%s sends with a TTL of %d: its packets die at the %s router", in.Who(ns.ID), n, nth(n)),
 					Cause:    fmt.Sprintf("net.ipv4.ip_default_ttl is %d instead of 64", n),
-					Subject:  diag.Subject{Kind: "sysctl", Name: dotted(defaultTTL), Netns: ns.ID},
-					Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "sysctl "+dotted(defaultTTL)), dotted(defaultTTL)+" = "+v, snap.RefSysctl(ns.ID, defaultTTL))},
+					Subject:  diag.Subject{Kind: "sysctl", Name: fixups.SysctlName(defaultTTL), Netns: ns.ID},
+					Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "sysctl "+fixups.SysctlName(defaultTTL)), fixups.SysctlName(defaultTTL)+" = "+v, snap.RefSysctl(ns.ID, defaultTTL))},
 					Weight:   73,
 				}
 				for k := range in.Flows {

@@ -48,17 +48,17 @@ func detectND2202(in *diag.Input) []diag.Finding {
 		first := &in.Flows[g.Flows[0]]
 		src := first.Flow.Src
 		f := diag.Finding{
-			Summary:  fmt.Sprintf("%s=%s in %s drops %s → %s%s: the way back to %s does not leave by %s", dotted(key), value, in.Who(ns.ID), first.From, first.To, more(g), orSender(src.IsValid(), src.String()), w.Device),
+			Summary:  fmt.Sprintf("%s=%s in %s drops %s → %s%s: the way back to %s does not leave by %s", fixups.SysctlName(key), value, in.Who(ns.ID), first.From, first.To, more(g), orSender(src.IsValid(), src.String()), w.Device),
 			Cause:    w.Detail,
 			Subject:  diag.Subject{Kind: "sysctl", Name: key, Netns: ns.ID},
-			Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "sysctl "+dotted(key)), dotted(key)+" = "+value, snap.RefSysctl(ns.ID, key))},
+			Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "sysctl "+fixups.SysctlName(key)), fixups.SysctlName(key)+" = "+value, snap.RefSysctl(ns.ID, key))},
 			Covers:   diag.Cover{Traces: g.Flows},
 			Advice:   "loose mode (2) keeps the protection against impossible sources; policy routing, one table for each uplink, also makes answers leave where questions came in",
 			Weight:   74,
 		}
 		for _, l := range in.Snap.Host.SysctlFiles {
 			if l.Key == key && ns.ID == in.Snap.Host.Netns {
-				f.Evidence = append(f.Evidence, ev(fmt.Sprintf("%s line %d", l.File, l.Line), dotted(key)+" = "+l.Value, ""))
+				f.Evidence = append(f.Evidence, ev(fmt.Sprintf("%s line %d", l.File, l.Line), fixups.SysctlName(key)+" = "+l.Value, ""))
 			}
 		}
 		out = append(out, f)
@@ -89,10 +89,10 @@ func secondDoors(in *diag.Input, told []diag.Finding) []diag.Finding {
 		}
 		f := diag.Finding{
 			Severity: diag.Info,
-			Summary:  fmt.Sprintf("%s=1: of those who come in by %s only its own neighbours reach ports that are published at %s, such as %d/%s of %s", dotted(key), l.Name, flow.Dst, flow.Dport, flow.Proto, c.Name),
+			Summary:  fmt.Sprintf("%s=1: of those who come in by %s only its own neighbours reach ports that are published at %s, such as %d/%s of %s", fixups.SysctlName(key), l.Name, flow.Dst, flow.Dport, flow.Proto, c.Name),
 			Cause:    fmt.Sprintf("the way back to others leaves by %s, and strict filtering drops what came in elsewhere", ups[0].Name),
 			Subject:  s,
-			Evidence: []diag.Evidence{ev("sysctl "+dotted(key), dotted(key)+" = 1", snap.RefSysctl(host.ID, key))},
+			Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(key), fixups.SysctlName(key)+" = 1", snap.RefSysctl(host.ID, key))},
 			Advice:   "nothing to do where nobody else is meant to come by " + l.Name + "; else loose mode (2), or policy routing, one table for each uplink",
 			Weight:   25,
 		}

@@ -54,10 +54,10 @@ func detectND2204(in *diag.Input) []diag.Finding {
 				continue
 			}
 			out = append(out, diag.Finding{
-				Summary:  fmt.Sprintf("%s=0: %s, published by %s, can't be reached on localhost", dotted(key), f.To, c.Name),
+				Summary:  fmt.Sprintf("%s=0: %s, published by %s, can't be reached on localhost", fixups.SysctlName(key), f.To, c.Name),
 				Cause:    fmt.Sprintf("the connection to 127.0.0.1 is rewritten to %s and may not leave by %s with that source", c.Name, a.n.Bridge),
 				Subject:  s,
-				Evidence: []diag.Evidence{ev("sysctl "+dotted(key), dotted(key)+" = 0", snap.RefSysctl(host.ID, key))},
+				Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(key), fixups.SysctlName(key)+" = 0", snap.RefSysctl(host.ID, key))},
 				Covers:   diag.Cover{Traces: []int{i}},
 				Weight:   73,
 			})

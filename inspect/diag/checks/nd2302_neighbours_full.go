@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -34,7 +35,7 @@ Sources: net/core/neighbour.c: neigh_alloc; net/ipv4/ip_output.c: ip_finish_outp
 		Detect: func(in *diag.Input) []diag.Finding {
 			f := diag.Finding{
 				Cause:   "all namespaces of the machine share one table of neighbours, and it has no room: who is not known yet can't be reached",
-				Subject: diag.Subject{Kind: "sysctl", Name: dotted(neighThresh), Netns: in.Snap.Host.Netns},
+				Subject: diag.Subject{Kind: "sysctl", Name: fixups.SysctlName(neighThresh), Netns: in.Snap.Host.Netns},
 				Weight:  92, Confidence: diag.Proved,
 			}
 			died := func(p *snap.Probe) bool {
@@ -60,7 +61,7 @@ Sources: net/core/neighbour.c: neigh_alloc; net/ipv4/ip_output.c: ip_finish_outp
 			if host := in.Snap.HostNs(); host != nil {
 				if v, ok := host.Sysctl(neighThresh); ok {
 					limit = v
-					f.Evidence = append(f.Evidence, ev("sysctl "+dotted(neighThresh), dotted(neighThresh)+" = "+v, snap.RefSysctl(host.ID, neighThresh)))
+					f.Evidence = append(f.Evidence, ev("sysctl "+fixups.SysctlName(neighThresh), fixups.SysctlName(neighThresh)+" = "+v, snap.RefSysctl(host.ID, neighThresh)))
 				}
 			}
 			f.Summary = fmt.Sprintf("the kernel's neighbour table is full (%s entries, all namespaces of the machine together): %s died for want of room", limit, count(n, "probe"))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -68,10 +69,10 @@ func detectND2401(in *diag.Input) []diag.Finding {
 			continue
 		}
 		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s: what comes in by %s reaches services on loopback: %s", dotted(key)+"=1", l.Name, strings.Join(open, ", ")),
+			Summary:  fmt.Sprintf("%s: what comes in by %s reaches services on loopback: %s", fixups.SysctlName(key)+"=1", l.Name, strings.Join(open, ", ")),
 			Cause:    "packets for 127.0.0.0/8 are taken from that device, and no rule drops them",
 			Subject:  diag.Subject{Kind: "sysctl", Name: "net/ipv4/conf/" + l.Name + "/route_localnet", Netns: host.ID},
-			Evidence: []diag.Evidence{ev("sysctl "+dotted(key), dotted(key)+" = 1", snap.RefSysctl(host.ID, key))},
+			Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(key), fixups.SysctlName(key)+" = 1", snap.RefSysctl(host.ID, key))},
 			Advice:   "drop them: iptables -t raw -A PREROUTING -d 127.0.0.0/8 ! -i lo -j DROP (and keep it across reboots); or turn route_localnet off where no published port needs it",
 		})
 	}

@@ -39,10 +39,10 @@ Sources: net/ipv6/ndisc.c: ndisc_router_discovery, include/net/ipv6.h: ipv6_acce
 					continue
 				}
 				out = append(out, diag.Finding{
-					Summary:  fmt.Sprintf("containers of network %s can make themselves this host's IPv6 router: %s=%s", n.Name, dotted(key+"accept_ra"), ra),
+					Summary:  fmt.Sprintf("containers of network %s can make themselves this host's IPv6 router: %s=%s", n.Name, fixups.SysctlName(key+"accept_ra"), ra),
 					Cause:    "router advertisements that come in by the bridge are taken",
 					Subject:  diag.Subject{Kind: "sysctl", Name: key + "accept_ra", Netns: host.ID},
-					Evidence: []diag.Evidence{ev("sysctl "+dotted(key+"accept_ra"), dotted(key+"accept_ra")+" = "+ra, snap.RefSysctl(host.ID, key+"accept_ra"))},
+					Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(key+"accept_ra"), fixups.SysctlName(key+"accept_ra")+" = "+ra, snap.RefSysctl(host.ID, key+"accept_ra"))},
 					Weight:   30,
 				})
 			}

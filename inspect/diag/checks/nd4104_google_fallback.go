@@ -9,6 +9,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4104: Docker chose 8.8.8.8 by itself, and it does not answer here.
@@ -56,7 +57,7 @@ func fixFallback(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ask := in.Names[f.Covers.Names[0]].Ask
 	c, r := in.Snap.Container(ask.Container), in.Snap.Resolver(ask.Container)
 	good := workingServers(in, ask.Netns)
-	if c == nil || r == nil || len(good) == 0 || slices.Contains(r.ResolvConf.Nameservers, embeddedServer()) {
+	if c == nil || r == nil || len(good) == 0 || slices.Contains(r.ResolvConf.Nameservers, snap.DockerResolver()) {
 		return nil
 	}
 	var b strings.Builder
@@ -71,8 +72,6 @@ func fixFallback(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: b.String()}}
 }
-
-func embeddedServer() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 11}) }
 
 // workingServers are outside name servers that are in use on this host and
 // answered a live question, and that the namespace reaches, too.

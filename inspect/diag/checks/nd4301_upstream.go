@@ -87,7 +87,7 @@ func fixGiven(in *diag.Input, f *diag.Finding) []fixups.Op {
 	c, r, host := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container), in.Snap.Resolver("host")
 	ns := in.Netns(n.Ask.Netns)
 	dead := n.Path.Problem.Server
-	if c == nil || r == nil || host == nil || ns == nil || c.Engine != "docker" || !slices.Contains(r.ResolvConf.Nameservers, embeddedServer()) || !dead.Addr().Is4() {
+	if c == nil || r == nil || host == nil || ns == nil || c.Engine != "docker" || !slices.Contains(r.ResolvConf.Nameservers, snap.DockerResolver()) || !dead.Addr().Is4() {
 		return nil
 	}
 	e := in.Snap.Engine(c.Engine)
@@ -137,7 +137,7 @@ func fixUpstream(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if len(w) != 2 || w[0] != "nameserver" {
 			continue
 		}
-		if a, err := netip.ParseAddr(w[1]); err != nil || a != embeddedServer() && !slices.Contains(good, a) {
+		if a, err := netip.ParseAddr(w[1]); err != nil || a != snap.DockerResolver() && !slices.Contains(good, a) {
 			return nil
 		}
 	}

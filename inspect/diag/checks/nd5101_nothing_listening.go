@@ -60,7 +60,7 @@ func listensElsewhere(in *diag.Input, s *seat) *diag.Finding {
 	}
 	switch {
 	case x.Device != 0:
-		only = "what comes in by the device " + deviceName(s.ns, x.Device)
+		only = "what comes in by the device " + s.ns.LinkName(x.Device)
 	case x.Local.Addr().IsUnspecified() && x.Local.Addr().Is6() && want.Is4():
 		only = "IPv6"
 	default:
@@ -78,15 +78,7 @@ func socketAt(ns *snap.Netns, x *snap.Socket) string {
 	if x.Device == 0 {
 		return x.Local.String()
 	}
-	return fmt.Sprintf("%s%%%s:%d", x.Local.Addr(), deviceName(ns, x.Device), x.Local.Port())
-}
-
-// deviceName is the name of a device, or its number.
-func deviceName(ns *snap.Netns, index int) string {
-	if l := ns.LinkAt(index); l != nil {
-		return l.Name
-	}
-	return fmt.Sprintf("if%d", index)
+	return fmt.Sprintf("%s%%%s:%d", x.Local.Addr(), ns.LinkName(x.Device), x.Local.Port())
 }
 
 // logOf is the command that shows a container's output, as the end of a sentence;
@@ -258,7 +250,7 @@ func sit(in *diag.Input, f *diag.FlowCase, ns *snap.Netns, t *sim.Trace) *seat {
 // engineSocket says whether a socket is an engine's own (the embedded
 // resolver's in a container).
 func engineSocket(x *snap.Socket) bool {
-	if x.Local.Addr().Unmap().String() == "127.0.0.11" {
+	if x.Local.Addr().Unmap() == snap.DockerResolver() {
 		return true
 	}
 	return x.Process != nil && (x.Process.Name == "dockerd" || x.Process.Name == "aardvark-dns")

@@ -102,7 +102,7 @@ func blocks(in *diag.Input, e *snap.Engine) (total, taken int) {
 					break
 				}
 			}
-			next := lastAddr(p).Next()
+			next := snap.LastAddr(p).Next()
 			if !next.IsValid() {
 				break
 			}

@@ -64,7 +64,7 @@ func usage(in *diag.Input, n *snap.Network, p snap.Pool) (space netip.Prefix, us
 	}
 	taken := map[netip.Addr]bool{}
 	if p.Subnet.Bits() < 31 {
-		taken[p.Subnet.Masked().Addr()], taken[lastAddr(p.Subnet)] = true, true
+		taken[p.Subnet.Masked().Addr()], taken[snap.LastAddr(p.Subnet)] = true, true
 	}
 	if p.Gateway.IsValid() {
 		taken[p.Gateway] = true
