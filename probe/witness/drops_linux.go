@@ -32,7 +32,7 @@ type Drops struct {
 	netns  map[uint32]*snap.Netns
 
 	inodes, rate *ebpf.Map
-	closer       []io.Closer
+	closer       closers
 	reader       *ringbuf.Reader
 	got          chan sighting
 	done         chan struct{}
@@ -50,9 +50,7 @@ func NewDrops(s *snap.Snapshot) (*Drops, error) {
 		err = d.Watch(s)
 	}
 	if err != nil {
-		for _, c := range d.closer {
-			_ = c.Close() // the error that matters is err
-		}
+		_ = d.closer.close() // the error that matters is err
 		return nil, judge(err)
 	}
 	go d.read()
@@ -141,10 +139,7 @@ func (d *Drops) Skipped() uint64 {
 func (d *Drops) Close() error {
 	err := d.reader.Close()
 	<-d.done
-	for i := len(d.closer) - 1; i >= 0; i-- {
-		err = errors.Join(err, d.closer[i].Close())
-	}
-	return err
+	return errors.Join(err, d.closer.close())
 }
 
 func (d *Drops) read() {

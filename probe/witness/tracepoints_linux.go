@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type Tracepoints struct {
 	sym    symbols
 
 	wanted *ebpf.Map
-	closer []io.Closer
+	closer closers
 	reader *ringbuf.Reader
 	done   chan struct{}
 
@@ -50,9 +51,7 @@ func NewTracepoints(s *snap.Snapshot) (*Tracepoints, error) {
 	}
 	t := &Tracepoints{layout: l, netns: map[uint32]*snap.Netns{}, leaves: leaving(s), follows: map[key][]*follower{}, done: make(chan struct{})}
 	if err := t.attach(s); err != nil {
-		for _, c := range t.closer {
-			_ = c.Close() // the error that matters is err
-		}
+		_ = t.closer.close() // the error that matters is err
 		return nil, judge(err)
 	}
 	go t.read()
@@ -66,6 +65,19 @@ func judge(err error) error {
 		return fmt.Errorf("%w: %w", snap.ErrPermission, err)
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%w: %w", snap.ErrUnsupported, err)
+	}
+	return err
+}
+
+// closers are what a witness holds in the kernel, in the order it was made.
+type closers []io.Closer
+
+// close lets go of all, the last one first: a program before the tables that it
+// writes to.
+func (c closers) close() error {
+	var err error
+	for _, one := range slices.Backward(c) {
+		err = errors.Join(err, one.Close())
 	}
 	return err
 }
@@ -126,10 +138,7 @@ func (t *Tracepoints) attach(s *snap.Snapshot) error {
 func (t *Tracepoints) Close() error {
 	err := t.reader.Close()
 	<-t.done
-	for i := len(t.closer) - 1; i >= 0; i-- {
-		err = errors.Join(err, t.closer[i].Close())
-	}
-	return err
+	return errors.Join(err, t.closer.close())
 }
 
 // Follow begins to look out for the packets of a probe.
