@@ -2,6 +2,7 @@ package fixups
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -55,11 +56,9 @@ func (c Ctr) change(s *snap.Snapshot, to string, from ...string) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range from {
-		if x.State == f {
-			x.State = to
-			return nil
-		}
+	if slices.Contains(from, x.State) {
+		x.State = to
+		return nil
 	}
 	return fmt.Errorf("container %s is %s", c.Name, x.State)
 }

@@ -3,6 +3,7 @@ package fixups
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,10 +32,8 @@ func (r *ipRule) load(name string) error {
 // loaded now.
 func (r *ipRule) match(opt string, names ...string) (*ipMatch, error) {
 	for i := range r.matches {
-		for _, n := range names {
-			if r.matches[i].name == n {
-				return &r.matches[i], nil
-			}
+		if slices.Contains(names, r.matches[i].name) {
+			return &r.matches[i], nil
 		}
 	}
 	implied := map[uint8]string{6: "tcp", 17: "udp", 132: "sctp", 1: "icmp", 58: "icmp6"}[r.proto]
@@ -187,7 +186,7 @@ func (a *argReader) tcpFlags(opt string, not bool) error {
 
 func tcpFlagBits(v string) (uint8, error) {
 	var out uint8
-	for _, w := range strings.Split(v, ",") {
+	for w := range strings.SplitSeq(v, ",") {
 		switch w {
 		case "ALL":
 			out |= 0x3f
@@ -284,7 +283,7 @@ func (m *ipMatch) conntrack(opt, v string, not bool) error {
 // nameBits reads a list of names as bits.
 func nameBits(v string, names map[string]uint16) (uint16, error) {
 	var out uint16
-	for _, w := range strings.Split(v, ",") {
+	for w := range strings.SplitSeq(v, ",") {
 		b, ok := names[strings.ToUpper(w)]
 		if !ok {
 			return 0, fmt.Errorf("%q: %w", w, snap.ErrUnsupported)

@@ -2,6 +2,7 @@ package fixups
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,11 +47,9 @@ func xtTarget(name string) bool {
 // option takes the value of an option that comes next, if it does.
 func (a *argReader) take(names ...string) (string, bool) {
 	if a.i+1 < len(a.args) {
-		for _, n := range names {
-			if a.args[a.i] == n {
-				a.i += 2
-				return a.args[a.i-1], true
-			}
+		if slices.Contains(names, a.args[a.i]) {
+			a.i += 2
+			return a.args[a.i-1], true
 		}
 	}
 	return "", false

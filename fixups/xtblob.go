@@ -131,7 +131,7 @@ func multiportBlob(opt, v string, not bool) (*snap.Xt, error) {
 		b[0] = 2
 	}
 	n := 0
-	for _, w := range strings.Split(v, ",") {
+	for w := range strings.SplitSeq(v, ",") {
 		p, err := ports(w)
 		if err != nil {
 			return nil, err

@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"slices"
+
 	"github.com/netdoctor/netdoctor/inspect/ns"
 )
 
@@ -57,11 +59,8 @@ func services(p *ns.Procs, hostInode uint64, installed func(string) bool) map[st
 		if out[s.name] != 0 {
 			continue
 		}
-		for _, b := range s.binary {
-			if installed(b) {
-				out[s.name] = 0
-				break
-			}
+		if slices.ContainsFunc(s.binary, installed) {
+			out[s.name] = 0
 		}
 	}
 	return out

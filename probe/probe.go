@@ -119,12 +119,10 @@ func (p *Prober) Run(ctx context.Context, qs []Question) []snap.Probe {
 	var wg sync.WaitGroup
 	for i, q := range qs {
 		slots <- struct{}{}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			defer func() { <-slots }()
 			out[i] = p.ask(ctx, q)
-		}()
+		})
 	}
 	wg.Wait()
 	return out

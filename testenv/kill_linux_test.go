@@ -67,8 +67,7 @@ func do(t *testing.T, what string, gen driver.Generation, n int) (string, error)
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "act", what, string(gen), strconv.Itoa(n))
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 			return strings.TrimSpace(string(out)), nil
 		}

@@ -222,7 +222,7 @@ func TestTeardownWithoutState(t *testing.T) {
 			}
 			after := dump(t)
 			// Empty tables of iptables' own are what nobody can tell whose they are.
-			for _, l := range strings.Split(after, "\n") {
+			for l := range strings.SplitSeq(after, "\n") {
 				if !strings.HasPrefix(l, "find:") && strings.Contains(strings.ToLower(l), "netdoctor") || strings.Contains(l, "nd-") || strings.Contains(l, "veth") {
 					t.Errorf("left: %s", l)
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"syscall"
@@ -118,9 +119,7 @@ func (s *session) launch(to *birth, st start) error {
 	if wd, err := os.Getwd(); err == nil && !st.detach {
 		b.Dir = wd
 	}
-	for at, file := range map[string]string{"/etc/resolv.conf": c.Ctr.ResolvConfPath, "/etc/hosts": c.Ctr.HostsPath, "/etc/hostname": c.Ctr.HostnamePath} {
-		b.Files[at] = file
-	}
+	maps.Copy(b.Files, map[string]string{"/etc/resolv.conf": c.Ctr.ResolvConfPath, "/etc/hosts": c.Ctr.HostsPath, "/etc/hostname": c.Ctr.HostnamePath})
 	order, err := json.Marshal(b)
 	if err != nil {
 		return fmt.Errorf("orders of %s: %w", c.Ctr.Name, err)

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -92,9 +93,7 @@ func (c *chooser) network(want *spec.Network) (*driver.Network, error) {
 		GatewayMode4: opt("bridge.gateway_mode_ipv4"), GatewayMode6: opt("bridge.gateway_mode_ipv6"), Default: want.Default, DNS: !want.Default,
 		Options: map[string]string{},
 	}}
-	for k, v := range want.Options {
-		n.Net.Options[k] = v
-	}
+	maps.Copy(n.Net.Options, want.Options)
 	if v, err := strconv.ParseBool(opt("bridge.enable_icc")); err == nil {
 		n.Net.ICC = v
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,7 @@ container more than it needs. Its findings are warnings or notes.
 
 ` + everyHelp + `
 
-Formats: ` + join(ciFormats()) + `.`,
+Formats: ` + strings.Join(ciFormats(), ", ") + `.`,
 		Example: `  netdoctor check
   netdoctor check web net:app
   netdoctor check --audit

@@ -47,7 +47,7 @@ func TestCommandsInDocuments(t *testing.T) {
 			}
 		}
 		for _, m := range block.FindAllSubmatch(text, -1) {
-			for _, line := range strings.Split(strings.TrimSpace(string(m[1])), "\n") {
+			for line := range strings.SplitSeq(strings.TrimSpace(string(m[1])), "\n") {
 				cmd, ok := strings.CutPrefix(line, "$ ")
 				if !ok {
 					continue

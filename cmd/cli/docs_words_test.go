@@ -65,8 +65,7 @@ func TestCommandsInReadme(t *testing.T) {
 				sh.Env = append(os.Environ(), "ND_READ="+data, "LC_ALL=C.UTF-8")
 				out, err := sh.CombinedOutput()
 				got := 0
-				var exit *exec.ExitError
-				if errors.As(err, &exit) {
+				if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 					got = exit.ExitCode()
 				} else if err != nil {
 					t.Fatal(err)

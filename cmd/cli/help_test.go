@@ -41,7 +41,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		if example == "" {
 			t.Errorf("%s has no example", cmd.CommandPath())
 		}
-		for _, line := range strings.Split(example, "\n") {
+		for line := range strings.SplitSeq(example, "\n") {
 			line, _, _ = strings.Cut(line, " < ")
 			line, _, _ = strings.Cut(line, " > ")
 			words := strings.Fields(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(line), "source <("), ")"))

@@ -24,7 +24,7 @@ func (s *session) mapCmd() *cobra.Command {
 		Long: `Draw this host's networks with what is on them, and what is wrong where. A path
 given with --highlight is traced and drawn, the place where it ends in red.
 
-Formats: ` + join(mapFormats()) + `.`,
+Formats: ` + strings.Join(mapFormats(), ", ") + `.`,
 		Example: `  netdoctor map
   netdoctor map --highlight "web db:5432"
   netdoctor map -o svg > map.svg`,

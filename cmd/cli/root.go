@@ -169,8 +169,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
-	var missing *pflag.NotExistError
-	if errors.As(err, &missing) {
+	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var known []string
 		add := func(f *pflag.Flag) { known = append(known, "--"+f.Name) }
 		cmd.Flags().VisitAll(add)
@@ -181,8 +180,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	hint := cmd.CommandPath() + " --help"
-	var wrong *pflag.InvalidValueError
-	if errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "duration" {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok && wrong.GetFlag().Value.Type() == "duration" {
 		hint = "a number and its unit, as 500ms, 30s or 2m"
 	}
 	return snap.Hint(app.Usagef("%v", err), hint)
@@ -192,9 +190,6 @@ func flagError(cmd *cobra.Command, err error) error {
 func withUsage(cmd *cobra.Command, err error) error {
 	return snap.Hint(err, cmd.CommandPath()+" --help")
 }
-
-// join writes a list for people.
-func join(words []string) string { return strings.Join(words, ", ") }
 
 // overview is the command that names all others: the hint where nothing better is.
 const overview = "netdoctor --help"

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ compose file without looking at any host.
 
 ` + everyHelp + `
 
-Formats: ` + join(ciFormats()) + `.`,
+Formats: ` + strings.Join(ciFormats(), ", ") + `.`,
 		Example: `  netdoctor test --generate > EXPECT.yaml
   netdoctor test --generate --compose compose.yaml > EXPECT.yaml
   netdoctor test -f EXPECT.yaml --wait 30s -o junit > junit.xml

@@ -40,7 +40,7 @@ func TestReleaseIsBuiltAsHere(t *testing.T) {
 		t.Fatal("the Makefile names no packages that are inlined")
 	}
 	want := []string{"-trimpath", "-gcflags=all=-l"}
-	for _, p := range strings.Fields(m[1]) {
+	for p := range strings.FieldsSeq(m[1]) {
 		want = append(want, "-gcflags="+p+"=")
 	}
 	text, err := os.ReadFile("../../.goreleaser.yaml")
@@ -70,7 +70,7 @@ func TestUnitIsRead(t *testing.T) {
 	t.Parallel()
 	labtest.Tools(t, "systemd-analyze")
 	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "../../.ci/package/netdoctor-watch.service").CombinedOutput()
-	for _, l := range strings.Split(string(out), "\n") {
+	for l := range strings.SplitSeq(string(out), "\n") {
 		if strings.Contains(l, "netdoctor-watch.service") && !strings.Contains(l, "is not executable") {
 			t.Errorf("%s (%v)", l, err)
 		}

@@ -193,7 +193,7 @@ func TestGitHubCommands(t *testing.T) {
 			t.Fatalf("no command: %q", sc.Text())
 		}
 		props := map[string]string{}
-		for _, p := range strings.Split(m[2], ",") {
+		for p := range strings.SplitSeq(m[2], ",") {
 			k, v, _ := strings.Cut(p, "=")
 			props[k] = unescape.Replace(v)
 		}

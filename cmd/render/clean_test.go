@@ -84,7 +84,7 @@ func TestNothingHostileComesThrough(t *testing.T) {
 				if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && hostile(r) }); i >= 0 {
 					t.Errorf("%T of %q as %s lets %q through", r, evil, format, out[max(0, i-10):min(len(out), i+10)])
 				}
-				for _, l := range strings.Split(out, "\n") {
+				for l := range strings.SplitSeq(out, "\n") {
 					if strings.HasPrefix(l, "rm -rf") {
 						t.Errorf("%T as %s: a foreign newline breaks the line", r, format)
 					}

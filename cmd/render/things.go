@@ -145,15 +145,8 @@ func fixable(b bool) string {
 	return "needs a person"
 }
 
-func joinDots(parts ...string) string {
-	var out []string
-	for _, t := range parts {
-		if t != "" {
-			out = append(out, t)
-		}
-	}
-	return strings.Join(out, " · ")
-}
+// joinDots puts together what is not empty.
+func joinDots(parts ...string) string { return join(" · ", parts...) }
 
 // written is the screen of snapshot.
 func (p *printer) written(r *v1.SnapshotResult) {

@@ -340,8 +340,7 @@ func (j *journal) find(id string, host hostKey) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := len(list) - 1; i >= 0; i-- {
-		e := list[i]
+	for _, e := range slices.Backward(list) {
 		elsewhere := host.elsewhere(e)
 		switch {
 		case id == e.ID && elsewhere:

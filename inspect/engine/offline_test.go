@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,9 +39,7 @@ func (h *fakeHost) storedWeb(id, name string, state map[string]any) {
 	delete(o, "Id")
 	o["ID"], o["Name"] = id, "/"+name
 	s := map[string]any{"StartedAt": "2026-11-23T23:45:11.944115119Z"}
-	for k, v := range state {
-		s[k] = v
-	}
+	maps.Copy(s, state)
 	o["State"] = s
 	for _, f := range []string{"resolv.conf", "hosts", "hostname"} {
 		o[map[string]string{"resolv.conf": "ResolvConfPath", "hosts": "HostsPath", "hostname": "HostnamePath"}[f]] = dir + "/" + f

@@ -35,8 +35,7 @@ func run(t *testing.T, h *ns.Handle, tool string, args []string, lines string) {
 		labtest.Lacking(t, "%v", err)
 	}
 	if err != nil {
-		var te *ns.ToolError
-		if errors.As(err, &te) {
+		if te, ok := errors.AsType[*ns.ToolError](err); ok {
 			t.Fatalf("%v: %s", err, te.Stderr)
 		}
 		t.Fatal(err)

@@ -82,7 +82,7 @@ func restoreInput(list []string) string {
 func saved(out string) map[string][]string {
 	m := map[string][]string{}
 	table := ""
-	for _, l := range strings.Split(out, "\n") {
+	for l := range strings.SplitSeq(out, "\n") {
 		switch {
 		case strings.HasPrefix(l, "*"):
 			table = l[1:]
@@ -159,7 +159,7 @@ func TestIptablesTextIsWhatIptablesSavePrints(t *testing.T) {
 func listed(out string) map[string][]string {
 	m := map[string][]string{}
 	family, table, chain, depth, rule := "", "", "", 0, ""
-	for _, l := range strings.Split(out, "\n") {
+	for l := range strings.SplitSeq(out, "\n") {
 		f := strings.Fields(l)
 		if len(f) == 0 {
 			continue
@@ -261,7 +261,7 @@ func TestEbtablesTextIsWhatEbtablesSavePrints(t *testing.T) {
 func listedSets(out string) map[string]string {
 	m := map[string]string{}
 	table, set, text := "", "", ""
-	for _, l := range strings.Split(out, "\n") {
+	for l := range strings.SplitSeq(out, "\n") {
 		f := strings.Fields(l)
 		switch {
 		case len(f) == 0:

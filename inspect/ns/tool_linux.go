@@ -91,8 +91,7 @@ func (t Tool) Run(ctx context.Context, h *Handle) ([]byte, error) {
 	case ctx.Err() != nil:
 		return out.b.Bytes(), fmt.Errorf("running %s: %w", path, snap.ErrTimeout)
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return out.b.Bytes(), &ToolError{Tool: t.Name, Args: t.Args, Code: exit.ExitCode(), Stderr: errs.b.String()}
 	}
 	if err != nil {

@@ -57,8 +57,7 @@ func Hint(err error, hint string) error {
 
 // HintOf is the remedy attached nearest to the surface of err, "" for none.
 func HintOf(err error) string {
-	var h hinted
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[hinted](err); ok {
 		return h.hint
 	}
 	return ""

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -106,18 +107,14 @@ func (a *addrs) add(addr netip.Addr) {
 	switch {
 	case addr.Is4():
 		b := addr.As4()
-		for _, have := range a.v4 {
-			if have == b {
-				return
-			}
+		if slices.Contains(a.v4, b) {
+			return
 		}
 		a.v4 = append(a.v4, b)
 	case addr.Is6():
 		b := addr.As16()
-		for _, have := range a.v6 {
-			if have == b {
-				return
-			}
+		if slices.Contains(a.v6, b) {
+			return
 		}
 		a.v6 = append(a.v6, b)
 	}

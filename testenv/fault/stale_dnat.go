@@ -2,6 +2,7 @@ package fault
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -26,7 +27,7 @@ func staleDNAT() Fault {
 			if err != nil {
 				return nil, err
 			}
-			for _, op := range ops[:len(ops):len(ops)] {
+			for _, op := range slices.Clip(ops) {
 				d := op.(*fixups.RuleDelete)
 				in := &fixups.RuleInsert{ChainRef: d.ChainRef, Position: d.Rule.Num}
 				gone := fmt.Sprintf("%s:%d", lastOf(v.ep.IPv4), p.ContainerPort)

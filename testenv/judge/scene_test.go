@@ -100,8 +100,7 @@ func (s *scene) run(n, script string) {
 	if errors.Is(err, snap.ErrTool) {
 		labtest.Lacking(s.t, "%v", err)
 	}
-	var failed *ns.ToolError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*ns.ToolError](err); ok {
 		s.t.Fatalf("in %s:\n%s\n%s", n, script, failed.Stderr)
 	}
 	if err != nil {

@@ -58,7 +58,7 @@ func (g *gen) rules() []existing {
 // devices of its own.
 func (g *gen) key(e *existing) []string {
 	var out []string
-	for _, f := range strings.Fields(e.text) {
+	for f := range strings.FieldsSeq(e.text) {
 		f = strings.Trim(f, `"`)
 		if strings.ContainsAny(f, "./:") && strings.ContainsAny(f, "0123456789") {
 			out = append(out, strings.TrimSuffix(f, "/32"))
@@ -102,7 +102,7 @@ func (g *gen) place(e *existing) [][]string {
 			}
 		}
 	}
-	for _, f := range strings.Fields(e.text) { // a jump to a chain: it is named
+	for f := range strings.FieldsSeq(e.text) { // a jump to a chain: it is named
 		if f == strings.ToUpper(f) && strings.ContainsAny(f, "-_") && !strings.HasPrefix(f, "-") {
 			out = append(out, append(append([]string{}, who...), e.c.Name, f))
 		}
