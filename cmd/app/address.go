@@ -10,6 +10,14 @@ import (
 // Family restricts addresses: 4, 6, or 0 for IPv4 first.
 type Family int
 
+// familyOf is the family of an address.
+func familyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return 4
+	}
+	return 6
+}
+
 // allows says whether an address is of the family.
 func (f Family) allows(a netip.Addr) bool {
 	switch f {

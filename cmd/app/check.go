@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -66,7 +67,7 @@ func checkResult(ex examination, r diag.Report, s *snap.Snapshot, o CheckOptions
 		}
 	}
 	switch {
-	case anyFailing(res.Findings, o.FailOn):
+	case AnyFailing(res.Findings, o.FailOn):
 		res.Verdict = "problems"
 	case undecided(ex.in):
 		res.Verdict = "unknown"
@@ -231,4 +232,10 @@ func checked(in *diag.Input, all bool) []v1.Checked {
 		}
 	}
 	return out
+}
+
+// AnyFailing says whether one of the findings is at or above the bar; "" is error.
+func AnyFailing(fs []v1.Finding, bar diag.Severity) bool {
+	bar = cmp.Or(bar, diag.Error)
+	return slices.ContainsFunc(fs, func(f v1.Finding) bool { return diag.Severity(f.Severity).Rank() >= bar.Rank() })
 }

@@ -39,7 +39,7 @@ func (a *App) Generate(ctx context.Context, c Common) ([]byte, error) {
 	g.names()
 	g.apart()
 	if len(g.seen) == 0 {
-		return nil, snap.Hint(fmt.Errorf("no running container, network or published port was found: %w", ErrUndecided), "netdoctor ls; netdoctor capabilities says what could not be read")
+		return nil, snap.Hint(fmt.Errorf("no running container, network or published port was found: %w", errUndecided), "netdoctor ls; netdoctor capabilities says what could not be read")
 	}
 	if n := len(g.away); n > 0 {
 		sort.Strings(g.away)

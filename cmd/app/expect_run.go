@@ -230,7 +230,7 @@ func stumble(ctx context.Context, t *v1.Test, err error) error {
 		return end
 	}
 	status := "failed"
-	if errors.Is(err, ErrUndecided) {
+	if errors.Is(err, errUndecided) {
 		status = "unknown" // it may be the name of something that could not be read
 	}
 	settle(t, status, "%v", err)

@@ -12,8 +12,8 @@ import (
 // joined; "" when there is none.
 func (f finder) onHost(text string) (host, rest string) {
 	for _, h := range f.s.Hosts {
-		if strings.HasPrefix(text, h+"/") {
-			return h, strings.TrimPrefix(text, h+"/")
+		if rest, ok := strings.CutPrefix(text, h+"/"); ok {
+			return h, rest
 		}
 	}
 	return "", ""

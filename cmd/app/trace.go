@@ -239,10 +239,7 @@ func (t *tracer) fromAddress(q *ask, fl *sim.Flow) {
 func (t *tracer) address(q *ask) netip.Addr {
 	fam := t.c.Family
 	if fam == 0 && q.src.Kind == kindAddress {
-		fam = 4
-		if q.src.Addr.Is6() {
-			fam = 6
-		}
+		fam = familyOf(q.src.Addr)
 	}
 	if q.name != nil {
 		var all []netip.Addr

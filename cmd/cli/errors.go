@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/cmd/app"
@@ -47,69 +48,55 @@ func exitOfError(err error) int {
 
 // exitOfResult is the code of an answer.
 func exitOfResult(r v1.Result, bar diag.Severity) int {
-	failing := false
-	for _, f := range r.Found().Findings {
-		failing = failing || app.Failing(f.Severity, bar)
-	}
-	var verdict string
+	failing := app.AnyFailing(r.Found().Findings, bar)
 	switch v := r.(type) {
 	case *v1.CheckResult:
-		verdict = v.Verdict
+		return exitOfVerdict(v.Verdict, failing)
 	case *v1.TraceResult:
-		verdict = v.Verdict
+		return exitOfVerdict(v.Verdict, failing)
 	case *v1.TraceSetResult:
-		verdict = v.Verdict
+		return exitOfVerdict(v.Verdict, failing)
 	case *v1.ProbeResult:
-		verdict = v.Verdict
+		return exitOfVerdict(v.Verdict, failing)
 	case *v1.DNSResult:
-		verdict = v.Verdict
+		return exitOfVerdict(v.Verdict, failing)
 	case *v1.DNSSetResult:
-		verdict = v.Verdict
-	case *v1.DiffResult:
-		broke := len(v.Broke) > 0
-		for i := range v.Changes {
-			broke = broke || len(v.Changes[i].Broke) > 0
-		}
-		if broke || failing {
-			return exitProblem
-		}
-		return exitOK
+		return exitOfVerdict(v.Verdict, failing)
 	case *v1.TestResult:
-		switch v.Verdict {
-		case "passed":
-			return exitOK
-		case "unknown":
-			return exitUnknown
-		}
-		return exitProblem
+		return exitOfVerdict(v.Verdict, false)
+	case *v1.DiffResult:
+		broke := len(v.Broke) > 0 || slices.ContainsFunc(v.Changes, func(c v1.Difference) bool { return len(c.Broke) > 0 })
+		return problemIf(failing || broke)
 	case *v1.FixPlan:
 		if v.Pending {
 			return exitPending
 		}
-		if failing {
-			return exitProblem
-		}
-		return exitOK
+		return problemIf(failing)
 	case *v1.FixResult:
-		if v.Applied && !v.Verified {
-			return exitProblem
-		}
-		return exitOK
+		return problemIf(v.Applied && !v.Verified)
 	case *v1.SetupResult:
-		if len(v.Drift) > 0 {
-			return exitProblem
-		}
-		return exitOK
-	default:
-		return exitOK
+		return problemIf(len(v.Drift) > 0)
 	}
+	return exitOK
+}
+
+// exitOfVerdict is the code of an answer that is one word; failing says that there
+// are findings at or above the bar beside it.
+func exitOfVerdict(verdict string, failing bool) int {
 	switch {
 	case verdict == "unknown" && !failing:
 		return exitUnknown
-	case verdict == "healthy", !failing && (verdict == "delivered" || verdict == "resolved"):
+	case verdict == "healthy", !failing && (verdict == "delivered" || verdict == "resolved" || verdict == "passed"):
 		return exitOK
 	}
 	return exitProblem
+}
+
+func problemIf(b bool) int {
+	if b {
+		return exitProblem
+	}
+	return exitOK
 }
 
 // report writes an error and its hint on stderr, the one place that does.

@@ -69,26 +69,24 @@ address. That forges a source: use it where you may.`,
 				return err
 			}
 			a := s.use()
-			if rules && (batch || len(got) < 2 || s.g.noProbe || s.g.snapshot != "") {
-				return app.Usagef("--trace-rules is for one flow, and sends a packet")
-			}
-			if inject && (batch || len(got) < 2 || s.g.noProbe || s.g.snapshot != "") {
-				return app.Usagef("--inject is for one flow, and has a packet come in")
-			}
 			c.TraceRules, c.Inject = rules, inject
-			if len(whatIf) > 0 && (batch || len(got) < 2 || rules || inject || standIn) {
+			// What each of these does takes one flow, and a packet or none.
+			one, sends := !batch && len(got) == 2, !s.g.noProbe && s.g.snapshot == ""
+			switch {
+			case rules && !(one && sends):
+				return app.Usagef("--trace-rules is for one flow, and sends a packet")
+			case inject && !(one && sends):
+				return app.Usagef("--inject is for one flow, and has a packet come in")
+			case len(whatIf) > 0 && (!one || rules || inject || standIn):
 				return app.Usagef("--what-if is for one flow, and sends nothing")
-			}
-			if batch {
+			case batch:
 				return s.batch(cmd.Context(), a, c)
-			}
-			if size < 0 || size > 65000 {
+			case size < 0 || size > 65000:
 				return app.Usagef("--size %d is out of range", size)
-			}
-			o := app.TraceOptions{Common: c, From: got[0], Size: size, Sport: sport, StandIn: standIn, WhatIf: whatIf}
-			if standIn && len(got) == 1 {
+			case standIn && !one:
 				return app.Usagef("--stand-in needs a destination")
 			}
+			o := app.TraceOptions{Common: c, From: got[0], Size: size, Sport: sport, StandIn: standIn, WhatIf: whatIf}
 			return s.ask(cmd, func(ctx context.Context) (v1.Result, error) {
 				if len(got) == 1 {
 					return result(a.TraceAll(ctx, o))

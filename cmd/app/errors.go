@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,6 +24,12 @@ func Usagef(format string, args ...any) error {
 	return usage{fmt.Sprintf(format, args...)}
 }
 
+// badFile is a bad input file: wrong usage with a cause.
+type badFile struct{ error }
+
+func (b badFile) Unwrap() error        { return b.error }
+func (b badFile) Is(target error) bool { return target == ErrUsage }
+
 // ErrPending says that changes are pending: nothing was done because nobody
 // said yes.
 var ErrPending = errors.New("changes are pending")
@@ -33,8 +40,8 @@ var ErrRolledBack = errors.New("the change failed and was rolled back")
 // ErrRollbackIncomplete says that a change failed and something of it is left.
 var ErrRollbackIncomplete = errors.New("the change failed and its rollback is incomplete")
 
-// ErrUndecided says that a missing privilege or unreadable state decides the answer.
-var ErrUndecided = errors.New("could not be determined")
+// errUndecided says that a missing privilege or unreadable state decides the answer.
+var errUndecided = errors.New("could not be determined")
 
 // noSuch is the error for a name that nothing has, with what was perhaps meant.
 func noSuch(what, text string, known []string) error {
@@ -48,4 +55,15 @@ func noSuch(what, text string, known []string) error {
 // ambiguous is the error for a name that several things have.
 func ambiguous(text string, candidates []string) error {
 	return snap.Hint(Usagef("%q is ambiguous: %s", text, strings.Join(candidates, ", ")), "give one of them in full, as "+candidates[0])
+}
+
+// ended turns the end of a context into an error that says so.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return snap.Hint(fmt.Errorf("%w: --timeout is over", snap.ErrTimeout), "give it more time: --timeout 2m")
+		}
+		return err
+	}
+	return nil
 }
