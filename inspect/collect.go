@@ -135,7 +135,7 @@ func (c *collector) close() {
 // wave reads places to a level, several at once.
 func (c *collector) wave(which []int, want level) {
 	var g errgroup.Group
-	g.SetLimit(c.o.parallel())
+	g.SetLimit(parallel())
 	for _, i := range which {
 		p := &c.places[i]
 		if p.level >= want {
@@ -145,7 +145,7 @@ func (c *collector) wave(which []int, want level) {
 		g.Go(func() error {
 			p.n, p.gaps = kernel.ReadNetns(c.ctx, p.h, kernel.Options{
 				Light: want == light, Host: p.found.Host, Peers: c.peers, Procs: c.procs,
-				MaxConntrack: c.o.MaxConntrack, Torn: c.torn,
+				Torn: c.torn,
 			})
 			return nil
 		})

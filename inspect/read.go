@@ -22,41 +22,20 @@ type Options struct {
 	Engine engine.Options
 	// NoEngines leaves containers and networks out: plain namespaces only.
 	NoEngines bool
-	// MaxConntrack bounds the conntrack entries kept of each namespace; 0:
-	// 262,144; negative: none are read.
-	MaxConntrack int
 	// Tool is written into the snapshot: name and version of the program.
 	Tool string
-	// Now is the clock; nil: time.Now.
-	Now func() time.Time
-	// Parallel is how many namespaces are read at once; 0: twice the
-	// processors, at most 8.
-	Parallel int
 }
 
-// maxParallel: more readers than this only wait for the kernel's rtnl lock.
-const maxParallel = 8
-
-func (o Options) parallel() int {
-	if o.Parallel > 0 {
-		return o.Parallel
-	}
-	return min(maxParallel, 2*runtime.NumCPU())
-}
-
-func (o Options) now() time.Time {
-	if o.Now == nil {
-		return time.Now().UTC()
-	}
-	return o.Now().UTC()
-}
+// parallel is how many namespaces are read at once: more than eight readers only
+// wait for the kernel's rtnl lock.
+func parallel() int { return min(8, 2*runtime.NumCPU()) }
 
 // Read reads the host. What can't be read is a Gap of the snapshot; an error
 // means that there is no snapshot at all, because the host's own namespace
 // can't be opened or ctx ended.
 func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s := &snap.Snapshot{
-		Schema: snap.Schema, Tool: o.Tool, Taken: snap.Window{Start: o.now()},
+		Schema: snap.Schema, Tool: o.Tool, Taken: snap.Window{Start: time.Now().UTC()},
 		Redacted: []string{}, Netns: []snap.Netns{}, Engines: []snap.Engine{}, Containers: []snap.Container{},
 		Networks: []snap.Network{}, Resolvers: []snap.Resolver{}, Probes: []snap.Probe{}, Gaps: []snap.Gap{},
 	}
@@ -107,6 +86,6 @@ func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	hostInfo(s, c)
 	resolvers(ctx, s, o)
 	s.Taken.Torn = int(torn.Load())
-	s.Taken.End = o.now()
+	s.Taken.End = time.Now().UTC()
 	return s, nil
 }

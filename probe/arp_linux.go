@@ -28,7 +28,7 @@ const settle = 150 * time.Millisecond
 // The device is Options.Device, else the one whose subnet holds dst.
 func (p *Prober) ARP(ctx context.Context, from *snap.Netns, dst netip.Addr, o Options) snap.Probe {
 	dst = dst.Unmap()
-	r := p.begin("arp", from, netip.AddrPortFrom(dst, 0), o)
+	r := begin("arp", from, netip.AddrPortFrom(dst, 0), o)
 	if from == nil {
 		return fail(r, fmt.Errorf("namespace to ask from: %w", snap.ErrNotFound))
 	}

@@ -29,7 +29,7 @@ const arrivalWait = 300 * time.Millisecond
 // runs once (BPF_PROG_TEST_RUN, bpf_clone_redirect): no device, rule or socket is
 // made, and nothing goes out to the wire but the host's own answer.
 func (p *Prober) Arrive(ctx context.Context, q Question) (out snap.Probe) {
-	r := p.begin(q.Kind, q.From, q.Dst, q.Options)
+	r := begin(q.Kind, q.From, q.Dst, q.Options)
 	if q.Kind == "dns" {
 		r.DNS = nil
 	}
@@ -114,7 +114,7 @@ func (p *Prober) arrive(q Question, port uint16, rst bool) error {
 	if !ok {
 		return fmt.Errorf("a packet of kind %s from %s that comes in by %s: %w", q.Kind, q.Src, q.Device, snap.ErrUnsupported)
 	}
-	h, err := p.open(q.From)
+	h, err := open(q.From)
 	if err != nil {
 		return err
 	}

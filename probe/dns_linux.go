@@ -21,7 +21,7 @@ import (
 // id, question or source is noted in Bad and not believed; it goes on waiting.
 // Every answer that fits is "answered", SERVFAIL and REFUSED too.
 func (p *Prober) DNS(ctx context.Context, from *snap.Netns, server netip.AddrPort, o Options) snap.Probe {
-	r := p.begin("dns", from, server, o)
+	r := begin("dns", from, server, o)
 	d := &snap.DNSProbe{Name: dns.Fqdn(o.Name), Type: o.Type, TCP: o.TCP, EDNS: o.EDNS, Answers: []string{}}
 	if d.Type == "" {
 		d.Type = "A"

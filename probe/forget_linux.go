@@ -49,7 +49,7 @@ func (p *Prober) forgetIn(n *snap.Netns, addrs map[netip.Addr]bool) error {
 	for i := range n.Neighs {
 		had[entry{n.Neighs[i].Index, n.Neighs[i].IP}] = true
 	}
-	h, err := p.open(n)
+	h, err := open(n)
 	switch {
 	case errors.Is(err, snap.ErrVanished), errors.Is(err, snap.ErrNotFound):
 		return nil // and its entries with it

@@ -25,7 +25,7 @@ const (
 // ICMP sends echo requests until one is answered. With DF it measures whether
 // packets of that Size pass (see PMTU).
 func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o Options) (out snap.Probe) {
-	r := p.begin("icmp", from, netip.AddrPortFrom(dst, 0), o)
+	r := begin("icmp", from, netip.AddrPortFrom(dst, 0), o)
 	end := time.Now().Add(p.timeout(o))
 	v6 := family(dst) == unix.AF_INET6
 	proto := unix.IPPROTO_ICMP

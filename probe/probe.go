@@ -31,13 +31,13 @@ const (
 	Failed     = "error"
 )
 
-// DefaultTimeout is how long one question waits in all: long for a host's own
+// defaultTimeout is how long one question waits in all: long for a host's own
 // bridges (under 1 ms) and for most of the world (under 300 ms), short enough
 // for a run of hundreds of questions, most of them dead.
-const DefaultTimeout = time.Second
+const defaultTimeout = time.Second
 
-// DefaultParallel is how many questions are under way at once.
-const DefaultParallel = 32
+// parallel is how many questions of a Run are under way at once.
+const parallel = 32
 
 // The source ports of probes, above ip_local_port_range's default end (60999), so
 // that a probe is told from other traffic and clashes with none.
@@ -48,16 +48,8 @@ const (
 
 // Prober asks. Its zero value works; it may be used by several goroutines.
 type Prober struct {
-	// Open gives the namespace to ask from; the Prober closes what it gets.
-	// nil opens snap.Netns.Path and checks that it still is the same one.
-	Open func(netns *snap.Netns) (*ns.Handle, error)
-	// Now is the clock of Probe.At; nil is time.Now. Waiting goes by the
-	// machine's own monotonic clock all the same.
-	Now func() time.Time
-	// Timeout is for each question in all, its repeats included; 0 is DefaultTimeout.
+	// Timeout is for each question in all, its repeats included; 0 is one second.
 	Timeout time.Duration
-	// Parallel bounds Run; 0 is DefaultParallel.
-	Parallel int
 	// Observer watches the packets on their way; nil: nobody does.
 	Observer Observer
 
@@ -84,11 +76,9 @@ type Options struct {
 	// the probe's own small one. Less than the token (16 bytes) becomes the token.
 	Size int
 	// DF forbids fragmentation and ignores the path MTU that the kernel remembers.
-	DF      bool
-	Device  string // leave by this device; ARP: ask there; "" the route's
-	TTL     uint8  // 0: the namespace's default
-	MSS     uint16 // TCP: announce this one (a token that survives NAT); 0 the kernel's
-	Payload []byte // UDP: instead of the token
+	DF     bool
+	Device string // leave by this device; ARP: ask there; "" the route's
+	TTL    uint8  // 0: the namespace's default
 	// DNS alone.
 	Name string // the whole name, with or without the last dot
 	Type string // "A" when empty
@@ -107,15 +97,11 @@ type Question struct {
 	Options
 }
 
-// Run puts all questions, at most Parallel at a time. Answers come in the order
+// Run puts all questions, 32 at a time. Answers come in the order
 // of the questions; a question of an unknown kind gets the outcome "error".
 func (p *Prober) Run(ctx context.Context, qs []Question) []snap.Probe {
 	out := make([]snap.Probe, len(qs))
-	limit := p.Parallel
-	if limit <= 0 {
-		limit = DefaultParallel
-	}
-	slots := make(chan struct{}, limit)
+	slots := make(chan struct{}, parallel)
 	var wg sync.WaitGroup
 	for i, q := range qs {
 		slots <- struct{}{}
@@ -144,17 +130,13 @@ func (p *Prober) ask(ctx context.Context, q Question) snap.Probe {
 	case "dns":
 		return p.DNS(ctx, q.From, q.Dst, q.Options)
 	}
-	r := p.begin(q.Kind, q.From, q.Dst, q.Options)
+	r := begin(q.Kind, q.From, q.Dst, q.Options)
 	return fail(r, fmt.Errorf("probe of kind %q: %w", q.Kind, snap.ErrUnsupported))
 }
 
 // begin fills in what is known before anything is sent.
-func (p *Prober) begin(kind string, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
-	now := time.Now
-	if p.Now != nil {
-		now = p.Now
-	}
-	r := snap.Probe{Kind: kind, Dst: dst, Size: o.Size, DF: o.DF, At: now().UTC()}
+func begin(kind string, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
+	r := snap.Probe{Kind: kind, Dst: dst, Size: o.Size, DF: o.DF, At: time.Now().UTC()}
 	if from != nil {
 		r.From = from.ID
 	}
@@ -168,7 +150,7 @@ func (p *Prober) timeout(o Options) time.Duration {
 	case p.Timeout > 0:
 		return p.Timeout
 	}
-	return DefaultTimeout
+	return defaultTimeout
 }
 
 func (o Options) tries() int {
@@ -179,12 +161,9 @@ func (o Options) tries() int {
 }
 
 // open gives the namespace that n was when it was read, or ErrVanished.
-func (p *Prober) open(n *snap.Netns) (*ns.Handle, error) {
+func open(n *snap.Netns) (*ns.Handle, error) {
 	if n == nil {
 		return nil, fmt.Errorf("namespace to ask from: %w", snap.ErrNotFound)
-	}
-	if p.Open != nil {
-		return p.Open(n)
 	}
 	if n.Path == "" {
 		return nil, fmt.Errorf("namespace %s has no file to open it by: %w", n.ID, snap.ErrNotFound)

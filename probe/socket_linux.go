@@ -36,7 +36,7 @@ func errnoName(err error) string {
 // socket opens a socket inside the namespace and prepares it there. An error
 // of setup is handed through.
 func (p *Prober) socket(n *snap.Netns, domain, typ, proto int, setup func(fd int) error) (*sock, error) {
-	h, err := p.open(n)
+	h, err := open(n)
 	if err != nil {
 		return nil, err
 	}

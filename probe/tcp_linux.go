@@ -18,7 +18,7 @@ import (
 // error is "rejected", with its sender in By.
 func (p *Prober) TCP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
 	end := time.Now().Add(p.timeout(o))
-	r, s := p.dial(ctx, p.begin("tcp", from, dst, o), from, dst, o, end)
+	r, s := p.dial(ctx, begin("tcp", from, dst, o), from, dst, o, end)
 	if s == nil {
 		return r
 	}
@@ -90,11 +90,6 @@ func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst n
 	s, err := p.socket(from, family(dst.Addr()), unix.SOCK_STREAM, 0, func(fd int) error {
 		if err := common(fd, v6, Options{Device: o.Device, TTL: o.TTL}); err != nil {
 			return err
-		}
-		if o.MSS != 0 {
-			if err := unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_MAXSEG, int(o.MSS)); err != nil {
-				return fmt.Errorf("setting MSS %d: %w", o.MSS, err)
-			}
 		}
 		// Closing then sends a reset instead of lingering in FIN_WAIT.
 		if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {

@@ -30,11 +30,8 @@ func token(size int) []byte {
 // UDP sends a payload and waits for any datagram from dst. "timeout" is no
 // proof of a broken path: a listener may well keep silent.
 func (p *Prober) UDP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, o Options) snap.Probe {
-	r := p.begin("udp", from, dst, o)
-	payload := o.Payload
-	if payload == nil {
-		payload = token(o.Size)
-	}
+	r := begin("udp", from, dst, o)
+	payload := token(o.Size)
 	var strange string
 	var other netip.AddrPort
 	r = p.datagrams(ctx, r, from, dst, o, time.Now().Add(p.timeout(o)), func(src netip.AddrPort, b []byte) bool {

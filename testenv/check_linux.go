@@ -33,7 +33,7 @@ func (h *Host) Check(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer host.Close() //nolint:errcheck // only a descriptor
-	now, gaps := kernel.ReadNetns(ctx, host, kernel.Options{MaxConntrack: -1, Host: true})
+	now, gaps := kernel.ReadNetns(ctx, host, kernel.Options{NoConntrack: true, Host: true})
 	for _, g := range gaps {
 		if g.What == "ruleset" && g.Kind != "unsupported" && !strings.Contains(g.Why, "legacy") || g.What == "links" || g.What == "namespace" {
 			return nil, snap.Hint(fmt.Errorf("reading the host: %s: %s", g.What, g.Why), g.Needs)
@@ -235,7 +235,7 @@ func namespaces(ctx context.Context, st *store.State) []*snap.Netns {
 			if err != nil {
 				return nil // it is gone, which is what is to be said
 			}
-			n, _ := kernel.ReadNetns(ctx, h, kernel.Options{MaxConntrack: -1})
+			n, _ := kernel.ReadNetns(ctx, h, kernel.Options{NoConntrack: true})
 			_ = h.Close() // only a descriptor
 			n.ID = st.Env.Env.Where(c).ID
 			out[i] = &n
@@ -318,7 +318,7 @@ func (d *drift) overlay(ctx context.Context, w fixups.Where, name string) {
 		d.add("network %s: its namespace is gone", name)
 		return
 	}
-	n, _ := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, MaxConntrack: -1})
+	n, _ := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, NoConntrack: true})
 	_ = h.Close() // only a descriptor
 	n.ID = w.ID
 	d.seen.Netns = append(d.seen.Netns, n)

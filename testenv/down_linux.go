@@ -135,7 +135,7 @@ func (s *session) ours(ctx context.Context) ([]fixups.Op, error) {
 		return nil, err
 	}
 	ops = append(ops, s.st.Env.Undo...)
-	n, gaps := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, MaxConntrack: -1, Host: true})
+	n, gaps := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, NoConntrack: true, Host: true})
 	for _, g := range gaps {
 		if g.What == "links" || g.What == "namespace" {
 			return nil, snap.Hint(fmt.Errorf("reading the host's devices: %s", g.Why), g.Needs)

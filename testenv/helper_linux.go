@@ -88,11 +88,8 @@ func (s *session) tell(ctx context.Context, id string) error {
 
 // order is tell where the helper is there.
 func (s *session) order(id string) error {
-	switch {
-	case s.h.Local != nil:
+	if s.h.Local != nil {
 		return s.h.Local.container(id)
-	case s.h.NoHelper:
-		return nil
 	}
 	return tellHelper(s.dir.Path("helper.sock"), helperOrder{Op: "container", ID: id})
 }
@@ -100,7 +97,7 @@ func (s *session) order(id string) error {
 // wakeHelper starts the helper if something is there for it to do and it does not
 // run.
 func (s *session) wakeHelper(ctx context.Context) error {
-	if s.awake || s.h.Local != nil || s.h.NoHelper || !s.needsHelper() {
+	if s.awake || s.h.Local != nil || !s.needsHelper() {
 		return nil
 	}
 	conn, err := net.DialTimeout("unix", s.dir.Path("helper.sock"), helperWait) //nolint:forbidigo // a Unix socket

@@ -33,9 +33,6 @@ type Host struct {
 	Failpoint func(name string) error
 	Log       *slog.Logger  // nil: nobody is told
 	LockWait  time.Duration // for another run to end; 0: 30 s
-	// NoHelper leaves out the process that answers names and takes connections,
-	// for tests and benchmarks of the rest.
-	NoHelper bool
 	// NoProcess leaves out containers' processes: their namespaces are there all
 	// the same.
 	NoProcess bool
@@ -197,7 +194,7 @@ func (s *session) look(ctx context.Context) error {
 		return err
 	}
 	defer h.Close() //nolint:errcheck // only a descriptor
-	n, gaps := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, MaxConntrack: -1, Host: true})
+	n, gaps := kernel.ReadNetns(ctx, h, kernel.Options{NoRuleset: true, NoConntrack: true, Host: true})
 	for _, g := range gaps {
 		if g.What == "routes" || g.What == "namespace" {
 			return snap.Hint(fmt.Errorf("reading the host's routes: %s", g.Why), g.Needs)

@@ -274,7 +274,7 @@ func (s *session) freePort(p snap.Port) error {
 
 // holder names the process that has a port, "" when it is not found.
 func holder(h *ns.Handle, p snap.Port) string {
-	n, _ := kernel.ReadNetns(context.Background(), h, kernel.Options{NoRuleset: true, MaxConntrack: -1, Host: true})
+	n, _ := kernel.ReadNetns(context.Background(), h, kernel.Options{NoRuleset: true, NoConntrack: true, Host: true})
 	i := slices.IndexFunc(n.Sockets, func(x snap.Socket) bool {
 		return x.Proto == p.Proto && x.Local.Port() == p.HostPort && (x.Local.Addr().IsUnspecified() || p.HostIP.IsUnspecified() || x.Local.Addr() == p.HostIP)
 	})

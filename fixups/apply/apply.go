@@ -48,14 +48,9 @@ type Applier struct {
 	// HostNS says which namespace is "the host": a path, or a pid in decimal;
 	// "": the one this process is in.
 	HostNS string
-	// DockerHost is the daemon's address; "": that of the snapshot's engine, or
-	// the default.
-	DockerHost string
 	// Helper starts or ends the process of networks of our own; nil: it can't be
 	// told anything.
 	Helper func(ctx context.Context, dir string, start bool) error
-	// Now is the clock; nil: time.Now.
-	Now func() time.Time
 	// Log gets every step at level debug; nil: nobody does.
 	Log *slog.Logger
 	// Failpoint is called with a name at every place where a crash would
@@ -65,10 +60,11 @@ type Applier struct {
 	Failpoint func(name string) error
 	// LockWait is how long to wait for another run to end; 0: 10 s.
 	LockWait time.Duration
-	// StepTimeout bounds one step; 0: 20 s, longer than iptables waits for its
-	// lock and shorter than anybody waits for a tool.
-	StepTimeout time.Duration
 }
+
+// stepTimeout bounds one step: it is longer than iptables waits for its lock and
+// shorter than anybody waits for a tool.
+const stepTimeout = 20 * time.Second
 
 // Result is what was done.
 type Result struct {
@@ -86,13 +82,6 @@ type Result struct {
 	Recovered []Entry
 }
 
-func (a *Applier) now() time.Time {
-	if a.Now == nil {
-		return time.Now()
-	}
-	return a.Now()
-}
-
 func (a *Applier) log() *slog.Logger {
 	if a.Log == nil {
 		return slog.New(slog.DiscardHandler)
@@ -105,13 +94,6 @@ func (a *Applier) failpoint(format string, args ...any) error {
 		return nil
 	}
 	return a.Failpoint(fmt.Sprintf(format, args...))
-}
-
-func (a *Applier) stepTimeout() time.Duration {
-	if a.StepTimeout > 0 {
-		return a.StepTimeout
-	}
-	return 20 * time.Second
 }
 
 // Apply carries out transactions one after another, on the host that the
@@ -147,7 +129,8 @@ func (a *Applier) transaction(ctx context.Context, m *machine, j *journal, tx Tx
 	if err := a.preflight(ctx, m, ops); err != nil {
 		return err
 	}
-	e := &entry{ID: j.newID(a.now()), Fix: tx.ID, Run: tx.Run, At: a.now().UTC(), State: stateOpen, Boot: bootID(), Host: m.inode(), Cookie: m.cookie}
+	now := time.Now()
+	e := &entry{ID: j.newID(now), Fix: tx.ID, Run: tx.Run, At: now.UTC(), State: stateOpen, Boot: bootID(), Host: m.inode(), Cookie: m.cookie}
 	for _, op := range ops {
 		e.Steps = append(e.Steps, &step{Op: fixups.Ops{op}, Text: op.Describe(), State: stepPlanned})
 	}
@@ -195,7 +178,7 @@ func (a *Applier) transaction(ctx context.Context, m *machine, j *journal, tx Tx
 // preflight refuses before the first change what could not be done: an object
 // that is no longer as the snapshot says, a program or a right that is missing.
 func (a *Applier) preflight(ctx context.Context, m *machine, ops []fixups.Op) error {
-	ctx, cancel := context.WithTimeout(ctx, a.stepTimeout())
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	want := m.base.Clone()
 	for _, op := range ops {
@@ -219,7 +202,7 @@ func (a *Applier) preflight(ctx context.Context, m *machine, ops []fixups.Op) er
 // step does one step. It is not interrupted by the end of the run's context: it
 // is finished, or the transaction is rolled back.
 func (a *Applier) step(m *machine, j *journal, e *entry, i int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), a.stepTimeout())
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	st := e.Steps[i]
 	op := st.Op[0]

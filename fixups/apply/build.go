@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -160,7 +161,8 @@ func (b *Builder) Unmake(ctx context.Context, id string, ops ...fixups.Op) error
 }
 
 func (b *Builder) entry(id, how string, steps []*step) *entry {
-	return &entry{ID: b.j.newID(b.a.now()), Fix: id, At: b.a.now().UTC(), State: stateOpen, Boot: bootID(), Host: b.m.inode(), Cookie: b.m.cookie, Build: how, Steps: steps}
+	now := time.Now()
+	return &entry{ID: b.j.newID(now), Fix: id, At: now.UTC(), State: stateOpen, Boot: bootID(), Host: b.m.inode(), Cookie: b.m.cookie, Build: how, Steps: steps}
 }
 
 // undoable is what the journal has of Make's steps, which are undone or done, and
@@ -208,7 +210,7 @@ func (a *Applier) finish(ctx context.Context, m *machine, j *journal, e *entry) 
 
 // unbuild undoes what Make did, or may have done, and says what is left.
 func (a *Applier) unbuild(m *machine, j *journal, e *entry) (left []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), a.stepTimeout())
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	undo := undoing(e.Steps)
 	for at := 0; at < len(undo); {

@@ -40,14 +40,14 @@ func (m *machine) dockerd(ctx context.Context) (*dockerAPI, error) {
 	if m.docker != nil {
 		return m.docker, nil
 	}
-	host := m.a.DockerHost
-	if e := m.base.Engine("docker"); e != nil && host == "" {
+	host := ""
+	if e := m.base.Engine("docker"); e != nil {
 		if e.Remote {
 			return nil, fmt.Errorf("docker is on another machine: %w", snap.ErrUnsupported)
 		}
 		host = e.Endpoint
 	}
-	opts := []client.Opt{client.WithTimeout(m.a.stepTimeout())}
+	opts := []client.Opt{client.WithTimeout(stepTimeout)}
 	if host != "" {
 		opts = append(opts, client.WithHost(host))
 	} else {

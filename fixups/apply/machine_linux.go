@@ -215,10 +215,7 @@ func (m *machine) lookPlaces(ctx context.Context, s *snap.Snapshot, op fixups.Op
 		if w.Host {
 			id = s.Host.Netns
 		}
-		opt := kernel.Options{Peers: append([]*ns.Handle{m.host}, peers...), NoRuleset: !ruleOp(op), MaxConntrack: -1, Host: peers[i] == m.host}
-		if conn {
-			opt.MaxConntrack = 0
-		}
+		opt := kernel.Options{Peers: append([]*ns.Handle{m.host}, peers...), NoRuleset: !ruleOp(op), NoConntrack: !conn, Host: peers[i] == m.host}
 		now, gaps := kernel.ReadNetns(ctx, peers[i], opt)
 		if err := blind(op, gaps); err != nil {
 			return fmt.Errorf("reading namespace %s: %w", id, err)
@@ -270,7 +267,7 @@ func adopt(s *snap.Snapshot, w fixups.Where, id string, now *snap.Netns, opt ker
 	if opt.NoRuleset {
 		now.Ruleset, now.IPSets = old.Ruleset, old.IPSets
 	}
-	if opt.MaxConntrack < 0 {
+	if opt.NoConntrack {
 		now.Conntrack = old.Conntrack
 	}
 	for k, v := range old.Sysctls { // keys that are only read when asked for

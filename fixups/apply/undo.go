@@ -65,7 +65,7 @@ func (a *Applier) unwind(m *machine, j *journal, e *entry, asked bool, said func
 // may not have been done at all, or done without anybody having noted what the
 // kernel made of it.
 func (a *Applier) unstep(m *machine, st *step, asked bool, said func(string)) error {
-	ctx, cancel := context.WithTimeout(context.Background(), a.stepTimeout())
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	op := st.Op[0]
 	now, err := m.look(ctx, op)

@@ -168,6 +168,4 @@ type Options struct {
 	// Arrivals lets packets of senders beyond this host be tried, too: they come in
 	// by a device as if those had sent them.
 	Arrivals bool
-	// MaxFlows bounds the expected flows; 0 means 4096.
-	MaxFlows int
 }

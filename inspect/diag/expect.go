@@ -13,6 +13,9 @@ import (
 // predictions. Nothing is ever sent to them.
 var outsideWorld = [...]string{"1.1.1.1", "9.9.9.9"}
 
+// maxExpected bounds the flows that are followed on one host.
+const maxExpected = 4096
+
 // expecter collects the flows that this host's own configuration says must work.
 type expecter struct {
 	in    *Input
@@ -25,10 +28,7 @@ type expecter struct {
 
 // expect derives the cases.
 func expect(in *Input, o Options) ([]FlowCase, []NameCase) {
-	e := &expecter{in: in, host: in.Snap.HostNs(), seen: map[string]bool{}, max: o.MaxFlows}
-	if e.max == 0 {
-		e.max = 4096
-	}
+	e := &expecter{in: in, host: in.Snap.HostNs(), seen: map[string]bool{}, max: maxExpected}
 	if e.host == nil {
 		return nil, nil
 	}

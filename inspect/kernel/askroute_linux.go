@@ -100,7 +100,6 @@ func routeRequest(q RouteQuery, flags uint32) []byte {
 	if q.Src.IsValid() {
 		b[2] = uint8(q.Src.BitLen())
 	}
-	b[3] = q.TOS
 	binary.NativeEndian.PutUint32(b[8:], flags)
 	addr(unix.RTA_DST, q.Dst)
 	addr(unix.RTA_SRC, q.Src)
@@ -112,9 +111,6 @@ func routeRequest(q RouteQuery, flags uint32) []byte {
 	}
 	if q.Mark != 0 {
 		b = putU32(b, unix.RTA_MARK, q.Mark)
-	}
-	if q.UID != nil {
-		b = putU32(b, unix.RTA_UID, *q.UID)
 	}
 	// The kernel takes the protocols tcp, udp and icmp only
 	// (net/ipv4/fib_frontend.c:rtm_getroute_parse_ip_proto).

@@ -182,12 +182,8 @@ func (rd *reader) conntrack() {
 	n := rd.n
 	n.ConntrackMax = rd.number("net/netfilter/nf_conntrack_max")
 	n.ConntrackCount = rd.number("net/netfilter/nf_conntrack_count")
-	if n.ConntrackCount == 0 || rd.o.MaxConntrack < 0 {
+	if n.ConntrackCount == 0 || rd.o.NoConntrack {
 		return
-	}
-	limit := rd.o.MaxConntrack
-	if limit == 0 {
-		limit = maxConntrack
 	}
 	r, err := dial(unix.NETLINK_NETFILTER, rd.buf)
 	if err != nil {
@@ -195,13 +191,13 @@ func (rd *reader) conntrack() {
 		return
 	}
 	defer r.close()
-	list, more, err := r.readConntrack(rd.ctx, limit)
+	list, more, err := r.readConntrack(rd.ctx, maxConntrack)
 	if errors.Is(err, snap.ErrTorn) && list != nil {
 		err = nil // connections come and go: the table is never still
 	}
 	rd.gap("conntrack", err)
 	if more {
-		rd.gap("conntrack", fmt.Errorf("%d of %d conntrack entries were kept: %w", limit, n.ConntrackCount, snap.ErrLimit))
+		rd.gap("conntrack", fmt.Errorf("%d of %d conntrack entries were kept: %w", maxConntrack, n.ConntrackCount, snap.ErrLimit))
 	}
 	n.Conntrack = list
 }

@@ -17,10 +17,8 @@ type RouteQuery struct {
 	// device that a local sender is bound to.
 	Iif, Oif     int
 	Mark         uint32
-	UID          *uint32 // of the local sender; nil: root
 	Proto        snap.Proto
 	Sport, Dport uint16
-	TOS          uint8
 }
 
 // Options say how a namespace is read. The zero value reads everything.
@@ -34,8 +32,8 @@ type Options struct {
 	Peers []*ns.Handle
 	// Procs finds the processes of sockets; nil: none are found.
 	Procs *ns.Procs
-	// MaxConntrack bounds the entries kept; 0: 262,144; negative: none are read.
-	MaxConntrack int
+	// NoConntrack leaves the connections out.
+	NoConntrack bool
 	// NoRuleset leaves the rule set out.
 	NoRuleset bool
 	// Torn, if not nil, is raised by each dump that had to be begun anew.
