@@ -46,11 +46,7 @@ func (in *Input) Doubts() []snap.Probe {
 		}
 		cut := cutOff(n.Path.Servers)
 		for _, s := range n.Path.Servers {
-			for k := range in.Snap.Probes {
-				p := &in.Snap.Probes[k]
-				if p.DNS == nil || p.From != s.AskedFrom || p.Dst != s.Addr || !s.Reach.OK {
-					continue
-				}
+			for _, p := range in.asked(&s) {
 				// A server that is slow rather than dead: of a name that a person waits for.
 				late := n.Asked && !cut && p.Outcome == kindTimeout && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
 				if late || in.neighbourLate(p) {
@@ -59,6 +55,20 @@ func (in *Input) Doubts() []snap.Probe {
 					doubt(p, snap.Probe{Kind: p.Kind, From: p.From, Dst: p.Dst, DNS: &d})
 				}
 			}
+		}
+	}
+	return out
+}
+
+// asked are the questions that were put to a server which packets reach.
+func (in *Input) asked(s *names.Server) []*snap.Probe {
+	if !s.Reach.OK {
+		return nil
+	}
+	var out []*snap.Probe
+	for i := range in.Snap.Probes {
+		if p := &in.Snap.Probes[i]; p.DNS != nil && p.From == s.AskedFrom && p.Dst == s.Addr {
+			out = append(out, p)
 		}
 	}
 	return out
