@@ -45,7 +45,7 @@ const (
 // both pass, or not even the small one, that is all. Else the rungs of a ladder
 // are asked all at once, and the gap is closed in two or three rounds more.
 func (p *Prober) PMTU(ctx context.Context, from *snap.Netns, dst netip.Addr, limit int, o Options) PathMTU {
-	header, least := EchoHeaders(dst), 68 // RFC 791's smallest MTU
+	header, least := echoHeaders(dst), 68 // RFC 791's smallest MTU
 	if dst.Is6() && !dst.Is4In6() {
 		least = 1280 // RFC 8200, section 5
 	}
@@ -98,9 +98,9 @@ func (p *Prober) PMTU(ctx context.Context, from *snap.Netns, dst netip.Addr, lim
 	return m
 }
 
-// EchoHeaders are the bytes of an echo before its payload: IPv4's 20 or IPv6's 40,
+// echoHeaders are the bytes of an echo before its payload: IPv4's 20 or IPv6's 40,
 // and ICMP's 8.
-func EchoHeaders(dst netip.Addr) int {
+func echoHeaders(dst netip.Addr) int {
 	if dst.Is6() && !dst.Is4In6() {
 		return 48
 	}

@@ -20,12 +20,12 @@ func (u *up) possible() error {
 	for i := range u.sp.Networks {
 		kinds := map[string][]string{"bridge": {"bridge", "veth"}, "macvlan": {"macvlan"}, "ipvlan": {"ipvlan"}, "overlay": {"bridge", "veth", "vxlan"}}
 		for _, k := range kinds[u.sp.Networks[i].Driver] {
-			if err := Supported(k); err != nil {
+			if err := supported(k); err != nil {
 				return fmt.Errorf("network %s: %w", u.sp.Networks[i].Name, err)
 			}
 		}
 		if p := u.sp.Networks[i].Options["parent"]; u.sp.Networks[i].Driver == "macvlan" && p == "" {
-			if err := Supported("dummy"); err != nil {
+			if err := supported("dummy"); err != nil {
 				return fmt.Errorf("network %s without a parent: %w", u.sp.Networks[i].Name, err)
 			}
 		}

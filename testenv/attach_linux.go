@@ -15,8 +15,8 @@ import (
 	"github.com/netdoctor/netdoctor/testenv/spec"
 )
 
-// Supported says whether this kernel has devices of a kind.
-func Supported(kind string) error { return apply.Supports(context.Background(), kind) }
+// supported says whether this kernel has devices of a kind.
+func supported(kind string) error { return apply.Supports(context.Background(), kind) }
 
 // sysctl reads a value of the host; "" when it can't be read.
 func (s *session) sysctl(key string) string {

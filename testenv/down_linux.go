@@ -233,7 +233,7 @@ func (s *session) clean() error {
 	if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 		return fmt.Errorf("removing the state: %w", err)
 	}
-	if dir == DefaultDir {
+	if dir == defaultDir {
 		_ = os.Remove(filepath.Dir(dir)) // it stays when something else is in it
 	}
 	return nil

@@ -21,12 +21,12 @@ import (
 	"github.com/netdoctor/netdoctor/testenv/store"
 )
 
-// DefaultDir is where state is kept: where inspect/engine looks for it.
-const DefaultDir = "/run/netdoctor/env"
+// defaultDir is where state is kept: where inspect/engine looks for it.
+const defaultDir = "/run/netdoctor/env"
 
 // Host is a host on which networks are built. The zero value is this one.
 type Host struct {
-	Dir    store.Dir // "": DefaultDir
+	Dir    store.Dir // "": defaultDir
 	HostNS string    // path or pid of the namespace that is "the host"; "" our own
 	// Failpoint is apply.Applier's, with further places: "process started",
 	// "process noted".
@@ -42,7 +42,7 @@ type Host struct {
 
 func (h *Host) dir() store.Dir {
 	if h.Dir == "" {
-		return DefaultDir
+		return defaultDir
 	}
 	return h.Dir
 }

@@ -187,7 +187,7 @@ func runKeeper(path string) error {
 		running.Add(1)
 		go func() {
 			obey(u)
-			_, err := os.Stat(DefaultDir)
+			_, err := os.Stat(defaultDir)
 			if running.Add(-1) == 0 && os.IsNotExist(err) {
 				_ = os.Remove(path) // a later set-up makes a new one
 				_ = l.Close()

@@ -38,8 +38,8 @@ type Target struct {
 	Notes     []string   // for stderr: what was taken for what
 }
 
-// Qualified is the unambiguous way to write it.
-func (t *Target) Qualified() string {
+// qualified is the unambiguous way to write it.
+func (t *Target) qualified() string {
 	switch t.Kind {
 	case kindContainer:
 		return t.Container.Ref
@@ -65,7 +65,7 @@ func (t *Target) Label() string {
 	case kindNetwork:
 		return "net:" + t.Network.Name
 	}
-	return t.Qualified()
+	return t.qualified()
 }
 
 // finder looks targets up in a snapshot.
@@ -101,10 +101,10 @@ func (f finder) source(text string) (Target, error) {
 			if t.Container.Engine == "docker" || t.Container.Engine == "podman" {
 				hint = t.Container.Engine + " start " + t.Container.Name
 			}
-			return t, snap.Hint(Usagef("%s is %s: it has no network namespace to send from", t.Qualified(), t.Container.State), hint)
+			return t, snap.Hint(Usagef("%s is %s: it has no network namespace to send from", t.qualified(), t.Container.State), hint)
 		}
 	case kindNetwork, kindInternet:
-		return t, snap.Hint(Usagef("%s sends nothing by itself", t.Qualified()), "give a container of it, or the outside address that the packet comes from")
+		return t, snap.Hint(Usagef("%s sends nothing by itself", t.qualified()), "give a container of it, or the outside address that the packet comes from")
 	}
 	return t, nil
 }
@@ -329,7 +329,7 @@ func (f finder) one(sp spec, cs []*snap.Container, nss []*snap.Netns, what strin
 	}
 	var names []string
 	for i := range all {
-		names = append(names, all[i].Qualified())
+		names = append(names, all[i].qualified())
 	}
 	if len(slices.Compact(slices.Sorted(slices.Values(names)))) < len(names) {
 		for i := range all {

@@ -14,7 +14,7 @@ import (
 
 // shown is a target in a line, for tables.
 func shown(t Target) string {
-	out := t.Kind + " " + t.Qualified()
+	out := t.Kind + " " + t.qualified()
 	if t.Port != 0 {
 		out += " " + string(rune('0'+t.Port%10)) + "@" + string(t.Proto)
 	} else if t.Proto != "" {

@@ -65,7 +65,7 @@ func RulePlace(w *sim.Where) *sim.Where {
 func (in *Input) excuse() {
 	type bundle struct{ works, unsure bool }
 	all := map[string]*bundle{}
-	key := func(f *FlowCase) string { return f.Kind + "|" + f.From0() + "|" + f.To }
+	key := func(f *FlowCase) string { return f.Kind + "|" + f.from0() + "|" + f.To }
 	for i := range in.Flows {
 		f := &in.Flows[i]
 		if f.Asked {
@@ -99,8 +99,8 @@ func (in *Input) excuse() {
 	}
 }
 
-// From0 is the sender without what tells siblings apart.
-func (f *FlowCase) From0() string {
+// from0 is the sender without what tells siblings apart.
+func (f *FlowCase) from0() string {
 	if f.Kind == "published" {
 		return "outside via " + f.Flow.Iif
 	}
@@ -267,43 +267,4 @@ func ChainName(w *sim.Where) string {
 		return fmt.Sprintf("%s rule with handle %d", name, p.Handle)
 	}
 	return fmt.Sprintf("%s rule %d", name, p.Num)
-}
-
-// Owner says whose a rule is, in words, from the names that programs give to
-// their chains and tables; "hand-made" when none is known.
-func Owner(w *sim.Where) string {
-	p := w.Rule
-	if p == nil {
-		return ""
-	}
-	for _, o := range []struct{ prefix, owner string }{
-		{"DOCKER-USER", "the user's own rules"},
-		{"DOCKER", "Docker"},
-		{"NETDOCTOR", "netdoctor"},
-		{"ufw", "ufw"},
-		{"f2b-", "fail2ban"},
-		{"KUBE-", "kube-proxy"},
-		{"CNI-", "a CNI plugin"},
-		{"NETAVARK", "Podman (netavark)"},
-		{"cali-", "Calico"},
-		{"CILIUM", "Cilium"},
-		{"LIBVIRT", "libvirt"},
-	} {
-		if strings.HasPrefix(p.Chain, o.prefix) {
-			return o.owner
-		}
-	}
-	switch p.Table {
-	case "firewalld":
-		return "firewalld"
-	case "netavark":
-		return "Podman (netavark)"
-	case "netdoctor-bridges", "netdoctor-dns":
-		return "netdoctor"
-	case "docker-bridges":
-		return "Docker"
-	case "lxc", "incus":
-		return p.Table
-	}
-	return "hand-made"
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Owner is Owner with a second look at engines' chains: a rule in one of them
-// that the engine does not want is somebody else's. That is said only where all
-// that the engine does want is in that chain, so that the engine's own
-// intention is known to be understood.
+// Owner says whose a rule is, in words: ownerByName with a second look at engines'
+// chains. A rule in one of them that the engine does not want is somebody else's.
+// That is said only where all that the engine does want is in that chain, so that
+// the engine's own intention is known to be understood.
 func (in *Input) Owner(w *sim.Where) string {
-	owner := Owner(w)
+	owner := ownerByName(w)
 	p := w.Rule
 	if in.Fence(w) != nil {
 		return "Docker"
@@ -104,4 +104,43 @@ func (in *Input) engineRules() []intent.Set {
 		in.wants = append([]intent.Set{}, intent.Of(in.Snap)...)
 	}
 	return in.wants
+}
+
+// ownerByName says whose a rule is, in words, from the names that programs give to
+// their chains and tables; "hand-made" when none is known.
+func ownerByName(w *sim.Where) string {
+	p := w.Rule
+	if p == nil {
+		return ""
+	}
+	for _, o := range []struct{ prefix, owner string }{
+		{"DOCKER-USER", "the user's own rules"},
+		{"DOCKER", "Docker"},
+		{"NETDOCTOR", "netdoctor"},
+		{"ufw", "ufw"},
+		{"f2b-", "fail2ban"},
+		{"KUBE-", "kube-proxy"},
+		{"CNI-", "a CNI plugin"},
+		{"NETAVARK", "Podman (netavark)"},
+		{"cali-", "Calico"},
+		{"CILIUM", "Cilium"},
+		{"LIBVIRT", "libvirt"},
+	} {
+		if strings.HasPrefix(p.Chain, o.prefix) {
+			return o.owner
+		}
+	}
+	switch p.Table {
+	case "firewalld":
+		return "firewalld"
+	case "netavark":
+		return "Podman (netavark)"
+	case "netdoctor-bridges", "netdoctor-dns":
+		return "netdoctor"
+	case "docker-bridges":
+		return "Docker"
+	case "lxc", "incus":
+		return p.Table
+	}
+	return "hand-made"
 }

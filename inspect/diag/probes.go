@@ -18,11 +18,11 @@ const (
 	maxWitnesses = 48
 )
 
-// Questions are the probes that would prove what the model says of the flows
+// questions are the probes that would prove what the model says of the flows
 // and names of the input: templates without an outcome, to be sent by whoever
 // may send (Kind, From, Dst, Size, DNS question filled in). Answers go into
 // Snapshot.Probes of a new snapshot value, of which Build is called again.
-func (in *Input) Questions() []snap.Probe {
+func (in *Input) questions() []snap.Probe {
 	var asked, suspect, witness []snap.Probe
 	for i := range in.Flows {
 		f := &in.Flows[i]
@@ -88,7 +88,7 @@ func (in *Input) Rounds() [][]snap.Probe {
 		}
 	}
 	var first, middle, last []snap.Probe
-	for _, q := range in.Questions() {
+	for _, q := range in.questions() {
 		switch k := questionKey(&q); {
 		case lonely[k]:
 			first = append(first, q)

@@ -69,7 +69,7 @@ func (s *summoner) leg(i int) {
 		return
 	}
 	fl, where := f.Trace.Proxy.Flow, f.Trace.Where
-	s.add(i, "leg "+fl.Dst.String()+PlaceKey(where), netip.AddrPortFrom(fl.Dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return SamePlace(t.Where, where) })
+	s.add(i, "leg "+fl.Dst.String()+placeKey(where), netip.AddrPortFrom(fl.Dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return samePlace(t.Where, where) })
 }
 
 // nearby is a try at this host's own gateway in place of the world, to which
@@ -83,7 +83,7 @@ func (s *summoner) nearby(i int) {
 	fl := f.Flow
 	for _, dst := range s.in.neighbours(fl.Dst.Is4()) {
 		fl.Dst = dst
-		s.add(i, "nearby "+PlaceKey(where), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return (t.Verdict == sim.Dropped || opaque(t)) && SamePlace(t.Where, where) })
+		s.add(i, "nearby "+placeKey(where), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return (t.Verdict == sim.Dropped || opaque(t)) && samePlace(t.Where, where) })
 	}
 }
 
@@ -232,8 +232,8 @@ func (s *summoner) train(i int) {
 	s.seen["train "+dev] = true
 }
 
-// PlaceKey tells places apart, as Groups does.
-func PlaceKey(w *sim.Where) string {
+// placeKey tells places apart, as Groups does.
+func placeKey(w *sim.Where) string {
 	if w == nil {
 		return ""
 	}
@@ -249,8 +249,8 @@ func PlaceKey(w *sim.Where) string {
 	return key
 }
 
-// SamePlace says whether two places are one, whichever flows met them.
-func SamePlace(a, b *sim.Where) bool { return a != nil && b != nil && PlaceKey(a) == PlaceKey(b) }
+// samePlace says whether two places are one, whichever flows met them.
+func samePlace(a, b *sim.Where) bool { return a != nil && b != nil && placeKey(a) == placeKey(b) }
 
 // Shows says what the probe of a witness showed, when it ended where the model says;
 // "" else.
@@ -272,10 +272,10 @@ func (in *Input) testimony(flows []int) (text string, probe *snap.Probe) {
 	for i := range in.Witnesses {
 		w := &in.Witnesses[i]
 		of := &in.Flows[w.Of]
-		if !slices.ContainsFunc(flows, func(k int) bool { return k == w.Of || SamePlace(in.Flows[k].Trace.Where, of.Trace.Where) }) {
+		if !slices.ContainsFunc(flows, func(k int) bool { return k == w.Of || samePlace(in.Flows[k].Trace.Where, of.Trace.Where) }) {
 			continue
 		}
-		if SamePlace(w.Trace.Where, of.Trace.Where) {
+		if samePlace(w.Trace.Where, of.Trace.Where) {
 			if t := in.Shows(w); t != "" {
 				return t, w.Probe
 			}

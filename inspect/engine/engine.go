@@ -33,9 +33,9 @@ const (
 // Names are those of all engines, in the order they are read.
 func Names() []string { return []string{Docker, Podman, Containerd, CNI, Self} }
 
-// DefaultDeadline is how long an engine has to answer. A healthy dockerd
+// defaultDeadline is how long an engine has to answer. A healthy dockerd
 // answers in milliseconds, one under heavy load within a second.
-const DefaultDeadline = 2 * time.Second
+const defaultDeadline = 2 * time.Second
 
 // maxContainers bounds the containers taken from one engine.
 const maxContainers = 10000
@@ -55,7 +55,7 @@ type Options struct {
 	Runtime string
 	// Deadline is how long one engine may take to answer, and again, with a
 	// little more for each of them, to tell about its containers; 0 means
-	// DefaultDeadline.
+	// defaultDeadline.
 	Deadline time.Duration
 	// Root is put before every absolute path; "" means the machine's own root.
 	// Tests give a directory with a proc, etc, run and var of their own.
@@ -208,7 +208,7 @@ func (o *Options) env(key string) string {
 
 func (o *Options) deadline() time.Duration {
 	if o.Deadline <= 0 {
-		return DefaultDeadline
+		return defaultDeadline
 	}
 	return o.Deadline
 }

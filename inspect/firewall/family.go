@@ -5,29 +5,29 @@ import "github.com/netdoctor/netdoctor/inspect/snap"
 // Families as nfgenmsg.nfgen_family gives them (NFPROTO_*,
 // include/uapi/linux/netfilter.h).
 const (
-	NFProtoInet   = 1
-	NFProtoIPv4   = 2
-	NFProtoARP    = 3
-	NFProtoNetdev = 5
-	NFProtoBridge = 7
-	NFProtoIPv6   = 10
+	nfProtoInet   = 1
+	nfProtoIPv4   = 2
+	nfProtoARP    = 3
+	nfProtoNetdev = 5
+	nfProtoBridge = 7
+	nfProtoIPv6   = 10
 )
 
 // FamilyOf is the family with that number; "" for one that this program does
 // not know.
 func FamilyOf(n uint8) snap.Family {
 	switch n {
-	case NFProtoInet:
+	case nfProtoInet:
 		return snap.Inet
-	case NFProtoIPv4:
+	case nfProtoIPv4:
 		return snap.IPv4
-	case NFProtoARP:
+	case nfProtoARP:
 		return snap.ARP
-	case NFProtoNetdev:
+	case nfProtoNetdev:
 		return snap.Netdev
-	case NFProtoBridge:
+	case nfProtoBridge:
 		return snap.BridgeFamily
-	case NFProtoIPv6:
+	case nfProtoIPv6:
 		return snap.IPv6
 	}
 	return ""
@@ -35,7 +35,7 @@ func FamilyOf(n uint8) snap.Family {
 
 // NFProto is the number of a family, 0 for none.
 func NFProto(f snap.Family) uint8 {
-	for _, n := range []uint8{NFProtoInet, NFProtoIPv4, NFProtoARP, NFProtoNetdev, NFProtoBridge, NFProtoIPv6} {
+	for _, n := range []uint8{nfProtoInet, nfProtoIPv4, nfProtoARP, nfProtoNetdev, nfProtoBridge, nfProtoIPv6} {
 		if FamilyOf(n) == f {
 			return n
 		}

@@ -138,7 +138,7 @@ func FuzzTrace(f *testing.F) {
 	f.Add([]byte{8, 0, 6, 0, 0, 0, 0, 1, 6, 0, 1, 0, 'f', 0, 0, 0, 6, 0, 2, 0, 'c', 0, 0, 0, 8, 0, 4, 0, 0, 0, 0, 1, 8, 0, 16, 0, 0, 0, 0, 1}, "TRACE: filter:FORWARD:rule:3 ")
 	f.Add([]byte{8, 0, 4, 0, 0, 0, 0, 3}, "TRACE: nat:A:B:policy:1 ")
 	f.Fuzz(func(t *testing.T, b []byte, prefix string) {
-		for _, fam := range []uint8{NFProtoInet, NFProtoIPv4, NFProtoBridge, 0} {
+		for _, fam := range []uint8{nfProtoInet, nfProtoIPv4, nfProtoBridge, 0} {
 			if m, ok, err := DecodeTrace(fam, b); ok && (err != nil || m.Table == "" || m.Chain == "") {
 				t.Errorf("%+v of a malformed message (%v)", m, err)
 			}

@@ -48,9 +48,9 @@ func DecodeIPSet(b []byte) (snap.IPSet, error) {
 	r := values{attrs: &a}
 	s := snap.IPSet{Name: r.str(ipsetName), Type: r.str(ipsetType), Entries: []snap.IPSetEntry{}, Index: -1}
 	switch r.u8(ipsetFamily) {
-	case NFProtoIPv4:
+	case nfProtoIPv4:
 		s.Family = snap.IPv4
-	case NFProtoIPv6:
+	case nfProtoIPv6:
 		s.Family = snap.IPv6
 	}
 	if a.has(ipsetData) {

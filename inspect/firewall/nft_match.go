@@ -264,7 +264,7 @@ func (x *nftRule) metaKnown(key string, v uint64) {
 		x.deps[baseLL] = dep
 		return
 	case "nfproto":
-		x.l3 = map[uint64]string{NFProtoIPv4: "ip", NFProtoIPv6: "ip6"}[v]
+		x.l3 = map[uint64]string{nfProtoIPv4: "ip", nfProtoIPv6: "ip6"}[v]
 	case "protocol":
 		x.l3 = networkName(v)
 	case "l4proto":
@@ -284,7 +284,7 @@ func (x *nftRule) impliedByProto(d *statement, l4 uint64) bool {
 	var fam string
 	switch {
 	case d.upper == "nfproto":
-		fam = map[uint64]string{NFProtoIPv4: "ip", NFProtoIPv6: "ip6"}[d.value]
+		fam = map[uint64]string{nfProtoIPv4: "ip", nfProtoIPv6: "ip6"}[d.value]
 	case d.upper == "protocol" || d.header == "ether":
 		fam = networkName(d.value)
 	default:

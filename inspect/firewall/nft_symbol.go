@@ -5,7 +5,7 @@ package firewall
 func symbols(typ uint32) map[uint64]string {
 	switch typ {
 	case typeNFProto:
-		return map[uint64]string{NFProtoIPv4: "ipv4", NFProtoIPv6: "ipv6"}
+		return map[uint64]string{nfProtoIPv4: "ipv4", nfProtoIPv6: "ipv6"}
 	case typeEtherType:
 		return map[uint64]string{0x0800: "ip", 0x0806: "arp", 0x86dd: "ip6", 0x8100: "8021q", 0x88a8: "8021ad"}
 	case typeARPOp:

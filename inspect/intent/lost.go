@@ -12,7 +12,7 @@ func Lost(s *snap.Snapshot, ops []fixups.Op) []fixups.Op {
 	now := s.Clone()
 	var out []fixups.Op
 	for _, op := range fixups.Flat(ops...) {
-		if _, made := op.(*fixups.SandboxAdd); made || RuleOp(op) || !known(s, op) {
+		if _, made := op.(*fixups.SandboxAdd); made || ruleOp(op) || !known(s, op) {
 			continue
 		}
 		for _, part := range parts(now, op) {

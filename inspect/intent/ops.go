@@ -17,7 +17,7 @@ func OfOps(s *snap.Snapshot, engine string, ops []fixups.Op) []Set {
 		blank.Netns = append(blank.Netns, snap.Netns{ID: s.Netns[i].ID, Class: s.Netns[i].Class})
 	}
 	for _, op := range fixups.Flat(ops...) {
-		if !RuleOp(op) || fixups.Holds(op, blank) {
+		if !ruleOp(op) || fixups.Holds(op, blank) {
 			continue
 		}
 		_ = op.On(blank) // it fails in a namespace that was not read: nothing is claimed of it
@@ -32,8 +32,8 @@ func OfOps(s *snap.Snapshot, engine string, ops []fixups.Op) []Set {
 	return out
 }
 
-// RuleOp says whether an operation is about rules and what holds them.
-func RuleOp(op fixups.Op) bool {
+// ruleOp says whether an operation is about rules and what holds them.
+func ruleOp(op fixups.Op) bool {
 	switch op.(type) {
 	case *fixups.RuleInsert, *fixups.ChainAdd, *fixups.ChainPolicy, *fixups.TableAdd, *fixups.SetAdd, *fixups.SetElementAdd:
 		return true

@@ -16,9 +16,9 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// DropsPerSecond is how many drops are told of at most; what is beyond is
+// dropsPerSecond is how many drops are told of at most; what is beyond is
 // counted by the kernel and costs next to nothing.
-const DropsPerSecond = 400
+const dropsPerSecond = 400
 
 // maxWatched bounds the namespaces.
 const maxWatched = 4096
@@ -45,7 +45,7 @@ func NewDrops(s *snap.Snapshot) (*Drops, error) {
 	if err != nil {
 		return nil, judge(err)
 	}
-	d := &Drops{layout: l, got: make(chan sighting, 4*DropsPerSecond), done: make(chan struct{})}
+	d := &Drops{layout: l, got: make(chan sighting, 4*dropsPerSecond), done: make(chan struct{})}
 	if err = d.attach(); err == nil {
 		err = d.Watch(s)
 	}
@@ -72,7 +72,7 @@ func (d *Drops) attach() (err error) {
 		return fmt.Errorf("making the table of events: %w", err)
 	}
 	keep(ring)
-	ins := dropProgram(d.layout, d.inodes.FD(), d.rate.FD(), ring.FD(), DropsPerSecond/(1_000_000_000/rateWindow))
+	ins := dropProgram(d.layout, d.inodes.FD(), d.rate.FD(), ring.FD(), dropsPerSecond/(1_000_000_000/rateWindow))
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "nd_drops", Type: ebpf.RawTracepoint, License: "GPL", Instructions: ins})
 	if err != nil {
 		return fmt.Errorf("loading the program for kfree_skb: %w", err)

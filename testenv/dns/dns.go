@@ -46,7 +46,7 @@ type Container struct {
 	// on a loopback address is this container alone.
 	Clients []netip.Prefix
 
-	// Upstreams are asked in this order; the first MaxUpstreams count.
+	// Upstreams are asked in this order; the first maxUpstreams count.
 	Upstreams []Upstream
 
 	// ShortStaysLocal says that the container's resolv.conf sets ndots above 0
@@ -70,9 +70,9 @@ type Upstream struct {
 	Dial func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 }
 
-// MaxUpstreams is how many upstreams are asked for one query, at most
+// maxUpstreams is how many upstreams are asked for one query, at most
 // (resolver.go: maxExtDNS).
-const MaxUpstreams = 3
+const maxUpstreams = 3
 
 // Limits bound what one container can make the server hold. The zero value
 // takes the defaults.

@@ -56,7 +56,7 @@ func (s *Server) Serve(ctx context.Context, c Container) error {
 		own = append(own, local(c.TCP.Addr()))
 	}
 	for _, u := range c.Upstreams {
-		if !itself(u, own) && len(sb.up) < MaxUpstreams {
+		if !itself(u, own) && len(sb.up) < maxUpstreams {
 			sb.up = append(sb.up, u)
 		}
 	}

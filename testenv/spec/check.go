@@ -247,8 +247,8 @@ func (v *Service) Containers() []string {
 	return out
 }
 
-// Needs are the services that must be there before this one.
-func (v *Service) Needs() []string {
+// needs are the services that must be there before this one.
+func (v *Service) needs() []string {
 	var out []string
 	if _, other, ok := strings.Cut(v.NetworkMode, ":"); ok {
 		out = append(out, other)
@@ -269,7 +269,7 @@ func (s *Spec) cycle(v *Service) error {
 			return faultAt(v.Line, "services wait for each other: %s", strings.Join(append(way, x.Name), " → "))
 		}
 		way = append(way, x.Name)
-		for _, n := range x.Needs() {
+		for _, n := range x.needs() {
 			y := s.Service(n)
 			if y == nil {
 				return faultAt(x.Line, "service %s: there is no service %q to link to", x.Name, n)
@@ -294,7 +294,7 @@ func (s *Spec) Order() []*Service {
 			return
 		}
 		done[v.Name] = true
-		for _, n := range v.Needs() {
+		for _, n := range v.needs() {
 			if y := s.Service(n); y != nil {
 				put(y)
 			}

@@ -106,7 +106,7 @@ func (x *Service) command(n *yaml.Node) error {
 	if n.Kind == yaml.SequenceNode {
 		return list(&x.Command)(n)
 	}
-	words, ok := Words(n.Value)
+	words, ok := words(n.Value)
 	if !ok || len(words) == 0 {
 		return fault(n, "command %q has an open quote, or nothing in it", n.Value)
 	}
@@ -114,9 +114,9 @@ func (x *Service) command(n *yaml.Node) error {
 	return nil
 }
 
-// Words splits a line at blanks, with the quotes and backslashes of a shell and
+// words splits a line at blanks, with the quotes and backslashes of a shell and
 // nothing else of one.
-func Words(line string) (out []string, ok bool) {
+func words(line string) (out []string, ok bool) {
 	var cur strings.Builder
 	var quote rune
 	any, escaped := false, false
