@@ -181,11 +181,12 @@ func (s *seat) published() bool { return !s.flow.Asked && s.flow.Port != nil && 
 // optional says that the program is at work though nobody listens on the port:
 // its own health check says that it still starts, or another of its published
 // ports is served, and this one may be opened on demand (FTP's passive range,
-// RTP) or belong to a part of it that is not in use.
+// RTP) or belong to a part of it that is not in use (443/udp without HTTP/3).
 func (s *seat) optional() bool {
 	return s.published() && (s.target.Health == "starting" || slices.ContainsFunc(s.target.Ports, func(p snap.Port) bool {
 		return slices.ContainsFunc(s.ns.Sockets, func(x snap.Socket) bool {
-			return x.Proto == p.Proto && x.Local.Port() == p.ContainerPort && !slices.Contains(s.ports, p.ContainerPort) && !x.Remote.IsValid() && !x.Local.Addr().Unmap().IsLoopback() && !engineSocket(&x)
+			asked := p.Proto == s.flow.Flow.Proto && slices.Contains(s.ports, p.ContainerPort)
+			return x.Proto == p.Proto && x.Local.Port() == p.ContainerPort && !asked && !x.Remote.IsValid() && !x.Local.Addr().Unmap().IsLoopback() && !engineSocket(&x)
 		})
 	}))
 }

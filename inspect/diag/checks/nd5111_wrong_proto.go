@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -72,7 +73,10 @@ func mismatch(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Port) {
 		if f.Trace.Proxy != nil {
 			w = f.Trace.Proxy.Where
 		}
-		if w != nil && w.Cause == sim.CauseNoListener && w.Netns == c.Netns && speaks(in.Netns(c.Netns), swapped(f.Port.Proto), f.Port.ContainerPort) && !speaks(in.Netns(c.Netns), f.Port.Proto, f.Port.ContainerPort) {
+		both := slices.ContainsFunc(c.Ports, func(p snap.Port) bool { // who publishes both has confused nothing
+			return p.ContainerPort == f.Port.ContainerPort && p.Proto == swapped(f.Port.Proto)
+		})
+		if w != nil && w.Cause == sim.CauseNoListener && w.Netns == c.Netns && !both && speaks(in.Netns(c.Netns), swapped(f.Port.Proto), f.Port.ContainerPort) && !speaks(in.Netns(c.Netns), f.Port.Proto, f.Port.ContainerPort) {
 			return c, f.Port
 		}
 		return nil, nil
