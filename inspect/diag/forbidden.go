@@ -52,7 +52,19 @@ func (in *Input) forbid(o Options) {
 		f := &in.Forbidden[i]
 		f.Trace = in.World.Trace(f.Flow)
 		f.Probe = in.probeOf(f)
+		f.Astray = in.caught(f)
 	}
+}
+
+// caught says of a forbidden flow that somebody on the way takes it for its own: a
+// proxy that rules redirect to, in the sender's namespace (a service mesh) or in the
+// host's. An answer is that one's, then.
+func (in *Input) caught(f *FlowCase) bool {
+	c, t := in.Snap.Container(f.Target), f.Trace
+	if t.Proxy != nil {
+		t = t.Proxy
+	}
+	return c != nil && c.Netns != "" && t.Arrived != "" && t.Arrived != c.Netns
 }
 
 // sealed are the names of the world that containers of internal networks ask for.
@@ -239,6 +251,9 @@ func (e *expecter) direct(n *snap.Network, ms []member) {
 // GetsIn says of a forbidden flow whether it comes to where it must not, by the
 // model or as a live answer shows.
 func (f *FlowCase) GetsIn() bool {
+	if f.Astray {
+		return false
+	}
 	if p := ProbeSays(f.Probe); p == "delivered" || p == "refused" && f.Port == nil {
 		return true
 	}
@@ -265,7 +280,7 @@ func (in *Input) refutations(out []snap.Probe) []snap.Probe {
 	for i := range in.Forbidden {
 		f := &in.Forbidden[i]
 		q, ok := in.Question(f)
-		if !ok || f.Target == "" {
+		if !ok || f.Target == "" || f.Astray {
 			continue
 		}
 		if f.predictedIn() {
