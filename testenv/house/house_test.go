@@ -24,7 +24,7 @@ const module = "github.com/netdoctor/netdoctor/"
 var floors = map[string]int{
 	"inspect/snap": 0, "cmd/schema": 0, "testenv/ipam": 0, "testenv/house": 0,
 	"inspect/firewall": 1, "inspect/resolv": 1, "inspect/walk": 1, "inspect/ns": 1, "fixups": 1, "testenv/spec": 1, "inspect/join": 1,
-	"testenv/labtest": 2, "inspect/sim/rules": 2, "inspect/kernel": 2, "inspect/engine/boltfile": 1, "inspect/engine": 2, "inspect/intent": 2, "inspect/diff": 2, "fixups/shell": 2, "probe": 2, "testenv/fault": 2,
+	"testenv/labtest": 2, "inspect/sim/rules": 2, "inspect/kernel": 2, "inspect/engine/boltfile": 1, "inspect/engine/sqlitefile": 1, "inspect/engine": 2, "inspect/intent": 2, "inspect/diff": 2, "fixups/shell": 2, "probe": 2, "testenv/fault": 2,
 	"probe/witness": 3, "inspect/sim": 3, "inspect/names": 3, "inspect": 4, "fixups/apply": 4, "testenv/dns": 2, "testenv/driver": 2, "testenv/store": 3,
 	"inspect/diag": 5, "testenv": 5, "testenv/judge": 5,
 	"inspect/diag/checks": 6, "testenv/lab": 6, "testenv/dockerd": 6,
@@ -33,7 +33,7 @@ var floors = map[string]int{
 
 // pure packages do no input or output, on any platform.
 var pure = []string{
-	"inspect/snap", "cmd/schema/v1", "inspect/firewall", "inspect/resolv", "inspect/walk", "fixups", "fixups/shell", "inspect/intent", "inspect/diff", "inspect/join", "inspect/engine/boltfile",
+	"inspect/snap", "cmd/schema/v1", "inspect/firewall", "inspect/resolv", "inspect/walk", "fixups", "fixups/shell", "inspect/intent", "inspect/diff", "inspect/join", "inspect/engine/boltfile", "inspect/engine/sqlitefile",
 	"inspect/sim/rules", "inspect/sim", "inspect/names", "inspect/diag", "inspect/diag/checks", "testenv/fault",
 	"testenv/ipam", "testenv/spec", "testenv/driver",
 }
