@@ -99,7 +99,8 @@ func (m *machine) can(ctx context.Context, op fixups.Op) error {
 	}
 	switch o := op.(type) {
 	case *fixups.NetnsAdd, *fixups.NetnsDel:
-		return mustTool("ip")
+		_, err := ns.Look("ip")
+		return snap.Hint(err, "install iproute2")
 	case *fixups.HelperStart, *fixups.HelperStop:
 		if m.a.Helper == nil {
 			return fmt.Errorf("netdoctor's helper can't be reached from here: %w", snap.ErrUnsupported)
@@ -159,11 +160,11 @@ func (m *machine) prepare(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 		op = m.withText(o, now)
 	case *fixups.ProcessContinue:
 		c := *o
-		start, err := startOf(o.Proc)
+		now, err := sameProc(o.Proc)
 		if err != nil {
 			return nil, nil, err
 		}
-		c.Start = start
+		c.Start = now.Start
 		op = &c
 	}
 	undo, err := op.Inverse(now)

@@ -1,0 +1,77 @@
+package apply
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/ns"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// lookProc reads a process's state.
+func (m *machine) lookProc(s *snap.Snapshot, p fixups.Proc) error {
+	now, err := sameProc(p)
+	if err != nil {
+		return err
+	}
+	found := false
+	for i := range s.Containers {
+		if x := s.Containers[i].Process; x != nil && x.PID == p.PID {
+			c := *x
+			c.State, found = now.State, true
+			s.Containers[i].Process = &c
+		}
+	}
+	for i := range s.Netns {
+		for j := range s.Netns[i].Sockets {
+			if x := s.Netns[i].Sockets[j].Process; x != nil && x.PID == p.PID {
+				c := *x
+				c.State, found = now.State, true
+				s.Netns[i].Sockets[j].Process = &c
+			}
+		}
+	}
+	if !found { // undo has no snapshot: a place for it
+		s.Containers = append(s.Containers, snap.Container{
+			Ref: "pid:" + strconv.Itoa(p.PID), Engine: "pid", Process: &snap.Process{PID: p.PID, Name: now.Name, State: now.State},
+		})
+	}
+	return nil
+}
+
+// sameProc reads a process, which must be the one that was meant.
+func sameProc(p fixups.Proc) (ns.Proc, error) {
+	now, err := ns.ReadProc(p.PID)
+	if err == nil && (now.Name != p.Name || p.Start != 0 && now.Start != p.Start) {
+		err = fmt.Errorf("process %d is %s now: %w", p.PID, now.Name, ErrChanged)
+	}
+	return now, err
+}
+
+// signal continues or stops a process that is held by its pidfd, after another
+// look at who it is.
+func (m *machine) signal(p fixups.Proc, cont bool) error {
+	if p.PID <= 1 || p.PID == os.Getpid() {
+		return fmt.Errorf("process %d: %w", p.PID, snap.ErrUnsupported)
+	}
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err != nil {
+		return fmt.Errorf("process %d: %w (%w)", p.PID, snap.ErrNotFound, err)
+	}
+	defer unix.Close(fd)
+	if _, err := sameProc(p); err != nil {
+		return err
+	}
+	sig := unix.SIGSTOP
+	if cont {
+		sig = unix.SIGCONT
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+		return fmt.Errorf("signalling process %d: %w", p.PID, err)
+	}
+	return settled(p, cont)
+}
