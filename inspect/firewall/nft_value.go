@@ -220,7 +220,8 @@ func (k kind) end(ns *snap.Netns, b []byte) string {
 	return k.value(ns, b)
 }
 
-// prefixOf says whether from to to is a network, and its prefix length.
+// prefixOf says whether the range between two values is a network, and its prefix
+// length.
 func prefixOf(from, to []byte) (int, bool) {
 	if len(from) != len(to) {
 		return 0, false

@@ -223,7 +223,7 @@ func (r *run) pickWay(n *netns) func([]way, string) way {
 	}
 }
 
-// stop is a hop under way: its refs are those of the run from from to to.
+// stop is a hop under way; from and to bound its refs among those of the run.
 type stop struct {
 	Hop
 	from, to int
