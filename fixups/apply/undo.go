@@ -243,22 +243,6 @@ func (a *Applier) Undo(ctx context.Context, id string) (Entry, error) {
 	return out, nil
 }
 
-// Recover undoes what earlier runs left half done.
-func (a *Applier) Recover(ctx context.Context) (Result, error) {
-	var res Result
-	m, err := a.open(nil)
-	if err != nil {
-		return res, err
-	}
-	defer m.close()
-	j, err := a.journal(m.inode())
-	if err != nil {
-		return res, err
-	}
-	defer j.close()
-	return res, a.recover(ctx, m, j, &res)
-}
-
 // recover undoes the open transactions of this boot. Those of an earlier boot
 // are closed: the kernel forgot them. What lies in files survives, so their
 // steps are undone even then.
