@@ -208,6 +208,7 @@ type chainKey struct{ table, chain int }
 func (r *nftReader) chains() map[chainKey]uint32 {
 	use := map[chainKey]uint32{}
 	seq := 0
+	// dump keeps the error.
 	_ = r.dump("nf_tables chains", nftGetChain, unix.AF_UNSPEC, nil, func(m nfMessage) error {
 		c, err := firewall.DecodeChain(m.family, m.attrs)
 		if err != nil {
@@ -255,6 +256,7 @@ func (r *nftReader) rules(t *snap.Table, c *snap.Chain) {
 func (r *nftReader) sets() {
 	type place struct{ table, set int }
 	var list []place
+	// dump keeps the error.
 	_ = r.dump("nf_tables sets", nftGetSet, unix.AF_UNSPEC, nil, func(m nfMessage) error {
 		name, s, err := firewall.DecodeSet(m.attrs)
 		if err != nil {
