@@ -16,6 +16,21 @@ import (
 // at is a namespace as operations remember it.
 func at(in *diag.Input, netns string) fixups.Where { return fixups.At(in.Snap, netns) }
 
+// fix makes the operations that mend a finding; none when it can't.
+type fix = func(*diag.Input, *diag.Finding) []fixups.Op
+
+// either is the first of several ways to mend a finding that there is.
+func either(ways ...fix) fix {
+	return func(in *diag.Input, f *diag.Finding) []fixups.Op {
+		for _, way := range ways {
+			if ops := way(in, f); len(ops) > 0 {
+				return ops
+			}
+		}
+		return nil
+	}
+}
+
 // linkUpFix sets the finding's device up.
 func linkUpFix(in *diag.Input, f *diag.Finding) []fixups.Op {
 	return []fixups.Op{&fixups.LinkSet{Where: at(in, f.Subject.Netns), Name: f.Subject.Name, Up: true}}

@@ -13,10 +13,7 @@ func fixNeigh(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if len(f.Covers.Traces) == 0 {
 		return nil
 	}
-	if ops := forgetNeigh(in, f); len(ops) > 0 {
-		return ops
-	}
-	return fixUnroute(in, f)
+	return either(forgetNeigh, fixUnroute)(in, f)
 }
 
 // forgetNeigh deletes a permanent neighbour entry on the way, if the flow works

@@ -68,12 +68,7 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 			}
 			return out
 		},
-		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			if ops := fixUpstream(in, f); len(ops) > 0 {
-				return ops
-			}
-			return fixGiven(in, f)
-		},
+		Fix: either(fixUpstream, fixGiven),
 	}
 }
 

@@ -47,12 +47,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 			}
 			return out
 		},
-		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			if ops := fixAardvark(in, f); len(ops) > 0 {
-				return ops
-			}
-			return fixAlias(in, f)
-		},
+		Fix: either(fixAardvark, fixAlias),
 	}
 }
 
