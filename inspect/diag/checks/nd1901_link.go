@@ -46,6 +46,9 @@ Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
 						f.Evidence = append(f.Evidence, ev(ipIn(in, ns.ID, "-d link show "+l.Name), linkLine(l), snap.RefLink(ns.ID, l.Name)))
 					}
 				}
+				if p, ns := portBehind(in, g.Where); p != nil {
+					f.Evidence = append(f.Evidence, ev("bridge -d link show dev "+p.Name, portLine(ns, p), snap.RefLink(ns.ID, p.Name)))
+				}
 				f.Subject = diag.Subject{Kind: "link", Name: g.Where.Device, Netns: g.Where.Netns}
 				f.Advice = adviceLayer2(in, g.Where)
 				out = append(out, f)
@@ -127,6 +130,37 @@ func portAt(in *diag.Input, w *sim.Where) *snap.Link {
 		}
 	}
 	return nil
+}
+
+// portBehind is the bridge port whose settings stop what dies at a place, there or
+// for want of the neighbour that it hides, and its namespace; nil when none does.
+func portBehind(in *diag.Input, w *sim.Where) (*snap.Link, *snap.Netns) {
+	if w.Behind != nil {
+		w = w.Behind
+	}
+	ns := in.Netns(w.Netns)
+	if v, err := in.Snap.At(w.Ref); err == nil {
+		if _, ok := v.(*snap.Link); ok {
+			ns = in.Netns(w.Ref.Netns())
+		}
+	}
+	p := portAt(in, w)
+	if p == nil || ns == nil || !slices.Contains([]sim.Cause{sim.CausePortState, sim.CauseIsolated, sim.CauseHairpin, sim.CauseBridgeFlood}, w.Cause) {
+		return nil, nil
+	}
+	return p, ns
+}
+
+// portLine is what bridge(8) says of a port's settings.
+func portLine(ns *snap.Netns, l *snap.Link) string {
+	p, master := l.Port, ""
+	if m := ns.LinkAt(l.Master); m != nil {
+		master = " master " + m.Name
+	}
+	onOff := map[bool]string{true: "on", false: "off"}
+	state := []string{"disabled", "listening", "learning", "forwarding", "blocking"}[min(max(p.State, 0), 4)]
+	return fmt.Sprintf("%s%s state %s hairpin %s learning %s flood %s bcast_flood %s mcast_flood %s isolated %s locked %s", l.Name, master, state,
+		onOff[p.Hairpin], onOff[p.Learning], onOff[p.Flood], onOff[p.BcastFlood], onOff[p.McastFlood], onOff[p.Isolated], onOff[p.Locked])
 }
 
 // samePort says whether a finding speaks of the very setting of the very port that

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -18,7 +19,8 @@ func nd5116() diag.Check {
 there takes it and says nothing: echoes are ignored by a sysctl (hardening scripts
 set it; whoever pings to see whether a machine is up is misled), ARP questions are
 (arp_ignore, of load balancers' recipes), the listener's queue is full, or its
-process is stopped.
+process is stopped. A container that answers no ARP question at all is told of also
+while others still know its MAC from an earlier packet: it works by luck.
 
 See it by hand:
     nsenter -t PID -n sysctl -a | grep -e echo_ignore -e arp_ignore
@@ -55,10 +57,41 @@ Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv`,
 					}
 				}
 			}
-			return out
+			return append(out, deaf(in, out)...)
 		},
 		Fix: fixND5116,
 	}
+}
+
+// deaf are the containers that answer nobody's ARP question, and are reached as
+// long as their neighbours know them from an earlier packet.
+func deaf(in *diag.Input, told []diag.Finding) []diag.Finding {
+	var out []diag.Finding
+	for _, a := range attachments(in) {
+		if a.n.Driver != "bridge" || a.link == nil || !a.e.IPv4.IsValid() {
+			continue
+		}
+		for _, dev := range []string{a.link.Name, "all"} {
+			key := "net/ipv4/conf/" + dev + "/arp_ignore"
+			ref := snap.RefSysctl(a.ns.ID, key)
+			s := diag.Subject{Kind: "sysctl", Name: string(ref), Netns: a.ns.ID}
+			if a.ns.Sysctls[key] != "8" || sameSubject(told, s) >= 0 || sameSubject(out, s) >= 0 || a.link.NoARP {
+				continue // the kernel takes the larger of the two (net/ipv4/arp.c: arp_ignore)
+			}
+			name := strings.ReplaceAll(key, "/", ".")
+			out = append(out, diag.Finding{
+				Severity: diag.Warning,
+				Summary:  fmt.Sprintf("%s answers no ARP question on %s (%s=8): it is reached by those alone that know its MAC from an earlier packet", a.c.Name, a.link.Name, name),
+				Cause:    "as soon as a neighbour has forgotten it, it asks, and gets no answer",
+				Subject:  s,
+				Evidence: []diag.Evidence{ev(in.IPCommand(a.ns.ID, "sysctl "+name), name+" = 8", ref)},
+				Fix:      &diag.Fix{Ops: []fixups.Op{&fixups.SysctlSet{Where: at(in, a.ns.ID), Key: key, Value: "0"}}, Survives: "until the container is started again"},
+				Advice:   "whatever set it (a load balancer's recipe, a sysctl of the container) sets it again",
+				Weight:   30,
+			})
+		}
+	}
+	return out
 }
 
 // mute is the place whose stack stays silent: of a question for a neighbour that
