@@ -76,7 +76,9 @@ func fill(s *snap.Snapshot, res *v1.TraceResult, fc *diag.FlowCase) {
 		v := v1.Branch{Verdict: string(b.Verdict), Where: where(s, b.Where), Chance: b.Chance}
 		for _, as := range b.Assumed {
 			w := as.What
-			if !as.Value {
+			if bare, neg := strings.CutPrefix(w, "not "); !as.Value && neg {
+				w = bare
+			} else if !as.Value {
 				w = "not " + w
 			}
 			v.Assumed = append(v.Assumed, w)

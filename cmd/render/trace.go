@@ -79,6 +79,9 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 		if len(r.Findings) > 0 { // they say why; this is the place
 			label = "where"
 		}
+		if r.Verdict == "unknown" && len(r.Branches) > 1 { // one of several ways
+			label = "perhaps"
+		}
 		p.labelled("", label, s(r.Where.Detail))
 	}
 	if r.Where != nil && r.Where.Rule != "" && !told(r) {
@@ -115,6 +118,8 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 		for _, c := range r.Tracked {
 			p.labelled("", "tracked", s(c.Netns+": "+c.Text))
 		}
+	}
+	if wide || r.Verdict == "unknown" {
 		for _, b := range r.Branches {
 			p.labelled("", "if", s(strings.Join(b.Assumed, " and ")+": "+b.Verdict))
 		}
