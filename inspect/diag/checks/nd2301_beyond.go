@@ -2,6 +2,8 @@ package checks
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -26,6 +28,7 @@ Sources: RFC 1812 section 5.2.7.1`,
 		After:    []diag.Code{"ND1123", "ND2122", "ND2303", "ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
+			dead := map[string][]int{} // by sender, of those whom others out there answer
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" || f.Unmasked && f.Trace.Verdict != sim.Delivered {
@@ -50,9 +53,8 @@ Sources: RFC 1812 section 5.2.7.1`,
 					x.Summary += "; this host itself gets no answer either"
 					x.Advice = "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost
 					if f.Kind == "tried" && in.HeardBeyond(f) {
-						// Whoever watches other machines, or meets strangers, tries dead ones all day.
-						x.Severity = diag.Info
-						x.Summary += ", and others beyond it do answer " + f.From
+						dead[f.From] = append(dead[f.From], i)
+						continue
 					}
 				case "delivered":
 					x.Summary += "; this host itself gets an answer"
@@ -65,9 +67,35 @@ Sources: RFC 1812 section 5.2.7.1`,
 				x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, f.Trace.ExitSrc), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 				out = append(out, x)
 			}
+			for _, from := range slices.Sorted(maps.Keys(dead)) {
+				out = append(out, strangers(in, dead[from]))
+			}
 			return out
 		},
 	}
+}
+
+// strangers is what is said of the dead machines that one container tries while
+// others answer it: whoever watches machines, or meets strangers, does so all day.
+func strangers(in *diag.Input, flows []int) diag.Finding {
+	f := &in.Flows[flows[0]]
+	to := f.To
+	if n := len(flows) - 1; n > 0 {
+		to += " and to " + count(n, "other destination")
+	}
+	x := diag.Finding{
+		Severity: diag.Info, Weight: 40,
+		Summary: fmt.Sprintf("packets of %s to %s leave %s, but no answer returns: they are lost beyond this host; this host itself gets no answer either, and others beyond it do answer %s", f.From, to, f.Trace.LeftHost, f.From),
+		Cause:   "this host lets the packets out and would let the answers in, as it does for others; the destinations do not answer",
+		Subject: diag.Subject{Kind: "address", Name: f.Flow.Dst.String()},
+		Covers:  diag.Cover{Traces: flows},
+		Advice:  "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost,
+	}
+	for _, i := range flows {
+		p := in.Flows[i].Probe
+		x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s to %s from %s: %d sent, %d answers, %s", p.Kind, p.Dst, f.From, p.Sent, p.Got, p.Outcome), snap.RefProbe(p.ID)))
+	}
+	return x
 }
 
 // diedHere says whether the kernel was seen to free a probe, or its answer, in a
