@@ -17,7 +17,7 @@ type envelope struct {
 func kinds() []Op {
 	return []Op{
 		&Seq{}, &LinkSet{}, &LinkMaster{}, &LinkMTU{}, &LinkARP{}, &LinkMAC{}, &LinkAdd{}, &LinkDel{}, &PortSet{}, &BridgeSet{}, &QdiscDel{}, &QdiscAdd{}, &XDPSet{},
-		&AddrAdd{}, &AddrDel{}, &RouteAdd{}, &RouteDel{}, &RouteReplace{}, &PolicyRuleAdd{}, &PolicyRuleDel{},
+		&AddrAdd{}, &AddrDel{}, &RouteAdd{}, &RouteDel{}, &RouteReplace{}, &PolicyRuleAdd{}, &PolicyRuleDel{}, &XfrmPolicyAdd{}, &XfrmPolicyDel{},
 		&NeighSet{}, &NeighDel{}, &FDBSet{}, &FDBDel{}, &SysctlSet{},
 		&RuleInsert{}, &RuleDelete{}, &RuleRestore{}, &ChainPolicy{}, &ChainAdd{}, &ChainDel{}, &TableAdd{}, &TableDel{},
 		&SetElementAdd{}, &SetElementDel{}, &ConntrackDelete{},

@@ -65,6 +65,9 @@ func routeWords(r snap.Route, devs []string) []string {
 	if r.AdvMSS != 0 {
 		out = append(out, "advmss", strconv.Itoa(r.AdvMSS))
 	}
+	if r.HopLimit != 0 {
+		out = append(out, "hoplimit", strconv.Itoa(r.HopLimit))
+	}
 	for i, n := range r.Nexthops {
 		out = append(out, "nexthop")
 		if n.Gateway.IsValid() {

@@ -35,6 +35,14 @@ func SysctlName(key string) string {
 	return strings.ReplaceAll(key, "/", ".")
 }
 
+// SysctlKey undoes SysctlName.
+func SysctlKey(name string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	return strings.ReplaceAll(name, ".", "/")
+}
+
 // SysctlDev is the device that a key is of, "" for none.
 func SysctlDev(key string) string {
 	p := strings.Split(key, "/")

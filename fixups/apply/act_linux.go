@@ -37,6 +37,10 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.policy(ctx, o.Where, true, o.Rule)
 	case *fixups.PolicyRuleDel:
 		return m.policy(ctx, o.Where, false, o.Rule)
+	case *fixups.XfrmPolicyAdd:
+		return m.xfrm(ctx, o.Where, true, &o.Policy)
+	case *fixups.XfrmPolicyDel:
+		return m.xfrm(ctx, o.Where, false, &o.Policy)
 	case *fixups.NeighSet:
 		return m.neighSet(ctx, o, now)
 	case *fixups.NeighDel:

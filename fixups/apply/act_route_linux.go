@@ -83,13 +83,16 @@ func rtmsg(r snap.Route) (attrs, error) {
 		b.bytes(unix.RTA_PREFSRC, r.PrefSrc.AsSlice())
 	}
 	ways(&b, r)
-	if r.MTU != 0 || r.AdvMSS != 0 {
+	if r.MTU != 0 || r.AdvMSS != 0 || r.HopLimit != 0 {
 		b.nested(unix.RTA_METRICS, func(a *attrs) {
 			if r.MTU != 0 {
 				a.u32(unix.RTAX_MTU, uint32(r.MTU))
 			}
 			if r.AdvMSS != 0 {
 				a.u32(unix.RTAX_ADVMSS, uint32(r.AdvMSS))
+			}
+			if r.HopLimit != 0 {
+				a.u32(unix.RTAX_HOPLIMIT, uint32(r.HopLimit))
 			}
 		})
 	}

@@ -81,8 +81,8 @@ func (m *machine) lookSysctl(ctx context.Context, s *snap.Snapshot, o *fixups.Sy
 		return kind("reading "+o.Key, err)
 	}); err != nil {
 		dev := fixups.SysctlDev(o.Key)
-		if n := s.Ns(o.ID); errors.Is(err, snap.ErrNotFound) && dev != "" && n != nil && n.Link(dev) == nil {
-			return nil // it comes with its device, which an earlier step makes
+		if n := s.Ns(o.ID); errors.Is(err, snap.ErrNotFound) && dev != "" && n != nil && (n.Link(dev) == nil || strings.HasPrefix(o.Key, "net/ipv6/conf/")) {
+			return nil // it comes with its device, which an earlier step makes, or with the MTU that IPv6 needs
 		}
 		return err
 	}

@@ -233,6 +233,8 @@ func blind(op fixups.Op, gaps []snap.Gap) error {
 		needed = []string{"namespace", "ruleset"}
 	case op.Kind() == "conntrack-delete":
 		needed = []string{"namespace", "conntrack"}
+	case strings.HasPrefix(op.Kind(), "xfrm-"):
+		needed = []string{"namespace", "IPsec policies"}
 	}
 	for _, g := range gaps {
 		if !slices.Contains(needed, g.What) || g.Kind == "unsupported" {

@@ -350,6 +350,9 @@ func (e *expecter) plain() {
 	for _, p := range e.in.Plains() {
 		lost[p.NS.ID] = e.in.Lost(&p)
 	}
+	for _, x := range e.in.Routed() {
+		lost[x.NS.ID] = true
+	}
 	for i := range e.in.Snap.Netns {
 		ns := &e.in.Snap.Netns[i]
 		if ns.Class != snap.ClassAttached || len(ns.Containers) > 0 {

@@ -47,17 +47,19 @@ func decoders() map[string]func([]byte) (any, bool) {
 			l, ok := decodeLink(b, conf)
 			return map[string]any{"link": l, "sysctls": conf}, ok
 		},
-		"addr":    func(b []byte) (any, bool) { v, ok := decodeAddr(b); return v, ok },
-		"rule":    func(b []byte) (any, bool) { v, ok := decodeRule(b); return v, ok },
-		"route4":  func(b []byte) (any, bool) { v, ok := decodeRoute(b); return v, ok },
-		"route6":  func(b []byte) (any, bool) { v, ok := decodeRoute(b); return v, ok },
-		"nexthop": func(b []byte) (any, bool) { v, ok := decodeNexthop(b); return v, ok },
-		"neigh":   func(b []byte) (any, bool) { v, ok := decodeNeigh(b); return v, ok },
-		"fdb":     func(b []byte) (any, bool) { v, _, ok := decodeFDB(b); return v, ok },
-		"qdisc":   func(b []byte) (any, bool) { v, ok := decodeQdisc(b); return v.Qdisc, ok },
-		"filter":  func(b []byte) (any, bool) { v, ok := decodeFilter(b); return v, ok },
-		"socket":  func(b []byte) (any, bool) { v, _, ok := decodeSocket(b, snap.TCP); return v, ok },
-		"conn":    func(b []byte) (any, bool) { v, ok := decodeConn(b); return v, ok },
+		"addr":       func(b []byte) (any, bool) { v, ok := decodeAddr(b); return v, ok },
+		"rule":       func(b []byte) (any, bool) { v, ok := decodeRule(b); return v, ok },
+		"route4":     func(b []byte) (any, bool) { v, ok := decodeRoute(b); return v, ok },
+		"route6":     func(b []byte) (any, bool) { v, ok := decodeRoute(b); return v, ok },
+		"nexthop":    func(b []byte) (any, bool) { v, ok := decodeNexthop(b); return v, ok },
+		"neigh":      func(b []byte) (any, bool) { v, ok := decodeNeigh(b); return v, ok },
+		"fdb":        func(b []byte) (any, bool) { v, _, ok := decodeFDB(b); return v, ok },
+		"qdisc":      func(b []byte) (any, bool) { v, ok := decodeQdisc(b); return v.Qdisc, ok },
+		"filter":     func(b []byte) (any, bool) { v, ok := decodeFilter(b); return v, ok },
+		"socket":     func(b []byte) (any, bool) { v, _, ok := decodeSocket(b, snap.TCP); return v, ok },
+		"xfrmpolicy": func(b []byte) (any, bool) { v, ok := decodeXfrmPolicy(b); return v, ok },
+		"xfrmstate":  func(b []byte) (any, bool) { v, ok := decodeXfrmState(b); return v, ok },
+		"conn":       func(b []byte) (any, bool) { v, ok := decodeConn(b); return v, ok },
 	}
 }
 

@@ -99,6 +99,8 @@ func (rd *reader) inside() error {
 	ipvs, err := readIPVS(ctx)
 	rd.gap("IPVS services", err)
 	n.IPVS = ipvs
+	n.Xfrm, err = rd.readXfrm(ctx)
+	rd.gap("IPsec policies", err)
 	if !rd.o.NoRuleset {
 		rd.filters()
 	}

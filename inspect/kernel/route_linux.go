@@ -125,6 +125,8 @@ func decodeRtmsg(b []byte) (snap.Route, bool) {
 					rt.MTU = intOf(v)
 				case unix.RTAX_ADVMSS:
 					rt.AdvMSS = intOf(v)
+				case unix.RTAX_HOPLIMIT:
+					rt.HopLimit = intOf(v)
 				}
 			}
 		case unix.RTA_CACHEINFO: // struct rta_cacheinfo: clntref, lastuse, expires, error …

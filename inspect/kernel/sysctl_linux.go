@@ -76,7 +76,8 @@ func hostSysctls() []sysctlDir {
 		{dir: "bridge", keys: []string{"bridge-nf-filter-pppoe-tagged"}},
 		{dir: "netfilter", keys: []string{
 			"nf_conntrack_buckets", "nf_conntrack_helper", "nf_conntrack_acct", "nf_conntrack_checksum",
-			"nf_conntrack_tcp_timeout_established", "nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream",
+			"nf_conntrack_tcp_timeout_established", "nf_conntrack_tcp_timeout_syn_sent", "nf_conntrack_tcp_timeout_syn_recv",
+			"nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream", "nf_conntrack_icmp_timeout",
 			"nf_log_all_netns",
 		}},
 	}

@@ -96,12 +96,18 @@ func (r *run) forward(n *netns, dev *snap.Link, k *skb) *fate {
 	if k.PktType != "host" {
 		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseWrongMAC, Reason: "NOT_SPECIFIED", Detail: "a " + k.PktType + " frame is not forwarded"})
 	}
+	if f := r.xfrmCheck(n, "fwd", dev, k); f != nil {
+		return f
+	}
 	if k.TTL <= 1 {
 		w := Where{Layer: "route", Cause: CauseTTL, Reason: "IP_INHDR", Detail: "the TTL is used up"}
 		if r.visits[runDev{n, rt.dev.Index}] > 2 {
 			w.Cause, w.Detail, w.Ref = CauseLoop, "the packet goes round in circles until its TTL is used up", rt.ref
 		}
 		return r.drop(n, dev, k, w)
+	}
+	if f := r.xfrmOut(n, rt.dev, k); f != nil {
+		return f
 	}
 	if mtu := n.forwardMTU(rt, k.Family); k.tooBig(mtu) {
 		return r.drop(n, dev, k, Where{
@@ -128,6 +134,9 @@ func (r *run) deliver(n *netns, dev *snap.Link, k *skb) *fate {
 		return f
 	}
 	if f := r.ipvs(n, dev, k); f != nil {
+		return f
+	}
+	if f := r.xfrmCheck(n, "in", dev, k); f != nil {
 		return f
 	}
 	if k.encap != nil {

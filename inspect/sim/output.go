@@ -108,6 +108,12 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 			Detail: fmt.Sprintf("%d bytes do not fit the MTU %d of %s", k.Len, mtu, rt.dev.Name),
 		})
 	}
+	if k.TTL == 0 {
+		k.TTL = n.hopLimit(rt, k.Family)
+	}
+	if f := r.xfrmOut(n, rt.dev, k); f != nil {
+		return f
+	}
 	k.route = rt
 	r.hop(n, rt.dev, "route", rt.text, "ok", k, rt.ref, rt.rule)
 	return r.localOut(n, k)
@@ -162,7 +168,7 @@ func (r *run) reroute(n *netns, k *skb) *fate {
 		r.hop(n, rt.dev, "reroute", rt.text, "ok", k, rt.ref, rt.rule)
 	}
 	k.route = rt
-	return nil
+	return r.xfrmOut(n, rt.dev, k)
 }
 
 // output is ip_output and ip_finish_output2. in is the device that a forwarded
@@ -172,8 +178,17 @@ func (r *run) output(n *netns, k *skb, in int) *fate {
 	if in == 0 && r.quiet == 0 && k.encap == nil {
 		r.origin, r.originRoute = n, rt
 	}
+	src, sport := k.Src, k.Sport
 	if f := r.nf(n, "postrouting", in, rt.dev.Index, k); f != nil {
 		return f
+	}
+	if k.Src != src || k.Sport != sport { // nf_xfrm_me_harder (net/netfilter/nf_nat_proto.c)
+		if f := r.xfrmOut(n, rt.dev, k); f != nil {
+			if f.kind == fateDropped {
+				f.where.Reason = "NETFILTER_DROP" // it is the hook that says no
+			}
+			return f
+		}
 	}
 	k.Local = nil
 	if rt.kind == "local" {

@@ -21,8 +21,8 @@ func (r *run) newPacket(n *netns, f Flow) *skb {
 	if k.Family == snap.IPv6 {
 		ip = 40
 	}
-	if k.TTL == 0 {
-		k.TTL = n.defaultTTL(k.Family)
+	if k.TTL == 0 && f.Iif != "" {
+		k.TTL = outsideTTL
 	}
 	if k.Sport == 0 {
 		k.Sport = ephemeral
@@ -57,19 +57,32 @@ func (r *run) newPacket(n *netns, f Flow) *skb {
 	return k
 }
 
-func (n *netns) defaultTTL(fam snap.Family) uint8 {
-	if fam == snap.IPv6 {
-		return uint8(min(max(n.sysctl("net/ipv6/conf/default/hop_limit", 64), 1), 255))
+// hopLimit is with how much life a packet leaves that its sender gave none: the
+// route's, else the device's (net/ipv6/output_core.c:ip6_dst_hoplimit), for IPv4 the
+// namespace's (include/net/route.h:ip4_dst_hoplimit).
+func (n *netns) hopLimit(rt *routed, fam snap.Family) uint8 {
+	v := 0
+	if rt.route != nil {
+		v = rt.route.HopLimit
 	}
-	return uint8(min(max(n.sysctl("net/ipv4/ip_default_ttl", 64), 1), 255))
+	if v == 0 && fam == snap.IPv4 {
+		v = n.sysctl("net/ipv4/ip_default_ttl", 64)
+	}
+	if v == 0 && rt.dev != nil {
+		v = n.conf(fam, rt.dev, "hop_limit")
+	}
+	if v == 0 {
+		v = 64 // not read
+	}
+	return uint8(min(max(v, 1), 255))
 }
 
 // answerTo is the packet that answers k: a SYN-ACK, an echo reply, or what a
 // service sends back over UDP.
-func (r *run) answerTo(n *netns, k *skb) *skb {
+func (r *run) answerTo(k *skb) *skb {
 	a := r.packets.new()
 	a.Family, a.Proto, a.Src, a.Dst = k.Family, k.Proto, k.Dst, k.Src
-	a.Sport, a.Dport, a.TTL, a.DF = k.Dport, k.Sport, n.defaultTTL(k.Family), true
+	a.Sport, a.Dport, a.DF = k.Dport, k.Sport, true
 	head := 20
 	if k.Family == snap.IPv6 {
 		head = 40
@@ -94,7 +107,7 @@ func (r *run) answerTo(n *netns, k *skb) *skb {
 // refusal is what the stack sends where nobody listens: a RST, or port
 // unreachable with the head of the packet.
 func (r *run) refusal(n *netns, k *skb) *skb {
-	a := r.answerTo(n, k)
+	a := r.answerTo(k)
 	a.Local = nil
 	if k.Proto == 6 {
 		a.TCPFlags, a.TCPMSS, a.Len = tcpRST|tcpACK, 0, a.Len-20

@@ -46,7 +46,7 @@ func (r *run) respond(t *Trace, end *fate) (Verdict, *skb, *Where) {
 		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: "the process of " + s.Local.String() + who + " is stopped"}
 	}
 	r.hop(n, end.dev, "socket", fmt.Sprintf("%s/%s%s", s.Local, s.Proto, who), "delivered", k, ref)
-	a := r.answerTo(n, k)
+	a := r.answerTo(k)
 	if k.Proto == 6 && n.sysctl("net/ipv4/tcp_fwmark_accept", 0) != 0 {
 		a.Mark = k.Mark
 	}
@@ -63,7 +63,7 @@ func (r *run) respondEcho(n *netns, dev *snap.Link, k *skb) (Verdict, *skb, *Whe
 		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: snap.RefSysctl(n.n.ID, key), Detail: "icmp_echo_ignore_all=1 in " + n.n.ID}
 	}
 	r.hop(n, dev, "icmp", n.n.ID+" answers the echo", "delivered", k)
-	a := r.answerTo(n, k)
+	a := r.answerTo(k)
 	if n.sysctl("net/ipv4/fwmark_reflect", 0) != 0 {
 		a.Mark = k.Mark
 	}
@@ -77,13 +77,13 @@ func (r *run) respondGroup(t *Trace, n *netns, k *skb) (Verdict, *skb, *Where) {
 		if s := n.socketFor(k, nil); s != nil {
 			t.Socket = s
 			r.hop(n, nil, "socket", fmt.Sprintf("%s/%s", s.Local, s.Proto), "delivered", k, n.socketRef(s))
-			a := r.answerTo(n, k)
+			a := r.answerTo(k)
 			a.Src = netip.Addr{}
 			return Delivered, a, nil
 		}
 	}
 	if k.isEcho() && n.sysctl("net/ipv4/icmp_echo_ignore_broadcasts", 1) == 0 {
-		a := r.answerTo(n, k)
+		a := r.answerTo(k)
 		a.Src = netip.Addr{}
 		return Delivered, a, nil
 	}

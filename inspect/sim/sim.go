@@ -83,6 +83,7 @@ const (
 	CauseNoAnswer      Cause = "no-answer"       // the stack does not answer (echo ignored, arp_ignore …)
 	CauseTC            Cause = "tc"              // a traffic-control filter or qdisc
 	CauseXDP           Cause = "xdp"             //
+	CauseXfrm          Cause = "xfrm"            // an IPsec policy blocks it, or wants a wrapping that it has not
 	CauseTTL           Cause = "ttl"             //
 	CauseLoop          Cause = "loop"            //
 	CauseSelfSource    Cause = "no-source"       // no source address to send from
@@ -99,7 +100,7 @@ const (
 type Where struct {
 	Netns  string
 	Device string
-	// Layer: "link", "bridge", "neigh", "route", "netfilter", "socket", "conntrack", "tc", "vxlan".
+	// Layer: "link", "bridge", "neigh", "route", "netfilter", "socket", "conntrack", "tc", "vxlan", "xfrm".
 	Layer string
 	Cause Cause
 	// Reason is the kernel's name: a drop reason (NETFILTER_DROP, IP_RPFILTER,

@@ -283,7 +283,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 
 // outsideTo is the answer of somebody out there.
 func (r *run) outsideTo(n *netns, k *skb) *skb {
-	a := r.answerTo(n, k)
+	a := r.answerTo(k)
 	a.TTL, a.Local = outsideTTL, nil
 	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
 	return a

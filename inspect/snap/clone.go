@@ -40,6 +40,11 @@ func (ns Netns) clone() Netns {
 	ns.Sysctls = maps.Clone(ns.Sysctls)
 	ns.Conntrack = slices.Clone(ns.Conntrack)
 	ns.Sockets = slices.Clone(ns.Sockets)
+	if ns.Xfrm != nil {
+		x := *ns.Xfrm
+		x.Policies = slices.Clone(x.Policies)
+		ns.Xfrm = &x
+	}
 	ns.RouteAnswers = nil // the kernel was not asked about the changed state
 	ns.Ruleset.Tables = slices.Clone(ns.Ruleset.Tables)
 	for i := range ns.Ruleset.Tables {

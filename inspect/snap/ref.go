@@ -36,7 +36,7 @@ func RefLink(netns, name string) Ref { return ref("netns", netns, "link", name) 
 
 // RefItem points at the n-th entry of a list of a namespace: "addr", "route",
 // "iprule", "neigh", "fdb", "socket", "conn",
-// "ipvs".
+// "ipvs", "xfrm" (its policies).
 func RefItem(netns, list string, n int) Ref { return ref("netns", netns, list, strconv.Itoa(n)) }
 
 // RefSysctl points at a sysctl by its key with slashes.
@@ -184,6 +184,11 @@ func (ns *Netns) at(p []string) any {
 		return item(ns.Conntrack, p[1], 0)
 	case "ipvs":
 		return item(ns.IPVS, p[1], 0)
+	case "xfrm":
+		if ns.Xfrm != nil {
+			return item(ns.Xfrm.Policies, p[1], 0)
+		}
+		return nil
 	case "sysctl":
 		if v, ok := ns.Sysctls[strings.Join(p[1:], "/")]; ok {
 			return v

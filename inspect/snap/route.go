@@ -59,10 +59,11 @@ type Route struct {
 	PrefSrc  netip.Addr   `json:"prefSrc,omitzero"`
 	Oif      int          `json:"oif,omitempty"` // ifindex; 0 with several nexthops or none
 	Gateway  netip.Addr   `json:"gateway,omitzero"`
-	Via      netip.Addr   `json:"via,omitzero"`     // RTA_VIA: gateway of the other family
-	Flags    []string     `json:"flags,omitempty"`  // "onlink", "dead", "linkdown", "pervasive", "offload"
-	MTU      int          `json:"mtu,omitempty"`    // RTAX_MTU, bytes; 0 none
-	AdvMSS   int          `json:"advMss,omitempty"` // RTAX_ADVMSS
+	Via      netip.Addr   `json:"via,omitzero"`       // RTA_VIA: gateway of the other family
+	Flags    []string     `json:"flags,omitempty"`    // "onlink", "dead", "linkdown", "pervasive", "offload"
+	MTU      int          `json:"mtu,omitempty"`      // RTAX_MTU, bytes; 0 none
+	AdvMSS   int          `json:"advMss,omitempty"`   // RTAX_ADVMSS
+	HopLimit int          `json:"hopLimit,omitempty"` // RTAX_HOPLIMIT; 0 the device's or the namespace's
 	Nexthops []Nexthop    `json:"nexthops,omitempty"`
 	NHID     uint32       `json:"nhid,omitempty"`  // nexthop object; its Nexthops are filled in where they could be resolved
 	Pref     string       `json:"pref,omitempty"`  // RFC 4191: "low", "high"; "" medium

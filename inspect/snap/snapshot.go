@@ -118,6 +118,7 @@ type Netns struct {
 	Ruleset   Ruleset           `json:"ruleset"`
 	IPSets    []IPSet           `json:"ipsets,omitempty"`
 	IPVS      []IPVSService     `json:"ipvs,omitempty"`
+	Xfrm      *Xfrm             `json:"xfrm,omitempty"` // nil: no IPsec
 	Conntrack []Conn            `json:"conntrack,omitempty"`
 	// ConntrackMax and ConntrackCount are nf_conntrack_max and _count; 0 unknown.
 	ConntrackMax   int `json:"conntrackMax,omitempty"`

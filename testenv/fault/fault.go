@@ -48,7 +48,7 @@ func All() []Fault {
 		vethDown(), vethOffBridge(), bridgeDown(), bridgeAddressGone(), eth0Down(), loDown(), uplinkDown(),
 		ipForwardOff(), defaultRouteGone(), wrongGateway(), hostDefaultRouteGone(), blackholeRoute(), wrongNeighbour(),
 		forwardAcceptGone(), foreignTableDrops(), repliesDropped(), staleDNAT(), masqueradeGone(),
-		resolvEmpty(), resolvLoopback(), resolvOutside(), namesRedirected(), astrayRoute(), mainRuleGone(), connectedRouteGone(),
+		resolvEmpty(), resolvLoopback(), resolvOutside(), namesRedirected(), astrayRoute(), mainRuleGone(), connectedRouteGone(), ipsecBlock(),
 	}
 	slices.SortFunc(out, func(a, b Fault) int {
 		if a.Name < b.Name {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -94,7 +93,7 @@ func fixND1108(in *diag.Input, f *diag.Finding) []fixups.Op {
 
 // fixND2101 turns forwarding on.
 func fixND2101(in *diag.Input, f *diag.Finding) []fixups.Op {
-	return []fixups.Op{&fixups.SysctlSet{Where: at(in, f.Subject.Netns), Key: strings.ReplaceAll(f.Subject.Name, ".", "/"), Value: "1"}}
+	return []fixups.Op{&fixups.SysctlSet{Where: at(in, f.Subject.Netns), Key: fixups.SysctlKey(f.Subject.Name), Value: "1"}}
 }
 
 // fixND2102 gives the bridge its gateway address back, as the engine set it.

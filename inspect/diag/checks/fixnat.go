@@ -22,7 +22,7 @@ func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
 	src := in.Flows[f.Covers.Traces[0]].Trace.ExitSrc.Addr()
 	for _, a := range host.Addrs {
 		l := host.LinkAt(a.Index)
-		if l == nil || !a.Prefix.Contains(src) || !src.Is4() {
+		if l == nil || !a.Prefix.Contains(src) {
 			continue
 		}
 		return masquerade(in.Snap, host, a.Prefix.Masked(), l.Name)
@@ -33,14 +33,15 @@ func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
 
 // masquerade adds the rule, with the table and the chain for it if need be.
 func masquerade(s *snap.Snapshot, host *snap.Netns, subnet netip.Prefix, bridge string) []fixups.Op {
-	if t, c := natPostrouting(host); t != nil {
+	fam := snap.FamilyOf(subnet.Addr())
+	if t, c := natPostrouting(host, fam); t != nil {
 		args := []string{"-s", subnet.String(), "!", "-o", bridge, "-j", "MASQUERADE"}
 		return []fixups.Op{&fixups.RuleInsert{ChainRef: fixups.ChainAt(s, host.ID, t, c.Name), Args: args}}
 	}
-	text := fmt.Sprintf("ip saddr %s oifname != %q masquerade", subnet, bridge)
+	text := fmt.Sprintf(fam.NFT()+" saddr %s oifname != %q masquerade", subnet, bridge)
 	for i := range host.Ruleset.Tables {
 		t := &host.Ruleset.Tables[i]
-		if t.System != snap.NFT || t.Family != snap.IPv4 && t.Family != snap.Inet {
+		if t.System != snap.NFT || t.Family != fam && t.Family != snap.Inet {
 			continue
 		}
 		for j := range t.Chains {
@@ -49,7 +50,7 @@ func masquerade(s *snap.Snapshot, host *snap.Netns, subnet netip.Prefix, bridge 
 			}
 		}
 	}
-	table := fixups.ChainRef{Where: fixups.At(s, host.ID), System: snap.NFT, Family: snap.IPv4, Table: ownTable}
+	table := fixups.ChainRef{Where: fixups.At(s, host.ID), System: snap.NFT, Family: fam, Table: ownTable}
 	chain := table
 	chain.Chain = "postrouting"
 	return []fixups.Op{
@@ -60,9 +61,9 @@ func masquerade(s *snap.Snapshot, host *snap.Netns, subnet netip.Prefix, bridge 
 }
 
 // natPostrouting is the host's iptables nat POSTROUTING, of the variant that is in use.
-func natPostrouting(host *snap.Netns) (*snap.Table, *snap.Chain) {
+func natPostrouting(host *snap.Netns, fam snap.Family) (*snap.Table, *snap.Chain) {
 	for _, sys := range []snap.System{snap.IPTablesNFT, snap.IPTablesLegacy} {
-		if t := host.Ruleset.Table(sys, snap.IPv4, "nat"); t != nil {
+		if t := host.Ruleset.Table(sys, fam, "nat"); t != nil {
 			if c := t.Chain("POSTROUTING"); c != nil {
 				return t, c
 			}

@@ -2,8 +2,10 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -17,17 +19,116 @@ func nd2105() diag.Check {
 		Doc: `Without a default route the host answers its containers "Network is
 unreachable" for everything that is not on a network it is attached to. VPN
 clients that disconnect badly, DHCP leases that ran out and manual changes are
-the usual causes. Which gateway is right is known only to whoever runs the
-network, so netdoctor proposes, and does not guess.
+the usual causes; of IPv6 it is forwarding itself, which makes a host deaf to
+router advertisements unless accept_ra is 2. Which gateway is right is known only to
+whoever runs the network, so netdoctor proposes, and does not guess; an IPv6
+neighbour that is alone in calling itself a router it takes at its word.
 
 See it by hand:
     ip route show default                    is empty
     journalctl -u NetworkManager -u systemd-networkd
 
-Sources: net/ipv4/route.c: ip_route_input_slow`,
+Sources: net/ipv4/route.c: ip_route_input_slow; net/ipv6/ndisc.c: ndisc_router_discovery,
+include/net/ipv6.h: ipv6_accept_ra`,
 		After:  []diag.Code{"ND1108", "ND2206", "ND2207", "ND3205"},
-		Detect: detectND2105,
+		Detect: func(in *diag.Input) []diag.Finding { return append(detectND2105(in), hostNoDefault6(in)...) },
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			up, gw := onlyRouter6(in)
+			if f.Subject.Name != "default6" || up == nil {
+				return nil
+			}
+			return []fixups.Op{&fixups.RouteAdd{Where: at(in, f.Subject.Netns), Route: default6(up, gw), Devs: []string{up.Name}}}
+		},
 	}
+}
+
+// hostNoDefault6: the host has a global IPv6 address and an IPv6 network, and no IPv6
+// default route.
+func hostNoDefault6(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil || host.Light || hasDefault6(host) || in.World.Route(host.ID, sim.RouteQuery{Dst: somewhere6}).Errno == "" {
+		return nil
+	}
+	var ups []string
+	for _, l := range diag.Uplinks(in.Snap) {
+		if slices.ContainsFunc(host.AddrsOf(l.Index), func(a snap.Addr) bool {
+			return a.Prefix.Addr().Is6() && a.Prefix.Addr().IsGlobalUnicast() && !a.Prefix.Addr().IsPrivate()
+		}) {
+			ups = append(ups, l.Name)
+		}
+	}
+	var users []string
+	for _, a := range attachments(in) {
+		if a.e.IPv6.IsValid() && a.e.Gateway6.IsValid() && !a.n.Internal {
+			users = append(users, a.c.Name)
+		}
+	}
+	var covers diag.Cover
+	for _, i := range coverFrom(in, host.ID, sim.CauseNoRoute).Traces {
+		if in.Flows[i].Flow.Dst.Is6() {
+			covers.Traces = append(covers.Traces, i)
+		}
+	}
+	if len(covers.Traces) == 0 && (len(ups) == 0 || len(users) == 0) {
+		return nil
+	}
+	f := diag.Finding{
+		Severity: diag.Warning,
+		Summary:  "this host has no IPv6 default route: containers hear \"no route to host\" for the IPv6 world",
+		Cause:    "the main IPv6 routing table of the host has no default route",
+		Subject:  diag.Subject{Kind: "route", Name: "default6", Netns: host.ID},
+		Evidence: []diag.Evidence{ev("ip -6 route show default", "(no default route)", snap.RefNetns(host.ID))},
+		Covers:   covers,
+		Weight:   88,
+		Advice:   "by hand: ip -6 route add default via ROUTER dev DEVICE",
+	}
+	up, gw := onlyRouter6(in)
+	if len(covers.Traces) > 0 || up != nil && slices.Contains(ups, up.Name) {
+		f.Severity = diag.Error // somebody asked, or there is a way out that is not taken
+	}
+	for _, l := range ups {
+		key := "net/ipv6/conf/" + l + "/accept_ra"
+		v, ok := host.Sysctl(key)
+		if fwd, _ := host.Sysctl("net/ipv6/conf/" + l + "/forwarding"); ok && v == "1" && fwd == "1" {
+			f.Evidence = append(f.Evidence, ev("sysctl "+fixups.SysctlName(key), fixups.SysctlName(key)+" = 1", snap.RefSysctl(host.ID, key)))
+			f.Advice += fmt.Sprintf("; where a router advertises it: a host that forwards takes no advertisements with accept_ra=1, sysctl -w %s=2", fixups.SysctlName(key))
+		}
+	}
+	if up != nil {
+		f.Evidence = append(f.Evidence, ev("ip -6 neigh show dev "+up.Name, gw.String()+" router", snap.RefLink(host.ID, up.Name)))
+	}
+	return []diag.Finding{f}
+}
+
+// somewhere6 is an address that only a default route, or one to all of 2000::/3, leads to.
+var somewhere6 = netip.MustParseAddr("2620:fe::fe")
+
+// onlyRouter6 is the one neighbour on the one uplink that says of itself that it is a
+// router (the R flag of its advertisements, RFC 4861 section 4.4); nil when there is
+// none, or several are.
+func onlyRouter6(in *diag.Input) (*snap.Link, netip.Addr) {
+	var gw netip.Addr
+	mac := ""
+	up := diag.Uplinks(in.Snap)
+	if len(up) != 1 {
+		return nil, gw
+	}
+	for _, n := range in.Snap.HostNs().Neighs {
+		if n.Index != up[0].Index || !n.Router || n.Proxy || !n.IP.Is6() || n.MAC == "" || n.State == "failed" {
+			continue
+		}
+		if mac != "" && n.MAC != mac {
+			return nil, gw
+		}
+		if mac == "" || gw.IsLinkLocalUnicast() && !n.IP.IsLinkLocalUnicast() {
+			gw = n.IP // both are one router's
+		}
+		mac = n.MAC
+	}
+	if mac == "" {
+		return nil, gw
+	}
+	return up[0], gw
 }
 
 func detectND2105(in *diag.Input) []diag.Finding {
@@ -35,7 +136,12 @@ func detectND2105(in *diag.Input) []diag.Finding {
 	if host == nil || hasDefault(host) || host.Light {
 		return nil
 	}
-	covers := coverFrom(in, host.ID, sim.CauseNoRoute)
+	var covers diag.Cover
+	for _, i := range coverFrom(in, host.ID, sim.CauseNoRoute).Traces {
+		if in.Flows[i].Flow.Dst.Is4() {
+			covers.Traces = append(covers.Traces, i)
+		}
+	}
 	if len(covers.Traces) == 0 {
 		return nil // a host without a way out, and nobody who needs one
 	}

@@ -17,7 +17,8 @@ func nd2106() diag.Check {
 		Title: "A container has lost the address that its engine gave it",
 		Doc: `The engine gave the container an address and tells it to everybody (DNS, published
 ports), but no device in the container holds it: a DHCP client or network manager
-inside flushed it, or disable_ipv6 was switched on, which deletes IPv6 addresses.
+inside flushed it, disable_ipv6 was switched on, or the device's MTU set below 1280,
+both of which delete IPv6 addresses.
 With the address its routes are gone, too. With a wrong prefix length the address is
 there, and the route to its own network is not, or leads too far.
 
@@ -140,7 +141,10 @@ func detectND2106(in *diag.Input) []diag.Finding {
 			f.Cause = fmt.Sprintf("the prefix length makes the connected route, and that is for %s instead of %s", x.has.Prefix.Masked(), x.prefix.Masked())
 			f.Severity = diag.Warning
 		} else if x.prefix.Addr().Is6() {
-			if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
+			if x.dev.MTU < minMTU6 {
+				f.Summary = fmt.Sprintf("%s of %s has MTU %d: below %d there is no IPv6, and its address %s on network %s is gone", x.dev.Name, x.a.c.Name, x.dev.MTU, minMTU6, x.prefix.Addr(), x.a.n.Name)
+				f.Cause = fmt.Sprintf("the kernel takes IPv6 off a device whose MTU goes below %d, with all addresses and routes, and does not put them back", minMTU6)
+			} else if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
 				f.Summary = fmt.Sprintf("IPv6 is off in %s (%s=1): its address %s on network %s is gone", x.a.c.Name, fixups.SysctlName(key), x.prefix.Addr(), x.a.n.Name)
 				f.Cause = fixups.SysctlName(key) + " was set to 1, which deletes the device's IPv6 addresses and routes"
 				f.Evidence = append(f.Evidence, ev(in.IPCommand(x.a.ns.ID, "sysctl "+fixups.SysctlName(key)), fixups.SysctlName(key)+" = 1", snap.RefSysctl(x.a.ns.ID, key)))
@@ -170,6 +174,20 @@ func ipv6Off(ns *snap.Netns, dev string) string {
 	return ""
 }
 
+// minMTU6 is IPV6_MIN_MTU (RFC 8200 section 5).
+const minMTU6 = 1280
+
+// wideMTU is what the network says, else what the other end of the veth has.
+func wideMTU(in *diag.Input, x *lost) int {
+	if x.a.n.MTU > 0 {
+		return x.a.n.MTU
+	}
+	if p, ok := in.Graph.Peer(x.dev); ok {
+		return p.Link.MTU
+	}
+	return 0
+}
+
 // addrList are a device's addresses in one line.
 func addrList(ns *snap.Netns, l *snap.Link) string {
 	text := l.Name + ":"
@@ -196,7 +214,14 @@ func fixND2106(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		a := snap.Addr{Index: x.dev.Index, Prefix: x.prefix, Scope: "global", ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"}}
 		if x.prefix.Addr().Is6() {
-			if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
+			if x.dev.MTU < minMTU6 {
+				mtu := wideMTU(in, &x)
+				if mtu < minMTU6 {
+					return nil
+				}
+				// A device that gets IPv6 anew begins with the namespace's default.
+				ops = append(ops, &fixups.LinkMTU{Where: w, Name: x.dev.Name, MTU: mtu}, &fixups.SysctlSet{Where: w, Key: "net/ipv6/conf/" + x.dev.Name + "/disable_ipv6", Value: "0"})
+			} else if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
 				ops = append(ops, &fixups.SysctlSet{Where: w, Key: key, Value: "0"})
 			}
 			a.Flags = append(a.Flags, "nodad")

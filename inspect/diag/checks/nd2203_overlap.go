@@ -61,7 +61,7 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	host := in.Snap.HostNs()
 	r := host.Routes[k]
 	dev := host.LinkAt(r.Oif)
-	if r.Type != "unicast" || r.Table == snap.TableLocal || !asked(host, r.Table) || r.Dst.Bits() < 2 || dev == nil || dev.Name == n.Bridge || !r.Dst.Overlaps(subnet) {
+	if r.Type != "unicast" || r.Table == snap.TableLocal || !asked(host, r.Table) || r.Dst.Bits() < 2 || r.Dst.Addr().Is6() && r.Dst.Bits() < 4 || dev == nil || dev.Name == n.Bridge || !r.Dst.Overlaps(subnet) {
 		return diag.Finding{}, false
 	}
 	stray := strayOps(in, n, r)

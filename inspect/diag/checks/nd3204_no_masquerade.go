@@ -46,9 +46,16 @@ func detectND3204(in *diag.Input) []diag.Finding {
 		name := "source " + src.String()
 		subject := diag.Subject{Kind: "network", Name: src.String(), Netns: in.Snap.Host.Netns}
 		if n := in.Graph.NetworkOfAddr(src); n != nil {
-			_, subnet := gateway4(n)
 			subject.Name = networkName(in, n)
-			name = "net:" + subject.Name + " (" + subnet.String() + ")"
+			name = "net:" + subject.Name
+			for _, p := range n.Pools {
+				if p.Subnet.Contains(src) {
+					name += " (" + p.Subnet.String() + ")"
+				}
+			}
+			if src.Is6() {
+				subject.Name += " (IPv6)" // its rule is another one
+			}
 		} else if p := onLink(in, src); p != "" {
 			name = p
 			subject.Name = p
@@ -57,11 +64,15 @@ func detectND3204(in *diag.Input) []diag.Finding {
 			out[at].Covers.Traces = append(out[at].Covers.Traces, i)
 			continue
 		}
+		tool := "iptables"
+		if src.Is6() {
+			tool = "ip6tables"
+		}
 		out = append(out, diag.Finding{
 			Summary:  fmt.Sprintf("%s leaves this host on %s unmasqueraded, as %s: no MASQUERADE rule in nat POSTROUTING covers it", name, f.Trace.LeftHost, src),
 			Cause:    "no rule of nat POSTROUTING replaces the private source, so answers have no way back",
 			Subject:  subject,
-			Evidence: []diag.Evidence{ev("iptables -t nat -S POSTROUTING", fmt.Sprintf("(no rule for %s leaving by %s)", src, f.Trace.LeftHost), snap.RefNetns(in.Snap.Host.Netns))},
+			Evidence: []diag.Evidence{ev(tool+" -t nat -S POSTROUTING", fmt.Sprintf("(no rule for %s leaving by %s)", src, f.Trace.LeftHost), snap.RefNetns(in.Snap.Host.Netns))},
 			Covers:   diag.Cover{Traces: []int{i}},
 			Weight:   70,
 		})

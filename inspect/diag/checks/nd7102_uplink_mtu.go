@@ -131,8 +131,8 @@ func fixND7102(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return nil // advice: these hosts have no iptables of their own
 		}
 	}
-	if _, c := natPostrouting(host); c != nil {
-		t, _ := natPostrouting(host)
+	if _, c := natPostrouting(host, snap.IPv4); c != nil {
+		t, _ := natPostrouting(host, snap.IPv4)
 		sys = t.System
 	}
 	ref := fixups.ChainRef{Where: at(in, host.ID), System: sys, Family: snap.IPv4, Table: "mangle", Chain: "FORWARD"}

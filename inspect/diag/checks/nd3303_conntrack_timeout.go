@@ -1,0 +1,83 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// nd3303: tracked connections are forgotten at once.
+func nd3303() diag.Check {
+	return diag.Check{
+		Code: "ND3303", Name: "conntrack-timeout-zero", Severity: diag.Error, Since: "0.2",
+		Title: "Tracked connections are forgotten before the answer comes",
+		Doc: `An entry of the connection table lives for a time that depends on its protocol and
+state. With a timeout of 0 it is gone when the answer comes: what was masqueraded or
+sent to a published container is not translated back, and the host refuses or drops
+the answer as its own. Tuning scripts for busy servers lower these timeouts, and an
+empty variable in one makes 0 of it.
+
+See it by hand:
+    sysctl -a --pattern 'nf_conntrack.*timeout'
+    conntrack -E                             NEW and DESTROY of the same connection
+
+Sources: net/netfilter/nf_conntrack_core.c: __nf_ct_refresh_acct, nf_ct_is_expired;
+Documentation/networking/nf_conntrack-sysctl.rst`,
+		Detect: detectND3303,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			for _, t := range trackTimes {
+				if fixups.SysctlName(t.key) == f.Subject.Name {
+					return []fixups.Op{&fixups.SysctlSet{Where: at(in, f.Subject.Netns), Key: t.key, Value: t.normal}}
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// trackTimes are the timeouts that an ordinary connection needs, and their defaults
+// (nf_conntrack-sysctl.rst).
+var trackTimes = []struct {
+	key, normal string
+	proto       snap.Proto
+}{
+	{"net/netfilter/nf_conntrack_tcp_timeout_syn_sent", "120", snap.TCP},
+	{"net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "60", snap.TCP},
+	{"net/netfilter/nf_conntrack_tcp_timeout_established", "432000", snap.TCP},
+	{"net/netfilter/nf_conntrack_udp_timeout", "30", snap.UDP},
+	{"net/netfilter/nf_conntrack_udp_timeout_stream", "120", snap.UDP},
+	{"net/netfilter/nf_conntrack_icmp_timeout", "30", snap.ICMP},
+}
+
+func detectND3303(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	if host == nil {
+		return nil
+	}
+	var out []diag.Finding
+	for _, t := range trackTimes {
+		if v, ok := host.Sysctl(t.key); !ok || v != "0" {
+			continue
+		}
+		f := diag.Finding{
+			Summary:  fmt.Sprintf("%s is 0: the host forgets %s connections before the answer comes, and can't translate it back", fixups.SysctlName(t.key), t.proto),
+			Cause:    "the entry of the connection has expired when the answer looks for it",
+			Subject:  diag.Subject{Kind: "sysctl", Name: fixups.SysctlName(t.key), Netns: host.ID},
+			Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(t.key), fixups.SysctlName(t.key)+" = 0", snap.RefSysctl(host.ID, t.key))},
+			Weight:   93,
+		}
+		for i := range in.Flows {
+			c := &in.Flows[i]
+			if !c.Excused && c.Flow.Proto == t.proto && len(c.Trace.NATed) > 0 && (c.Broken() || diag.ProbeSays(c.Probe) == "dropped") {
+				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+		if t.proto == snap.UDP {
+			f.Covers.Names = coverNames(in, upstreamCut)
+		}
+		out = append(out, f)
+	}
+	return out
+}
