@@ -58,7 +58,7 @@ func opCases() []opCase {
 		return fixups.Ctr{Ref: "docker:" + name, Engine: "docker", ID: id, Name: name}
 	}
 	on, yes := new(true), true
-	return append(xdpCases(), []opCase{
+	return append(append(xdpCases(), xfrmCases()...), []opCase{
 		{
 			"a bridge goes down and takes its routes", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: host(s), Name: "br-app"} },
 			[]string{"ip link set dev br-app down"},
@@ -173,19 +173,6 @@ func opCases() []opCase {
 		{"a routing rule is deleted", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.PolicyRuleDel{Where: web(s), Rule: s.Ns("web").Rules[1]}
 		}, []string{"nsenter -t 100 -n ip rule del from all priority 32766 lookup main"}, []string{"nsenter -t 100 -n ip rule add from all priority 32766 lookup main"}},
-		{"an IPsec policy is deleted", func(s *snap.Snapshot) fixups.Op {
-			p := snap.XfrmPolicy{Family: snap.IPv4, Dir: "fwd", Src: pfx("172.30.1.0/24"), Dst: pfx("198.51.100.0/24"), Proto: 6, Dport: [2]uint16{443, 0xffff}, Index: 8, Priority: 5, Block: true, Mark: 16, Mask: 255}
-			s.Ns("host").Xfrm = &snap.Xfrm{Policies: []snap.XfrmPolicy{p}}
-			return &fixups.XfrmPolicyDel{Where: host(s), Policy: p}
-		}, []string{"ip xfrm policy delete src 172.30.1.0/24 dst 198.51.100.0/24 proto 6 dport 443 dir fwd mark 0x10 mask 0xff"}, []string{
-			"ip xfrm policy add src 172.30.1.0/24 dst 198.51.100.0/24 proto 6 dport 443 dir fwd mark 0x10 mask 0xff action block priority 5",
-		}},
-		{"a route with a hop limit is deleted", func(s *snap.Snapshot) fixups.Op {
-			r := snap.Route{Family: snap.IPv4, Table: 254, Type: "unicast", Dst: pfx("203.0.113.0/24"), Gateway: ip("192.0.2.1"), Oif: 2, Scope: "global", Protocol: "boot", HopLimit: 9}
-			n := s.Ns("host")
-			n.Routes = append(n.Routes, r)
-			return fixups.NewRouteDel(s, "host", r)
-		}, []string{"ip route del 203.0.113.0/24 via 192.0.2.1 dev eth0 hoplimit 9"}, []string{"ip route add 203.0.113.0/24 via 192.0.2.1 dev eth0 hoplimit 9"}},
 		{"a neighbour", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.NeighSet{Where: web(s), Dev: "eth0", Neigh: snap.Neigh{IP: ip("172.30.1.9"), MAC: "02:00:00:00:00:09", State: "permanent"}}
 		}, []string{"nsenter -t 100 -n ip neigh replace 172.30.1.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent"}, []string{"nsenter -t 100 -n ip neigh del 172.30.1.9 dev eth0"}},

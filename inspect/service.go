@@ -26,6 +26,9 @@ func knownServices() []service {
 		{"aardvark-dns", "aardvark-dns", []string{"/usr/lib/podman/aardvark-dns", "/usr/libexec/podman/aardvark-dns"}},
 		{"kubelet", "kubelet", []string{"kubelet"}},
 		{"kube-proxy", "kube-proxy", []string{"kube-proxy"}},
+		{"k3s", "k3s-server", []string{"k3s"}}, // this one and the next two have kubelet and kube-proxy inside
+		{"kubelite", "kubelite", []string{"kubelite"}},
+		{"k0s", "k0s", []string{"k0s"}},
 		{"cilium-agent", "cilium-agent", []string{"cilium-agent"}},
 		{"calico-felix", "calico-felix", []string{"calico-felix"}},
 		{"flanneld", "flanneld", []string{"flanneld"}},

@@ -132,13 +132,13 @@ func (in *Input) unmasked(f *FlowCase) bool {
 			return false
 		}
 	}
-	if n := in.Graph.NetworkOfAddr(src); n != nil && (!n.Masquerade || n.GatewayMode4 == "routed") {
+	if n := in.Graph.NetworkOfAddr(src); n != nil && (!n.Masquerade || src.Is4() && n.GatewayMode4 == "routed" || src.Is6() && n.GatewayMode6 == "routed") {
 		return false // by will
 	} else if n != nil && n.Bridge != "" && up.Master != 0 && up.Master == index(host, n.Bridge) {
 		return false // switched, not routed: its gateway is a neighbour on the wire
-	} else if n != nil && src.Is6() {
+	} else if n != nil && src.Is6() && !f.Asked {
 		// Without ip6tables an engine masquerades no IPv6; programs then prefer
-		// IPv4 for such sources (RFC 6724, section 5, rule 6).
+		// IPv4 for such sources (RFC 6724, section 5, rule 6), unless somebody asks.
 		if e := in.Snap.Engine(n.Engine); e == nil || !e.IP6Tables {
 			return false
 		}

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/intent"
@@ -16,6 +17,9 @@ import (
 func (in *Input) Owner(w *sim.Where) string {
 	owner := ownerByName(w)
 	p := w.Rule
+	if d, ok := agents[owner]; ok && !slices.ContainsFunc(d, func(name string) bool { return in.Snap.Host.Services[name] > 0 }) {
+		return "left behind by " + owner + ", which does not run here"
+	}
 	if in.Fence(w) != nil {
 		return "Docker"
 	}
@@ -41,6 +45,14 @@ func (in *Input) Owner(w *sim.Where) string {
 		}
 	}
 	return owner
+}
+
+// agents are the programs that keep an owner's rules: where none of them runs nobody
+// does, and the rules are what a cluster left behind.
+var agents = map[string][]string{
+	"kube-proxy": {"kube-proxy", "kubelet", "k3s", "kubelite", "k0s"},
+	"Calico":     {"calico-felix", "kubelet", "k3s", "kubelite", "k0s"},
+	"Cilium":     {"cilium-agent", "kubelet", "k3s", "kubelite", "k0s"},
 }
 
 // Wanted is the rule of a place among those that an engine wants, and whose it is;

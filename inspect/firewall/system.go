@@ -64,10 +64,10 @@ func builtins(f snap.Family) ([]builtin, snap.System) {
 // hooks, types and priorities. That is also how those tools decide whether a
 // table is theirs (iptables: nft.c, nft_is_table_compatible). A table of
 // theirs with no base chain, which is what a lone user chain gives, is told by
-// its rules.
+// its rules; one that has none yet is theirs, as they would take it for it.
 func Classify(t *snap.Table) snap.System {
 	list, sys := builtins(t.Family)
-	named, base, compat := false, false, false
+	named, base, compat, rules := false, false, false, 0
 	for _, b := range list {
 		named = named || b.table == t.Name
 	}
@@ -76,6 +76,7 @@ func Classify(t *snap.Table) snap.System {
 	}
 	for i := range t.Chains {
 		c := &t.Chains[i]
+		rules += len(c.Rules)
 		for j := range c.Rules {
 			compat = compat || c.Rules[j].Compat != nil || hasXt(c.Rules[j].Exprs)
 		}
@@ -87,7 +88,7 @@ func Classify(t *snap.Table) snap.System {
 			return snap.NFT
 		}
 	}
-	if !base && !compat {
+	if !base && !compat && (rules > 0 || len(t.Chains) == 0) {
 		return snap.NFT
 	}
 	return sys
