@@ -51,7 +51,7 @@ func hostLine(h v1.HostInfo, sum *v1.Summary) string {
 		case !e.Reachable:
 			t += " (does not answer)"
 		case e.Rules != "":
-			t += " (" + e.Rules + ")"
+			t += " (" + rulesBy(e.Rules) + ")"
 		}
 		parts = append(parts, t)
 	}
@@ -62,6 +62,18 @@ func hostLine(h v1.HostInfo, sum *v1.Summary) string {
 		parts = append(parts, plural(sum.Networks, "network"), plural(sum.Containers, "container"))
 	}
 	return strings.Join(parts, " · ")
+}
+
+// rulesBy is what an engine writes its rules with: which of its generations does so
+// is for machines (-o json).
+func rulesBy(rules string) string {
+	switch rules {
+	case "docker-20", "docker-28", "netavark-iptables":
+		return "iptables"
+	case "docker-nft", "netavark-nft":
+		return "nftables"
+	}
+	return rules
 }
 
 // total is the last line.

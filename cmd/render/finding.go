@@ -111,6 +111,6 @@ func (p *printer) remedy(f *v1.Finding) {
 		p.labelled("    ", "why", s(why))
 	}
 	if f.Fix != nil && f.Advice != "" {
-		p.labelled("    ", "do", s(f.Advice))
+		p.labelled("    ", "note", s(f.Advice))
 	}
 }

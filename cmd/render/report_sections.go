@@ -63,7 +63,15 @@ func findingArticle(i int, f *v1.Finding) *html.Node {
 				})))
 		}),
 		when(f.Fix != nil, func() *html.Node { return fixBlock(f.Fix) }),
-		when(f.Advice != "", func() *html.Node { return el("p", class("advice"), el("strong", "Do"), " "+f.Advice) }))
+		when(f.Advice != "", func() *html.Node { return el("p", class("advice"), el("strong", advised(f)), " "+f.Advice) }))
+}
+
+// advised is what advice is called: beside a fix it is what else there is to know.
+func advised(f *v1.Finding) string {
+	if f.Fix != nil {
+		return "Note"
+	}
+	return "Do"
 }
 
 func fixBlock(f *v1.Fix) *html.Node {
