@@ -11,9 +11,12 @@ import (
 
 // finish fills in what follows from the covered cases: flows and confidence.
 func (in *Input) finish(f *Finding) {
-	proved, contradicted, half := 0, 0, 0
+	proved, contradicted, half, later := 0, 0, 0, 0
 	for _, i := range f.Covers.Traces {
 		c := &in.Flows[i]
+		if c.Trace.Later {
+			later++
+		}
 		f.Asked = f.Asked || c.Asked
 		f.Flows = append(f.Flows, FlowRef{From: c.From, To: c.To})
 		if t := Tried(c); c.Kind == "tried" && len(f.Covers.Traces) == 1 && !slices.Contains(f.Evidence, t) {
@@ -32,6 +35,9 @@ func (in *Input) finish(f *Finding) {
 		default:
 			proved++
 		}
+	}
+	if later > 0 && later == len(f.Covers.Traces) {
+		f.Cause += "; the connection opens, as its first packet and the answer get through, and then hangs"
 	}
 	// Of what it explains everything was seen to get through: what it tells of is
 	// there, and stops nobody now (a neighbour that was learned otherwise, a

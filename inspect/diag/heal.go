@@ -24,7 +24,7 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 	out.Flows = slices.Clone(in.Flows)
 	for i := range out.Flows {
 		f := &out.Flows[i]
-		f.Trace, f.Probe, f.Settled = out.World.Trace(f.Flow), nil, false
+		f.Trace, f.Probe, f.Settled = out.follow(f.Flow), nil, false
 		f.Astray = out.astray(f)
 		f.Unmasked = out.unmasked(f)
 	}

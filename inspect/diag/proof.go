@@ -38,6 +38,11 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 		}
 		v = "dropped"
 	}
+	if late := afterwards(f); v == "delivered" && late != nil {
+		died := *p
+		died.Died, died.Detail = late, "the handshake was answered, but not what came after it"
+		p, v = &died, "dropped"
+	}
 	if v == "" || in.beyond(f) {
 		return nil
 	}
@@ -93,9 +98,25 @@ func (in *Input) beyond(f *FlowCase) bool {
 
 // halfway says that the answer was docker-proxy's own: it takes a connection
 // before it tries the container (moby cmd/docker-proxy/tcp_proxy_linux.go: Run),
-// so nothing is proved of the way from there.
+// so nothing is proved of the way from there. Or that the handshake was answered,
+// where the model has die what comes after it.
 func halfway(f *FlowCase) bool {
-	return f.Probe != nil && f.Probe.Kind == "tcp" && f.Probe.Outcome == "answered" && f.Trace != nil && f.Trace.Proxy != nil
+	return f.Probe != nil && f.Probe.Kind == "tcp" && f.Probe.Outcome == "answered" && f.Trace != nil && (f.Trace.Proxy != nil || f.Trace.Later)
+}
+
+// afterwards is where the packet after the handshake was seen to be dropped, if it
+// is where the model says so; nil when nobody watched.
+func afterwards(f *FlowCase) *snap.Seen {
+	if f.Probe == nil || f.Trace == nil || !f.Trace.Later || f.Trace.Where == nil {
+		return nil
+	}
+	i := slices.IndexFunc(f.Probe.Seen, func(s snap.Seen) bool {
+		return s.What == snap.SeenDrop && !s.Answer && s.ICMP == nil && s.Netns == f.Trace.Where.Netns && s.Reason == f.Trace.Where.Reason
+	})
+	if i < 0 {
+		return nil
+	}
+	return &f.Probe.Seen[i]
 }
 
 // unheard says that the destination's stack had no socket for the probe and that

@@ -57,13 +57,23 @@ func (in *Input) traceAll(first int) {
 		f := &in.Flows[i]
 		in.aim(f)
 		if f.Trace == nil {
-			f.Trace = in.World.Trace(f.Flow)
+			f.Trace = in.follow(f.Flow)
 		}
 		f.Astray = in.astray(f)
 		f.Probe = in.probeOf(f)
 		f.Settled = in.settled(f)
 		f.Unmasked = in.unmasked(f)
 	}
+}
+
+// follow is a flow's first packet and its answer, or what comes after them where
+// they get through and that does not.
+func (in *Input) follow(f sim.Flow) *sim.Trace {
+	t := in.World.Trace(f)
+	if l := in.World.Later(t); l != nil {
+		return l
+	}
+	return t
 }
 
 // settled says whether the wire decides what the model leaves open: the probe

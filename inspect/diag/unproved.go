@@ -21,6 +21,8 @@ func (in *Input) Unproved(f *FlowCase) string {
 		return fmt.Sprintf("no probe speaks %s, or its namespace can't be entered", f.Flow.Proto)
 	case f.Probe.In != "" && f.Probe.Outcome != "error" && f.Probe.Outcome != "timeout":
 		return "an answer left this host, and what becomes of it beyond is not seen from here"
+	case f.Trace.Later && f.Probe.Outcome == "answered":
+		return "the handshake was answered, as it was to be, and nobody saw what became of the packets after it"
 	case f.Probe.Outcome == "error":
 		return "the probe itself did not work: " + f.Probe.Detail
 	}

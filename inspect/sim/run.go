@@ -277,6 +277,12 @@ func (r *run) turn() {
 	clear(r.visits)
 }
 
+// again begins the way of another packet of the same connection.
+func (r *run) again() {
+	r.turn()
+	r.reply = false
+}
+
 // step counts stages; a fate when the walk goes on for ever.
 func (r *run) step(n *netns, dev *snap.Link, k *skb) *fate {
 	r.steps++

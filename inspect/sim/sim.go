@@ -168,6 +168,9 @@ type Trace struct {
 	NATed []rules.NAT
 	// Routes are the routing decisions of both directions, in order.
 	Routes []RouteAsk
+	// Later says that the first packet and the answer to it get through, and that
+	// this is about the ones after them (World.Later).
+	Later bool
 }
 
 // BranchOutcome is one side of a fork that mattered.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -43,10 +44,34 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
-	if op := deleteRule(in, w.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil {
-		return append([]fixups.Op{op}, tidy(in, w.Netns, p)...)
+	if ops := deleteAlike(in, w.Netns, p); len(ops) > 0 {
+		return append(ops, tidy(in, w.Netns, p)...)
 	}
 	return nil
+}
+
+// deleteAlike deletes a rule, and the same one again further down its chain, where a
+// script that ran twice has left it: one of them alone would change nothing.
+func deleteAlike(in *diag.Input, netns string, p *rules.Place) []fixups.Op {
+	ns := in.Netns(netns)
+	if ns == nil {
+		return nil
+	}
+	var ops []fixups.Op
+	first := ""
+	for i := max(p.Num, 1); i <= len(p.ChainP.Rules); i++ {
+		text := firewall.RuleText(ns, p.TableP, p.ChainP, &p.ChainP.Rules[i-1])
+		if i == p.Num {
+			first = text
+		}
+		if text != first {
+			continue
+		}
+		if op := deleteRule(in, netns, p.System, p.Family, p.Table, p.Chain, i); op != nil {
+			ops = append(ops, op)
+		}
+	}
+	return ops
 }
 
 // keptApart is the network that was made to keep its members apart, both ends of
