@@ -35,10 +35,10 @@ func (p *Prober) ARP(ctx context.Context, from *snap.Netns, dst netip.Addr, o Op
 	l, src := device(from, dst, o)
 	switch {
 	case l == nil:
-		r.Outcome, r.Detail = Unroutable, "no device of the namespace has "+dst.String()+" on its link"
+		r.Outcome, r.Detail = snap.Unroutable, "no device of the namespace has "+dst.String()+" on its link"
 		return r
 	case l.MAC == "" || l.NoARP:
-		r.Outcome, r.Detail = Unroutable, l.Name+" does not resolve neighbours"
+		r.Outcome, r.Detail = snap.Unroutable, l.Name+" does not resolve neighbours"
 		return r
 	}
 	mac, err := parseMAC(l.MAC)
@@ -105,7 +105,7 @@ func (s *sock) whoHas(ctx context.Context, r snap.Probe, o Options, end time.Tim
 		return timedOut(ctx, r)
 	}
 	slices.Sort(macs)
-	r.Outcome, r.Got, r.MAC = Answered, len(macs), strings.Join(macs, ",")
+	r.Outcome, r.Got, r.MAC = snap.Answered, len(macs), strings.Join(macs, ",")
 	return r
 }
 
@@ -114,7 +114,7 @@ func (s *sock) whoHas(ctx context.Context, r snap.Probe, o Options, end time.Tim
 func linkErr(r snap.Probe, err error) snap.Probe {
 	if errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETUNREACH) ||
 		errors.Is(err, unix.EADDRNOTAVAIL) {
-		r.Outcome, r.Errno, r.Detail = Unroutable, errnoName(err), "its device does not send it: "+err.Error()
+		r.Outcome, r.Errno, r.Detail = snap.Unroutable, errnoName(err), "its device does not send it: "+err.Error()
 		return r
 	}
 	return fail(r, err)

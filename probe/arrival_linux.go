@@ -56,14 +56,14 @@ func (p *Prober) Arrive(ctx context.Context, q Question) (out snap.Probe) {
 		}
 		t.Stop()
 	}
-	r.Outcome, r.Sent = Timeout, 1
+	r.Outcome, r.Sent = snap.TimedOut, 1
 	f.End(&r)
 	if err != nil {
 		r.Sent = 0
 		return fail(r, err)
 	}
 	r = arrived(r)
-	if q.Kind == "tcp" && r.Outcome == Answered {
+	if q.Kind == "tcp" && r.Outcome == snap.Answered {
 		if err := p.arrive(q, port, true); err != nil { // else the half-open connection ends by its own timer
 			r.Detail = "its reset did not come in: " + err.Error()
 		}
@@ -90,15 +90,15 @@ func arrived(r snap.Probe) snap.Probe {
 	filtered := r.Died != nil && r.Died.Reason == "NETFILTER_DROP"
 	switch {
 	case s.ICMP != nil && s.ICMP.Code == 3 && s.ICMP.Type == 3 && !filtered, s.ICMP != nil && s.ICMP.Type == 1 && s.ICMP.Code == 4 && !filtered:
-		r.Outcome = Refused // port unreachable, RFC 792 and RFC 4443
+		r.Outcome = snap.Refused // port unreachable, RFC 792 and RFC 4443
 	case s.ICMP != nil:
-		r.Outcome, r.ICMP, r.By = Rejected, s.ICMP, s.Src.Addr()
+		r.Outcome, r.ICMP, r.By = snap.Rejected, s.ICMP, s.Src.Addr()
 	case s.RST && filtered:
-		r.Outcome, r.Detail = Rejected, "reset by the firewall of "+r.Died.Netns
+		r.Outcome, r.Detail = snap.Rejected, "reset by the firewall of "+r.Died.Netns
 	case s.RST:
-		r.Outcome = Refused
+		r.Outcome = snap.Refused
 	default:
-		r.Outcome, r.Died = Answered, nil
+		r.Outcome, r.Died = snap.Answered, nil
 		r.Detail = fmt.Sprintf("it came in by %s, and the answer left by it", r.In)
 	}
 	return r

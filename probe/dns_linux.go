@@ -60,21 +60,21 @@ func (p *Prober) DNS(ctx context.Context, from *snap.Netns, server netip.AddrPor
 			})
 	}
 	first := r
-	if r = ask(r); r.Outcome == Refused && o.Sport == 0 {
+	if r = ask(r); r.Outcome == snap.Refused && o.Sport == 0 {
 		// The port may be one of an earlier probe whose conntrack entry still leads
 		// to where a resolver was before its engine was started again: another one.
 		sent := r.Sent
 		r = ask(first)
 		r.Sent += sent
 	}
-	if r.Outcome != Answered || !d.TC {
+	if r.Outcome != snap.Answered || !d.TC {
 		return r
 	}
 	// Cut short: the rest by TCP (RFC 7766). Without it the short answer stays.
 	t := r
 	t.DNS = &snap.DNSProbe{Name: d.Name, Type: d.Type, TCP: true, EDNS: d.EDNS, TC: true, Answers: []string{}, Bad: d.Bad}
 	t = p.dnsTCP(ctx, t, from, server, o, q, end)
-	if t.Outcome != Answered {
+	if t.Outcome != snap.Answered {
 		r.Detail = "the answer was cut short, and over TCP: " + t.Outcome
 		return r
 	}
@@ -112,7 +112,7 @@ func (p *Prober) dnsTCP(ctx context.Context, r snap.Probe, from *snap.Netns, ser
 		m, bad := check(q, b)
 		if bad == "" {
 			fill(r.DNS, m)
-			r.Outcome, r.Got, r.RTTMs = Answered, 1, ms(time.Since(start))
+			r.Outcome, r.Got, r.RTTMs = snap.Answered, 1, ms(time.Since(start))
 			return r
 		}
 		if !slices.Contains(r.DNS.Bad, bad) {
@@ -126,11 +126,11 @@ func streamErr(ctx context.Context, r snap.Probe, err error) snap.Probe {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		r = timedOut(ctx, r)
-		if r.Outcome == Timeout {
+		if r.Outcome == snap.TimedOut {
 			r.Detail = "connected, but no answer came"
 		}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
-		r.Outcome, r.Errno, r.Detail = Refused, errnoName(err), "the server closed the connection without an answer"
+		r.Outcome, r.Errno, r.Detail = snap.Refused, errnoName(err), "the server closed the connection without an answer"
 	default:
 		r = fail(r, err)
 	}

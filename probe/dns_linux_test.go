@@ -144,36 +144,36 @@ func TestDNS(t *testing.T) {
 		o          Options
 		want       snap.Probe
 	}{
-		{"an honest server", "", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: &good}},
-		{"with EDNS", "", Options{Name: "web.example.org", EDNS: true}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.EDNS = true })}},
-		{"a name that is not there", "", Options{Name: "nobody.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) {
+		{"an honest server", "", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: &good}},
+		{"with EDNS", "", Options{Name: "web.example.org", EDNS: true}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.EDNS = true })}},
+		{"a name that is not there", "", Options{Name: "nobody.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) {
 			d.Name, d.RCode, d.TTL, d.Answers = "nobody.example.org.", "NXDOMAIN", 0, []string{}
 		})}},
-		{"a wrong id first", "id", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"id"} })}},
-		{"a wrong question first", "question", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"question"} })}},
-		{"a wrong source first", "source", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"source"} })}},
-		{"garbage first", "malformed", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"malformed"} })}},
-		{"its own question first", "echo", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"malformed"} })}},
-		{"cut short, then TCP", "truncated", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.TCP, d.TC = true, true })}},
+		{"a wrong id first", "id", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"id"} })}},
+		{"a wrong question first", "question", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"question"} })}},
+		{"a wrong source first", "source", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"source"} })}},
+		{"garbage first", "malformed", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"malformed"} })}},
+		{"its own question first", "echo", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.Bad = []string{"malformed"} })}},
+		{"cut short, then TCP", "truncated", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) { d.TCP, d.TC = true, true })}},
 		{"cut short, and no TCP", "truncated, no TCP", Options{Name: "web.example.org"}, snap.Probe{
-			Outcome: Answered, Got: 1, Detail: "the answer was cut short, and over TCP: refused",
+			Outcome: snap.Answered, Got: 1, Detail: "the answer was cut short, and over TCP: refused",
 			DNS: with(func(d *snap.DNSProbe) { d.TC, d.TTL, d.Answers = true, 0, []string{} }),
 		}},
-		{"SERVFAIL is an answer", "servfail", Options{Name: "web.example.org"}, snap.Probe{Outcome: Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) {
+		{"SERVFAIL is an answer", "servfail", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.Answered, Got: 1, DNS: with(func(d *snap.DNSProbe) {
 			d.RCode, d.TTL, d.Answers = "SERVFAIL", 0, []string{}
 		})}},
-		{"nothing but lies", "only lies", Options{Name: "web.example.org"}, snap.Probe{Outcome: Timeout, DNS: with(func(d *snap.DNSProbe) { empty(d); d.Bad = []string{"id"} })}},
+		{"nothing but lies", "only lies", Options{Name: "web.example.org"}, snap.Probe{Outcome: snap.TimedOut, DNS: with(func(d *snap.DNSProbe) { empty(d); d.Bad = []string{"id"} })}},
 		{"over TCP to a mute server", "id", Options{Name: "web.example.org", TCP: true}, snap.Probe{
-			Outcome: Timeout, Detail: "connected, but no answer came", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
+			Outcome: snap.TimedOut, Detail: "connected, but no answer came", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
 		}},
 		{"over TCP to a server that hangs up", "question", Options{Name: "web.example.org", TCP: true}, snap.Probe{
-			Outcome: Refused, Detail: "the server closed the connection without an answer", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
+			Outcome: snap.Refused, Detail: "the server closed the connection without an answer", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
 		}},
 		{"over TCP to a server that drips", "drip", Options{Name: "web.example.org", TCP: true}, snap.Probe{
-			Outcome: Timeout, Detail: "connected, but no answer came", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
+			Outcome: snap.TimedOut, Detail: "connected, but no answer came", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
 		}},
 		{"over TCP to a closed port", "", Options{Name: "web.example.org", TCP: true}, snap.Probe{
-			Outcome: Refused, Got: 0, Errno: "ECONNREFUSED", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
+			Outcome: snap.Refused, Got: 0, Errno: "ECONNREFUSED", DNS: with(func(d *snap.DNSProbe) { empty(d); d.TCP = true }),
 		}},
 	}
 	var qs []Question
@@ -216,7 +216,7 @@ func TestDNSOverTCPThatIsWatched(t *testing.T) {
 	for _, tcp := range []bool{true, false} {
 		for range 20 {
 			got := p.DNS(t.Context(), w.client.n, ap("198.51.100.1:53"), Options{Name: "web.example.org", TCP: tcp})
-			if got.Outcome != Answered || got.DNS.RCode != "NOERROR" || !got.DNS.TCP || len(got.DNS.Answers) != 1 {
+			if got.Outcome != snap.Answered || got.DNS.RCode != "NOERROR" || !got.DNS.TCP || len(got.DNS.Answers) != 1 {
 				t.Fatalf("tcp %t: %s %s %+v", tcp, got.Outcome, got.Detail, got.DNS)
 			}
 		}
@@ -262,9 +262,9 @@ func TestDNSRefusedOnOnePort(t *testing.T) {
 			_, _ = c.WriteToUDPAddrPort(out, from) // a probe that gave up is no matter
 		})
 		p := &Prober{Timeout: 5 * time.Second}
-		want := Answered
+		want := snap.Answered
 		if all {
-			want = Refused
+			want = snap.Refused
 		}
 		if got := p.DNS(t.Context(), w.client.n, ap("198.51.100.1:53"), Options{Name: "web.example.org"}); got.Outcome != want || got.Sent != 2 {
 			t.Errorf("all refused %t: %s after %d questions %s, want %s after 2", all, got.Outcome, got.Sent, got.Detail, want)

@@ -93,7 +93,7 @@ func (e extErr) hostUnreachable() bool {
 func (e extErr) verdict(r snap.Probe) snap.Probe {
 	r.Errno = unix.ErrnoName(e.errno)
 	if !e.icmp() {
-		r.Outcome = Unroutable
+		r.Outcome = snap.Unroutable
 		if e.errno == unix.EMSGSIZE && e.info != 0 {
 			r.Detail = fmt.Sprintf("too big for its own device: MTU %d", e.info)
 		}
@@ -107,14 +107,14 @@ func (e extErr) verdict(r snap.Probe) snap.Probe {
 	switch {
 	case self && e.hostUnreachable():
 		// net/ipv4/route.c:ipv4_link_failure sends it to the sender itself.
-		r.Outcome = Unroutable
+		r.Outcome = snap.Unroutable
 		r.Detail = "host unreachable, says the sender's own stack: no neighbour answered (or its own firewall rejects so)"
 	case self:
-		r.Outcome, r.Detail = Rejected, "rejected inside the sender's own namespace"
+		r.Outcome, r.Detail = snap.Rejected, "rejected inside the sender's own namespace"
 	case e.portUnreachable() && e.by == r.Dst.Addr() && (r.Kind == "udp" || r.Kind == "dns" && (r.DNS == nil || !r.DNS.TCP)):
-		r.Outcome = Refused
+		r.Outcome = snap.Refused
 	default:
-		r.Outcome = Rejected
+		r.Outcome = snap.Rejected
 	}
 	return r
 }
@@ -125,17 +125,17 @@ func sendErr(r snap.Probe, err error) snap.Probe {
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETDOWN),
 		errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENODEV):
-		r.Outcome = Unroutable // EINVAL: a blackhole route; EACCES: a prohibit one
+		r.Outcome = snap.Unroutable // EINVAL: a blackhole route; EACCES: a prohibit one
 		r.Detail = "its own stack does not send it: " + err.Error()
 	case errors.Is(err, unix.EPERM):
-		r.Outcome = Unroutable // nf_hook_slow's NF_DROP comes back as EPERM
+		r.Outcome = snap.Unroutable // nf_hook_slow's NF_DROP comes back as EPERM
 		r.Detail = "the firewall of its own namespace drops it on output"
 	case errors.Is(err, unix.EMSGSIZE):
-		r.Outcome, r.Detail = Unroutable, "too big for its own device"
+		r.Outcome, r.Detail = snap.Unroutable, "too big for its own device"
 	case errors.Is(err, unix.ENOBUFS): // net_xmit_errno of what ndo_start_xmit, or the queue, dropped
-		r.Outcome, r.Detail = Unroutable, "its own device, or the queue before it, dropped it"
+		r.Outcome, r.Detail = snap.Unroutable, "its own device, or the queue before it, dropped it"
 	case errors.Is(err, unix.ECONNREFUSED):
-		r.Outcome = Refused
+		r.Outcome = snap.Refused
 	default:
 		r = fail(r, err)
 	}

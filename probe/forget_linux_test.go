@@ -36,7 +36,7 @@ func TestForgetTakesAwayWhatAQuestionLeftBehind(t *testing.T) {
 	a.n.Neighs = []snap.Neigh{{Index: l.Attrs().Index, IP: netip.MustParseAddr("192.0.2.2")}} // was there when it was read
 	qs := []Question{ask("192.0.2.2"), ask("192.0.2.3")}
 	for _, r := range p.Run(t.Context(), qs) {
-		if r.Outcome != Answered {
+		if r.Outcome != snap.Answered {
 			t.Fatalf("%s: %s", r.Dst, r.Outcome)
 		}
 	}

@@ -89,7 +89,7 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 				continue
 			case err == nil:
 				stop()
-				r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), Answered
+				r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), snap.Answered
 				return r
 			}
 			stop()

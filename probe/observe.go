@@ -49,10 +49,10 @@ func ended(f Follower, r *snap.Probe) {
 		return
 	}
 	f.End(r)
-	if r.Outcome == Refused && r.Died != nil && r.Died.Reason == "NETFILTER_DROP" && !r.Died.Answer {
+	if r.Outcome == snap.Refused && r.Died != nil && r.Died.Reason == "NETFILTER_DROP" && !r.Died.Answer {
 		// A reset by iptables' REJECT looks like that of a closed port; only
 		// where the question died tells them apart.
-		r.Outcome, r.Detail = Rejected, "reset by the firewall of "+r.Died.Netns
+		r.Outcome, r.Detail = snap.Rejected, "reset by the firewall of "+r.Died.Netns
 	}
 }
 

@@ -112,13 +112,13 @@ func echoHeaders(dst netip.Addr) int {
 func (m *PathMTU) add(size int, r snap.Probe) {
 	m.Probes = append(m.Probes, r)
 	switch {
-	case r.Outcome == Answered:
+	case r.Outcome == snap.Answered:
 		m.MTUBytes = max(m.MTUBytes, size)
 		if m.TooBigBytes <= m.MTUBytes {
 			m.TooBigBytes = 0
 		}
 		return
-	case r.Outcome == Failed || size < m.MTUBytes:
+	case r.Outcome == snap.Failed || size < m.MTUBytes:
 		return
 	case m.TooBigBytes == 0 || size < m.TooBigBytes:
 		m.TooBigBytes = size

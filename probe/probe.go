@@ -21,16 +21,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Outcomes of a probe; snap.Probe.Outcome says what each means.
-const (
-	Answered   = "answered"
-	Refused    = "refused"
-	Rejected   = "rejected"
-	Timeout    = "timeout"
-	Unroutable = "unroutable"
-	Failed     = "error"
-)
-
 // defaultTimeout is how long one question waits in all: long for a host's own
 // bridges (under 1 ms) and for most of the world (under 300 ms), short enough
 // for a run of hundreds of questions, most of them dead.
@@ -181,7 +171,7 @@ func open(n *snap.Netns) (*ns.Handle, error) {
 
 // fail says that the probe itself did not work, and so proves nothing.
 func fail(r snap.Probe, err error) snap.Probe {
-	r.Outcome, r.Detail, r.Errno = Failed, err.Error(), errnoName(err)
+	r.Outcome, r.Detail, r.Errno = snap.Failed, err.Error(), errnoName(err)
 	if errors.Is(err, snap.ErrPermission) && r.Errno == "" {
 		r.Errno = "EPERM"
 	}

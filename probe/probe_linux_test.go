@@ -88,99 +88,99 @@ func TestOutcomes(t *testing.T) {
 		q    Question
 		want snap.Probe
 	}{
-		{"tcp to a listener", Question{Kind: "tcp", Dst: ap("198.51.100.1:80")}, snap.Probe{Outcome: Answered, Got: 1}},
-		{"tcp to a listener, IPv6", Question{Kind: "tcp", Dst: ap("[2001:db8:2::1]:80")}, snap.Probe{Outcome: Answered, Got: 1}},
-		{"tcp to a closed port", Question{Kind: "tcp", Dst: ap("198.51.100.1:81")}, snap.Probe{Outcome: Refused, Got: 1, Errno: "ECONNREFUSED"}},
-		{"tcp to a closed port, IPv6", Question{Kind: "tcp", Dst: ap("[2001:db8:2::1]:81")}, snap.Probe{Outcome: Refused, Got: 1, Errno: "ECONNREFUSED"}},
+		{"tcp to a listener", Question{Kind: "tcp", Dst: ap("198.51.100.1:80")}, snap.Probe{Outcome: snap.Answered, Got: 1}},
+		{"tcp to a listener, IPv6", Question{Kind: "tcp", Dst: ap("[2001:db8:2::1]:80")}, snap.Probe{Outcome: snap.Answered, Got: 1}},
+		{"tcp to a closed port", Question{Kind: "tcp", Dst: ap("198.51.100.1:81")}, snap.Probe{Outcome: snap.Refused, Got: 1, Errno: "ECONNREFUSED"}},
+		{"tcp to a closed port, IPv6", Question{Kind: "tcp", Dst: ap("[2001:db8:2::1]:81")}, snap.Probe{Outcome: snap.Refused, Got: 1, Errno: "ECONNREFUSED"}},
 		{
 			"tcp rejected by a router",
 			Question{Kind: "tcp", Dst: ap("10.1.0.1:80")},
-			snap.Probe{Outcome: Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 1}},
+			snap.Probe{Outcome: snap.Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 1}},
 		},
 		{
 			"tcp prohibited by a router",
 			Question{Kind: "tcp", Dst: ap("10.2.0.1:80")},
-			snap.Probe{Outcome: Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 13}},
+			snap.Probe{Outcome: snap.Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 13}},
 		},
 		{
 			"tcp prohibited by a router, IPv6",
 			Question{Kind: "tcp", Dst: ap("[2001:db8:dead::1]:80")},
-			snap.Probe{Outcome: Rejected, Got: 1, Errno: "EACCES", By: router6, ICMP: &snap.ICMPInfo{Type: 1, Code: 1}},
+			snap.Probe{Outcome: snap.Rejected, Got: 1, Errno: "EACCES", By: router6, ICMP: &snap.ICMPInfo{Type: 1, Code: 1}},
 		},
-		{"tcp dropped silently", Question{Kind: "tcp", Dst: ap("10.3.0.1:80")}, snap.Probe{Outcome: Timeout}},
+		{"tcp dropped silently", Question{Kind: "tcp", Dst: ap("10.3.0.1:80")}, snap.Probe{Outcome: snap.TimedOut}},
 		{
 			"tcp without a route",
 			Question{Kind: "tcp", Dst: ap("10.4.0.1:80")},
-			snap.Probe{Outcome: Unroutable, Errno: "EHOSTUNREACH", Detail: "its own stack does not send it: no route to host"},
+			snap.Probe{Outcome: snap.Unroutable, Errno: "EHOSTUNREACH", Detail: "its own stack does not send it: no route to host"},
 		},
 		{
 			"tcp into its own blackhole",
 			Question{Kind: "tcp", Dst: ap("10.5.0.1:80")},
-			snap.Probe{Outcome: Unroutable, Errno: "EINVAL", Detail: "its own stack does not send it: invalid argument"},
+			snap.Probe{Outcome: snap.Unroutable, Errno: "EINVAL", Detail: "its own stack does not send it: invalid argument"},
 		},
-		{"udp echo", Question{Kind: "udp", Dst: ap("198.51.100.1:7")}, snap.Probe{Outcome: Answered, Got: 1}},
-		{"udp echo, IPv6", Question{Kind: "udp", Dst: ap("[2001:db8:2::1]:7")}, snap.Probe{Outcome: Answered, Got: 1}},
+		{"udp echo", Question{Kind: "udp", Dst: ap("198.51.100.1:7")}, snap.Probe{Outcome: snap.Answered, Got: 1}},
+		{"udp echo, IPv6", Question{Kind: "udp", Dst: ap("[2001:db8:2::1]:7")}, snap.Probe{Outcome: snap.Answered, Got: 1}},
 		{
 			"udp to a closed port",
 			Question{Kind: "udp", Dst: ap("198.51.100.1:10")},
-			snap.Probe{Outcome: Refused, Got: 1, Errno: "ECONNREFUSED", By: netip.MustParseAddr("198.51.100.1"), ICMP: &snap.ICMPInfo{Type: 3, Code: 3}},
+			snap.Probe{Outcome: snap.Refused, Got: 1, Errno: "ECONNREFUSED", By: netip.MustParseAddr("198.51.100.1"), ICMP: &snap.ICMPInfo{Type: 3, Code: 3}},
 		},
-		{"udp to a silent listener", Question{Kind: "udp", Dst: ap("198.51.100.1:9")}, snap.Probe{Outcome: Timeout}},
+		{"udp to a silent listener", Question{Kind: "udp", Dst: ap("198.51.100.1:9")}, snap.Probe{Outcome: snap.TimedOut}},
 		{
 			"udp answered from a wrong address",
 			Question{Kind: "udp", Dst: ap("198.51.100.1:8")},
-			snap.Probe{Outcome: Timeout, Strange: netip.MustParseAddrPort("198.51.100.2:7"), Detail: "an answer came from 198.51.100.2:7 instead"},
+			snap.Probe{Outcome: snap.TimedOut, Strange: netip.MustParseAddrPort("198.51.100.2:7"), Detail: "an answer came from 198.51.100.2:7 instead"},
 		},
 		{
 			"udp prohibited by a router",
 			Question{Kind: "udp", Dst: ap("10.2.0.1:53")},
-			snap.Probe{Outcome: Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 13}},
+			snap.Probe{Outcome: snap.Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 13}},
 		},
 		{
 			"udp without a route",
 			Question{Kind: "udp", Dst: ap("10.4.0.1:53")},
-			snap.Probe{Outcome: Unroutable, Errno: "EHOSTUNREACH", Detail: "its own stack does not send it: no route to host"},
+			snap.Probe{Outcome: snap.Unroutable, Errno: "EHOSTUNREACH", Detail: "its own stack does not send it: no route to host"},
 		},
-		{"echo", Question{Kind: "icmp", Dst: ap("198.51.100.1:0")}, snap.Probe{Outcome: Answered, Got: 1}},
-		{"echo, IPv6", Question{Kind: "icmp", Dst: ap("[2001:db8:2::1]:0")}, snap.Probe{Outcome: Answered, Got: 1}},
+		{"echo", Question{Kind: "icmp", Dst: ap("198.51.100.1:0")}, snap.Probe{Outcome: snap.Answered, Got: 1}},
+		{"echo, IPv6", Question{Kind: "icmp", Dst: ap("[2001:db8:2::1]:0")}, snap.Probe{Outcome: snap.Answered, Got: 1}},
 		{
 			"echo rejected by a router",
 			Question{Kind: "icmp", Dst: ap("10.1.0.1:0")},
-			snap.Probe{Outcome: Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 1}},
+			snap.Probe{Outcome: snap.Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 1}},
 		},
 		{
 			"echo that is too big for the path",
 			Question{Kind: "icmp", Dst: ap("198.51.100.1:0"), Options: Options{Size: 1472, DF: true}},
-			snap.Probe{Outcome: Rejected, Got: 1, Errno: "EMSGSIZE", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 4, MTU: 1400}, Size: 1472, DF: true},
+			snap.Probe{Outcome: snap.Rejected, Got: 1, Errno: "EMSGSIZE", By: router, ICMP: &snap.ICMPInfo{Type: 3, Code: 4, MTU: 1400}, Size: 1472, DF: true},
 		},
 		{
 			"echo that is too big for its own device",
 			Question{Kind: "icmp", Dst: ap("198.51.100.1:0"), Options: Options{Size: 1473, DF: true}},
-			snap.Probe{Outcome: Unroutable, Errno: "EMSGSIZE", Detail: "too big for its own device: MTU 1500", Size: 1473, DF: true},
+			snap.Probe{Outcome: snap.Unroutable, Errno: "EMSGSIZE", Detail: "too big for its own device: MTU 1500", Size: 1473, DF: true},
 		},
 		{
 			"echo with a TTL that ends at the router",
 			Question{Kind: "icmp", Dst: ap("198.51.100.1:0"), Options: Options{TTL: 1}},
-			snap.Probe{Outcome: Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 11, Code: 0}},
+			snap.Probe{Outcome: snap.Rejected, Got: 1, Errno: "EHOSTUNREACH", By: router, ICMP: &snap.ICMPInfo{Type: 11, Code: 0}},
 		},
 		{
 			"echo to nobody on the link",
 			Question{Kind: "icmp", Dst: ap("192.0.2.77:0"), Options: Options{Timeout: 5 * time.Second, Tries: 1}},
-			snap.Probe{Outcome: Unroutable, Got: 1, Errno: "EHOSTUNREACH", By: self, ICMP: &snap.ICMPInfo{Type: 3, Code: 1}, Detail: neigh},
+			snap.Probe{Outcome: snap.Unroutable, Got: 1, Errno: "EHOSTUNREACH", By: self, ICMP: &snap.ICMPInfo{Type: 3, Code: 1}, Detail: neigh},
 		},
-		{"arp for a neighbour", Question{Kind: "arp", Dst: ap("192.0.2.254:0")}, snap.Probe{Outcome: Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
-		{"neighbour solicitation", Question{Kind: "arp", Dst: ap("[2001:db8:1::254]:0")}, snap.Probe{Outcome: Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
-		{"arp for nobody", Question{Kind: "arp", Dst: ap("192.0.2.78:0")}, snap.Probe{Outcome: Timeout}},
-		{"neighbour solicitation for nobody", Question{Kind: "arp", Dst: ap("[2001:db8:1::78]:0")}, snap.Probe{Outcome: Timeout}},
+		{"arp for a neighbour", Question{Kind: "arp", Dst: ap("192.0.2.254:0")}, snap.Probe{Outcome: snap.Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
+		{"neighbour solicitation", Question{Kind: "arp", Dst: ap("[2001:db8:1::254]:0")}, snap.Probe{Outcome: snap.Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
+		{"arp for nobody", Question{Kind: "arp", Dst: ap("192.0.2.78:0")}, snap.Probe{Outcome: snap.TimedOut}},
+		{"neighbour solicitation for nobody", Question{Kind: "arp", Dst: ap("[2001:db8:1::78]:0")}, snap.Probe{Outcome: snap.TimedOut}},
 		{
 			"arp beyond the link",
 			Question{Kind: "arp", Dst: ap("198.51.100.1:0")},
-			snap.Probe{Outcome: Unroutable, Detail: "no device of the namespace has 198.51.100.1 on its link"},
+			snap.Probe{Outcome: snap.Unroutable, Detail: "no device of the namespace has 198.51.100.1 on its link"},
 		},
 		{
 			"an unknown kind",
 			Question{Kind: "gopher", Dst: ap("198.51.100.1:70")},
-			snap.Probe{Outcome: Failed, Detail: `probe of kind "gopher": not supported here`},
+			snap.Probe{Outcome: snap.Failed, Detail: `probe of kind "gopher": not supported here`},
 		},
 	}
 	var qs []Question
@@ -194,7 +194,7 @@ func TestOutcomes(t *testing.T) {
 		// A router says that a route is closed at most five times in a row to one
 		// peer, then once a second (net/ipv4/route.c: ip_error), for all of the
 		// machine's namespaces together: who was not told asks again.
-		for tries := 0; tt.want.Outcome == Rejected && got[i].Outcome == Timeout && tries < 20; tries++ {
+		for tries := 0; tt.want.Outcome == snap.Rejected && got[i].Outcome == snap.TimedOut && tries < 20; tries++ {
 			got[i] = p.Run(t.Context(), qs[i:i+1])[0]
 		}
 		t.Run(tt.name, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestSourceIsTheOneAskedFor(t *testing.T) {
 	w.server.listenTCP("tcp4", "198.51.100.1:80")
 	p := &Prober{}
 	r := p.TCP(t.Context(), w.client.n, ap("198.51.100.1:80"), Options{Src: netip.MustParseAddr("192.0.2.1"), Sport: 61999})
-	if want := ap("192.0.2.1:61999"); r.Src != want || r.Outcome != Answered {
+	if want := ap("192.0.2.1:61999"); r.Src != want || r.Outcome != snap.Answered {
 		t.Errorf("source %v, outcome %s (%s), want %v answered", r.Src, r.Outcome, r.Detail, want)
 	}
 	r = p.TCP(t.Context(), w.client.n, ap("198.51.100.1:80"), Options{})
@@ -254,7 +254,7 @@ func TestCancelEndsAtOnce(t *testing.T) {
 		t.Errorf("took %v after being cancelled at 50 ms", d)
 	}
 	for _, r := range got {
-		if r.Outcome != Failed || r.Detail != "cancelled before an answer came" {
+		if r.Outcome != snap.Failed || r.Detail != "cancelled before an answer came" {
 			t.Errorf("%s: outcome %s (%s), want a cancelled one", r.Kind, r.Outcome, r.Detail)
 		}
 	}
@@ -264,7 +264,7 @@ func TestAnotherNamespaceByNowIsRefused(t *testing.T) {
 	a := newRoom(t, "a")
 	a.n.Inode = 1
 	r := (&Prober{}).TCP(t.Context(), a.n, ap("127.0.0.1:80"), Options{})
-	if r.Outcome != Failed || !strings.Contains(r.Detail, "vanished") {
+	if r.Outcome != snap.Failed || !strings.Contains(r.Detail, "vanished") {
 		t.Errorf("outcome %s (%s), want an error that says vanished", r.Outcome, r.Detail)
 	}
 }

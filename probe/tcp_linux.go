@@ -36,7 +36,7 @@ func (p *Prober) carries(ctx context.Context, s *sock, r snap.Probe, from *snap.
 	r = s.carries(ctx, r, size, end)
 	if on != nil {
 		seen := r
-		if on.End(&seen); r.Outcome != Answered {
+		if on.End(&seen); r.Outcome != snap.Answered {
 			r.Watched, r.Seen, r.Died = seen.Watched, seen.Seen, seen.Died
 		}
 	}
@@ -109,7 +109,7 @@ func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst n
 		return fail(r, err), nil
 	}
 	defer func() {
-		if r.Outcome != Answered {
+		if r.Outcome != snap.Answered {
 			s.close()
 		}
 	}()
@@ -131,7 +131,7 @@ func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst n
 	})
 	switch {
 	case connErr == nil:
-		r.Outcome, r.Got = Answered, 1
+		r.Outcome, r.Got = snap.Answered, 1
 		s.on = nil // it has ended with the connection's set-up, and must not end what is said on it
 		return r, s
 	case errors.Is(connErr, os.ErrDeadlineExceeded):
@@ -143,11 +143,11 @@ func (p *Prober) dial(ctx context.Context, r snap.Probe, from *snap.Netns, dst n
 		return r, nil
 	}
 	if errors.Is(connErr, unix.ECONNREFUSED) || errors.Is(connErr, unix.ECONNRESET) {
-		r.Outcome, r.Errno, r.Got = Refused, errnoName(connErr), 1
+		r.Outcome, r.Errno, r.Got = snap.Refused, errnoName(connErr), 1
 		return r, nil
 	}
 	if errors.Is(connErr, unix.ETIMEDOUT) {
-		r.Outcome, r.Errno, r.RTTMs = Timeout, "ETIMEDOUT", 0
+		r.Outcome, r.Errno, r.RTTMs = snap.TimedOut, "ETIMEDOUT", 0
 		return r, nil
 	}
 	r.RTTMs, r.Sent = 0, 0
@@ -200,10 +200,10 @@ func (s *sock) takeErr() (e extErr, ok bool) {
 func timedOut(ctx context.Context, r snap.Probe) snap.Probe {
 	r.RTTMs = 0
 	if errors.Is(ctx.Err(), context.Canceled) {
-		r.Outcome, r.Detail = Failed, "cancelled before an answer came"
+		r.Outcome, r.Detail = snap.Failed, "cancelled before an answer came"
 		return r
 	}
-	r.Outcome = Timeout
+	r.Outcome = snap.TimedOut
 	return r
 }
 

@@ -44,10 +44,10 @@ func (p *Prober) UDP(ctx context.Context, from *snap.Netns, dst netip.AddrPort, 
 		}
 		return true
 	}, func() []byte { return payload })
-	if r.Detail == "" && r.Outcome != Failed {
+	if r.Detail == "" && r.Outcome != snap.Failed {
 		r.Detail = strange
 	}
-	if r.Outcome == Timeout {
+	if r.Outcome == snap.TimedOut {
 		r.Strange = other
 	}
 	return r
@@ -114,7 +114,7 @@ func (p *Prober) datagrams(ctx context.Context, r snap.Probe, from *snap.Netns, 
 				return e.verdict(r)
 			case err == nil && accept(src, buf[:n]):
 				stop()
-				r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), Answered
+				r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), snap.Answered
 				return r
 			case err == nil:
 				continue

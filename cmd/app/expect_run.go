@@ -280,7 +280,7 @@ func (x *expecting) reach(ctx context.Context, e *Expectation, t *v1.Test) error
 // within holds the round trip of the live probe against the bound.
 func within(e *Expectation, t *v1.Test, res *v1.TraceResult) {
 	for _, q := range res.Sent {
-		if q.Outcome == "answered" && q.Kind != "dns" && q.RTTMs > 0 {
+		if q.Outcome == snap.Answered && q.Kind != "dns" && q.RTTMs > 0 {
 			if limit := v1.Ms(e.Within); q.RTTMs > limit {
 				settle(t, "failed", "the answer took %.1f ms, more than %.1f ms", q.RTTMs, limit)
 			}

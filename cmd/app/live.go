@@ -110,7 +110,7 @@ func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, ti
 		from := s.Ns(q.From)
 		if from == nil {
 			out[i] = *q
-			out[i].Outcome, out[i].Detail = probe.Failed, fmt.Sprintf("namespace %s is not known", q.From)
+			out[i].Outcome, out[i].Detail = snap.Failed, fmt.Sprintf("namespace %s is not known", q.From)
 			continue
 		}
 		x := question(from, q)

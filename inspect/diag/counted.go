@@ -11,11 +11,9 @@ import (
 // The most flows whose counters are looked at beside those that were asked for,
 // and the most namespaces for each: every one costs two bursts of packets.
 const (
-	maxRecounts    = 6
-	maxCountedIn   = 12
-	netfilterDrop  = "NETFILTER_DROP"
-	kindTimeout    = "timeout"
-	kindUnroutable = "unroutable"
+	maxRecounts   = 6
+	maxCountedIn  = 12
+	netfilterDrop = "NETFILTER_DROP"
 )
 
 // Recount is a probe of which rule counters would tell more: which rule ended
@@ -50,7 +48,7 @@ func (in *Input) countable(f *FlowCase) bool {
 	if p == nil || len(p.Counted) > 0 || ProbeSays(p) != "dropped" && !ambiguous(f) {
 		return false
 	}
-	if p.Outcome == kindUnroutable && p.Errno != "EPERM" {
+	if p.Outcome == snap.Unroutable && p.Errno != "EPERM" {
 		return false // its own stack said why; nothing is sent
 	}
 	if !p.Watched {

@@ -32,7 +32,7 @@ func (in *Input) Doubts() []snap.Probe {
 		if p == nil || p.In != "" || f.Trace == nil || f.Trace.Verdict != sim.Delivered {
 			continue
 		}
-		if p.Outcome == kindTimeout && p.Died == nil && p.Kind != "udp" || in.neighbourLate(p) {
+		if p.Outcome == snap.TimedOut && p.Died == nil && p.Kind != "udp" || in.neighbourLate(p) {
 			if q, ok := in.Question(f); ok {
 				doubt(p, q)
 			}
@@ -48,7 +48,7 @@ func (in *Input) Doubts() []snap.Probe {
 		for _, s := range n.Path.Servers {
 			for _, p := range in.asked(&s) {
 				// A server that is slow rather than dead: of a name that a person waits for.
-				late := n.Asked && !cut && p.Outcome == kindTimeout && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
+				late := n.Asked && !cut && p.Outcome == snap.TimedOut && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
 				if late || in.neighbourLate(p) {
 					slow[p.Dst] = slow[p.Dst] || late
 					d := snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: p.DNS.TCP, EDNS: p.DNS.EDNS}
@@ -95,7 +95,7 @@ func (in *Input) neighbourLate(p *snap.Probe) bool {
 		return true
 	}
 	if p.Errno != "EHOSTUNREACH" || !p.By.IsValid() {
-		return p.Errno == "EHOSTUNREACH" && p.Outcome == kindUnroutable
+		return p.Errno == "EHOSTUNREACH" && p.Outcome == snap.Unroutable
 	}
 	n := in.Snap.Ns(p.From)
 	if n == nil {

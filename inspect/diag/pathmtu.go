@@ -59,12 +59,12 @@ func (in *Input) PathMTU(f *FlowCase) *PathMTU {
 	var lost []int
 	for i := range in.Snap.Probes {
 		p := &in.Snap.Probes[i]
-		if p.Kind != "icmp" || !p.DF || p.Size == 0 || p.From != f.Flow.From || p.Dst.Addr() != f.Flow.Dst || p.Outcome == "error" {
+		if p.Kind != "icmp" || !p.DF || p.Size == 0 || p.From != f.Flow.From || p.Dst.Addr() != f.Flow.Dst || p.Outcome == snap.Failed {
 			continue
 		}
 		size := p.Size + header
 		m.Limit = max(m.Limit, size)
-		if p.Outcome == "answered" {
+		if p.Outcome == snap.Answered {
 			m.Fits = max(m.Fits, size)
 			continue
 		}

@@ -229,16 +229,16 @@ func ProbeSays(p *snap.Probe) string {
 		return ""
 	}
 	switch p.Outcome {
-	case "answered":
+	case snap.Answered:
 		return "delivered"
-	case "refused":
+	case snap.Refused:
 		return "refused"
-	case "timeout":
+	case snap.TimedOut:
 		if p.DNS != nil && slices.ContainsFunc(p.DNS.Bad, func(s string) bool { return s != "source" }) {
 			return "delivered" // the server answered, if only nonsense
 		}
 		return "dropped"
-	case "rejected", "unroutable":
+	case snap.Rejected, snap.Unroutable:
 		return "dropped"
 	}
 	return ""

@@ -82,7 +82,7 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 // well as that of the rule by which the model says that it is rejected: nobody
 // saw where the question ended.
 func ambiguous(f *FlowCase) bool {
-	return f.Probe != nil && !f.Probe.Watched && f.Probe.Outcome == "refused" && f.Trace != nil && f.Trace.Verdict == sim.Dropped &&
+	return f.Probe != nil && !f.Probe.Watched && f.Probe.Outcome == snap.Refused && f.Trace != nil && f.Trace.Verdict == sim.Dropped &&
 		f.Trace.Where != nil && f.Trace.Where.Rule != nil && !f.Trace.Where.Reply
 }
 
@@ -101,7 +101,7 @@ func (in *Input) beyond(f *FlowCase) bool {
 // so nothing is proved of the way from there. Or that the handshake was answered,
 // where the model has die what comes after it.
 func halfway(f *FlowCase) bool {
-	return f.Probe != nil && f.Probe.Kind == "tcp" && f.Probe.Outcome == "answered" && f.Trace != nil && (f.Trace.Proxy != nil || f.Trace.Later)
+	return f.Probe != nil && f.Probe.Kind == "tcp" && f.Probe.Outcome == snap.Answered && f.Trace != nil && (f.Trace.Proxy != nil || f.Trace.Later)
 }
 
 // afterwards is where the packet after the handshake was seen to be dropped, if it
@@ -123,7 +123,7 @@ func afterwards(f *FlowCase) *snap.Seen {
 // its error was never sent: errors are rate-limited (net/ipv4/icmp.c:
 // icmpv4_xrlim_allow), and a sender that is not told is refused all the same.
 func unheard(p *snap.Probe) bool {
-	if p == nil || p.Kind == "tcp" || p.Outcome != kindTimeout || p.Died == nil || p.Died.Answer || p.Died.Reason != "NO_SOCKET" {
+	if p == nil || p.Kind == "tcp" || p.Outcome != snap.TimedOut || p.Died == nil || p.Died.Answer || p.Died.Reason != "NO_SOCKET" {
 		return false
 	}
 	return !slices.ContainsFunc(p.Seen, func(s snap.Seen) bool { return s.Answer })
@@ -132,7 +132,7 @@ func unheard(p *snap.Probe) bool {
 // silent says that the probe's silence proves nothing: many UDP services answer
 // only what they understand. A packet that was seen to die proves something.
 func silent(p *snap.Probe) bool {
-	return p.Kind == "udp" && p.Outcome == kindTimeout && p.Died == nil && !p.Strange.IsValid()
+	return p.Kind == "udp" && p.Outcome == snap.TimedOut && p.Died == nil && !p.Strange.IsValid()
 }
 
 // noWayBack says of a packet that was seen to come in where the model has no route
@@ -174,7 +174,7 @@ func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
 	}
 	d := p.Died
 	if d == nil {
-		if p.Outcome == kindUnroutable && model != nil && model.Netns == p.From && !model.Reply {
+		if p.Outcome == snap.Unroutable && model != nil && model.Netns == p.From && !model.Reply {
 			return model // the sender's own stack refused it, where the model says so
 		}
 		if stayed(p, model) || in.answered(p, model) {
@@ -199,7 +199,7 @@ func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
 // answered says whether the ICMP error that came back is of the namespace whose
 // firewall the model says rejects.
 func (in *Input) answered(p *snap.Probe, model *sim.Where) bool {
-	if p.Outcome != "rejected" || !p.By.IsValid() || model == nil || model.Layer != "netfilter" || model.Reply {
+	if p.Outcome != snap.Rejected || !p.By.IsValid() || model == nil || model.Layer != "netfilter" || model.Reply {
 		return false
 	}
 	n := in.Snap.Ns(model.Netns)
@@ -214,7 +214,7 @@ func (in *Input) answered(p *snap.Probe, model *sim.Where) bool {
 // namespace where the model says that it ended without a drop to be seen: held
 // there for a neighbour, or taken in by a stack that has no way to answer.
 func stayed(p *snap.Probe, model *sim.Where) bool {
-	if !p.Watched || p.Outcome != kindTimeout || model == nil {
+	if !p.Watched || p.Outcome != snap.TimedOut || model == nil {
 		return false
 	}
 	if len(p.Seen) == 0 {
@@ -307,7 +307,7 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 		t += "; the answer died in " + d.Netns + onDevice(d.Device) + because(d)
 	case d != nil:
 		t += "; it died in " + d.Netns + onDevice(d.Device) + because(d)
-	case p.Watched && p.Outcome == kindTimeout && len(p.Seen) > 0:
+	case p.Watched && p.Outcome == snap.TimedOut && len(p.Seen) > 0:
 		s := p.Seen[len(p.Seen)-1]
 		what := "it was last seen "
 		if s.Answer {
@@ -322,7 +322,7 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 			what += "coming into "
 		}
 		t += "; " + what + s.Netns + " by " + s.Device
-	case p.Watched && p.Outcome == kindTimeout:
+	case p.Watched && p.Outcome == snap.TimedOut:
 		t += "; no device was given it"
 	}
 	if r := in.ruled(p, w); r != nil && w != nil && sameRule(r, w) {

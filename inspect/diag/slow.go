@@ -18,7 +18,7 @@ const (
 // Slow says what of a probe that was answered took so long, or had to be sent
 // again, that a person would notice; nil when nothing did.
 func (in *Input) Slow(p *snap.Probe) []string {
-	if p == nil || p.Outcome != "answered" {
+	if p == nil || p.Outcome != snap.Answered {
 		return nil
 	}
 	var out []string

@@ -81,7 +81,7 @@ func TrackText(c *snap.Conn) string {
 
 // tracked says what conntrack has of a probe that got no answer.
 func (in *Input) tracked(p *snap.Probe) string {
-	if p.Outcome != kindTimeout {
+	if p.Outcome != snap.TimedOut {
 		return ""
 	}
 	var t string

@@ -1,6 +1,10 @@
 package diag
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
 
 // Unproved says why nothing is proved of a flow of which probes were to be sent;
 // "" when something is.
@@ -19,11 +23,11 @@ func (in *Input) Unproved(f *FlowCase) string {
 			return "so many flows are broken that no packet was sent for this one; trace it"
 		}
 		return fmt.Sprintf("no probe speaks %s, or its namespace can't be entered", f.Flow.Proto)
-	case f.Probe.In != "" && f.Probe.Outcome != "error" && f.Probe.Outcome != "timeout":
+	case f.Probe.In != "" && f.Probe.Outcome != snap.Failed && f.Probe.Outcome != snap.TimedOut:
 		return "an answer left this host, and what becomes of it beyond is not seen from here"
-	case f.Trace.Later && f.Probe.Outcome == "answered":
+	case f.Trace.Later && f.Probe.Outcome == snap.Answered:
 		return "the handshake was answered, as it was to be, and nobody saw what became of the packets after it"
-	case f.Probe.Outcome == "error":
+	case f.Probe.Outcome == snap.Failed:
 		return "the probe itself did not work: " + f.Probe.Detail
 	}
 	return "what was sent got no answer, which proves nothing of " + string(f.Flow.Proto)

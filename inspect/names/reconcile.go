@@ -74,7 +74,7 @@ func compare(a, b snap.Ref) int {
 // impatient says whether a probe may just not have waited long enough for a
 // server that itself waits for a dead one before it answers.
 func impatient(pre outcome, p *snap.Probe) bool {
-	return p.Outcome == "timeout" && pre.wait > 0 && pre.verdict != Timeout
+	return p.Outcome == snap.TimedOut && pre.wait > 0 && pre.verdict != Timeout
 }
 
 // agree compares a prediction with a live answer. How a failure shows (silence,

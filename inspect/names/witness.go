@@ -35,7 +35,7 @@ func (w *walker) lastProbe(from string, server netip.AddrPort, name string) *sna
 }
 
 func (w *walker) probed(p *snap.Probe, from string, server netip.AddrPort) bool {
-	return p.Kind == "dns" && p.DNS != nil && p.From == from && p.Dst == server && p.Outcome != "error" && p.Outcome != "" &&
+	return p.Kind == "dns" && p.DNS != nil && p.From == from && p.Dst == server && p.Outcome != snap.Failed && p.Outcome != "" &&
 		!p.DNS.EDNS && (p.DNS.TCP == w.in.TCP || p.DNS.TC)
 }
 
@@ -45,7 +45,7 @@ func (w *walker) otherwise(p *snap.Probe, tcp, edns bool) *snap.Probe {
 	for i := len(w.s.Probes) - 1; i >= 0; i-- {
 		o := &w.s.Probes[i]
 		if o.Kind == "dns" && o.DNS != nil && o.From == p.From && o.Dst == p.Dst && o.DNS.Name == p.DNS.Name && o.DNS.Type == p.DNS.Type &&
-			o.DNS.TCP == tcp && o.DNS.EDNS == edns && o.Outcome != "error" && o.Outcome != "" {
+			o.DNS.TCP == tcp && o.DNS.EDNS == edns && o.Outcome != snap.Failed && o.Outcome != "" {
 			return o
 		}
 	}
@@ -68,13 +68,13 @@ func thrownAway(p *snap.Probe) string {
 }
 
 // silent says whether nothing came back.
-func silent(p *snap.Probe) bool { return p.Outcome != "answered" }
+func silent(p *snap.Probe) bool { return p.Outcome != snap.Answered }
 
 // verdictOf reads a live answer.
 func verdictOf(p *snap.Probe, typ string) (Verdict, []string) {
 	switch p.Outcome {
-	case "answered":
-	case "refused":
+	case snap.Answered:
+	case snap.Refused:
 		return Refused, nil
 	default:
 		return Timeout, nil
@@ -153,11 +153,11 @@ func (w *walker) deadServer(p *snap.Probe) Problem {
 	ref := w.refProbe(p)
 	what := "does not answer"
 	switch {
-	case p.Outcome == "refused":
+	case p.Outcome == snap.Refused:
 		what = "refuses: nothing listens on port 53 there"
 	case p.By.IsValid():
 		what = "cannot be reached: " + p.By.String() + " says so (" + p.Errno + ")"
-	case p.Outcome == "unroutable":
+	case p.Outcome == snap.Unroutable:
 		what = "cannot be reached: " + p.Detail
 	case thrownAway(p) != "":
 		what = "sends nothing but " + thrownAway(p)

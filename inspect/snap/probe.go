@@ -5,6 +5,16 @@ import (
 	"time"
 )
 
+// The outcomes of a probe.
+const (
+	Answered   = "answered"
+	Refused    = "refused"    // RST or port unreachable of the destination itself
+	Rejected   = "rejected"   // an ICMP error or RST of somebody else
+	TimedOut   = "timeout"    // nothing came back
+	Unroutable = "unroutable" // our own stack would not send it
+	Failed     = "error"      // the probe itself did not work; then it proves nothing
+)
+
 // Probe is one live question and what came back. A probe that was not sent
 // because it was not allowed is a Gap, not a Probe.
 type Probe struct {
@@ -15,22 +25,18 @@ type Probe struct {
 	// it; "" for one that was sent.
 	In string `json:"in,omitempty"`
 	// Src is the source it had (port 0 for ICMP and ARP), Dst what was asked.
-	Src  netip.AddrPort `json:"src,omitzero"`
-	Dst  netip.AddrPort `json:"dst"`
-	Size int            `json:"size,omitempty"` // payload bytes beyond the default
-	DF   bool           `json:"df,omitempty"`
-	Sent int            `json:"sent"` // packets or questions
-	Got  int            `json:"got"`  // answers
-	// Outcome: "answered", "refused" (RST or port unreachable of the
-	// destination itself), "rejected" (an ICMP error or RST of somebody else),
-	// "timeout" (nothing came back), "unroutable" (our own stack would not send
-	// it), "error" (the probe itself did not work; then it proves nothing).
-	Outcome string     `json:"outcome"`
-	Errno   string     `json:"errno,omitempty"` // "ECONNREFUSED", "ENETUNREACH" …
-	Detail  string     `json:"detail,omitempty"`
-	By      netip.Addr `json:"by,omitzero"` // who sent the ICMP error
-	ICMP    *ICMPInfo  `json:"icmp,omitempty"`
-	MAC     string     `json:"mac,omitempty"` // ARP: who has it; several holders are separated by a comma
+	Src     netip.AddrPort `json:"src,omitzero"`
+	Dst     netip.AddrPort `json:"dst"`
+	Size    int            `json:"size,omitempty"` // payload bytes beyond the default
+	DF      bool           `json:"df,omitempty"`
+	Sent    int            `json:"sent"`            // packets or questions
+	Got     int            `json:"got"`             // answers
+	Outcome string         `json:"outcome"`         // Answered …
+	Errno   string         `json:"errno,omitempty"` // "ECONNREFUSED", "ENETUNREACH" …
+	Detail  string         `json:"detail,omitempty"`
+	By      netip.Addr     `json:"by,omitzero"` // who sent the ICMP error
+	ICMP    *ICMPInfo      `json:"icmp,omitempty"`
+	MAC     string         `json:"mac,omitempty"` // ARP: who has it; several holders are separated by a comma
 	// Strange is who answered in the place of the one that was asked: no program
 	// takes such an answer.
 	Strange netip.AddrPort `json:"strange,omitzero"`

@@ -119,11 +119,11 @@ func story(all []sighting, outcome string) (seen []snap.Seen, died *snap.Seen) {
 		}
 		mark[i] = j
 	}
-	if outcome == probe.Answered {
+	if outcome == snap.Answered {
 		return seen, nil
 	}
 	answered := false
-	if outcome != probe.Refused && outcome != probe.Rejected { // then it is asked who answered, and so where the question died
+	if outcome != snap.Refused && outcome != snap.Rejected { // then it is asked who answered, and so where the question died
 		answered = hasAnswer(all)
 	}
 	if i := death(all, answered); i >= 0 {

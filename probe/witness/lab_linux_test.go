@@ -102,16 +102,16 @@ func testTracepoints(t *testing.T, s *snap.Snapshot) {
 		died           *died
 		passed         string // netns/device that it must have been seen on, coming in
 	}{
-		{"delivered on one bridge", "client", "172.20.0.13:5432", "tcp", probe.Answered, nil, "db/eth0"},
-		{"delivered to the world, masqueraded", "client", "198.51.100.20:80", "tcp", probe.Answered, nil, "host/br-app"},
-		{"echo of another network's gateway", "report", "172.20.0.1:0", "icmp", probe.Answered, nil, "host/br-data"},
-		{"dropped by a rule between networks", "report", "172.20.0.13:5432", "tcp", probe.Timeout, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
-		{"echo dropped between networks", "report", "172.20.0.12:0", "icmp", probe.Timeout, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
-		{"datagram dropped between networks", "report", "172.20.0.12:53", "udp", probe.Timeout, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
-		{"a closed port of the target", "client", "172.20.0.12:81", "tcp", probe.Refused, &died{"web", "NO_SOCKET", false}, "web/eth0"},
-		{"a closed datagram port of the target", "client", "172.20.0.12:81", "udp", probe.Refused, &died{"web", "NO_SOCKET", false}, "web/eth0"},
-		{"a reset that is the firewall's", "client", "198.51.100.20:4443", "tcp", probe.Rejected, &died{"host", "NETFILTER_DROP", false}, "host/br-app"},
-		{"a listener that keeps silent", "client", "172.20.0.1:7777", "udp", probe.Timeout, nil, "host/br-app"},
+		{"delivered on one bridge", "client", "172.20.0.13:5432", "tcp", snap.Answered, nil, "db/eth0"},
+		{"delivered to the world, masqueraded", "client", "198.51.100.20:80", "tcp", snap.Answered, nil, "host/br-app"},
+		{"echo of another network's gateway", "report", "172.20.0.1:0", "icmp", snap.Answered, nil, "host/br-data"},
+		{"dropped by a rule between networks", "report", "172.20.0.13:5432", "tcp", snap.TimedOut, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
+		{"echo dropped between networks", "report", "172.20.0.12:0", "icmp", snap.TimedOut, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
+		{"datagram dropped between networks", "report", "172.20.0.12:53", "udp", snap.TimedOut, &died{"host", "NETFILTER_DROP", false}, "host/br-data"},
+		{"a closed port of the target", "client", "172.20.0.12:81", "tcp", snap.Refused, &died{"web", "NO_SOCKET", false}, "web/eth0"},
+		{"a closed datagram port of the target", "client", "172.20.0.12:81", "udp", snap.Refused, &died{"web", "NO_SOCKET", false}, "web/eth0"},
+		{"a reset that is the firewall's", "client", "198.51.100.20:4443", "tcp", snap.Rejected, &died{"host", "NETFILTER_DROP", false}, "host/br-app"},
+		{"a listener that keeps silent", "client", "172.20.0.1:7777", "udp", snap.TimedOut, nil, "host/br-app"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &probe.Prober{Observer: tp}
@@ -139,7 +139,7 @@ func testTracepoints(t *testing.T, s *snap.Snapshot) {
 		p := &probe.Prober{Observer: tp}
 		// Waiting to the end would be longer than the whole test may take.
 		r := p.TCP(t.Context(), netns(t, s, "report"), netip.MustParseAddrPort("172.20.0.13:5432"), probe.Options{Timeout: time.Hour})
-		if r.Outcome != probe.Timeout || r.Died == nil || r.Sent != 1 {
+		if r.Outcome != snap.TimedOut || r.Died == nil || r.Sent != 1 {
 			t.Errorf("outcome %s, died %v, %d sent; want one that timed out as it died", r.Outcome, r.Died, r.Sent)
 		}
 	})
@@ -161,10 +161,10 @@ func testSockets(t *testing.T, s *snap.Snapshot) {
 		last                          string // netns/device and what, of the question
 		answer                        string // the same of the answer; "" none was seen
 	}{
-		{"delivered on one bridge", "client", "172.20.0.13:5432", "tcp", probe.Answered, "receive db/eth0", "receive client/eth0"},
-		{"an echo", "client", "172.20.0.13:0", "icmp", probe.Answered, "receive db/eth0", "receive client/eth0"},
-		{"dropped by a rule between networks", "report", "172.20.0.13:5432", "tcp", probe.Timeout, "receive host/br-data", ""},
-		{"a closed datagram port", "client", "172.20.0.12:81", "udp", probe.Refused, "receive web/eth0", "receive client/eth0"},
+		{"delivered on one bridge", "client", "172.20.0.13:5432", "tcp", snap.Answered, "receive db/eth0", "receive client/eth0"},
+		{"an echo", "client", "172.20.0.13:0", "icmp", snap.Answered, "receive db/eth0", "receive client/eth0"},
+		{"dropped by a rule between networks", "report", "172.20.0.13:5432", "tcp", snap.TimedOut, "receive host/br-data", ""},
+		{"a closed datagram port", "client", "172.20.0.12:81", "udp", snap.Refused, "receive web/eth0", "receive client/eth0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &probe.Prober{Observer: ps}

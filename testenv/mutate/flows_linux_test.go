@@ -178,7 +178,7 @@ func (f *flow) works(ctx context.Context) bool {
 		return f.resolves(ctx)
 	case f.to.Port() == 0:
 		p := &probe.Prober{Timeout: patience}
-		return p.ICMP(ctx, f.from, f.to.Addr(), probe.Options{Size: 1472}).Outcome == probe.Answered
+		return p.ICMP(ctx, f.from, f.to.Addr(), probe.Options{Size: 1472}).Outcome == snap.Answered
 	}
 	h, err := ns.Open(f.from.Path)
 	if err != nil {

@@ -84,7 +84,7 @@ func workingServers(in *diag.Input, netns string) []netip.Addr {
 		}
 		for _, s := range n.Path.Servers {
 			a := s.Addr.Addr()
-			if a.IsLoopback() || s.Addr.Port() != 53 || s.Probe == nil || s.Probe.Outcome != "answered" || slices.Contains(out, a) {
+			if a.IsLoopback() || s.Addr.Port() != 53 || s.Probe == nil || s.Probe.Outcome != snap.Answered || slices.Contains(out, a) {
 				continue
 			}
 			if in.Reaches(netns, s.Addr) {

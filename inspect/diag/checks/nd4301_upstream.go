@@ -165,7 +165,7 @@ func hostSays(in *diag.Input, p *names.Problem) string {
 		switch {
 		case diedHere(in, x):
 			said = ""
-		case diag.ProbeSays(x) == "dropped" || x.Outcome == "refused":
+		case diag.ProbeSays(x) == "dropped" || x.Outcome == snap.Refused:
 			said = "dead"
 		default:
 			said = "alive"

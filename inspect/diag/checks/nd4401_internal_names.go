@@ -44,7 +44,7 @@ Sources: GHSA-mq39-4gv4-mvpx (CVE-2024-29018); aardvark-dns 1.11.0 release notes
 					Advice:     "upgrade Docker; until then make its containers again with --dns and an address that answers nothing, which is then asked from the container's own namespace",
 					Weight:     38,
 				}
-				if s.Probe != nil && s.Probe.Outcome == "answered" && s.Probe.DNS.RCode == "NOERROR" {
+				if s.Probe != nil && s.Probe.Outcome == snap.Answered && s.Probe.DNS.RCode == "NOERROR" {
 					f.Confidence = diag.Proved
 					f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", s.Probe.ID), "NS . is answered", snap.RefProbe(s.Probe.ID)))
 				}

@@ -30,7 +30,7 @@ Sources: RFC 9293 section 3.10.7.1`,
 					continue
 				}
 				predicted := f.Trace.Verdict == sim.Refused
-				proved := f.Probe != nil && f.Probe.Outcome == "refused"
+				proved := f.Probe != nil && f.Probe.Outcome == snap.Refused
 				if !(proved || predicted && diag.ProbeSays(f.Probe) != "delivered") {
 					continue
 				}

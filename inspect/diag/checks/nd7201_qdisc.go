@@ -139,7 +139,7 @@ func queued(in *diag.Input, flows []int, netns, dev string) string {
 			expected := slices.ContainsFunc(hopsOf(c, answer), func(d string) bool { return d == netns+"/"+dev })
 			switch {
 			case came < 0 || !expected:
-			case left < 0 && p.Died == nil && p.Outcome == "timeout":
+			case left < 0 && p.Died == nil && p.Outcome == snap.TimedOut:
 				return "the packet came into " + in.Who(netns) + " and was never handed to " + dev + " while the probe waited"
 			case left-came >= badDelayMs:
 				return fmt.Sprintf("the packet waited %.0f ms in front of %s", left-came, dev)
