@@ -45,10 +45,10 @@ const (
 // Finding is one thing that is wrong.
 type Finding struct {
 	Code       Code
-	Name       string   // the check's short name: "bridge-down"
-	Severity   Severity //
-	Summary    string   // one sentence with the names and numbers: what is wrong where
-	Cause      string   // the root cause in plain words
+	Name       string // the check's short name: "bridge-down"
+	Severity   Severity
+	Summary    string // one sentence with the names and numbers: what is wrong where
+	Cause      string // the root cause in plain words
 	Subject    Subject
 	Flows      []FlowRef // which suffer
 	Confidence Confidence

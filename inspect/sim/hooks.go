@@ -21,7 +21,6 @@ const (
 type hookState struct {
 	hook    string
 	in, out int
-	// outDev is what later chains of OUTPUT still see after a reroute.
 }
 
 // nf runs all users of one IP hook in order of priority: conntrack, every base

@@ -46,10 +46,10 @@ type netns struct {
 
 	links  map[int]*snap.Link
 	byName map[string]*snap.Link
-	ports  map[int][]*snap.Link    // by ifindex of the master
-	addrs  map[netip.Addr][]int    // indices into n.Addrs
-	addrOf map[int][]int           // by ifindex
-	fib    map[snap.Family]*fib    //
+	ports  map[int][]*snap.Link // by ifindex of the master
+	addrs  map[netip.Addr][]int // indices into n.Addrs
+	addrOf map[int][]int        // by ifindex
+	fib    map[snap.Family]*fib
 	neighs map[neighKey]int        // index into n.Neighs
 	fdb    map[fdbKey]int          // index into n.FDB
 	vlans  map[int]map[int]vlanOpt // by ifindex, by vid

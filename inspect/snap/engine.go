@@ -27,10 +27,10 @@ type Engine struct {
 	// "docker-nft" (tables docker-bridges), "netavark-nft", "netavark-iptables",
 	// "none" (told not to), "" unknown.
 	Rules         string         `json:"rules,omitempty"`
-	IPTables      bool           `json:"iptables"`      // may write rules
-	IP6Tables     bool           `json:"ip6tables"`     //
-	IPForward     bool           `json:"ipForward"`     // sets the sysctl
-	UserlandProxy bool           `json:"userlandProxy"` //
+	IPTables      bool           `json:"iptables"` // may write rules
+	IP6Tables     bool           `json:"ip6tables"`
+	IPForward     bool           `json:"ipForward"` // sets the sysctl
+	UserlandProxy bool           `json:"userlandProxy"`
 	LiveRestore   bool           `json:"liveRestore"`
 	Rootless      bool           `json:"rootless,omitempty"`
 	DataRoot      string         `json:"dataRoot,omitempty"`
@@ -137,8 +137,8 @@ func (c *Container) NetName() string {
 
 // Endpoint is a container's place on one network.
 type Endpoint struct {
-	Network   string       `json:"network"`   // the network's name
-	NetworkID string       `json:"networkId"` //
+	Network   string       `json:"network"` // the network's name
+	NetworkID string       `json:"networkId"`
 	ID        string       `json:"id,omitempty"`
 	IPv4      netip.Prefix `json:"ipv4,omitzero"` // as the engine gave it out; zero when not running
 	IPv6      netip.Prefix `json:"ipv6,omitzero"`

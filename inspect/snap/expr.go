@@ -152,8 +152,8 @@ type Rt struct {
 
 // Nat is snat or dnat; registers are NoReg when not given.
 type Nat struct {
-	Type     string   `json:"type"`   // "snat" or "dnat"
-	Family   Family   `json:"family"` //
+	Type     string   `json:"type"` // "snat" or "dnat"
+	Family   Family   `json:"family"`
 	AddrMin  int      `json:"addrMin"`
 	AddrMax  int      `json:"addrMax"`
 	ProtoMin int      `json:"protoMin"`

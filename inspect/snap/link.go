@@ -68,9 +68,9 @@ type Bridge struct {
 	// itself or a router behind a port: only then snooping keeps groups to members.
 	Querier4         bool   `json:"querier4,omitempty"`
 	Querier6         bool   `json:"querier6,omitempty"`
-	NFCallIPTables   bool   `json:"nfCallIptables"`  // per bridge, beside the sysctl
-	NFCallIP6Tables  bool   `json:"nfCallIp6tables"` //
-	NFCallARPTables  bool   `json:"nfCallArptables"` //
+	NFCallIPTables   bool   `json:"nfCallIptables"` // per bridge, beside the sysctl
+	NFCallIP6Tables  bool   `json:"nfCallIp6tables"`
+	NFCallARPTables  bool   `json:"nfCallArptables"`
 	GroupFwdMask     uint16 `json:"groupFwdMask,omitempty"`
 	NoLinkLocalLearn bool   `json:"noLinkLocalLearn,omitempty"`
 }
@@ -83,8 +83,8 @@ type BridgePort struct {
 	Guard        bool   `json:"guard,omitempty"`
 	FastLeave    bool   `json:"fastLeave,omitempty"`
 	Learning     bool   `json:"learning"`
-	Flood        bool   `json:"flood"`      // unknown unicast
-	McastFlood   bool   `json:"mcastFlood"` //
+	Flood        bool   `json:"flood"` // unknown unicast
+	McastFlood   bool   `json:"mcastFlood"`
 	BcastFlood   bool   `json:"bcastFlood"`
 	ProxyARP     bool   `json:"proxyArp,omitempty"`
 	ProxyARPWifi bool   `json:"proxyArpWifi,omitempty"`

@@ -67,8 +67,8 @@ type ICMPInfo struct {
 // DNSProbe is one DNS question put to one server.
 type DNSProbe struct {
 	Name    string   `json:"name"`
-	Type    string   `json:"type"`            // "A", "AAAA", "PTR" …
-	TCP     bool     `json:"tcp,omitempty"`   //
+	Type    string   `json:"type"` // "A", "AAAA", "PTR" …
+	TCP     bool     `json:"tcp,omitempty"`
 	EDNS    bool     `json:"edns,omitempty"`  // EDNS(0) was announced
 	RCode   string   `json:"rcode,omitempty"` // "NOERROR", "NXDOMAIN", "SERVFAIL" …; "" when nothing came
 	Answers []string `json:"answers"`         // "A 172.30.1.12", in the order of the message

@@ -20,9 +20,9 @@ const (
 	NFT            System = "nft"             // native nftables
 	IPTablesNFT    System = "iptables-nft"    // in nf_tables, shaped by iptables-nft
 	IPTablesLegacy System = "iptables-legacy" // ip_tables, ip6_tables
-	EBTablesNFT    System = "ebtables-nft"    //
-	EBTablesLegacy System = "ebtables-legacy" //
-	ARPTablesNFT   System = "arptables-nft"   //
+	EBTablesNFT    System = "ebtables-nft"
+	EBTablesLegacy System = "ebtables-legacy"
+	ARPTablesNFT   System = "arptables-nft"
 )
 
 // Table is one table of one family. Legacy tables are given as if they were

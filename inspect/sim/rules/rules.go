@@ -69,11 +69,11 @@ type Packet struct {
 type Sender struct {
 	UID, GID uint32
 	KnownID  bool // UID and GID are known
-	PID      int
 	Cgroup   string
 }
 
-// CT is what conntrack attached to the packet.
+// CT is what conntrack attached to the packet, but for its counters of packets and
+// bytes.
 type CT struct {
 	// State is "new", "established", "related", "invalid", "untracked", or ""
 	// before conntrack ran.
@@ -90,7 +90,6 @@ type CT struct {
 	ZoneDir                       string // "original" or "reply": the zone is of that direction alone
 	Helper                        string
 	Label                         []byte
-	// Known lists of counters are not kept: packet and byte counts are unknown.
 }
 
 // Assumption is an unknown condition that a path has taken to be so.
