@@ -4,13 +4,16 @@ import (
 	"slices"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// after follows the flows again on the changed value.
-func after(d *diagnosis, changed *snap.Snapshot, flows []int) []v1.AfterFlow {
+// after follows the flows and names again on the changed value.
+func after(d *diagnosis, changed *snap.Snapshot, flows, asked []int) []v1.AfterFlow {
 	slices.Sort(flows)
+	slices.Sort(asked)
 	w := sim.New(changed)
 	var out []v1.AfterFlow
 	for _, i := range slices.Compact(flows) {
@@ -20,5 +23,28 @@ func after(d *diagnosis, changed *snap.Snapshot, flows []int) []v1.AfterFlow {
 		f := &d.in.Flows[i]
 		out = append(out, v1.AfterFlow{From: f.From, To: f.To, Before: outcome(f.Trace), After: outcome(w.Trace(f.Flow))})
 	}
+	if len(asked) == 0 {
+		return out
+	}
+	copied := *changed
+	then := d.in.On(&copied)
+	for _, i := range slices.Compact(asked) {
+		if i < 0 || i >= len(then.Names) {
+			continue
+		}
+		n := &d.in.Names[i]
+		out = append(out, v1.AfterFlow{From: n.From, To: "the name " + n.Ask.Name, Before: nameOutcome(n), After: nameOutcome(&then.Names[i])})
+	}
 	return out
+}
+
+// nameOutcome is a name's verdict in a word, for before and after.
+func nameOutcome(n *diag.NameCase) string {
+	switch {
+	case n.Path == nil:
+		return string(names.Unknown)
+	case n.Path.Verdict == names.Unknown && !n.Bad():
+		return "asked beyond this host"
+	}
+	return string(n.Path.Verdict)
 }

@@ -15,7 +15,7 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 	clone := d.s.Clone()
 	var all []v1.Finding
 	every := findings(d.in.Snap, d.r.Findings)
-	var flows []int
+	var flows, asked []int
 	for _, i := range chosen {
 		f := &d.r.Findings[i]
 		all = append(all, every[i])
@@ -25,7 +25,7 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 			}
 			continue
 		}
-		flows = append(flows, f.Covers.Traces...)
+		flows, asked = append(flows, f.Covers.Traces...), append(asked, f.Covers.Names...)
 		for _, op := range f.Fix.Ops {
 			c := v1.Change{
 				ID: len(p.Changes) + 1, Finding: ids[i], Summary: op.Describe(), Do: op.Shell(), Risk: string(op.Risk()),
@@ -42,7 +42,7 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 	}
 	p.Pending = len(p.Changes) > 0
 	if p.Pending {
-		p.After = after(d, clone, flows)
+		p.After = after(d, clone, flows, asked)
 		p.Differences = inWords(diff.Of(d.s, clone))
 		about := map[sim.Flow]bool{}
 		for _, i := range flows {

@@ -16,7 +16,7 @@ func (p *printer) plan(r *v1.FixPlan) {
 		p.line(in(bold, plural(len(r.Changes), "change")))
 		p.changes(r.Changes)
 	}
-	p.after("then", r.After)
+	p.shortly("then", r.After)
 	if len(r.Changes) > 0 {
 		p.line()
 		p.others(&r.Others)
@@ -45,14 +45,19 @@ func (p *printer) others(o *v1.Others) {
 		label string
 		list  v1.List[v1.AfterFlow]
 	}{{"opens", o.Opens}, {"closes", o.Closes}, {"differs", o.Differ}} {
-		list := k.list
-		if !p.st.Verbose {
-			list = list[:min(len(list), maxOthers)]
-		}
-		p.after(k.label, list)
-		if n := len(k.list) - len(list); n > 0 {
-			p.labelled("  ", "", s(fmt.Sprintf("and %d more (-v shows them)", n)))
-		}
+		p.shortly(k.label, k.list)
+	}
+}
+
+// shortly lists the first few flows, or all where that is wanted.
+func (p *printer) shortly(label string, all []v1.AfterFlow) {
+	list := all
+	if !p.st.Verbose && len(all) > maxOthers+2 {
+		list = all[:maxOthers]
+	}
+	p.after(label, list)
+	if n := len(all) - len(list); n > 0 {
+		p.labelled("  ", "", s(fmt.Sprintf("and %d more (-v shows them)", n)))
 	}
 }
 

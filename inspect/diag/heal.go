@@ -6,6 +6,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/inspect/walk"
 )
 
@@ -19,7 +20,13 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 			return nil, err
 		}
 	}
-	s.Probes, s.Tracked = nil, nil // they speak of the state before
+	return in.On(s), nil
+}
+
+// On is the input with the same flows and names, followed through another value of
+// this host: what was tried on it speaks of the state before, and is taken off.
+func (in *Input) On(s *snap.Snapshot) *Input {
+	s.Probes, s.Tracked = nil, nil
 	out := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: in.Asks, reached: map[reachKey]names.Reach{}}
 	out.Flows = slices.Clone(in.Flows)
 	for i := range out.Flows {
@@ -33,7 +40,7 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 	for i := range out.Names {
 		out.Names[i].Path = out.path(&out.Names[i])
 	}
-	return out, nil
+	return out
 }
 
 // healed adds to a finding's cover what its fix, or else its cure, would mend: the flows and

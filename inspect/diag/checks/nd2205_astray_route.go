@@ -50,7 +50,7 @@ func detectND2205(in *diag.Input) []diag.Finding {
 		if sh := b.ops[0].Shell(); len(sh) > 0 {
 			byHand = "; to take it away until then: " + sh[0]
 		}
-		out = append(out, diag.Finding{
+		f := diag.Finding{
 			Summary:  fmt.Sprintf("%s in %s leads %s → %s astray%s", line, who, b.flow.From, b.flow.To, ends),
 			Cause:    fmt.Sprintf("%q of %s takes the packet first; without it the packet would arrive by what is left", line, who),
 			Subject:  diag.Subject{Kind: "route", Name: string(b.ref), Netns: b.ref.Netns()},
@@ -58,7 +58,13 @@ func detectND2205(in *diag.Input) []diag.Finding {
 			Covers:   b.covers,
 			Advice:   "find out who added it: it comes back with that program or script" + byHand,
 			Weight:   71,
-		})
+		}
+		if v, err := in.Snap.At(b.ref); err == nil {
+			if r, ok := v.(*snap.Route); ok && askedInVain(in, b.flow.Trace.Where, r, b.covers.Names) {
+				f.Fix = &diag.Fix{Ops: b.ops, Survives: "until reboot"}
+			}
+		}
+		out = append(out, f)
 	}
 	return out
 }
@@ -178,6 +184,16 @@ func nobodyAt(in *diag.Input, f *diag.Finding, ns *snap.Netns, r *snap.Route) bo
 		}
 	}
 	return died(in, f)
+}
+
+// askedInVain says whether DNS servers behind a route to a dead gateway were asked
+// in vain for the names of a finding: no connection shows it then.
+func askedInVain(in *diag.Input, at *sim.Where, r *snap.Route, asked []int) bool {
+	return at != nil && at.Cause == sim.CauseNeighFailed && r.Gateway.IsValid() && slices.ContainsFunc(asked, func(i int) bool {
+		return slices.ContainsFunc(in.Snap.Probes, func(p snap.Probe) bool {
+			return p.Kind == "dns" && p.From == in.Names[i].Ask.Netns && r.Dst.Contains(p.Dst.Addr()) && p.Outcome == "timeout"
+		})
+	})
 }
 
 // died says whether a covered flow's packets were seen to end without a neighbour.
