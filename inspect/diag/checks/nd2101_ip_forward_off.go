@@ -43,10 +43,10 @@ func detectND2101(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for _, g := range in.Groups(sim.CauseForwardingOff) {
 		w := g.Where
-		if !owned(in, w.Netns) {
+		ns := in.Netns(w.Netns)
+		if !owned(in, w.Netns) || ns != host && !askedToRoute(in, ns) {
 			continue
 		}
-		ns := in.Netns(w.Netns)
 		key, value := ipForward, "0"
 		if v, ok := ns.Sysctl(ipForward); ok && v != "0" {
 			key = "net/ipv4/conf/" + w.Device + "/forwarding"
@@ -78,6 +78,24 @@ func detectND2101(in *diag.Input) []diag.Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// askedToRoute says whether a namespace may be somebody's router: it has more than
+// one leg, or a route leads over it. What comes to any other went astray on the way,
+// by a MAC that two have, say, and is rightly dropped there.
+func askedToRoute(in *diag.Input, ns *snap.Netns) bool {
+	legs := 0
+	for _, l := range ns.Links {
+		if !l.Loopback {
+			legs++
+		}
+	}
+	return legs > 1 || slices.ContainsFunc(in.Snap.Netns, func(n snap.Netns) bool {
+		return slices.ContainsFunc(n.Routes, func(r snap.Route) bool {
+			_, here := ns.HasAddr(r.Gateway)
+			return here && r.Gateway.IsValid()
+		})
+	})
 }
 
 func forwardingSummary(in *diag.Input, netns, key, value string, flows int) string {
