@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -28,7 +29,7 @@ See it by hand:
 Sources: docs.docker.com, bridge network driver; moby drivers/bridge/setup_ip_tables.go`,
 		After:  []diag.Code{"ND6401"},
 		Detect: detectND3210,
-		Fix:    nil,
+		Fix:    fixND3210,
 	}
 }
 
@@ -69,6 +70,24 @@ func detectND3210(in *diag.Input) []diag.Finding {
 		out = append(out, finding)
 	}
 	return out
+}
+
+// fixND3210 connects the sender to the network that its destination's address is of,
+// when a person asked for the flow: whom else to bring together is a person's choice.
+func fixND3210(in *diag.Input, f *diag.Finding) []fixups.Op {
+	flow := &in.Flows[f.Covers.Traces[0]]
+	from, to := container(in, flow.Flow.From), in.Graph.ContainerOfAddr(flow.Flow.Dst)
+	if !flow.Asked || from == nil || to == nil || from.Engine != to.Engine || from.Engine != "docker" && from.Engine != "podman" || len(from.Endpoints) == 0 || !to.Running() {
+		return nil // without an endpoint it may live in another's namespace
+	}
+	for i := range to.Endpoints {
+		e := &to.Endpoints[i]
+		n := in.Snap.NetworkOf(to.Engine, e)
+		if n != nil && n.Driver == "bridge" && (e.IPv4.Addr() == flow.Flow.Dst || e.IPv6.Addr() == flow.Flow.Dst) {
+			return []fixups.Op{&fixups.EngineConnect{Ctr: fixups.CtrOf(from), Network: n.Name, NetworkID: n.ID}}
+		}
+	}
+	return nil
 }
 
 // keepsApart says whether a place is one of an engine's that isolates networks.
