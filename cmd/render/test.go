@@ -44,6 +44,9 @@ func (p *printer) test(r *v1.TestResult, wide bool) {
 			} else {
 				first[same(f)] = t.Name
 				p.labelled("    ", "cause", s(f.Code+" "+f.Summary))
+				if p.flow = ""; t.Kind == "reach" && len(f.Flows) > 0 {
+					p.flow = flowFlag(f.Flows[0].From, f.Flows[0].To) // what nobody asks for is left alone
+				}
 				p.remedy(f)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 // trace is the screen of one flow.
 func (p *printer) trace(r *v1.TraceResult, wide bool) {
-	p.flow = flowFlag(r)
+	p.flow = flowFlag(r.From.Target, r.To.Target)
 	defer func() { p.flow = "" }()
 	p.ends([]span{in(bold, endpoints(r))}, in(paintOf(r.Verdict), p.banner(r)))
 	if p.st.Quiet {
@@ -65,11 +65,11 @@ func (p *printer) whatIf(r *v1.TraceResult) {
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.:/\[\]][A-Za-z0-9_.:/\[\]-]*$`)
 
 // flowFlag tells fix of the flow; nothing where its words would need quotes.
-func flowFlag(r *v1.TraceResult) string {
-	if !plainWord.MatchString(r.From.Target) || !plainWord.MatchString(r.To.Target) {
+func flowFlag(from, to string) string {
+	if !plainWord.MatchString(from) || !plainWord.MatchString(to) {
 		return ""
 	}
-	return fmt.Sprintf(` --flow "%s %s"`, r.From.Target, r.To.Target)
+	return fmt.Sprintf(` --flow "%s %s"`, from, to)
 }
 
 // said is what model and wire say, and why.
