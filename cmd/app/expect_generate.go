@@ -57,6 +57,7 @@ type generator struct {
 	// although this host sends it on; "" where it does.
 	outside map[string]string
 	away    []string // why expectations were written as comments
+	said    int      // how much was written when the last of them was
 }
 
 // tryOutside tries the way out once for all senders on the same networks.
@@ -144,8 +145,12 @@ func (g *generator) comment(from, to, tag, why string) {
 		return
 	}
 	g.seen["reach"+text] = true
+	if n := len(g.away); n == 0 || g.away[n-1] != why || g.said != g.b.Len() { // one reason for all that follow
+		fmt.Fprintf(&g.b, "  # not now, and not by this host: %s\n", printable(why))
+	}
 	g.away = append(g.away, why)
-	fmt.Fprintf(&g.b, "  # not now, and not by this host: %s\n  # - reach: %s\n  #   tags: [%s]\n", printable(why), quoteYAML(text), tag)
+	fmt.Fprintf(&g.b, "  # - reach: %s\n  #   tags: [%s]\n", quoteYAML(text), tag)
+	g.said = g.b.Len()
 }
 
 // printable is foreign text in a comment: on one line, without controls.
