@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/net/idna"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -43,7 +45,7 @@ func nameOf(name string) (string, error) {
 			return "", Usagef("%q is no name: %q can't be part of one", name, c)
 		}
 		if c > 0x7f {
-			ascii, err := idna.Lookup.ToASCII(name)
+			ascii, err := toASCII(name)
 			if err != nil {
 				return "", Usagef("%q is no name: %s", name, err)
 			}
@@ -61,6 +63,27 @@ func nameOf(name string) (string, error) {
 		}
 	}
 	return name, nil
+}
+
+// toASCII is IDNA's lookup of a name (RFC 5891 section 5), as net/http's transport does
+// it for the address that it would connect to: a second copy of the tables behind it
+// would be a quarter of a megabyte. Nothing is connected to.
+func toASCII(name string) (string, error) {
+	ascii := name
+	t := http.Transport{DialContext: func(_ context.Context, _, addr string) (net.Conn, error) {
+		ascii, _, _ = net.SplitHostPort(addr) // the transport made it
+		return nil, net.ErrClosed
+	}}
+	req := http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: name}, Header: http.Header{}}
+	if resp, err := t.RoundTrip(&req); err == nil {
+		_ = resp.Body.Close() // there was no connection to get it by
+	}
+	for _, c := range ascii {
+		if c > 0x7f {
+			return "", fmt.Errorf("IDNA has no such name: %w", snap.ErrNotFound)
+		}
+	}
+	return ascii, nil
 }
 
 // askOf is one name asked by a target.

@@ -19,6 +19,8 @@ func TestNameOf(t *testing.T) {
 		{"172.20.0.1", "172.20.0.1"},
 		{"2001:db8::1", "2001:db8::1"},
 		{"m\u00fcnchen.example", "xn--mnchen-3ya.example"},
+		{"B\u00dcCHER.example.", "xn--bcher-kva.example."},
+		{"\u0378.example", ""}, // not assigned
 		{"", ""},
 		{"a b", ""},
 		{"a\x1b[31mb", ""},
