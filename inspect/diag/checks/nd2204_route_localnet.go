@@ -40,6 +40,9 @@ func detectND2204(in *diag.Input) []diag.Finding {
 		if host == nil || c == nil || !f.Broken() || !f.Flow.Dst.IsLoopback() || f.Flow.Dst.Is6() || f.Flow.From != host.ID {
 			continue
 		}
+		if w := f.Trace.Where; w != nil && w.Rule != nil {
+			continue // whichever way it might go instead, that rule stops it
+		}
 		for _, a := range attachments(in) {
 			key := "net/ipv4/conf/" + a.n.Bridge + "/route_localnet"
 			if v, ok := host.Sysctl(key); a.c != c || !ok || v != "0" {
