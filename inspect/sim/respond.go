@@ -116,6 +116,11 @@ func (w *World) proxyLeg(t *Trace, depth int) {
 	leg := Flow{From: t.Arrived, Dst: dst.Addr(), Dport: dst.Port(), Proto: t.Flow.Proto, StopOutside: t.Flow.StopOutside}
 	t.Proxy = w.traceDepth(leg, depth+1)
 	t.Verdict = t.Proxy.Verdict
+	if t.Verdict == Refused && t.Flow.Proto == snap.UDP {
+		// The proxy is told that nobody listens there, and tells nobody: it reads on
+		// (moby cmd/docker-proxy/udp_proxy_linux.go: replyLoop).
+		t.Verdict = Dropped
+	}
 	t.Where = t.Proxy.Where
 	t.Unknown = append(t.Unknown, t.Proxy.Unknown...)
 	t.IfAnswered = t.Proxy.IfAnswered
