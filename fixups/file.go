@@ -194,7 +194,7 @@ func readConf(text string) snap.ResolvConf {
 	c := snap.ResolvConf{
 		Exists: true, Raw: text, Nameservers: []netip.Addr{}, Search: []string{}, Options: []string{}, Ndots: 1, TimeoutS: 5, Attempts: 2,
 	}
-	for line := range strings.SplitSeq(text, "\n") {
+	for _, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)
 		if len(f) < 2 {
 			continue

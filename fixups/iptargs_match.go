@@ -186,7 +186,7 @@ func (a *argReader) tcpFlags(opt string, not bool) error {
 
 func tcpFlagBits(v string) (uint8, error) {
 	var out uint8
-	for w := range strings.SplitSeq(v, ",") {
+	for _, w := range strings.Split(v, ",") {
 		switch w {
 		case "ALL":
 			out |= 0x3f
@@ -283,7 +283,7 @@ func (m *ipMatch) conntrack(opt, v string, not bool) error {
 // nameBits reads a list of names as bits.
 func nameBits(v string, names map[string]uint16) (uint16, error) {
 	var out uint16
-	for w := range strings.SplitSeq(v, ",") {
+	for _, w := range strings.Split(v, ",") {
 		b, ok := names[strings.ToUpper(w)]
 		if !ok {
 			return 0, fmt.Errorf("%q: %w", w, snap.ErrUnsupported)

@@ -305,7 +305,7 @@ func (r *nftReader) ct() error {
 		return fmt.Errorf("nft ct %s: %w", key, snap.ErrUnsupported)
 	}
 	var bits uint32
-	for w := range strings.SplitSeq(r.word(), ",") {
+	for _, w := range strings.Split(r.word(), ",") {
 		b, ok := names[strings.TrimSpace(w)]
 		if !ok {
 			return fmt.Errorf("nft ct %s %q: %w", key, w, snap.ErrUnsupported)

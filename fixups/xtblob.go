@@ -131,7 +131,7 @@ func multiportBlob(opt, v string, not bool) (*snap.Xt, error) {
 		b[0] = 2
 	}
 	n := 0
-	for w := range strings.SplitSeq(v, ",") {
+	for _, w := range strings.Split(v, ",") {
 		p, err := ports(w)
 		if err != nil {
 			return nil, err

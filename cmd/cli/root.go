@@ -169,7 +169,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
-	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
+	var missing *pflag.NotExistError
+	if errors.As(err, &missing) {
 		var known []string
 		add := func(f *pflag.Flag) { known = append(known, "--"+f.Name) }
 		cmd.Flags().VisitAll(add)
@@ -180,7 +181,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	hint := cmd.CommandPath() + " --help"
-	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok && wrong.GetFlag().Value.Type() == "duration" {
+	var wrong *pflag.InvalidValueError
+	if errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "duration" {
 		hint = "a number and its unit, as 500ms, 30s or 2m"
 	}
 	return snap.Hint(app.Usagef("%v", err), hint)

@@ -247,7 +247,7 @@ func tap(w io.Writer, all *trials) error {
 			return err
 		}
 		b.WriteString("  ---\n")
-		for l := range strings.SplitSeq(strings.TrimRight(y.String(), "\n"), "\n") {
+		for _, l := range strings.Split(strings.TrimRight(y.String(), "\n"), "\n") {
 			b.WriteString("  " + l + "\n")
 		}
 		b.WriteString("  ...\n")

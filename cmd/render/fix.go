@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -165,7 +164,7 @@ func (p *printer) undone(r *v1.UndoResult) {
 
 // undoLines say how to take back what was done, the last change first.
 func (p *printer) undoLines(ids []string) {
-	for _, id := range slices.Backward(ids) {
-		p.labelled("  ", "undo", in(cyan, "netdoctor undo "+id))
+	for i := len(ids) - 1; i >= 0; i-- {
+		p.labelled("  ", "undo", in(cyan, "netdoctor undo "+ids[i]))
 	}
 }

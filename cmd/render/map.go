@@ -155,7 +155,7 @@ func dot(w io.Writer, r *v1.MapResult) error {
 			}
 		}
 		var lines []string
-		for l := range strings.SplitSeq(label, "\n") {
+		for _, l := range strings.Split(label, "\n") {
 			lines = append(lines, strings.Trim(q(l), `"`))
 		}
 		fmt.Fprintf(&b, "%s%s [shape=%s, label=\"%s\"%s];\n", indent, q(n.ID), shape, strings.Join(lines, `\n`), color(n))

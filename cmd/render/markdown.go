@@ -51,7 +51,7 @@ func markdown(w io.Writer, r v1.Result, st Style) error {
 	case *v1.ExplainResult:
 		p.line(s("## " + v.Code + " " + v.Title))
 		p.line()
-		for l := range strings.SplitSeq(v.Doc, "\n") {
+		for _, l := range strings.Split(v.Doc, "\n") {
 			p.line(s(strings.ReplaceAll(l, "\t", "    ")))
 		}
 	default:

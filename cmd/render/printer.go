@@ -144,7 +144,7 @@ func (p *printer) wrap(t string, indent int) []string {
 	}
 	var out []string
 	line := ""
-	for word := range strings.SplitSeq(t, " ") {
+	for _, word := range strings.Split(t, " ") {
 		if line != "" && p.columns(line)+1+p.columns(word) > room {
 			out = append(out, line)
 			line = ""

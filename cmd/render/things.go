@@ -118,7 +118,7 @@ func (p *printer) explain(r *v1.ExplainResult) {
 func paragraphs(doc string) []string {
 	var out []string
 	prose := false
-	for l := range strings.SplitSeq(doc, "\n") {
+	for _, l := range strings.Split(doc, "\n") {
 		l = strings.TrimRight(strings.ReplaceAll(l, "\t", "    "), " ")
 		indented := l == "" || l[0] == ' '
 		if prose && !indented {

@@ -340,7 +340,8 @@ func (j *journal) find(id string, host hostKey) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range slices.Backward(list) {
+	for i := len(list) - 1; i >= 0; i-- {
+		e := list[i]
 		elsewhere := host.elsewhere(e)
 		switch {
 		case id == e.ID && elsewhere:

@@ -25,7 +25,8 @@ func (a *Applier) back(m *machine, j *journal, e *entry, res *Result, cause erro
 // be undone. Asked is an undo long after the change: then an object that others
 // have changed since is left alone. Each line of what was undone goes to said.
 func (a *Applier) unwind(m *machine, j *journal, e *entry, asked bool, said func(string)) (left []string) {
-	for i, st := range slices.Backward(e.Steps) {
+	for i := len(e.Steps) - 1; i >= 0; i-- {
+		st := e.Steps[i]
 		if st.State != stepStarted && st.State != stepDone && st.State != stepLeft {
 			continue
 		}

@@ -274,9 +274,9 @@ func edits(a, b []string) (gone, come []int) {
 	for i := range long {
 		long[i] = make([]int32, len(y)+1)
 	}
-	for i, v := range slices.Backward(x) {
+	for i := len(x) - 1; i >= 0; i-- {
 		for j := len(y) - 1; j >= 0; j-- {
-			if v == y[j] {
+			if x[i] == y[j] {
 				long[i][j] = long[i+1][j+1] + 1
 			} else {
 				long[i][j] = max(long[i+1][j], long[i][j+1])

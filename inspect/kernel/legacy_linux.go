@@ -74,7 +74,7 @@ func legacyNames(v6 bool) ([]string, error) {
 		return nil, fmt.Errorf("reading the names of legacy tables: %w", err)
 	}
 	var names []string
-	for n := range strings.FieldsSeq(string(b)) {
+	for _, n := range strings.Fields(string(b)) {
 		names = append([]string{n}, names...)
 	}
 	return names, nil

@@ -74,7 +74,7 @@ func returns(rest []string, st string) bool {
 		if !strings.HasPrefix(a, "[") {
 			break
 		}
-		for word := range strings.FieldsSeq(strings.Trim(a, "[]")) {
+		for _, word := range strings.Fields(strings.Trim(a, "[]")) {
 			cond, act, _ := strings.Cut(strings.ToUpper(word), "=")
 			not := strings.HasPrefix(cond, "!")
 			if (strings.TrimPrefix(cond, "!") == st) != not {

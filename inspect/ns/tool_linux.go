@@ -91,7 +91,8 @@ func (t Tool) Run(ctx context.Context, h *Handle) ([]byte, error) {
 	case ctx.Err() != nil:
 		return out.b.Bytes(), fmt.Errorf("running %s: %w", path, snap.ErrTimeout)
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
 		return out.b.Bytes(), &ToolError{Tool: t.Name, Args: t.Args, Code: exit.ExitCode(), Stderr: errs.b.String()}
 	}
 	if err != nil {

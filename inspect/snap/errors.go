@@ -57,7 +57,8 @@ func Hint(err error, hint string) error {
 
 // HintOf is the remedy attached nearest to the surface of err, "" for none.
 func HintOf(err error) string {
-	if h, ok := errors.AsType[hinted](err); ok {
+	var h hinted
+	if errors.As(err, &h) {
 		return h.hint
 	}
 	return ""

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -76,8 +75,8 @@ type closers []io.Closer
 // writes to.
 func (c closers) close() error {
 	var err error
-	for _, one := range slices.Backward(c) {
-		err = errors.Join(err, one.Close())
+	for i := len(c) - 1; i >= 0; i-- {
+		err = errors.Join(err, c[i].Close())
 	}
 	return err
 }

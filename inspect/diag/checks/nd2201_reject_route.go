@@ -172,8 +172,8 @@ func fixUnroute(in *diag.Input, f *diag.Finding) []fixups.Op {
 		refs = append(refs, t.Where.Ref)
 	}
 	for _, hops := range [][]sim.Hop{t.Reply, t.Forward} {
-		for _, hop := range slices.Backward(hops) {
-			refs = append(refs, hop.Because...)
+		for i := len(hops) - 1; i >= 0; i-- {
+			refs = append(refs, hops[i].Because...)
 		}
 	}
 	for _, r := range refs {

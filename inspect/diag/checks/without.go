@@ -103,8 +103,8 @@ func met(t *sim.Trace) []snap.Ref {
 	var out []snap.Ref
 	for x := t; x != nil; x = x.Proxy {
 		for _, hops := range [][]sim.Hop{x.Reply, x.Forward} {
-			for _, hop := range slices.Backward(hops) {
-				out = append(out, hop.Because...)
+			for i := len(hops) - 1; i >= 0; i-- {
+				out = append(out, hops[i].Because...)
 			}
 		}
 	}
