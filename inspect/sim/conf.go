@@ -13,8 +13,8 @@ type confKey struct {
 	dev, key string
 }
 
-// sysctls are those of a namespace that are numbers: those of devices, and the
-// others by key.
+// sysctls are those of a namespace that are numbers: those of devices, of which
+// most are 0 and left out, and the others by key.
 type sysctls struct {
 	numbers map[string]int
 	confs   map[confKey]int
@@ -28,10 +28,11 @@ func sortSysctls(values map[string]string) *sysctls {
 		if err != nil {
 			continue // not a number, which no default is overridden by
 		}
-		if k, ok := confOf(path); ok {
-			s.confs[k] = i
-		} else {
+		switch k, ok := confOf(path); {
+		case !ok:
 			s.numbers[path] = i
+		case i != 0:
+			s.confs[k] = i
 		}
 	}
 	return s
@@ -49,13 +50,11 @@ func confOf(path string) (confKey, bool) {
 
 // sysctl is a number; def when the key is not there.
 func (n *netns) sysctl(key string, def int) int {
-	s := n.sysctls()
-	i, ok := s.numbers[key]
-	if k, conf := confOf(key); !ok && conf {
-		i, ok = s.confs[k]
-	}
-	if ok {
+	if i, ok := n.sysctls().numbers[key]; ok {
 		return i
+	}
+	if i, err := strconv.Atoi(strings.TrimSpace(n.n.Sysctls[key])); err == nil {
+		return i // a device's
 	}
 	return def
 }
