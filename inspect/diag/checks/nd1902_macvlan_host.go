@@ -32,7 +32,7 @@ Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.d
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				w := f.Trace.Where
-				if host == nil || w == nil || !f.Broken() && w.Cause != sim.CauseNeighFailed && w.Cause != sim.CauseOutside {
+				if host == nil || w == nil || f.Flow.Iif != "" || !f.Broken() && w.Cause != sim.CauseNeighFailed && w.Cause != sim.CauseOutside {
 					continue
 				}
 				// Either end may be the host.

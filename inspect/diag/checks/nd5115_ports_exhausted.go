@@ -59,8 +59,13 @@ func detectND5115(in *diag.Input) []diag.Finding {
 		if !ok || !ns.Class.Ours() {
 			continue
 		}
+		kept := reservedPorts(ns, low, high)
+		if kept == high-low+1 {
+			out = append(out, allReserved(in, ns, low, high))
+			continue
+		}
 		for _, e := range ns.Estab {
-			if size := high - low + 1; e.Count < size {
+			if e.Count < high-low+1-kept {
 				continue
 			}
 			f := diag.Finding{
@@ -75,6 +80,9 @@ func detectND5115(in *diag.Input) []diag.Finding {
 				Advice:     "find out who holds the connections, and let the client reuse them",
 				Weight:     56,
 			}
+			if kept > 0 {
+				f.Summary += fmt.Sprintf(", %d of them reserved", kept)
+			}
 			for k := range in.Flows {
 				if fl := &in.Flows[k]; fl.Flow.From == ns.ID && fl.Flow.Proto == snap.TCP && fl.Flow.Dst == e.Remote.Addr() && fl.Flow.Dport == e.Remote.Port() {
 					f.Covers.Traces = append(f.Covers.Traces, k)
@@ -85,6 +93,48 @@ func detectND5115(in *diag.Input) []diag.Finding {
 		}
 	}
 	return out
+}
+
+const portsKept = "net/ipv4/ip_local_reserved_ports"
+
+// reservedPorts counts those of a range that the kernel gives to nobody who does not
+// ask for them by number.
+func reservedPorts(ns *snap.Netns, low, high int) int {
+	v, _ := ns.Sysctl(portsKept)
+	n := 0
+	for part := range strings.SplitSeq(v, ",") {
+		from, to, ranged := strings.Cut(strings.TrimSpace(part), "-")
+		a, err := strconv.Atoi(from)
+		b := a
+		if ranged && err == nil {
+			b, err = strconv.Atoi(to)
+		}
+		if err == nil {
+			n += max(0, min(b, high)-max(a, low)+1)
+		}
+	}
+	return n
+}
+
+// allReserved is a namespace that has no local port to give at all.
+func allReserved(in *diag.Input, ns *snap.Netns, low, high int) diag.Finding {
+	v, _ := ns.Sysctl(portsKept)
+	f := diag.Finding{
+		Summary: fmt.Sprintf("%s has no local port to connect from: ip_local_reserved_ports holds all of ip_local_port_range (%d to %d)", in.Who(ns.ID), low, high),
+		Cause:   "the kernel gives a reserved port only to who asks for it by number, so connect fails with EADDRNOTAVAIL",
+		Subject: diag.Subject{Kind: "sysctl", Name: portRange, Netns: ns.ID},
+		Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports"),
+			fmt.Sprintf("range %d %d, reserved %s", low, high, v), snap.RefSysctl(ns.ID, portsKept))},
+		Confidence: diag.Predicted,
+		Advice:     "leave the range some ports that are not reserved",
+		Weight:     56,
+	}
+	for k := range in.Flows {
+		if in.Flows[k].Flow.From == ns.ID {
+			f.Covers.Traces = append(f.Covers.Traces, k)
+		}
+	}
+	return f
 }
 
 // fixND5115 gives the kernel's own range back where a narrower one was set.
