@@ -149,7 +149,7 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.
 	case "drop":
 		w.Detail = place.name + cmp.Or(br.Why, " drops it")
 	case "reject":
-		w.Detail = place.name + " rejects it with " + br.RejectWith
+		w.Detail = place.name + " rejects it with " + rejectName(br.RejectWith)
 	case "unknown":
 		w.Cause, w.Reason, w.Detail = CauseModel, "", br.Unknown
 		if b.Chain.Unread != "" {
@@ -198,4 +198,33 @@ func (r *run) passed(n *netns, dev *snap.Link, b *rules.BaseChain, br *rules.Bra
 		r.because(hop, n.say(p.Place).place.Ref)
 	}
 	hop.Rule = place.line
+}
+
+// rejectName is what iptables calls an answer of REJECT (iptables-extensions(8)).
+func rejectName(with string) string {
+	switch with {
+	case "icmp:3/0":
+		return "icmp-net-unreachable"
+	case "icmp:3/1":
+		return "icmp-host-unreachable"
+	case "icmp:3/2":
+		return "icmp-proto-unreachable"
+	case "icmp:3/3":
+		return "icmp-port-unreachable"
+	case "icmp:3/9":
+		return "icmp-net-prohibited"
+	case "icmp:3/10":
+		return "icmp-host-prohibited"
+	case "icmp:3/13":
+		return "icmp-admin-prohibited"
+	case "icmp:1/0":
+		return "icmp6-no-route"
+	case "icmp:1/1":
+		return "icmp6-adm-prohibited"
+	case "icmp:1/3":
+		return "icmp6-addr-unreachable"
+	case "icmp:1/4":
+		return "icmp6-port-unreachable"
+	}
+	return with
 }
