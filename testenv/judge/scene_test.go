@@ -205,7 +205,7 @@ var errnos = map[string]bool{"ENETUNREACH": true, "EHOSTUNREACH": true, "EACCES"
 // like the destination's own refusal.
 func folded(t *sim.Trace) string {
 	if t.Verdict == sim.Dropped && t.Where != nil && t.Where.Rule != nil {
-		for _, w := range []string{"tcp reset", "tcp-reset", "port-unreach", "icmp:1/4", "icmp:3/3", "icmpx"} {
+		for _, w := range []string{"tcp reset", "tcp-reset", "port-unreach", "icmpx"} {
 			if strings.Contains(t.Where.Detail, "rejects it with") && strings.Contains(t.Where.Detail, w) {
 				return "refused"
 			}
