@@ -13,9 +13,10 @@ func (r *run) macvlans(n *netns, dev *snap.Link) []end {
 	return out
 }
 
-// macvlanXmit is macvlan_queue_xmit (drivers/net/macvlan.c): siblings in bridge
-// mode get it at once, everything else goes out of the lower device's wire,
-// past the lower device's own stack.
+// macvlanXmit is macvlan_queue_xmit (drivers/net/macvlan.c): siblings in bridge mode
+// get it, groups at once, a single one by way of the lower device's ingress
+// (dev_forward_skb); everything else goes out of the lower device's wire, past the
+// lower device's own stack.
 func (r *run) macvlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 	ln := r.w.ns[dev.PeerNetns]
 	if ln == nil || ln.links[dev.Peer] == nil || dev.Macvlan == nil {
@@ -39,7 +40,7 @@ func (r *run) macvlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 			if group(k.DstMAC) || k.DstMAC == macBroadcast {
 				copies = append(copies, copyTo{e.ns, e.dev, func(c *skb) *fate { return r.receive(e.ns, e.dev, c) }})
 			} else if e.dev.MAC == k.DstMAC {
-				return r.receive(e.ns, e.dev, k)
+				return r.receive(ln, lower, k)
 			}
 		}
 	}

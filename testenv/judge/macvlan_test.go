@@ -55,6 +55,10 @@ one ip link set mv1 name eth0; ip addr add 192.0.2.11/24 dev eth0; ip link set e
 			"an ingress chain of the lower device does", on("bridge") + `host nft 'add table netdev f; add chain netdev f i { type filter hook ingress device eth0 priority 0; }; add rule netdev f i ip saddr 192.0.2.1 tcp sport 80 drop'`,
 			[]string{"one tcp 192.0.2.1:80", "one udp 192.0.2.1:53 = delivered"},
 		},
+		{
+			"and sees what one of them sends to another", on("bridge") + `host nft 'add table netdev f; add chain netdev f i { type filter hook ingress device eth0 priority 0; }; add rule netdev f i ip daddr 192.0.2.12 tcp dport 80 drop'`,
+			[]string{"one tcp 192.0.2.12:80 = dropped", "one udp 192.0.2.12:53 = delivered", "two tcp 192.0.2.11:80 = delivered"},
+		},
 		{"different modes", `host ip link add link eth0 name mv1 type macvlan mode bridge; ip link set mv1 netns @one; ip link add link eth0 name mv2 type macvlan mode private; ip link set mv2 netns @two
 one ip link set mv1 name eth0; ip addr add 192.0.2.11/24 dev eth0; ip link set eth0 up
 two ip link set mv2 name eth0; ip addr add 192.0.2.12/24 dev eth0; ip link set eth0 up`, []string{"one tcp 192.0.2.12:80", "two tcp 192.0.2.11:80", "peer tcp 192.0.2.12:80 = delivered"}},
