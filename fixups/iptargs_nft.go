@@ -105,7 +105,7 @@ func (r *ipRule) nft() (snap.Exprs, error) {
 	p.prefix(src, r.not["src"], r.src)
 	p.prefix(dst, r.not["dst"], r.dst)
 	for _, m := range r.matches {
-		if err := p.match(r, &m); err != nil {
+		if err := p.match(&m); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +119,7 @@ func (r *ipRule) nft() (snap.Exprs, error) {
 	return p.out, nil
 }
 
-func (p *nftProg) match(r *ipRule, m *ipMatch) error {
+func (p *nftProg) match(m *ipMatch) error {
 	switch m.name {
 	case "tcp", "udp":
 		if m.ports != nil && m.ports.hasSrc {

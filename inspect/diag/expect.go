@@ -27,7 +27,7 @@ type expecter struct {
 }
 
 // expect derives the cases.
-func expect(in *Input, o Options) ([]FlowCase, []NameCase) {
+func expect(in *Input) ([]FlowCase, []NameCase) {
 	e := &expecter{in: in, host: in.Snap.HostNs(), seen: map[string]bool{}, max: maxExpected}
 	if e.host == nil {
 		return nil, nil

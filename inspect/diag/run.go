@@ -27,7 +27,7 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 		}
 	}
 	if !o.OnlyAsked {
-		flows, asked := expect(in, o)
+		flows, asked := expect(in)
 		in.Flows = append(in.Flows, in.only(flows, o.Only)...)
 		for _, n := range asked {
 			if len(o.Only) == 0 || slices.Contains(o.Only, n.Ask.Netns) {

@@ -93,7 +93,7 @@ func decodeXfrmPolicy(b []byte) (snap.XfrmPolicy, bool) {
 		return p, false
 	}
 	be := binary.BigEndian.Uint16
-	ok := false
+	var ok bool
 	if p.Family, ok = ipFamily(uint8(u16of(b[40:]))); !ok {
 		return p, false
 	}

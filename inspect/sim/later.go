@@ -35,7 +35,7 @@ func (w *World) later(f Flow) *Trace {
 	if !opens(r.trace(f)) || len(r.allAssumed()) > 0 {
 		return nil
 	}
-	n, k := w.ns[f.From], r.newPacket(w.ns[f.From], f)
+	n, k := w.ns[f.From], r.newPacket(f)
 	k.Src, k.Sport, k.Dst, k.Dport = r.sent.src, r.sent.sport, r.sent.dst, r.sent.dport
 	k.TCPFlags, k.TCPMSS, k.Len = tcpACK, 0, k.Len-20 // the options of a SYN, but for the timestamps
 	r.again()

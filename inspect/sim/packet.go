@@ -13,7 +13,7 @@ const (
 )
 
 // newPacket is the first packet of a flow.
-func (r *run) newPacket(n *netns, f Flow) *skb {
+func (r *run) newPacket(f Flow) *skb {
 	k := r.packets.new()
 	k.Family, k.Src, k.Dst = snap.FamilyOf(f.Dst), f.Src, f.Dst
 	k.Sport, k.Dport, k.Mark, k.TTL = f.Sport, f.Dport, f.Mark, f.TTL
@@ -106,7 +106,7 @@ func (r *run) answerTo(k *skb) *skb {
 
 // refusal is what the stack sends where nobody listens: a RST, or port
 // unreachable with the head of the packet.
-func (r *run) refusal(n *netns, k *skb) *skb {
+func (r *run) refusal(k *skb) *skb {
 	a := r.answerTo(k)
 	a.Local = nil
 	if k.Proto == 6 {

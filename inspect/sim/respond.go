@@ -31,7 +31,7 @@ func (r *run) respond(t *Trace, end *fate) (Verdict, *skb, *Where) {
 	if s == nil {
 		w := &Where{Cause: CauseNoListener, Reason: "NO_SOCKET", Detail: fmt.Sprintf("nothing in %s listens on %s/%s", n.n.ID, k.dest(), protoName(k.Proto))}
 		r.hop(n, end.dev, "socket", w.Detail, "refused", k)
-		return Refused, r.refusal(n, k), w
+		return Refused, r.refusal(k), w
 	}
 	t.Socket = s
 	ref := n.socketRef(s)

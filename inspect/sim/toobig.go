@@ -16,7 +16,7 @@ func (w *World) TooBig(f Flow) *Trace {
 		return nil
 	}
 	r.stopOutside = true
-	k := r.newPacket(n, f)
+	k := r.newPacket(f)
 	q := k.lookup()
 	q.uid = k.Local.UID
 	end := r.send(n, k, q)

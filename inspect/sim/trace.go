@@ -183,7 +183,7 @@ func (r *run) trace(f Flow) *Trace {
 			f.Dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		}
 	}
-	k := r.newPacket(n, f)
+	k := r.newPacket(f)
 	var end *fate
 	if f.Iif != "" {
 		end = r.arrive(n, f, k)
@@ -266,9 +266,9 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 		r.leftHost, r.leftNetns, r.exit = end.dev.Name, end.ns.n.ID, end.pkt.tuple()
 	}
 	k := &end.pkt
-	a := r.outsideTo(end.ns, k)
+	a := r.outsideTo(k)
 	if e := k.encap; e != nil { // the answer to what is in the tunnel comes by the tunnel
-		in := r.outsideTo(end.ns, &e.inner)
+		in := r.outsideTo(&e.inner)
 		a.encap = &encap{e.vni, *in}
 		a.Sport, a.Dport, a.Len = k.Sport, k.Dport, in.Len+k.Len-e.inner.Len
 	}
@@ -282,7 +282,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 }
 
 // outsideTo is the answer of somebody out there.
-func (r *run) outsideTo(n *netns, k *skb) *skb {
+func (r *run) outsideTo(k *skb) *skb {
 	a := r.answerTo(k)
 	a.TTL, a.Local = outsideTTL, nil
 	a.SrcMAC, a.DstMAC, a.EtherType = k.DstMAC, k.SrcMAC, k.EtherType
