@@ -7,6 +7,7 @@ package intent
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -112,7 +113,18 @@ func Of(s *snap.Snapshot) []Set {
 			out = append(out, netavark(s, e, sys))
 		}
 	}
-	return out
+	return slices.DeleteFunc(out, func(set Set) bool { return set.shares(s) })
+}
+
+// shares says that the engine's chains lie in a table that iptables takes for
+// nobody's, as somebody made a base chain of his own in it: the rules work as they
+// are, and iptables can neither list nor change them (nft.c:nft_is_table_compatible).
+func (set *Set) shares(s *snap.Snapshot) bool {
+	host := set.At(s)
+	return host != nil && set.System == snap.IPTablesNFT && slices.ContainsFunc(set.Chains, func(c Chain) bool {
+		t := host.Ruleset.Table(snap.NFT, set.Family, c.Table)
+		return t != nil && t.Chain(c.Name) != nil
+	})
 }
 
 // add appends a wanted rule; the pointer is good until the next one.
