@@ -5,7 +5,7 @@ LDFLAGS  := -s -w -funcalign=1 -X github.com/netdoctor/netdoctor/cmd/app.Version
 # Only what is hot is inlined: the simulator, the reader of links, the resolver, and what
 # they stand on. It keeps 2 MB off the hosts that the program is copied to, and
 # BenchmarkMatrix is about 5 % slower for it.
-HOT      := runtime/... internal/... sync/... strings bytes net/netip strconv unicode/... encoding/binary sort math/... time golang.org/x/sys/... github.com/netdoctor/netdoctor/inspect/sim/... github.com/netdoctor/netdoctor/inspect/snap github.com/netdoctor/netdoctor/inspect/kernel github.com/netdoctor/netdoctor/testenv/dns
+HOT      := runtime/... internal/... sync/... strings bytes net/netip strconv encoding/binary github.com/netdoctor/netdoctor/inspect/sim/... github.com/netdoctor/netdoctor/inspect/snap github.com/netdoctor/netdoctor/inspect/kernel github.com/netdoctor/netdoctor/testenv/dns
 GCFLAGS  := -gcflags=all=-l $(foreach p,$(HOT),'-gcflags=$(p)=')
 BIN      := bin/netdoctor
 FAULTLAB ?= ../shared/faultlab
