@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,15 +37,39 @@ const (
 	xfrmSAReqID  = sizeofXfrmSelector + 24 + 16 + 64 + 32 + 12 + 4
 )
 
-// readXfrm reads the policies and associations of IPsec; nil where there are none, or
-// the kernel knows no IPsec. Opening a socket would make it load xfrm_user: whether
-// that is there is told by its own socket.
-func (rd *reader) readXfrm(ctx context.Context) (*snap.Xfrm, error) {
+// xfrmUser remembers whether the kernel has xfrm_user, for each of a thousand
+// namespaces would be asked for the list of all netlink sockets there are. That it has
+// it stays so; that it has not is asked again after a while, by who reads again.
+var xfrmUser struct {
+	sync.Mutex
+	known bool
+	at    time.Time
+}
+
+const xfrmAskAgain = time.Second
+
+// knowsXfrm says whether xfrm_user is there. Opening a socket would make the kernel load
+// it; it is told by the socket that it has itself in every namespace.
+func knowsXfrm() bool {
+	u := &xfrmUser
+	u.Lock()
+	defer u.Unlock()
+	if u.known || time.Since(u.at) < xfrmAskAgain {
+		return u.known
+	}
 	b, err := os.ReadFile("/proc/thread-self/net/netlink")
-	if err != nil || !slices.ContainsFunc(strings.Split(string(b), "\n"), func(l string) bool {
+	u.at = time.Now()
+	u.known = err == nil && slices.ContainsFunc(strings.Split(string(b), "\n"), func(l string) bool {
 		f := strings.Fields(l)
 		return len(f) > 1 && f[1] == strconv.Itoa(unix.NETLINK_XFRM)
-	}) {
+	})
+	return u.known
+}
+
+// readXfrm reads the policies and associations of IPsec; nil where there are none, or
+// the kernel knows no IPsec.
+func (rd *reader) readXfrm(ctx context.Context) (*snap.Xfrm, error) {
+	if !knowsXfrm() {
 		return nil, nil
 	}
 	r, err := dial(unix.NETLINK_XFRM, rd.buf)
