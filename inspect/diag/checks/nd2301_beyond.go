@@ -23,12 +23,15 @@ See it by hand:
     tcpdump -ni UPLINK host DST              requests leave, nothing returns
     the same connection from the host itself
 
+False positives: one machine that is tried by will, to see whether it is up. Of three
+and more that one container tries, while others answer it, there is a remark only.
+
 Sources: RFC 1812 section 5.2.7.1`,
 		CatchAll: true,
 		After:    []diag.Code{"ND1123", "ND2122", "ND2303", "ND2304", "ND2210", "ND2105", "ND3303", "ND1902", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
-			dead := map[string][]int{} // by sender, of those whom others out there answer
+			dead := map[string][]int{} // by sender, of those whom others out there answer: places in out
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" || f.Unmasked && f.Trace.Verdict != sim.Delivered {
@@ -53,8 +56,7 @@ Sources: RFC 1812 section 5.2.7.1`,
 					x.Summary += "; this host itself gets no answer either"
 					x.Advice = "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost
 					if f.Kind == "tried" && in.HeardBeyond(f) {
-						dead[f.From] = append(dead[f.From], i)
-						continue
+						dead[f.From] = append(dead[f.From], len(out))
 					}
 				case "delivered":
 					x.Summary += "; this host itself gets an answer"
@@ -67,12 +69,36 @@ Sources: RFC 1812 section 5.2.7.1`,
 				x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, f.Trace.ExitSrc), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 				out = append(out, x)
 			}
-			for _, from := range slices.Sorted(maps.Keys(dead)) {
-				out = append(out, strangers(in, dead[from]))
-			}
-			return out
+			return remarked(in, out, dead)
 		},
 	}
+}
+
+// manyDead is from how many dead machines on a container is taken for one that
+// watches machines, or meets strangers, and not for one that misses what it needs.
+const manyDead = 3
+
+// remarked puts one remark in the place of the findings about each container that
+// tries many dead machines; dead says which those are.
+func remarked(in *diag.Input, list []diag.Finding, dead map[string][]int) []diag.Finding {
+	var out, remarks []diag.Finding
+	var gone []int
+	for _, from := range slices.Sorted(maps.Keys(dead)) {
+		if len(dead[from]) < manyDead {
+			continue
+		}
+		var flows []int
+		for _, k := range dead[from] {
+			flows = append(flows, list[k].Covers.Traces...)
+		}
+		remarks, gone = append(remarks, strangers(in, flows)), append(gone, dead[from]...)
+	}
+	for k := range list {
+		if !slices.Contains(gone, k) {
+			out = append(out, list[k])
+		}
+	}
+	return append(out, remarks...)
 }
 
 // strangers is what is said of the dead machines that one container tries while
