@@ -37,7 +37,7 @@ func (in *Input) finish(f *Finding) {
 		}
 	}
 	if later > 0 && later == len(f.Covers.Traces) {
-		f.Cause += "; the connection opens, as its first packet and the answer get through, and then hangs"
+		f.Cause += "; the connection opens, as its first packet and the answer get through, and nothing more does"
 	}
 	// Of what it explains everything was seen to get through: what it tells of is
 	// there, and stops nobody now (a neighbour that was learned otherwise, a

@@ -38,9 +38,10 @@ func (in *Input) Prove(f *FlowCase) *Proof {
 		}
 		v = "dropped"
 	}
-	if late := afterwards(f); v == "delivered" && late != nil {
+	// A rule that rejects tells the sender, which then says refused.
+	if late := afterwards(f); late != nil && (v == "delivered" || v == "refused") {
 		died := *p
-		died.Died, died.Detail = late, "the handshake was answered, but not what came after it"
+		died.Died, died.Detail = late, "the first packet got through, but not what came after the answer"
 		p, v = &died, "dropped"
 	}
 	if v == "" || in.beyond(f) {

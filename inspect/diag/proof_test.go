@@ -38,6 +38,11 @@ func TestProve(t *testing.T) {
 	rejects.Where.Rule = &rules.Place{System: snap.NFT, Family: snap.IPv4, Table: "corp", Chain: "fwd", Num: 2, Rule: &corp.Chains[0].Rules[1], ChainP: &corp.Chains[0], TableP: corp}
 	noWay, back := model(sim.Dropped, "web", "route", "ENETUNREACH"), model(sim.Dropped, "db", "socket", "NO_SOCKET")
 	noWay.Where.Reply, back.Where.Reply = true, true
+	later := *rejects
+	later.Later = true
+	after := func(outcome string, watched bool, seen ...snap.Seen) *snap.Probe {
+		return &snap.Probe{Kind: "tcp", Outcome: outcome, Watched: watched, Seen: seen}
+	}
 	came := func(src string) []snap.Seen {
 		return []snap.Seen{{What: snap.SeenReceive, Netns: "web", Src: netip.MustParseAddrPort(src)}}
 	}
@@ -74,6 +79,10 @@ func TestProve(t *testing.T) {
 		{"a datagram that came in, and the kernel has no route for an answer", noWay, &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Seen: came("192.0.2.8:9")}, "dropped", "web", false},
 		{"a datagram that came in, and the kernel has such a route", noWay, &snap.Probe{Kind: "udp", Outcome: "timeout", Watched: true, Seen: came("192.0.2.9:9")}, "", "", false},
 		{"an answer from somebody else", back, &snap.Probe{Kind: "udp", From: "db", Outcome: "timeout", Strange: netip.MustParseAddrPort("192.0.2.9:53")}, "dropped", "db", false},
+		{"the handshake was answered, and nobody watched what came after it", &later, after("answered", false), "", "", false},
+		{"the handshake was answered, and what came after it died where the model says", &later, after("answered", true, *drop("host", "NETFILTER_DROP")), "dropped", "host rule 2", false},
+		{"it died elsewhere, which is of another packet", &later, after("answered", true, *drop("db", "NETFILTER_DROP")), "", "", false},
+		{"what came after it was rejected, and the sender told", &later, after("refused", true, *drop("host", "NETFILTER_DROP")), "dropped", "host rule 2", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
