@@ -65,9 +65,9 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 		e.seq++
 		stop := s.until(ctx, slice(end, tries))
 		start := time.Now()
-		if err := s.sendTo(e.packet(), sockaddr(from, r.Dst)); err != nil {
+		if x, err := s.sendEcho(e, sockaddr(from, r.Dst)); err != nil {
 			stop()
-			if x, ok := s.takeErr(); ok && x.origin != unix.SO_EE_ORIGIN_NONE {
+			if x != nil {
 				return x.verdict(r)
 			}
 			return sendErr(r, err)
@@ -103,6 +103,30 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 		}
 	}
 	return timedOut(ctx, r)
+}
+
+// maxStrangers is how many errors about others' packets are passed over.
+const maxStrangers = 64
+
+// sendEcho sends one of the series, and gives the error with what the kernel says of
+// it, nil when that is nothing. An ICMP error goes to every raw socket that the packet
+// it quotes might be of (net/ipv4/raw.c: raw_icmp_error), and stops the next thing
+// that is sent there: what quotes another's is passed over, and the echo sent again.
+func (s *sock) sendEcho(e echo, to unix.Sockaddr) (*extErr, error) {
+	var err error
+	for range maxStrangers {
+		if err = s.sendTo(e.packet(), to); err == nil {
+			return nil, nil
+		}
+		x, ok := s.takeErr()
+		switch {
+		case !ok || x.origin == unix.SO_EE_ORIGIN_NONE:
+			return nil, err
+		case x.origin == unix.SO_EE_ORIGIN_LOCAL || e.quotedBy(x.quoted):
+			return &x, err
+		}
+	}
+	return nil, err
 }
 
 // echoFilter lets echo replies in and nothing else. Errors come by the error queue.

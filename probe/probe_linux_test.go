@@ -296,3 +296,23 @@ func TestPathMTU(t *testing.T) {
 		})
 	}
 }
+
+// An ICMP error goes to every raw socket that the packet it quotes might be of
+// (net/ipv4/raw.c: raw_icmp_error), and stops the next thing that is sent there.
+func TestErrorsAboutOthersEchoes(t *testing.T) {
+	w := newWorld(t)
+	p := &Prober{}
+	var qs []Question
+	for range 24 {
+		qs = append(qs,
+			Question{Kind: "icmp", From: w.client.n, Dst: ap("198.51.100.1:0"), Options: Options{Size: 1432, DF: true}}, // too big for the path
+			Question{Kind: "icmp", From: w.client.n, Dst: ap("198.51.100.1:0"), Options: Options{Size: 1473, DF: true}}) // for its own device
+	}
+	for range 4 {
+		for i, r := range p.Run(t.Context(), qs) {
+			if i%2 == 1 && r.Outcome != snap.Unroutable {
+				t.Errorf("echo %d, of %d bytes to %s: %s (%s), by %v; want %s", i, r.Size, r.Dst, r.Outcome, r.Detail, r.By, snap.Unroutable)
+			}
+		}
+	}
+}
