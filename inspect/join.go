@@ -99,7 +99,7 @@ func rename(s *snap.Snapshot, names map[string]string) {
 		case b.ID == s.Host.Netns:
 			return 1
 		}
-		return strings.Compare(a.ID, b.ID)
+		return snap.CompareNames(a.ID, b.ID)
 	})
 }
 

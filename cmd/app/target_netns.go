@@ -139,7 +139,7 @@ func (f finder) network(sp spec) (*snap.Network, error) {
 	for _, n := range found {
 		names = append(names, "net:"+n.Ref)
 	}
-	slices.Sort(names)
+	slices.SortFunc(names, snap.CompareNames)
 	return nil, ambiguousError{ambiguous(sp.Text, names)}
 }
 
@@ -179,6 +179,6 @@ func (f finder) Names() []string {
 			out = append(out, "netns:"+ns.ID)
 		}
 	}
-	slices.Sort(out)
+	slices.SortFunc(out, snap.CompareNames)
 	return slices.Compact(out)
 }

@@ -209,8 +209,8 @@ func order(fs []Finding) {
 			cmp.Compare(b.Weight, a.Weight),
 			cmp.Compare(len(b.Flows), len(a.Flows)),
 			cmp.Compare(a.Code, b.Code),
-			cmp.Compare(a.Subject.Netns, b.Subject.Netns),
-			cmp.Compare(a.Subject.Name, b.Subject.Name),
+			snap.CompareNames(a.Subject.Netns, b.Subject.Netns),
+			snap.CompareNames(a.Subject.Name, b.Subject.Name),
 		)
 	})
 }

@@ -102,7 +102,7 @@ func (d *dockerServices) services() []snap.Service {
 		slices.SortFunc(s.Tasks, netip.Addr.Compare)
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b snap.Service) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b snap.Service) int { return snap.CompareNames(a.Name, b.Name) })
 	return out
 }
 

@@ -9,6 +9,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -127,10 +128,10 @@ func Read(ctx context.Context, opts Options) Result {
 // finish makes the references unique and the order stable.
 func (r *Result) finish() {
 	slices.SortStableFunc(r.Containers, func(a, b snap.Container) int {
-		return cmpFields(a.Engine, b.Engine, a.Name, b.Name, a.ID, b.ID)
+		return cmp.Or(strings.Compare(a.Engine, b.Engine), snap.CompareNames(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	slices.SortStableFunc(r.Networks, func(a, b snap.Network) int {
-		return cmpFields(a.Engine, b.Engine, a.Name, b.Name, a.ID, b.ID)
+		return cmp.Or(strings.Compare(a.Engine, b.Engine), snap.CompareNames(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	keepKnown(r.Containers)
 	seen := map[string]bool{}
@@ -143,7 +144,7 @@ func (r *Result) finish() {
 		if c.Ports == nil {
 			c.Ports = []snap.Port{}
 		}
-		slices.SortStableFunc(c.Endpoints, func(a, b snap.Endpoint) int { return cmpFields(a.Network, b.Network) })
+		slices.SortStableFunc(c.Endpoints, func(a, b snap.Endpoint) int { return snap.CompareNames(a.Network, b.Network) })
 		slices.SortStableFunc(c.Ports, comparePorts)
 	}
 	seen = map[string]bool{}
@@ -174,26 +175,11 @@ func uniqueRef(seen map[string]bool, engine, name, id string) string {
 	}
 }
 
-func cmpFields(pairs ...string) int {
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if c := strings.Compare(pairs[i], pairs[i+1]); c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
 func comparePorts(a, b snap.Port) int {
-	if a.ContainerPort != b.ContainerPort {
-		return int(a.ContainerPort) - int(b.ContainerPort)
-	}
-	if c := strings.Compare(string(a.Proto), string(b.Proto)); c != 0 {
-		return c
-	}
-	if a.HostPort != b.HostPort {
-		return int(a.HostPort) - int(b.HostPort)
-	}
-	return a.HostIP.Compare(b.HostIP)
+	return cmp.Or(
+		cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Proto, b.Proto),
+		cmp.Compare(a.HostPort, b.HostPort), a.HostIP.Compare(b.HostIP),
+	)
 }
 
 // short is the first 12 digits of an id, as engines print it.
