@@ -49,7 +49,7 @@ again. What did not help is put back. netdoctor undo takes it all back later.`,
 
 // confirm shows the plan on the terminal and asks.
 func (s *session) confirm(p *v1.FixPlan) (bool, error) {
-	st, err := s.env.style(&s.g)
+	st, err := s.style()
 	if err != nil {
 		return false, err
 	}

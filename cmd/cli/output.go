@@ -19,7 +19,8 @@ func terminal(w any) *os.File {
 }
 
 // style is how to write to stdout.
-func (e *Env) style(g *globals) (render.Style, error) {
+func (s *session) style() (render.Style, error) {
+	e, g := s.env, &s.g
 	st := render.Style{ASCII: !utf8Locale(e.Getenv), Quiet: g.quiet, Verbose: g.verbose, Short: g.short, FailOn: g.failOn}
 	tty := terminal(e.Stdout)
 	if tty != nil {
@@ -32,7 +33,7 @@ func (e *Env) style(g *globals) (render.Style, error) {
 	case "auto":
 		st.Color = tty != nil && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
 	default:
-		return st, choice("--color", g.color, []string{"auto", "always", "never"})
+		return st, s.choice("--color", g.color, []string{"auto", "always", "never"})
 	}
 	return st, nil
 }
@@ -49,6 +50,6 @@ func utf8Locale(getenv func(string) string) bool {
 }
 
 // choice is the error for a flag whose value is none of those it may have.
-func choice(flag, value string, of []string) error {
-	return app.Meant(app.Usagef("%s %q is none of %s", flag, value, strings.Join(of, ", ")), value, of, overview)
+func (s *session) choice(flag, value string, of []string) error {
+	return app.Meant(app.Usagef("%s %q is none of %s", flag, value, strings.Join(of, ", ")), value, of, helpOf(s.command))
 }

@@ -51,7 +51,10 @@ Reading changes nothing.`,
 			return unknownCommand(cmd, args[0])
 		},
 		CompletionOptions: cobra.CompletionOptions{},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return s.inside(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			s.command = cmd
+			return s.inside(cmd)
+		},
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
@@ -135,9 +138,9 @@ func args(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, got []string) error {
 		switch {
 		case len(got) < least:
-			return snap.Hint(app.Usagef("%s needs %s", cmd.CommandPath(), what), cmd.CommandPath()+" --help")
+			return snap.Hint(app.Usagef("%s needs %s", cmd.CommandPath(), what), helpOf(cmd))
 		case most >= 0 && len(got) > most:
-			return snap.Hint(app.Usagef("%s takes no further argument: %q", cmd.CommandPath(), got[most]), cmd.CommandPath()+" --help")
+			return snap.Hint(app.Usagef("%s takes no further argument: %q", cmd.CommandPath(), got[most]), helpOf(cmd))
 		}
 		return nil
 	}
@@ -161,7 +164,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	if cmd.HasParent() {
 		what = "command of " + cmd.CommandPath()
 	}
-	return app.Meant(app.Usagef("no %s is called %q", what, word), word, known, overview)
+	return app.Meant(app.Usagef("no %s is called %q", what, word), word, known, helpOf(cmd))
 }
 
 // flagError turns an error of the flag parser into wrong usage.
@@ -177,10 +180,10 @@ func flagError(cmd *cobra.Command, err error) error {
 		cmd.InheritedFlags().VisitAll(add)
 		slices.Sort(known)
 		if n := missing.GetSpecifiedName(); len(n) > 1 {
-			return app.Meant(app.Usagef("no flag is called --%s", n), "--"+n, known, overview)
+			return app.Meant(app.Usagef("no flag is called --%s", n), "--"+n, known, helpOf(cmd))
 		}
 	}
-	hint := cmd.CommandPath() + " --help"
+	hint := helpOf(cmd)
 	var wrong *pflag.InvalidValueError
 	if errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "duration" {
 		hint = "a number and its unit, as 500ms, 30s or 2m"
@@ -189,9 +192,7 @@ func flagError(cmd *cobra.Command, err error) error {
 }
 
 // withUsage points to the help of a command.
-func withUsage(cmd *cobra.Command, err error) error {
-	return snap.Hint(err, cmd.CommandPath()+" --help")
-}
+func withUsage(cmd *cobra.Command, err error) error { return snap.Hint(err, helpOf(cmd)) }
 
-// overview is the command that names all others: the hint where nothing better is.
-const overview = "netdoctor --help"
+// helpOf is how a command's help is asked for: the hint where nothing better is.
+func helpOf(cmd *cobra.Command) string { return cmd.CommandPath() + " --help" }

@@ -45,6 +45,8 @@ type session struct {
 	env  *Env
 	g    globals
 	exit int
+	// command is the one that runs, nil until it does.
+	command *cobra.Command
 	// several says that the command takes the snapshots of several hosts.
 	several bool
 }
@@ -103,11 +105,11 @@ func (s *session) common() (app.Common, error) {
 	}
 	for _, o := range g.observe {
 		if !slices.Contains(app.Observers(), o) {
-			return c, choice("--observe", o, app.Observers())
+			return c, s.choice("--observe", o, app.Observers())
 		}
 	}
 	if bars := []string{"error", "warning", "info"}; !slices.Contains(bars, g.failOn) {
-		return c, choice("--fail-on", g.failOn, bars)
+		return c, s.choice("--fail-on", g.failOn, bars)
 	}
 	if err := c.Read.Valid(); err != nil {
 		return c, err
@@ -204,7 +206,7 @@ func (s *session) show(r v1.Result, err error) error {
 	if r == nil {
 		return err
 	}
-	st, serr := s.env.style(&s.g)
+	st, serr := s.style()
 	if serr != nil {
 		return serr
 	}
@@ -226,9 +228,9 @@ func (s *session) show(r v1.Result, err error) error {
 // most commands have in common.
 func (s *session) before(formats []string) (app.Common, error) {
 	if !slices.Contains(formats, s.g.output) {
-		return app.Common{}, choice("-o", s.g.output, formats)
+		return app.Common{}, s.choice("-o", s.g.output, formats)
 	}
-	if _, err := s.env.style(&s.g); err != nil {
+	if _, err := s.style(); err != nil {
 		return app.Common{}, err
 	}
 	return s.common()

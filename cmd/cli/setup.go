@@ -32,10 +32,10 @@ error with its line. Setting up again changes only what differs.`,
 				return err
 			}
 			if likes := []string{"", "20.10", "29-iptables", "29-nftables"}; !slices.Contains(likes, o.Like) {
-				return choice("--like", o.Like, likes[1:])
+				return s.choice("--like", o.Like, likes[1:])
 			}
 			if walls := []string{"", "iptables", "nftables"}; !slices.Contains(walls, o.Firewall) {
-				return choice("--firewall", o.Firewall, walls[1:])
+				return s.choice("--firewall", o.Firewall, walls[1:])
 			}
 			if o.Check && o.DryRun {
 				return app.Usagef("--check and --dry-run exclude each other")

@@ -33,7 +33,7 @@ stops.`,
 			if err != nil {
 				return err
 			}
-			st, err := s.env.style(&s.g)
+			st, err := s.style()
 			if err != nil {
 				return err
 			}
