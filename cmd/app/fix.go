@@ -124,7 +124,7 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 		return nil, err
 	}
 	if len(o.Want)+len(o.Target) == 0 {
-		chosen = a.complete(d, chosen)
+		chosen = a.complete(d, a.needed(d, chosen))
 	}
 	plan := a.plan(d, chosen)
 	plan.Head = a.head(v1.KindFixPlan, start)

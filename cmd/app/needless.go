@@ -1,0 +1,39 @@
+package app
+
+import (
+	"slices"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+)
+
+// needed leaves out those of the chosen fixes that the ones before them make
+// needless: when the rule that drops all ICMP is deleted, no exception for ICMP
+// errors has to be put before it. The model judges only what it finds of its own
+// accord; what a probe alone shows stays chosen, as does what can't be tried.
+func (a *App) needed(d *diagnosis, chosen []int) []int {
+	var ops []fixups.Op
+	var alone []diag.Finding // what is found without any probe; looked for once it is asked for
+	return slices.DeleteFunc(slices.Clone(chosen), func(i int) bool {
+		f := &d.r.Findings[i]
+		if f.Fix == nil || len(f.Fix.Ops) == 0 {
+			return false
+		}
+		if len(ops) > 0 {
+			if alone == nil {
+				alone = diag.Run(d.in.On(d.s.Clone()), a.Checks).Findings
+			}
+			then, err := d.in.WhatIf(ops)
+			if err == nil && same(alone, f) && !same(diag.Run(then, a.Checks).Findings, f) {
+				return true
+			}
+		}
+		ops = append(ops, f.Fix.Ops...)
+		return false
+	})
+}
+
+// same says whether a finding is among others, whoever suffers from it there.
+func same(fs []diag.Finding, f *diag.Finding) bool {
+	return slices.ContainsFunc(fs, func(g diag.Finding) bool { return g.Code == f.Code && g.Subject == f.Subject })
+}
