@@ -290,7 +290,11 @@ func (e *expecter) published() {
 		}
 		for j := range c.Ports {
 			p := &c.Ports[j]
-			if p.HostPort == 0 || !(p.Proto == snap.TCP || p.Proto == snap.UDP) || p.HostIP.Is6() && !p.HostIP.Is4In6() {
+			if p.HostPort == 0 || !(p.Proto == snap.TCP || p.Proto == snap.UDP) {
+				continue
+			}
+			if p.HostIP.Is6() && !p.HostIP.Is4In6() {
+				e.published6(c, p, ups)
 				continue
 			}
 			e.publishedLocal(c, p)

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -45,6 +46,52 @@ func (e *expecter) six() {
 			}
 		}
 	}
+}
+
+// published6: who knocks at a port published for IPv6 is let in, where something on
+// the host takes it: an engine says [::] of every port, whether or not it can serve
+// it there (moby daemon/libnetwork/portmapper).
+func (e *expecter) published6(c *snap.Container, p *snap.Port, ups []*snap.Link) {
+	for _, up := range ups {
+		for _, a := range e.host.AddrsOf(up.Index) {
+			ip := a.Prefix.Addr()
+			if !ip.Is6() || !ip.IsGlobalUnicast() || !CoversAddr(p, ip) || !e.takes(p, ip) {
+				continue
+			}
+			for _, src := range sources6(e.host, up, a.Prefix) {
+				e.add(FlowCase{
+					Kind: "published", From: "outside (" + src.String() + ")", To: netip.AddrPortFrom(ip, p.HostPort).String() + "/" + string(p.Proto),
+					Target: c.Ref, Port: p, Outside: true, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+					Flow: sim.Flow{From: e.host.ID, Iif: up.Name, Src: src, Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true},
+				})
+			}
+			break // one address of the uplink is enough
+		}
+	}
+}
+
+// takes says whether a socket of the host takes what comes to a published port.
+func (e *expecter) takes(p *snap.Port, to netip.Addr) bool {
+	return slices.ContainsFunc(e.host.Sockets, func(s snap.Socket) bool {
+		return s.Proto == p.Proto && s.Local.Port() == p.HostPort && !s.Remote.IsValid() && TakesAddr(&s, to)
+	})
+}
+
+// sources6 are senders beyond an uplink, as sources gives them for IPv4: a neighbour,
+// and where the host has a way to it the Internet.
+func sources6(host *snap.Netns, up *snap.Link, on netip.Prefix) []netip.Addr {
+	var out []netip.Addr
+	for ip := on.Masked().Addr().Next(); on.Contains(ip) && len(out) == 0; ip = ip.Next() { // the first is the routers' anycast, never a sender: RFC 4291 2.6.1
+		if _, mine := host.HasAddr(ip); !mine {
+			out = append(out, ip)
+		}
+	}
+	for _, r := range host.Routes {
+		if r.Family == snap.IPv6 && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0 && r.Oif == up.Index {
+			return append(out, netip.MustParseAddr(outsideWorld6[0]))
+		}
+	}
+	return out
 }
 
 // reaches6 says whether the host has an IPv6 default route of its own and a
