@@ -82,6 +82,7 @@ func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s.Networks = append(s.Networks, res.Networks...)
 	c.fill(s)
 	join(s, c.inodes)
+	strangers(s)
 	s.Gaps = append(s.Gaps, res.Gaps...)
 	hostInfo(s, c)
 	resolvers(ctx, s, o)

@@ -181,9 +181,10 @@ func Decisive(s *snap.Snapshot, g snap.Gap) bool {
 	case "permission", "timeout", "torn":
 	default:
 		// Docker that somebody asked for by its address and that can't be read at
-		// all, not even from its files.
-		return g.What == "docker" && slices.ContainsFunc(s.Engines, func(e snap.Engine) bool {
-			return e.Name == g.What && !e.Reachable && !e.Offline
+		// all, not even from its files; or that answers, and has its containers where
+		// they can't be seen from here.
+		return (g.What == "docker" || g.What == "docker containers") && slices.ContainsFunc(s.Engines, func(e snap.Engine) bool {
+			return e.Name == "docker" && (e.Remote || !e.Reachable && !e.Offline)
 		})
 	}
 	if g.Netns != "" {

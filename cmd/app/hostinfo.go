@@ -15,7 +15,7 @@ func hostInfo(s *snap.Snapshot, file string) v1.HostInfo {
 	}
 	for i := range s.Engines {
 		e := &s.Engines[i]
-		h.Engines = append(h.Engines, v1.EngineInfo{Name: e.Name, Version: e.Version, Rules: e.Rules, Reachable: e.Reachable, Error: e.Error})
+		h.Engines = append(h.Engines, v1.EngineInfo{Name: e.Name, Version: e.Version, Rules: e.Rules, Reachable: e.Reachable, Remote: e.Remote, Error: e.Error})
 	}
 	return h
 }

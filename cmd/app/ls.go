@@ -62,7 +62,10 @@ func (a *App) List(ctx context.Context, o ListOptions) (*v1.ListResult, error) {
 		for i := range s.Engines {
 			e := &s.Engines[i]
 			state := "answers"
-			if !e.Reachable {
+			switch {
+			case e.Remote:
+				state = "elsewhere"
+			case !e.Reachable:
 				state = "silent"
 			}
 			res.Items = append(res.Items, v1.Item{Kind: "engine", Name: e.Name, ID: e.Version, State: state, Detail: joined("; ", e.Endpoint, e.Rules, e.Error)})

@@ -305,7 +305,10 @@ func (w *watcher) drop(x *snap.Seen) error {
 	d := k
 	w.kinds[k] = &d
 	d.Src = addrPort(x.Src)
-	d.FromContainer, d.ToContainer = w.container(x.Src.Addr()), w.container(x.Dst.Addr())
-	d.Rule = w.rule(x)
+	// Whoever is not connected with this host may use its addresses for others.
+	if ns := w.s.Ns(x.Netns); ns != nil && ns.Class.Ours() {
+		d.FromContainer, d.ToContainer = w.container(x.Src.Addr()), w.container(x.Dst.Addr())
+		d.Rule = w.rule(x)
+	}
 	return w.say(d, 1)
 }

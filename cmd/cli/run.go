@@ -16,6 +16,7 @@ import (
 	"github.com/netdoctor/netdoctor/cmd/render"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/engine"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -94,6 +95,9 @@ func (s *session) common() (app.Common, error) {
 	c := app.Common{
 		Snapshot: g.snapshot, Others: g.others, NoProbe: g.noProbe, Verbose: g.verbose, Observe: g.observe, FailOn: diag.Severity(g.failOn), Stdin: s.env.Stdin,
 		Read: app.ReadOptions{HostNS: g.hostNS, Runtime: g.runtime, DockerHost: g.dockerHost},
+	}
+	if c.Read.Runtime == "" && s.env.Getenv("NETDOCTOR_ROOTLESS") != "" {
+		c.Read.Runtime = engine.Self // the files and sockets of others are seen from there, too; nobody else runs anything on it
 	}
 	switch {
 	case g.four && g.six:

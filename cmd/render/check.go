@@ -48,6 +48,8 @@ func hostLine(h v1.HostInfo, sum *v1.Summary) string {
 			t += " " + e.Version
 		}
 		switch {
+		case e.Remote:
+			t += " (not on this host)"
 		case !e.Reachable:
 			t += " (does not answer)"
 		case e.Rules != "":

@@ -71,7 +71,8 @@ func (in *Input) aim(f *FlowCase) {
 
 // astray says whether the flow is answered, but by somebody else than the
 // container that publishes the port: a placeholder socket of the engine, or
-// another program on the host.
+// another program on the host. A socket whose process could not be seen may be that
+// of the engine's proxy.
 func (in *Input) astray(f *FlowCase) bool {
 	c := in.Snap.Container(f.Target)
 	if c == nil || f.Port == nil || c.Netns == "" || f.Trace.Verdict != sim.Delivered || f.Trace.Arrived == "" {
@@ -80,6 +81,10 @@ func (in *Input) astray(f *FlowCase) bool {
 	t := f.Trace
 	if t.Proxy != nil {
 		t = t.Proxy
+	}
+	eng := in.Snap.Engine(c.Engine)
+	if t.Socket != nil && t.Socket.Process == nil && t.Arrived == in.Snap.Host.Netns && eng != nil && eng.UserlandProxy {
+		return false
 	}
 	return t.Arrived != c.Netns
 }

@@ -99,6 +99,16 @@ func (r *dockerRead) remote() {
 		"run netdoctor on that machine, or here with --docker-host unix:///var/run/docker.sock"))
 }
 
+// elsewhere notes an engine of this kernel whose host is another namespace: its
+// bridges and rules are there, and none of them is missing here. A rootless one is
+// no such engine: its user looks for it on the machine.
+func (r *dockerRead) elsewhere(p *proc) {
+	r.e.Remote = true
+	r.e.Error = fmt.Sprintf("dockerd (pid %d) at %s lives in another network namespace", p.pid, r.ep.url)
+	r.gap(Docker, snap.Hint(fmt.Errorf("containers of dockerd (pid %d) at %s, whose host is another network namespace: %w", p.pid, r.ep.url, snap.ErrUnsupported),
+		fmt.Sprintf("--host-ns %d", p.pid)))
+}
+
 // online reads everything by the API. An error means that there was no usable
 // answer at all; nothing was taken over then.
 func (r *dockerRead) online(ctx context.Context) error {
@@ -136,6 +146,10 @@ func (r *dockerRead) online(ctx context.Context) error {
 	r.e.Reachable = true
 	r.e.API = api.moby.ClientVersion()
 	r.engine(api, &info, &version)
+	if p := r.process(); p != nil && !r.e.Rootless && !r.m.here(p) {
+		r.elsewhere(p)
+		return nil
+	}
 	for i := range nets {
 		r.res.Networks = append(r.res.Networks, nets[i].network())
 	}
@@ -275,7 +289,10 @@ func (r *dockerRead) notHere(claims, held int) {
 		return
 	}
 	r.e.Remote = true
-	r.e.Error = fmt.Sprintf("%s answers, but none of its %d running containers is in this kernel", r.ep.url, claims)
+	r.e.Error = fmt.Sprintf("%s answers, but none of its %d running containers is in this kernel, or this pid namespace", r.ep.url, claims)
+	r.res.Gaps = slices.DeleteFunc(r.res.Gaps, func(g snap.Gap) bool { return strings.HasPrefix(g.What, "container ") })
+	r.gap("docker containers", snap.Hint(fmt.Errorf("none of the %d processes of running containers that %s tells of can be seen: %w", claims, r.ep.url, snap.ErrNotFound),
+		"run netdoctor on the engine's machine; in a container with --pid=host --net=host"))
 }
 
 // inspect reads one container.

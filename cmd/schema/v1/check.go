@@ -68,7 +68,9 @@ type EngineInfo struct {
 	Rules string `json:"rules"`
 	// It answered.
 	Reachable bool `json:"reachable"`
-	// Why it did not answer; empty when it did.
+	// Its containers are not on this host: it runs them elsewhere.
+	Remote bool `json:"remote"`
+	// Why it did not answer, or where it runs them; empty otherwise.
 	Error string `json:"error"`
 }
 
