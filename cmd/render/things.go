@@ -11,10 +11,10 @@ import (
 func (p *printer) list(r *v1.ListResult, wide bool) {
 	if len(r.Items) == 0 {
 		p.line(s("no " + r.Of))
-		return
+	} else {
+		head, rows := p.items(r, wide)
+		p.table("", head, rows)
 	}
-	head, rows := p.items(r, wide)
-	p.table("", head, rows)
 	if !p.st.Quiet {
 		p.skipped(r.Coverage.Skipped, p.st.Verbose || wide)
 	}

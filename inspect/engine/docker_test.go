@@ -318,38 +318,6 @@ func TestPidsAreCheckedAgainstTheKernel(t *testing.T) {
 	}
 }
 
-// A socket forwarded from another machine: it answers, there is no dockerd
-// here, and none of the containers is in this kernel.
-func TestAForwardedSocketIsRemote(t *testing.T) {
-	t.Parallel()
-	h := newFakeHost(t)
-	h.proc(fakeProc{pid: 1, comm: "init"})
-	h.serve(docker2010(t))
-	got := Read(t.Context(), h.options())
-	if e := got.Engines[0]; !e.Remote || !strings.Contains(e.Error, "none of its 2 running containers") {
-		t.Errorf("engine = %+v, want remote", e)
-	}
-}
-
-// A dockerd of this kernel whose host is another network namespace: nothing that it
-// made is missing here, and nothing is to be mended.
-func TestADockerdOfAnotherNamespaceIsElsewhere(t *testing.T) {
-	t.Parallel()
-	h := newFakeHost(t)
-	h.proc(fakeProc{pid: os.Getpid(), comm: "dockerd", net: hostNet + 50})
-	h.serve(docker2010(t))
-	got := Read(t.Context(), h.options())
-	if e := got.Engines[0]; !e.Remote || !e.Reachable || !strings.Contains(e.Error, "another network namespace") {
-		t.Errorf("engine = %+v, want one of another namespace", e)
-	}
-	if len(got.Containers)+len(got.Networks) > 0 {
-		t.Errorf("it has %d containers and %d networks here", len(got.Containers), len(got.Networks))
-	}
-	if want := fmt.Sprintf("--host-ns %d", os.Getpid()); len(got.Gaps) == 0 || got.Gaps[len(got.Gaps)-1].Needs != want {
-		t.Errorf("gaps %+v, want one that needs %s", got.Gaps, want)
-	}
-}
-
 func TestCancelledReadingEnds(t *testing.T) {
 	t.Parallel()
 	h := dockerHost(t)
