@@ -83,6 +83,9 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		return diag.Finding{}, false // of two with one prefix and metric the first is taken (net/ipv4/fib_trie.c: fib_table_insert)
 	}
 	if r.Dst.Bits() < subnet.Bits() {
+		if standsInFor(host, dev, subnet) {
+			return diag.Finding{}, false // cut out of the uplink's own subnet on purpose; ND2304 says where that does not work
+		}
 		f.Severity, f.Weight = diag.Info, 5
 		f.Summary = fmt.Sprintf("network %s (%s) lies inside %s, which is routed by %s: addresses of that range behind %s can't be reached", n.Name, subnet, r.Dst, dev.Name, dev.Name)
 		f.Cause = "the network's connected route is more specific and wins"

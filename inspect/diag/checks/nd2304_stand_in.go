@@ -102,6 +102,18 @@ func noGateways(in *diag.Input, host *snap.Netns) []standIn {
 	return out
 }
 
+// standsInFor says whether this host was told to answer on a device for addresses of a
+// subnet, so that who is there takes its members for neighbours.
+func standsInFor(host *snap.Netns, dev *snap.Link, subnet netip.Prefix) bool {
+	family, key := "ipv4", "proxy_arp"
+	if subnet.Addr().Is6() {
+		family, key = "ipv6", "proxy_ndp"
+	}
+	return proxyOn(host, family, dev.Name, key) || slices.ContainsFunc(host.Neighs, func(n snap.Neigh) bool {
+		return n.Proxy && (n.Index == dev.Index || n.Index == 0) && subnet.Contains(n.IP)
+	})
+}
+
 // noNeighbours: containers whose IPv6 address is one of the uplink's own subnet, and
 // that the routers there look for in vain. That somebody meant this host to answer is
 // told by its switch, by its entries, or by answers that did not come while the
