@@ -59,15 +59,7 @@ func routeWords(r snap.Route, devs []string) []string {
 	if r.Has("onlink") {
 		out = append(out, "onlink")
 	}
-	if r.MTU != 0 {
-		out = append(out, "mtu", strconv.Itoa(r.MTU))
-	}
-	if r.AdvMSS != 0 {
-		out = append(out, "advmss", strconv.Itoa(r.AdvMSS))
-	}
-	if r.HopLimit != 0 {
-		out = append(out, "hoplimit", strconv.Itoa(r.HopLimit))
-	}
+	out = append(out, metricWords(r)...)
 	for i, n := range r.Nexthops {
 		out = append(out, "nexthop")
 		if n.Gateway.IsValid() {

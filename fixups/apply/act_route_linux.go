@@ -83,7 +83,7 @@ func rtmsg(r snap.Route) (attrs, error) {
 		b.bytes(unix.RTA_PREFSRC, r.PrefSrc.AsSlice())
 	}
 	ways(&b, r)
-	if r.MTU != 0 || r.AdvMSS != 0 || r.HopLimit != 0 {
+	if r.MTU != 0 || r.AdvMSS != 0 || r.HopLimit != 0 || len(r.Metrics) > 0 {
 		b.nested(unix.RTA_METRICS, func(a *attrs) {
 			if r.MTU != 0 {
 				a.u32(unix.RTAX_MTU, uint32(r.MTU))
@@ -93,6 +93,13 @@ func rtmsg(r snap.Route) (attrs, error) {
 			}
 			if r.HopLimit != 0 {
 				a.u32(unix.RTAX_HOPLIMIT, uint32(r.HopLimit))
+			}
+			for _, x := range r.Metrics {
+				if x.Type == unix.RTAX_CC_ALGO {
+					a.str(x.Type, x.Text)
+				} else {
+					a.u32(x.Type, x.Value)
+				}
 			}
 		})
 	}

@@ -127,6 +127,10 @@ func decodeRtmsg(b []byte) (snap.Route, bool) {
 					rt.AdvMSS = intOf(v)
 				case unix.RTAX_HOPLIMIT:
 					rt.HopLimit = intOf(v)
+				case unix.RTAX_CC_ALGO:
+					rt.Metrics = append(rt.Metrics, snap.RouteMetric{Type: t, Text: strOf(v)})
+				default:
+					rt.Metrics = append(rt.Metrics, snap.RouteMetric{Type: t, Value: u32of(v)})
 				}
 			}
 		case unix.RTA_CACHEINFO: // struct rta_cacheinfo: clntref, lastuse, expires, error …

@@ -64,12 +64,21 @@ type Route struct {
 	MTU      int          `json:"mtu,omitempty"`      // RTAX_MTU, bytes; 0 none
 	AdvMSS   int          `json:"advMss,omitempty"`   // RTAX_ADVMSS
 	HopLimit int          `json:"hopLimit,omitempty"` // RTAX_HOPLIMIT; 0 the device's or the namespace's
-	Nexthops []Nexthop    `json:"nexthops,omitempty"`
-	NHID     uint32       `json:"nhid,omitempty"`  // nexthop object; its Nexthops are filled in where they could be resolved
-	Pref     string       `json:"pref,omitempty"`  // RFC 4191: "low", "high"; "" medium
-	Error    int          `json:"error,omitempty"` // errno of IPv6 reject routes
+	// Metrics are the other attributes of RTA_METRICS; nil none.
+	Metrics  []RouteMetric `json:"metrics,omitempty"`
+	Nexthops []Nexthop     `json:"nexthops,omitempty"`
+	NHID     uint32        `json:"nhid,omitempty"`  // nexthop object; its Nexthops are filled in where they could be resolved
+	Pref     string        `json:"pref,omitempty"`  // RFC 4191: "low", "high"; "" medium
+	Error    int           `json:"error,omitempty"` // errno of IPv6 reject routes
 	// Expires in ms, 0 never (routes learned from RAs).
 	ExpiresMs int64 `json:"expiresMs,omitempty"`
+}
+
+// RouteMetric is an attribute of a route that is carried, and decides nothing here.
+type RouteMetric struct {
+	Type  uint16 `json:"type"`            // RTAX_* (linux/rtnetlink.h)
+	Value uint32 `json:"value,omitempty"` // in the kernel's unit: RTAX_RTT in 1/8 ms, RTAX_RTTVAR in 1/4 ms
+	Text  string `json:"text,omitempty"`  // of RTAX_CC_ALGO: the name of a congestion control
 }
 
 // RouteException is what the kernel learned about one destination, beside the
