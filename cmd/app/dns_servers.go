@@ -157,7 +157,7 @@ func (a *App) byTCP(ctx context.Context, ex examination, asks []diag.Ask, o DNSO
 	var qs []snap.Probe
 	for i := range ex.sent {
 		p := &ex.sent[i]
-		if p.Kind != "dns" || p.DNS == nil || p.DNS.EDNS || p.Outcome != snap.TimedOut {
+		if p.Kind != "dns" || p.DNS == nil || p.DNS.EDNS || p.DNS.TCP || p.Outcome != snap.TimedOut {
 			continue
 		}
 		qs = append(qs, snap.Probe{Kind: "dns", From: p.From, Dst: p.Dst, DNS: &snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: true}})

@@ -120,7 +120,7 @@ func (n *NameCase) questions() []snap.Probe {
 		q := snap.Probe{Kind: "dns", From: s.AskedFrom, Dst: s.Addr}
 		if s.Role != "upstream" && s.AskedFrom == n.Path.From {
 			for _, name := range names.Listed(*n.Path) {
-				q.DNS = &snap.DNSProbe{Name: name, Type: typ}
+				q.DNS = &snap.DNSProbe{Name: name, Type: typ, TCP: n.Path.TCP}
 				out = append(out, q)
 			}
 		}
@@ -128,9 +128,9 @@ func (n *NameCase) questions() []snap.Probe {
 		case n.Listed, s.Role == "upstream" && !n.World && n.Path.Verdict == names.Resolved:
 			continue // the world's servers need not hear of names of this host
 		case n.World:
-			q.DNS = &snap.DNSProbe{Name: ".", Type: "NS"}
+			q.DNS = &snap.DNSProbe{Name: ".", Type: "NS", TCP: n.Path.TCP}
 		default:
-			q.DNS = &snap.DNSProbe{Name: n.Ask.Name, Type: typ}
+			q.DNS = &snap.DNSProbe{Name: n.Ask.Name, Type: typ, TCP: n.Path.TCP}
 		}
 		out = append(out, q)
 	}
@@ -142,7 +142,7 @@ func (n *NameCase) questions() []snap.Probe {
 func everyWay(n *NameCase) []snap.Probe {
 	var plain, edns []snap.Probe
 	for _, x := range names.Questions(*n.Path) {
-		d := snap.DNSProbe{Name: x.Name, Type: x.Type, TCP: n.Ask.TCP}
+		d := snap.DNSProbe{Name: x.Name, Type: x.Type, TCP: n.Path.TCP}
 		e := d
 		e.EDNS = true
 		plain = append(plain, snap.Probe{Kind: "dns", From: x.From, Dst: x.Server, DNS: &d})

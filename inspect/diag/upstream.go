@@ -22,9 +22,13 @@ func (in *Input) upstreams() []FlowCase {
 			if !s.Reach.Known || s.Reach.OK {
 				continue
 			}
+			proto := snap.UDP
+			if n.Path.TCP {
+				proto = snap.TCP
+			}
 			f := FlowCase{
-				Kind: "upstream", From: in.Who(s.AskedFrom), To: s.Addr.String() + "/udp", Because: n.Because, Asked: n.Asked,
-				Flow: sim.Flow{From: s.AskedFrom, Dst: s.Addr.Addr(), Dport: s.Addr.Port(), Proto: snap.UDP, StopOutside: !n.Asked},
+				Kind: "upstream", From: in.Who(s.AskedFrom), To: s.Addr.String() + "/" + string(proto), Because: n.Because, Asked: n.Asked,
+				Flow: sim.Flow{From: s.AskedFrom, Dst: s.Addr.Addr(), Dport: s.Addr.Port(), Proto: proto, StopOutside: !n.Asked},
 			}
 			if c := in.Graph.ContainerOfAddr(s.Addr.Addr()); c != nil {
 				f.Target = c.Ref

@@ -59,6 +59,7 @@ type Reach struct {
 type Path struct {
 	Name       string
 	Type       string
+	TCP        bool   // servers are asked by TCP
 	From       string // Netns.ID
 	Verdict    Verdict
 	Answers    []string // addresses or record texts

@@ -30,10 +30,16 @@ func Resolve(in Input) Path {
 	}
 	res := w.run(w.libc)
 	p.Verdict, p.Answers, p.Candidates, p.Steps = res.verdict, res.answers, res.candidates, res.steps
-	p.Servers = w.servers
+	p.Servers, p.TCP = w.servers, w.in.TCP
 	for _, l := range libcs() {
 		x := res
-		if l != w.libc {
+		switch {
+		case l == w.libc:
+		case w.usesVC(l) != w.usesVC(w.libc):
+			other := in
+			other.Libc = l
+			x = newWalker(other).run(l)
+		default:
 			x = w.run(l)
 		}
 		p.Libc[l], p.Waits[l] = x.verdict, x.wait

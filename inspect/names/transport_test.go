@@ -31,6 +31,7 @@ func TestHowAServerWasAsked(t *testing.T) {
 		name   string
 		probes []func(*snap.Probe)
 		tcp    bool
+		vc     bool // options use-vc
 		want   map[string]Verdict
 		kind   string
 		detail string
@@ -58,6 +59,15 @@ func TestHowAServerWasAsked(t *testing.T) {
 			want: libcs(Resolved, Resolved, Resolved),
 		},
 		{
+			name: "use-vc: UDP is lost, and asked by musl alone", vc: true, probes: []func(*snap.Probe){silence, func(p *snap.Probe) { p.DNS.TCP = true }},
+			want: libcs(Resolved, Timeout, Resolved),
+		},
+		{
+			name: "use-vc: TCP is lost", vc: true, probes: []func(*snap.Probe){func(*snap.Probe) {}, func(p *snap.Probe) { p.DNS.TCP = true; silence(p) }},
+			want: libcs(Timeout, Resolved, Timeout), kind: UpstreamDead,
+			detail: "198.51.100.53 does not answer by TCP, but by UDP it does, asked from plain",
+		},
+		{
 			name: "only EDNS is lost", probes: []func(*snap.Probe){func(*snap.Probe) {}, func(p *snap.Probe) { p.DNS.EDNS = true; silence(p) }},
 			want: libcs(Resolved, Resolved, Resolved),
 		},
@@ -73,6 +83,7 @@ func TestHowAServerWasAsked(t *testing.T) {
 			t.Parallel()
 			s := lab()
 			resolver(s, "plain").ResolvConf = conf("198.51.100.53")
+			resolver(s, "plain").ResolvConf.UseVC = tt.vc
 			for _, p := range tt.probes {
 				answered(s, p)
 			}

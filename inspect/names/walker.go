@@ -126,7 +126,16 @@ func newWalker(in Input) *walker {
 	if !slices.Contains(libcs(), w.libc) {
 		w.libc = "glibc"
 	}
+	w.in.TCP = in.TCP || w.usesVC(w.libc)
 	return w
+}
+
+// usesVC says whether a library asks by TCP from the start, as the option use-vc of
+// resolv.conf(5) wants: glibc's res_send.c and Go's net/dnsconfig_unix.go obey it,
+// musl has no such option. Docker's resolver asks its upstreams as it was asked
+// (moby daemon/libnetwork/resolver.go: forwardExtDNS).
+func (w *walker) usesVC(libc string) bool {
+	return w.r != nil && w.r.ResolvConf.UseVC && libc != "musl" && !w.in.Server.IsValid()
 }
 
 // resolver finds the files that the asker reads: the container's own, those of
