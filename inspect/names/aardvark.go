@@ -41,7 +41,7 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 		return w.orSeen(o, srv.AskedFrom, srv.Addr, name)
 	}
 	l := w.listener(owner, srv.Addr)
-	at := fmt.Sprintf("%s/udp in %s", srv.Addr, w.nsName(owner))
+	at := fmt.Sprintf("%s/%s in %s", srv.Addr, w.proto(), w.nsName(owner))
 	switch {
 	case l.unread != "":
 		return unknownStep(st, l.unread, l.ref)

@@ -17,7 +17,7 @@ func (w *walker) diverted(srv Server, o outcome) outcome {
 		return o
 	}
 	st := Step{
-		Where: "DNAT", Asked: srv.Addr.String() + "/udp", Verdict: stepOK, LeavesFrom: srv.AskedFrom, Because: []snap.Ref{r.By.Ref},
+		Where: "DNAT", Asked: srv.Addr.String() + "/" + string(w.proto()), Verdict: stepOK, LeavesFrom: srv.AskedFrom, Because: []snap.Ref{r.By.Ref},
 		Answer: fmt.Sprintf("to %s by %s %s rule %d in %s", r.Ends, r.By.Table, r.By.Chain, r.By.Num, w.nsName(w.s.Ns(r.By.Ref.Netns()))),
 	}
 	for i := range o.problems {

@@ -44,8 +44,8 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 	st.Verdict, st.Answer = stepOK, "the engine's resolver in "+w.nsName(ns)
 	o.step(st)
 
-	dn := Step{Where: "DNAT", Asked: server.String() + "/udp", LeavesFrom: ns.ID}
-	m := w.dnat(ns, server, snap.UDP)
+	dn := Step{Where: "DNAT", Asked: server.String() + "/" + string(w.proto()), LeavesFrom: ns.ID}
+	m := w.dnat(ns, server, w.proto())
 	if m.unknown != "" {
 		return join(o, unknownStep(dn, m.unknown, m.because...))
 	}
@@ -92,7 +92,7 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 		dn.Verdict = stepSkip
 		o.step(dn)
 	}
-	er := Step{Where: "embedded resolver", Asked: to.String() + "/udp", LeavesFrom: ns.ID}
+	er := Step{Where: "embedded resolver", Asked: to.String() + "/" + string(w.proto()), LeavesFrom: ns.ID}
 	switch {
 	case l.sock == nil:
 		o.fail(Refused, er, w.gone(ns, server, to, m.because))
@@ -121,11 +121,11 @@ func engineSocket(s *snap.Socket) bool {
 	return s.Process != nil && (s.Process.Name == "dockerd" || s.Process.Name == "docker" || s.Process.Name == "netdoctor")
 }
 
-// enginePort is the UDP port of the resolver's socket in the namespace, for
+// enginePort is the port of the resolver's socket in the namespace, for
 // whoever wants to mend the rules; 0 when there is none.
 func (w *walker) enginePort(ns *snap.Netns) uint16 {
 	for i := range ns.Sockets {
-		if s := &ns.Sockets[i]; s.Proto == snap.UDP && s.Local.Addr() == snap.DockerResolver() {
+		if s := &ns.Sockets[i]; s.Proto == w.proto() && s.Local.Addr() == snap.DockerResolver() && !s.Remote.IsValid() {
 			return s.Local.Port()
 		}
 	}

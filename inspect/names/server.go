@@ -80,7 +80,7 @@ func (w *walker) loopback(ns *snap.Netns, srv Server, name string) outcome {
 		return o
 	}
 	to := srv.Addr
-	m := w.dnat(ns, srv.Addr, snap.UDP)
+	m := w.dnat(ns, srv.Addr, w.proto())
 	switch {
 	case m.unknown != "":
 		return unknownStep(st, m.unknown, m.because...)

@@ -15,13 +15,13 @@ type listening struct {
 	unread string // why it is not known
 }
 
-// listener finds the UDP socket of the namespace that takes a question: the
+// listener finds the socket of the namespace that takes a question: the
 // one bound to that very address before one bound to all.
 func (w *walker) listener(ns *snap.Netns, to netip.AddrPort) listening {
 	var l listening
 	for i := range ns.Sockets {
 		s := &ns.Sockets[i]
-		if s.Proto != snap.UDP || s.Local.Port() != to.Port() || s.Remote.IsValid() {
+		if s.Proto != w.proto() || s.Local.Port() != to.Port() || s.Remote.IsValid() {
 			continue
 		}
 		a := s.Local.Addr().Unmap()

@@ -174,6 +174,14 @@ func (w *walker) who() string {
 	return w.netns()
 }
 
+// proto is what servers are asked by.
+func (w *walker) proto() snap.Proto {
+	if w.in.TCP {
+		return snap.TCP
+	}
+	return snap.UDP
+}
+
 // reach asks the simulator, once for each server.
 func (w *walker) reach(from string, server netip.AddrPort) Reach {
 	if w.in.Reach == nil {
@@ -183,11 +191,7 @@ func (w *walker) reach(from string, server netip.AddrPort) Reach {
 	if r, ok := w.reached[k]; ok {
 		return r
 	}
-	proto := snap.UDP
-	if w.in.TCP {
-		proto = snap.TCP
-	}
-	r := w.in.Reach(from, server, proto)
+	r := w.in.Reach(from, server, w.proto())
 	w.reached[k] = r
 	return r
 }
