@@ -1,6 +1,7 @@
 package names
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -41,11 +42,31 @@ func (w *walker) run(libc string) outcome {
 			break
 		}
 	}
+	if p := w.unasked(libc, order); p != nil && out.verdict != Resolved {
+		out.fail(out.verdict, Step{Where: "nsswitch", Asked: w.in.Name}, *p)
+		return out
+	}
 	if !asked && out.verdict != Resolved && !slices.Contains(order, "dns") {
 		p := Problem{Kind: NoDNSSource, Detail: "nsswitch.conf looks in " + strings.Join(order, " ") + ", not in DNS", Ref: w.refResolver(), Because: w.because()}
 		out.fail(out.verdict, Step{Where: "nsswitch", Asked: w.in.Name}, p)
 	}
 	return out
+}
+
+// unasked tells of a name that the hosts file holds, and that nobody looks for there;
+// nil for none.
+func (w *walker) unasked(libc string, order []string) *Problem {
+	if slices.Contains(order, "files") || w.in.Server.IsValid() {
+		return nil
+	}
+	o := w.files(libc)
+	if o.hosts == nil {
+		return nil
+	}
+	return &Problem{
+		Kind: NoFilesSource, Ref: w.refResolver(), Because: w.because(),
+		Detail: fmt.Sprintf("nsswitch.conf looks in %s, not in files, so that line %d of /etc/hosts (%s) does not count", strings.Join(order, " "), o.hosts.Line, o.hosts.Addr),
+	}
 }
 
 // status is an outcome in the words of nsswitch.conf(5).

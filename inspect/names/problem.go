@@ -26,10 +26,11 @@ const (
 	ForwardLoop      = "forward-loop"   // a server is its own upstream
 	AardvarkDead     = "aardvark-dead"
 	Port53Taken      = "port53-taken"
-	AliasMissing     = "alias-missing"    // a service of that name is there, but its container does not answer to it
-	BadSearch        = "bad-search"       // the search list leads elsewhere than the name as it stands
-	SlowSearch       = "slow-search"      // names of the search list are waited for in vain
-	NoDNSSource      = "nsswitch-no-dns"  // nsswitch.conf does not ask DNS at all
-	UpstreamMissing  = "no-upstream"      // the engine's resolver has no server to forward to
-	InternalNetwork  = "internal-network" // outside names are not answered there, by design
+	AliasMissing     = "alias-missing"     // a service of that name is there, but its container does not answer to it
+	BadSearch        = "bad-search"        // the search list leads elsewhere than the name as it stands
+	SlowSearch       = "slow-search"       // names of the search list are waited for in vain
+	NoDNSSource      = "nsswitch-no-dns"   // nsswitch.conf does not ask DNS at all
+	NoFilesSource    = "nsswitch-no-files" // the name is in the hosts file, which nsswitch.conf does not ask
+	UpstreamMissing  = "no-upstream"       // the engine's resolver has no server to forward to
+	InternalNetwork  = "internal-network"  // outside names are not answered there, by design
 )

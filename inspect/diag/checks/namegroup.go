@@ -125,12 +125,20 @@ func sourceOf(in *diag.Input, n *diag.NameCase, r snap.Ref) string {
 	return resolvConfOf(in, n)
 }
 
-// resolvConfOf is the command that shows the resolv.conf which an asker reads.
-func resolvConfOf(in *diag.Input, n *diag.NameCase) string {
+// resolverOf are the files which an asker reads; nil when they were not read.
+func resolverOf(in *diag.Input, n *diag.NameCase) *snap.Resolver {
 	for _, owner := range []string{n.Ask.Container, n.Ask.Netns, "host"} {
 		if r := in.Snap.Resolver(owner); r != nil {
-			return catIn(in, r, "/etc/resolv.conf")
+			return r
 		}
+	}
+	return nil
+}
+
+// resolvConfOf is the command that shows the resolv.conf which an asker reads.
+func resolvConfOf(in *diag.Input, n *diag.NameCase) string {
+	if r := resolverOf(in, n); r != nil {
+		return catIn(in, r, "/etc/resolv.conf")
 	}
 	return "cat /etc/resolv.conf"
 }

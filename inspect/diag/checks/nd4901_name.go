@@ -31,8 +31,11 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.LoDown,
-				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.UpstreamMissing, names.InternalNetwork, names.BigAnswersLost) {
+				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.NoFilesSource, names.UpstreamMissing, names.InternalNetwork, names.BigAnswersLost) {
 				f := g.finding(in)
+				if r := resolverOf(in, g.first); r != nil && (g.problem.Kind == names.NoDNSSource || g.problem.Kind == names.NoFilesSource) {
+					f.Evidence = []diag.Evidence{ev(catIn(in, r, "/etc/nsswitch.conf"), "hosts: "+strings.Join(r.NSSwitch, " "), snap.RefResolver(r.Owner))}
+				}
 				if g.problem.Kind == names.InternalNetwork && !g.first.Asked {
 					continue // by design
 				}
@@ -120,6 +123,8 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 		return fmt.Sprintf("aardvark-dns starts again with the next container that starts on %s: podman run --rm --network %s IMAGE true, or podman stop and podman start of one that is on it; podman network reload does not start it", n.Name, n.Name)
 	case g.problem.Kind == names.NoDNSSource:
 		return "put dns into the hosts line of /etc/nsswitch.conf of " + who
+	case g.problem.Kind == names.NoFilesSource:
+		return "put files first into the hosts line of /etc/nsswitch.conf of " + who
 	case g.problem.Kind == names.UpstreamMissing:
 		return `name a server in the host's /etc/resolv.conf, or as "dns" in daemon.json, and restart the container`
 	case g.problem.Kind == names.InternalNetwork:
