@@ -73,7 +73,7 @@ func run() int {
 		s, err := a.Load(f)
 		if root := os.Getenv("ND_ROOT"); root != "" && err == nil {
 			// The engines of a machine that has nothing but what is below that directory.
-			e := engine.Read(ctx, engine.Options{Root: root, DockerHost: o.DockerHost, Runtime: o.Runtime, Deadline: 300 * time.Millisecond, Env: func(string) string { return "" }})
+			e := engine.Read(ctx, engine.Options{Root: root, DockerHost: o.DockerHost, Runtime: o.Runtime, Deadline: patience(), Env: func(string) string { return "" }})
 			s.Engines, s.Containers, s.Networks, s.Gaps = e.Engines, e.Containers, e.Networks, append(s.Gaps, e.Gaps...)
 		}
 		return s, err
@@ -205,4 +205,13 @@ func verdicts(ts *testscript.TestScript, neg bool, want []string) {
 	if d := cmp.Diff(want, got); (d == "") == neg {
 		ts.Fatalf("(-want +got)\n%s", d)
 	}
+}
+
+// patience is how long an engine of a script may take to answer: ND_DEADLINE where
+// it never does, else longer than a machine under load needs.
+func patience() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("ND_DEADLINE")); err == nil {
+		return d
+	}
+	return 20 * time.Second
 }
