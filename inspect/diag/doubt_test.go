@@ -1,9 +1,12 @@
 package diag
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 func TestCutOff(t *testing.T) {
@@ -23,6 +26,31 @@ func TestCutOff(t *testing.T) {
 	} {
 		if got := cutOff(c.servers); got != c.want {
 			t.Errorf("%s: %t, want %t", c.name, got, c.want)
+		}
+	}
+}
+
+// TestAPinnedAddressIsAskedForOnceMore where packets go astray, and nobody said who
+// has it.
+func TestAPinnedAddressIsAskedForOnceMore(t *testing.T) {
+	t.Parallel()
+	gw := netip.MustParseAddrPort("192.0.2.1:0")
+	for _, c := range []struct {
+		name      string
+		arp, flow string
+		want      int
+	}{
+		{"nobody said", snap.TimedOut, snap.TimedOut, 1},
+		{"somebody did", snap.Answered, snap.TimedOut, 0},
+		{"packets arrive all the same", snap.TimedOut, snap.Answered, 0},
+	} {
+		in := &Input{
+			Snap:  &snap.Snapshot{Probes: []snap.Probe{{ID: 1, Kind: "arp", From: "web", Dst: gw, Outcome: c.arp}}},
+			Flows: []FlowCase{{Flow: sim.Flow{From: "web"}, Probe: &snap.Probe{ID: 2, Kind: "tcp", Outcome: c.flow}, Trace: &sim.Trace{Verdict: sim.Dropped}}},
+		}
+		got := in.Doubts()
+		if len(got) != c.want || c.want > 0 && (got[0].Kind != "arp" || got[0].From != "web" || got[0].Dst != gw || got[0].ID != 1) {
+			t.Errorf("%s: asked once more: %+v, want %d", c.name, got, c.want)
 		}
 	}
 }
