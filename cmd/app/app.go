@@ -170,6 +170,9 @@ type Transaction struct {
 	State  string // "done", "undone", "open" …
 	Fixes  []string
 	Detail []string
+	// Past is of before the machine was started last, Elsewhere of another host
+	// namespace: neither can be undone here.
+	Past, Elsewhere bool
 }
 
 // Changer changes the machine, with a journal. Apply's error is nil when all

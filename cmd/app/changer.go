@@ -45,7 +45,7 @@ func (c *changer) List(context.Context) ([]Transaction, error) {
 }
 
 func transaction(e apply.Entry) Transaction {
-	return Transaction{ID: e.ID, Run: e.Run, At: e.At, State: e.State, Fixes: []string{e.Fix}, Detail: e.Detail}
+	return Transaction{ID: e.ID, Run: e.Run, At: e.At, State: e.State, Fixes: []string{e.Fix}, Detail: e.Detail, Past: e.Past, Elsewhere: e.Elsewhere}
 }
 
 // kindOfChange says a failed change in this package's words.

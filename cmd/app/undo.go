@@ -69,11 +69,22 @@ func (a *App) Journal(ctx context.Context) (*v1.ListResult, error) {
 		return nil, err
 	}
 	res := &v1.ListResult{Of: "transactions"}
+	others := 0
 	for _, t := range all {
+		if t.Elsewhere {
+			others++
+			continue
+		}
+		if t.Past && t.State == "done" {
+			t.State = "past"
+		}
 		res.Items = append(res.Items, v1.Item{
-			Kind: "transaction", Name: strings.Join(t.Fixes, ", "), ID: t.ID, State: t.State,
+			Kind: "transaction", Name: strings.Join(t.Fixes, ", "), ID: t.ID, State: t.State, Steps: t.Detail,
 			Detail: strings.TrimSpace(t.At.UTC().Format(time.RFC3339) + " " + strings.Join(t.Detail, "; ")),
 		})
+	}
+	if others > 0 {
+		a.note("%d more were made for other network namespaces, where undo finds them", others)
 	}
 	res.Head = a.head(v1.KindList, start)
 	return res, nil

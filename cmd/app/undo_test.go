@@ -58,3 +58,32 @@ func TestUndoPutsBackTheWholeRun(t *testing.T) {
 		})
 	}
 }
+
+// TestJournalIsOfThisHost: what can't be undone from here is left out, or said to be past.
+func TestJournalIsOfThisHost(t *testing.T) {
+	t.Parallel()
+	said := ""
+	a := &App{Note: func(s string) { said = s }, Changer: &ledger{all: []Transaction{
+		{ID: "a", State: "done", Past: true},
+		{ID: "b", State: "done", Elsewhere: true},
+		{ID: "c", State: "done", Detail: []string{"one", "two"}},
+		{ID: "d", State: "undone", Past: true},
+	}}}
+	res, err := a.Journal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i := range res.Items {
+		got = append(got, res.Items[i].ID+" "+res.Items[i].State)
+	}
+	if d := cmp.Diff([]string{"a past", "c done", "d undone"}, got); d != "" {
+		t.Errorf("listed (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"one", "two"}, []string(res.Items[1].Steps)); d != "" {
+		t.Errorf("steps (-want +got):\n%s", d)
+	}
+	if want := "1 more were made for other network namespaces, where undo finds them"; said != want {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}

@@ -31,7 +31,7 @@ Formats: ` + strings.Join(ciFormats(), ", ") + `.`,
 		Example: `  netdoctor test --generate > EXPECT.yaml
   netdoctor test --generate --compose compose.yaml > EXPECT.yaml
   netdoctor test -f EXPECT.yaml --wait 30s -o junit > junit.xml
-  netdoctor test -f EXPECT.yaml --tags published,!egress`,
+  netdoctor test -f EXPECT.yaml --tags 'published,!egress'`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {

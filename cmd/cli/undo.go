@@ -12,6 +12,9 @@ func (s *session) undo() *cobra.Command {
 		Use:     "undo [ID]",
 		GroupID: groupFix,
 		Short:   "Put back what the last fix changed, or one transaction of it",
+		Long: `Put back what the last fix changed on this host, or one transaction, by the ID that
+fix says and undo --list shows. What was changed since by somebody else is left as
+it is, and said. A change that a restart of the machine took away is "past".`,
 		Example: `  netdoctor undo
   netdoctor undo --list`,
 		Args:              args(0, 1, ""),

@@ -41,7 +41,8 @@ func (p *printer) items(r *v1.ListResult, wide bool) ([]string, [][]span) {
 		{members, false, func(i *v1.Item) string { return listed(i.Networks, wide) }},
 		{"ports", false, func(i *v1.Item) string { return listed(i.Ports, wide) }},
 		{"target", true, func(i *v1.Item) string { return i.Target }},
-		{"detail", r.Of == "containers" || r.Of == "netns", func(i *v1.Item) string { return i.Detail }},
+		{"changed", false, func(i *v1.Item) string { return steps(i.Steps, wide) }},
+		{"detail", r.Of == "transactions" || r.Of == "containers" || r.Of == "netns", func(i *v1.Item) string { return i.Detail }},
 	}
 	var head []string
 	rows := make([][]span, len(r.Items))
@@ -60,6 +61,17 @@ func (p *printer) items(r *v1.ListResult, wide bool) ([]string, [][]span) {
 	}
 	return head, rows
 }
+
+// steps is what a transaction changed; all of it only when it is asked for.
+func steps(list []string, all bool) string {
+	if more := len(list) - maxSteps; more > 1 && !all {
+		return fmt.Sprintf("%s; and %d more", strings.Join(list[:maxSteps], "; "), more)
+	}
+	return strings.Join(list, "; ")
+}
+
+// maxSteps is how many steps of a transaction are shown: one may have a hundred.
+const maxSteps = 2
 
 // maxListed is how many names of a cell are shown: a network may have a thousand.
 const maxListed = 8

@@ -85,6 +85,9 @@ type Entry struct {
 	State  string   // "open", "done", "undone", "stuck"
 	Detail []string // what was changed, or after Undo what was put back
 	Left   []string // what could not be put back
+	// Past says that the machine was started again since, Elsewhere that it was made
+	// for another host namespace: it can't be undone from here.
+	Past, Elsewhere bool
 }
 
 func (e *entry) public() Entry {
@@ -370,9 +373,17 @@ func (a *Applier) List() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	var key *hostKey // nil: this host can't be told from others
+	if m, err := a.open(nil); err == nil {
+		k := m.key()
+		key = &k
+		m.close()
+	}
 	out := make([]Entry, len(list))
 	for i, e := range list {
 		out[i] = e.public()
+		out[i].Past = e.Boot != "" && e.Boot != bootID()
+		out[i].Elsewhere = key != nil && key.elsewhere(e)
 	}
 	return out, nil
 }

@@ -188,7 +188,11 @@ func (r *run) trace(f Flow) *Trace {
 	if f.Iif != "" {
 		end = r.arrive(n, f, k)
 	} else {
-		r.hop(n, nil, "send", string(f.Proto)+" to "+k.dest().String(), "ok", k)
+		to := k.dest().String()
+		if f.Dport == 0 { // of a protocol without ports
+			to = k.Dst.String()
+		}
+		r.hop(n, nil, "send", string(f.Proto)+" to "+to, "ok", k)
 		q := k.lookup()
 		q.uid = k.Local.UID
 		end = r.send(n, k, q)

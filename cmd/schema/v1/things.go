@@ -32,6 +32,8 @@ type Item struct {
 	Networks List[string] `json:"networks"`
 	// Published ports: "0.0.0.0:8080→80/tcp".
 	Ports List[string] `json:"ports"`
+	// What a transaction changed, step by step; Detail is all of it in one line.
+	Steps List[string] `json:"steps"`
 	// What else there is to know, in words.
 	Detail string `json:"detail"`
 }
