@@ -22,6 +22,9 @@ type LinkAdd struct {
 	LowerIn *Where `json:"lowerIn,omitempty"`
 	Master  string `json:"master,omitempty"` // bridge to join
 	Up      bool   `json:"up,omitempty"`
+	// Queues are those of each end of a veth pair in each direction; 0: the
+	// kernel's choice, as many as there may be processors, of which it uses one.
+	Queues int `json:"queues,omitempty"`
 }
 
 // LinkEnd is one end of a veth pair.
@@ -65,6 +68,7 @@ func (o *LinkAdd) Shell() []string {
 	if o.Link.Index != 0 {
 		args = append(args, "index", strconv.Itoa(o.Link.Index))
 	}
+	args = append(args, o.queues()...)
 	if move {
 		args = append(args, "netns", netnsWord(o.Where))
 	}
@@ -84,6 +88,14 @@ func (o *LinkAdd) Shell() []string {
 		out = append(out, o.Peer.line("ip", "link", "set", "dev", o.Peer.Name, "up"))
 	}
 	return out
+}
+
+func (o *LinkAdd) queues() []string {
+	if o.Queues == 0 {
+		return nil
+	}
+	n := strconv.Itoa(o.Queues)
+	return []string{"numtxqueues", n, "numrxqueues", n}
 }
 
 // netnsWord is how ip-link(8) wants a namespace named: by name or by pid.
@@ -108,7 +120,7 @@ func (o *LinkAdd) options() []string {
 		if o.Peer.ID != o.ID {
 			a = append(a, "netns", netnsWord(o.Peer.Where))
 		}
-		return a
+		return append(a, o.queues()...)
 	case l.Macvlan != nil:
 		return []string{"mode", l.Macvlan.Mode}
 	case l.Ipvlan != nil:

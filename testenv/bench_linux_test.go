@@ -3,15 +3,11 @@ package testenv_test
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"runtime"
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -25,7 +21,7 @@ import (
 // does the same with nothing but the system calls for the very same objects of
 // the kernel: a namespace held by a mount, lo, sysctls, a veth pair with alias
 // and group, address, route, the guard rule on the host, the resolver's two
-// sockets and their DNAT. Programs that attach without a resolver, where they are
+// sockets and their DNAT (TestFloorMakesTheVerySame). Programs that attach without a resolver, where they are
 // installed, attach a few in the same round, and ours a default bridge, which has
 // none either, beside which they are judged.
 //
@@ -155,7 +151,7 @@ func quiet(b *testing.B) {
 }
 
 // settled waits until the kernel has ended the namespaces that were let go.
-func settled(b *testing.B) {
+func settled(b testing.TB) {
 	b.Helper()
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		links, err := netlink.LinkList()
@@ -175,160 +171,26 @@ func settled(b *testing.B) {
 	b.Fatal("devices are left")
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
 	}
 }
 
-// attachBare makes the same objects and nothing else.
+// attachBare attaches so many with nothing but the system calls for it.
 func attachBare(b *testing.B, n int) (up, down time.Duration) {
 	b.Helper()
-	h, err := netlink.NewHandle()
-	must(b, err)
-	defer h.Close()
-	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "bench0", Group: driver.Group}}
-	must(b, h.LinkAdd(br))
-	must(b, h.LinkSetUp(br))
-	must(b, h.AddrAdd(br, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(172, 17, 0, 1), Mask: net.CIDRMask(16, 32)}}))
-	c, err := nftables.New(nftables.AsLasting())
-	must(b, err)
-	defer func() { _ = c.CloseLasting() }()
-	table := c.AddTable(&nftables.Table{Name: "bench", Family: nftables.TableFamilyIPv4})
-	raw := c.AddChain(&nftables.Chain{Name: "raw", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw})
-	must(b, c.Flush())
-	must(b, os.MkdirAll("/run/bench", 0o755))
-	var sockets []interface{ Close() error }
+	f := newFloor(b, "nd-0123456789ab", 40000)
 	start := time.Now()
 	for i := range n {
-		ip := netip.AddrFrom4([4]byte{172, 17, byte((i + 2) >> 8), byte(i + 2)})
-		sockets = append(sockets, bareOne(b, h, br, i, ip)...)
-		c.AddRule(&nftables.Rule{Table: table, Chain: raw, Exprs: []expr.Any{
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4}, &expr.Cmp{Register: 1, Data: ip.AsSlice()},
-			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: append([]byte("bench0"), make([]byte, 10)...)},
-			&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop},
-		}})
-		must(b, c.Flush())
+		f.attach(b, i)
 	}
 	up = time.Since(start)
 	start = time.Now()
-	for _, s := range sockets {
-		_ = s.Close()
-	}
-	for i := range n {
-		path := fmt.Sprintf("/run/bench/%d", i)
-		must(b, unix.Unmount(path, unix.MNT_DETACH))
-		must(b, os.Remove(path))
-	}
-	must(b, h.LinkDel(br))
-	c.DelTable(table)
-	must(b, c.Flush())
+	f.close(b)
 	settled(b)
 	down = time.Since(start)
 	quiet(b)
 	return up, down
-}
-
-// bindNetns makes a namespace and keeps it at a path.
-func bindNetns(b *testing.B, path string) {
-	b.Helper()
-	must(b, os.WriteFile(path, nil, 0o444))
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-		}
-		done <- err
-	}()
-	must(b, <-done)
-}
-
-// bareOne makes one namespace with everything in it.
-func bareOne(b *testing.B, h *netlink.Handle, br netlink.Link, i int, ip netip.Addr) (sockets []interface{ Close() error }) {
-	b.Helper()
-	path := fmt.Sprintf("/run/bench/%d", i)
-	bindNetns(b, path)
-	in, err := ns.Open(path)
-	must(b, err)
-	defer in.Close()
-	host := fmt.Sprintf("vethb%d", i)
-	must(b, h.LinkAdd(&netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: host, MasterIndex: br.Attrs().Index, Group: driver.Group, Flags: net.FlagUp}, PeerName: "eth0", PeerNamespace: netlink.NsFd(in.Fd()),
-		PeerHardwareAddr: net.HardwareAddr{2, 66, 0, 0, byte(i >> 8), byte(i)},
-	}))
-	must(b, h.LinkSetAlias(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: host}}, "netdoctor:bench"))
-	must(b, in.Do(func() error {
-		g, err := netlink.NewHandle()
-		if err != nil {
-			return err
-		}
-		defer g.Close()
-		for k, v := range map[string]string{"net/ipv4/ip_unprivileged_port_start": "0", "net/ipv4/ping_group_range": "0 2147483647", "net/ipv6/conf/eth0/disable_ipv6": "1"} {
-			if err := os.WriteFile("/proc/sys/"+k, []byte(v), 0o644); err != nil {
-				return err
-			}
-		}
-		lo := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}
-		if err := g.LinkSetUp(lo); err != nil {
-			return err
-		}
-		eth, err := g.LinkByName("eth0")
-		if err == nil {
-			err = g.LinkSetUp(eth)
-		}
-		if err == nil {
-			err = g.AddrAdd(eth, &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(16, 32)}})
-		}
-		if err == nil {
-			err = g.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: net.IPv4(172, 17, 0, 1)})
-		}
-		if err != nil {
-			return err
-		}
-		if err := bareDNS(); err != nil {
-			return err
-		}
-		u, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 11), Port: 40000})
-		if err != nil {
-			return err
-		}
-		t, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 11), Port: 40000})
-		sockets = append(sockets, u, t)
-		return err
-	}))
-	return sockets
-}
-
-// bareDNS are the resolver's four rules, in the calling thread's namespace.
-func bareDNS() error {
-	c, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	t := c.AddTable(&nftables.Table{Name: "netdoctor-dns", Family: nftables.TableFamilyIPv4})
-	chains := []*nftables.Chain{
-		c.AddChain(&nftables.Chain{Name: "dns-dnat", Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest}),
-		c.AddChain(&nftables.Chain{Name: "dns-snat", Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource}),
-	}
-	for i, ch := range chains {
-		for _, proto := range []byte{6, 17} {
-			e := []expr.Any{
-				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: uint32(16 - 4*i), Len: 4}, &expr.Cmp{Register: 1, Data: []byte{127, 0, 0, 11}},
-				&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Register: 1, Data: []byte{proto}},
-				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: uint32(2 - 2*i), Len: 2}, &expr.Cmp{Register: 1, Data: [][]byte{{0, 53}, {156, 64}}[i]},
-				&expr.Counter{},
-			}
-			if i == 0 {
-				e = append(e, &expr.Immediate{Register: 1, Data: []byte{127, 0, 0, 11}}, &expr.Immediate{Register: 2, Data: []byte{156, 64}},
-					&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2})
-			} else {
-				e = append(e, &expr.Immediate{Register: 1, Data: []byte{0, 53}}, &expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegProtoMin: 1})
-			}
-			c.AddRule(&nftables.Rule{Table: t, Chain: ch, Exprs: e})
-		}
-	}
-	return c.Flush()
 }

@@ -38,6 +38,7 @@ func (m *machine) linkAdd(ctx context.Context, o *fixups.LinkAdd, now *snap.Snap
 	if err := linkBasics(&body, o.Link.MAC, o.Link.MTU); err != nil {
 		return err
 	}
+	queues(&body, o.Queues)
 	if o.Link.Group != 0 {
 		body.u32(unix.IFLA_GROUP, o.Link.Group)
 	}
@@ -222,10 +223,19 @@ func bridgeData(a *attrs, b *snap.Bridge) {
 	}
 }
 
+// queues asks for so many in each direction.
+func queues(a *attrs, n int) {
+	if n != 0 {
+		a.u32(unix.IFLA_NUM_TX_QUEUES, uint32(n))
+		a.u32(unix.IFLA_NUM_RX_QUEUES, uint32(n))
+	}
+}
+
 // peerData is VETH_INFO_PEER: a whole ifinfomsg with attributes.
 func (m *machine) peerData(ctx context.Context, o *fixups.LinkAdd) (attrs, error) {
 	in := attrs(ifinfo(unix.AF_UNSPEC, o.Peer.Index, 0, 0))
 	in.str(unix.IFLA_IFNAME, o.Peer.Name)
+	queues(&in, o.Queues)
 	if err := linkBasics(&in, o.Peer.MAC, o.Link.MTU); err != nil {
 		return nil, err
 	}

@@ -17,17 +17,18 @@ func native(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
 // Attach are the operations that put a container on a network, without the
 // default route and the published ports.
 func Attach(e *Env, n *Network, c *Container, ep *snap.Endpoint) []fixups.Op {
-	w := e.Where(c)
+	w, at := e.Where(c), e.Host
 	var ops []fixups.Op
 	switch n.Net.Driver {
 	case "bridge":
-		ops = n.veth(e, e.Host, n.Net.Bridge, w, ep)
+		ops = n.veth(e, at, n.Net.Bridge, w, ep)
 		if !e.Proxy {
 			yes := true
 			ops = append(ops, &fixups.PortSet{Where: e.Host, Name: ep.HostLink, Hairpin: &yes})
 		}
 	case "overlay":
-		ops = n.veth(e, e.OverlayNetns(n), "br0", w, ep)
+		at = e.OverlayNetns(n)
+		ops = n.veth(e, at, "br0", w, ep)
 	case "macvlan":
 		host := e.Host
 		ops = []fixups.Op{&fixups.LinkAdd{
@@ -54,16 +55,27 @@ func Attach(e *Env, n *Network, c *Container, ep *snap.Endpoint) []fixups.Op {
 			ops = append(ops, addr(w, ep.Link, p))
 		}
 	}
+	if ep.HostLink != "" {
+		// The last: one that is up without a carrier has its queues stopped, and the
+		// kernel waits for every processor then, with the lock of all devices
+		// (net/core/link_watch.c: linkwatch_do_dev, net/sched/sch_generic.c:
+		// dev_deactivate_many).
+		ops = append(ops, &fixups.LinkSet{Where: at, Name: ep.HostLink, Up: true})
+	}
 	if n.Net.Driver == "bridge" {
 		ops = append(ops, n.guard(e, ep)...)
 	}
 	return ops
 }
 
-// veth makes a pair of which one end is the container's.
+// veth makes a pair of which one end is the container's. Where nobody says how
+// many queues it has the kernel makes many and turns all but one off, for which it
+// waits for every processor, with the lock of all devices
+// (drivers/net/veth.c: veth_init_queues, net/core/dev.c:
+// netif_set_real_num_tx_queues).
 func (n *Network) veth(e *Env, at fixups.Where, br string, in fixups.Where, ep *snap.Endpoint) []fixups.Op {
 	return []fixups.Op{&fixups.LinkAdd{
-		Where: at, Master: br, Up: true,
+		Where: at, Master: br, Queues: 1,
 		Link: snap.Link{Name: ep.HostLink, Kind: "veth", MTU: n.Net.MTU, Alias: e.Mark(), Group: Group},
 		Peer: &fixups.LinkEnd{Where: in, Name: ep.Link, MAC: ep.MAC},
 	}}
