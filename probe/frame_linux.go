@@ -25,11 +25,7 @@ func frame(q *Question, dev *snap.Link, port uint16, rst bool) ([]byte, bool) {
 	case "tcp":
 		proto, seg = 6, tcpFirst(port, q.Dst.Port(), rst)
 	case "udp", "dns":
-		data := token(q.Size)
-		seg = binary.BigEndian.AppendUint16(nil, port)
-		seg = binary.BigEndian.AppendUint16(seg, q.Dst.Port())
-		seg = binary.BigEndian.AppendUint16(seg, uint16(8+len(data)))
-		proto, seg = 17, append(append(seg, 0, 0), data...)
+		proto, seg = 17, datagram(port, q.Dst.Port(), token(q.Size))
 	case "icmp":
 		e := echo{v6: dst.Is6(), id: port, seq: 1, data: token(q.Size)}
 		proto, seg = 1, e.packet()
@@ -39,6 +35,17 @@ func frame(q *Question, dev *snap.Link, port uint16, rst bool) ([]byte, bool) {
 	default:
 		return nil, false
 	}
+	b := append(append([]byte{}, to...), neighbourMAC(q.From, dev, src)...)
+	if dst.Is4() {
+		b = append(b, 0x08, 0x00)
+	} else {
+		b = append(b, 0x86, 0xdd)
+	}
+	return append(b, packet(src, dst, proto, seg)...), true
+}
+
+// packet is an IP packet with a segment whose checksum is filled in here.
+func packet(src, dst netip.Addr, proto uint8, seg []byte) []byte {
 	at := map[uint8]int{6: 16, 17: 6, 58: 2}[proto]
 	if at > 0 {
 		binary.BigEndian.PutUint16(seg[at:], 0)
@@ -48,19 +55,26 @@ func frame(q *Question, dev *snap.Link, port uint16, rst bool) ([]byte, bool) {
 		}
 		binary.BigEndian.PutUint16(seg[at:], sum)
 	}
-	b := append(append([]byte{}, to...), neighbourMAC(q.From, dev, src)...)
 	const ttl = 64
 	if dst.Is4() {
 		h := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, ttl, proto, 0, 0} // DF
 		binary.BigEndian.PutUint16(h[2:], uint16(20+len(seg)))
 		h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
 		binary.BigEndian.PutUint16(h[10:], checksum(h))
-		return append(append(append(b, 0x08, 0x00), h...), seg...), true
+		return append(h, seg...)
 	}
 	h := []byte{0x60, 0, 0, 0, 0, 0, proto, ttl}
 	binary.BigEndian.PutUint16(h[4:], uint16(len(seg)))
 	h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
-	return append(append(append(b, 0x86, 0xdd), h...), seg...), true
+	return append(h, seg...)
+}
+
+// datagram is a UDP segment without its checksum.
+func datagram(sport, dport uint16, data []byte) []byte {
+	seg := binary.BigEndian.AppendUint16(nil, sport)
+	seg = binary.BigEndian.AppendUint16(seg, dport)
+	seg = binary.BigEndian.AppendUint16(seg, uint16(8+len(data)))
+	return append(append(seg, 0, 0), data...)
 }
 
 // firstSeq is the sequence number of such a SYN; the reset that follows it has

@@ -37,6 +37,11 @@ func (p *Prober) DNS(_ context.Context, from *snap.Netns, server netip.AddrPort,
 	return fail(begin("dns", from, server, o), snap.ErrUnsupported)
 }
 
+// Router always has the outcome "error" here.
+func (p *Prober) Router(_ context.Context, from *snap.Netns, server netip.AddrPort, o Options) snap.Probe {
+	return fail(begin("router", from, server, o), snap.ErrUnsupported)
+}
+
 // Arrive always has the outcome "error" here.
 func (p *Prober) Arrive(_ context.Context, q Question) snap.Probe {
 	return fail(begin(q.Kind, q.From, q.Dst, q.Options), snap.ErrUnsupported)

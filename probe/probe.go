@@ -69,6 +69,8 @@ type Options struct {
 	DF     bool
 	Device string // leave by this device; ARP: ask there; "" the route's
 	TTL    uint8  // 0: the namespace's default
+	// Via is the neighbour of the kind "router".
+	Via netip.Addr
 	// DNS alone.
 	Name string // the whole name, with or without the last dot
 	Type string // "A" when empty
@@ -78,7 +80,7 @@ type Options struct {
 
 // Question is one entry of a Run.
 type Question struct {
-	Kind string // "tcp", "udp", "icmp", "arp", "dns"
+	Kind string // "tcp", "udp", "icmp", "arp", "dns", "router"
 	From *snap.Netns
 	Dst  netip.AddrPort // port 0 for ICMP and ARP
 	// Arrives says that the packet is to come in by Device, from Src beyond this
@@ -119,6 +121,8 @@ func (p *Prober) ask(ctx context.Context, q Question) snap.Probe {
 		return p.ARP(ctx, q.From, q.Dst.Addr(), q.Options)
 	case "dns":
 		return p.DNS(ctx, q.From, q.Dst, q.Options)
+	case "router":
+		return p.Router(ctx, q.From, q.Dst, q.Options)
 	}
 	r := begin(q.Kind, q.From, q.Dst, q.Options)
 	return fail(r, fmt.Errorf("probe of kind %q: %w", q.Kind, snap.ErrUnsupported))

@@ -28,14 +28,19 @@ type mended struct {
 	transaction string // "" when nothing had to be changed
 }
 
+// carried is what became of the host when fixes had been carried out.
+type carried struct {
+	after *diagnosis // nil where it did not come to looking again
+	did   []mended   // what stayed
+}
+
 // carryOut applies the chosen fixes one by one, looks again, and takes back
 // those that did not help. The host is read anew before each, since the one
-// before changed it.
-func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOptions, res *v1.FixResult) error {
+// before changed it. run names the call that they belong to in the journal.
+func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOptions, run string, res *v1.FixResult) (carried, error) {
 	ids := fixIDs(d.r.Findings)
 	var did []mended
 	s := d.s
-	run := a.now().UTC().Format(time.RFC3339Nano)
 	for _, i := range chosen {
 		f := &d.r.Findings[i]
 		if f.Fix == nil || len(f.Fix.Ops) == 0 {
@@ -46,7 +51,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 			now, err := a.snapshot(ctx, o.Common)
 			if err != nil {
 				res.Error = err.Error()
-				return a.takeBack(ctx, did, res, err)
+				return carried{}, a.takeBack(ctx, did, res, err)
 			}
 			s = now
 		}
@@ -56,7 +61,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		}
 		if err != nil {
 			res.Error, res.Left = err.Error(), append(res.Left, done.Left...)
-			return a.takeBack(ctx, did, res, err)
+			return carried{}, a.takeBack(ctx, did, res, err)
 		}
 		did = append(did, mended{i, done.Transaction})
 	}
@@ -64,7 +69,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 	after, wrong, err := a.settled(ctx, d, did, o)
 	if err != nil {
 		res.Error = err.Error()
-		return a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
+		return carried{}, a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
 	}
 	if len(wrong) > 0 {
 		for _, m := range wrong {
@@ -75,11 +80,11 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		did = slices.DeleteFunc(did, func(m mended) bool { return slices.Contains(wrong, m) })
 		if err := a.takeBack(ctx, wrong, res, cause); len(did) == 0 || errors.Is(err, ErrRollbackIncomplete) {
 			res.Tail = tail(after.in.Snap, after.r)
-			return err
+			return carried{after: after}, err
 		}
 		if after, err = a.look(ctx, o); err != nil {
 			res.Error = err.Error()
-			return a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
+			return carried{}, a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
 		}
 		res.RolledBack = false
 	}
@@ -93,10 +98,10 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 	}
 	res.Tail = tail(after.in.Snap, after.r)
 	if n := unhealed(d, after, did); n > 0 && res.Error == "" {
-		res.Error = fmt.Sprintf("%d of the flows and names that suffered still fail, for another cause", n)
+		res.Error = stillFail(n)
 	}
 	res.Verified = res.Error == ""
-	return nil
+	return carried{after, did}, nil
 }
 
 // gone says whether a finding of before is not there any more, as far as the
@@ -129,35 +134,52 @@ func (a *App) settled(ctx context.Context, d *diagnosis, did []mended, o FixOpti
 	}
 }
 
+// sufferer is a flow or a name by its kind, its sender and what it wants: the same
+// in two looks at a host.
+type sufferer struct{ kind, from, to string }
+
+// failing are the flows and names that do not work.
+func failing(in *diag.Input) map[sufferer]bool {
+	out := map[sufferer]bool{}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if (f.Broken() || f.Unmasked) && !f.Excused {
+			out[sufferer{f.Kind, f.From, f.To}] = true
+		}
+	}
+	for i := range in.Names {
+		if n := &in.Names[i]; n.Bad() && n.Path.Verdict != names.Unknown {
+			out[sufferer{"name", n.From, n.Ask.Name}] = true
+		}
+	}
+	return out
+}
+
+// sufferers are the flows and names that a finding covers.
+func sufferers(in *diag.Input, f *diag.Finding) []sufferer {
+	var out []sufferer
+	for _, i := range f.Covers.Traces {
+		c := &in.Flows[i]
+		out = append(out, sufferer{c.Kind, c.From, c.To})
+	}
+	for _, i := range f.Covers.Names {
+		n := &in.Names[i]
+		out = append(out, sufferer{"name", n.From, n.Ask.Name})
+	}
+	return out
+}
+
 // unhealed counts what the mended findings covered and what fails afterwards.
 func unhealed(d, after *diagnosis, did []mended) int {
-	fails := map[[3]string]bool{}
-	for i := range after.in.Flows {
-		f := &after.in.Flows[i]
-		if (f.Broken() || f.Unmasked) && !f.Excused {
-			fails[[3]string{f.Kind, f.From, f.To}] = true
-		}
-	}
-	for i := range after.in.Names {
-		if n := &after.in.Names[i]; n.Bad() && n.Path.Verdict != names.Unknown {
-			fails[[3]string{"name", n.From, n.Ask.Name}] = true
-		}
-	}
-	count := map[[3]string]bool{}
+	fails, count := failing(after.in), map[sufferer]bool{}
 	for _, m := range did {
-		f := &d.r.Findings[m.finding]
-		for _, i := range f.Covers.Traces {
-			c := &d.in.Flows[i]
-			count[[3]string{c.Kind, c.From, c.To}] = true
-		}
-		for _, i := range f.Covers.Names {
-			n := &d.in.Names[i]
-			count[[3]string{"name", n.From, n.Ask.Name}] = true
+		for _, k := range sufferers(d.in, &d.r.Findings[m.finding]) {
+			count[k] = fails[k]
 		}
 	}
 	k := 0
-	for key := range count {
-		if fails[key] {
+	for _, bad := range count {
+		if bad {
 			k++
 		}
 	}

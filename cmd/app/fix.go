@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -147,7 +148,11 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 		return plan, fmt.Errorf("changing this machine: %w", snap.ErrUnsupported)
 	}
 	res := &v1.FixResult{Changes: plan.Changes, After: plan.After, Advice: plan.Advice}
-	err = a.carryOut(ctx, d, chosen, o, res)
+	run := a.now().UTC().Format(time.RFC3339Nano)
+	got, err := a.carryOut(ctx, d, chosen, o, run, res)
+	if err == nil && !res.Verified && len(o.Want)+len(o.Target) == 0 {
+		err = a.further(ctx, d, got, o, run, res)
+	}
 	res.Head = a.head(v1.KindFix, start)
 	return res, err
 }

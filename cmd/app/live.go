@@ -127,7 +127,7 @@ func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, ti
 
 // question is a probe as it is put.
 func question(from *snap.Netns, q *snap.Probe) probe.Question {
-	o := probe.Options{Size: q.Size, DF: q.DF, Src: q.Src.Addr(), Sport: q.Src.Port()}
+	o := probe.Options{Size: q.Size, DF: q.DF, Src: q.Src.Addr(), Sport: q.Src.Port(), Via: q.Via}
 	if q.DNS != nil {
 		o.Name, o.Type, o.TCP, o.EDNS = q.DNS.Name, q.DNS.Type, q.DNS.TCP, q.DNS.EDNS
 	}

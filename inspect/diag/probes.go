@@ -62,6 +62,7 @@ func (in *Input) questions() []snap.Probe {
 	}
 	out := unique(nil, asked, len(asked))
 	out = unique(out, in.whoHas(), maxPinned)
+	out = unique(out, in.routerQuestions(), maxRouters)
 	out = unique(out, suspect, maxSuspects)
 	out = unique(out, witness, maxWitnesses)
 	return in.refutations(out)
@@ -171,7 +172,7 @@ func unique(out, more []snap.Probe, n int) []snap.Probe {
 }
 
 func questionKey(p *snap.Probe) string {
-	k := fmt.Sprintf("%s|%s|%s|%s|%d|%t", p.Kind, p.From, p.In, p.Dst, p.Size, p.DF)
+	k := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%t", p.Kind, p.From, p.In, p.Via, p.Dst, p.Size, p.DF)
 	if p.DNS != nil {
 		k += fmt.Sprintf("|%s|%s|%t|%t", p.DNS.Name, p.DNS.Type, p.DNS.TCP, p.DNS.EDNS)
 	}

@@ -19,11 +19,14 @@ const (
 // because it was not allowed is a Gap, not a Probe.
 type Probe struct {
 	ID   int    `json:"id"`   // its index in Snapshot.Probes plus one
-	Kind string `json:"kind"` // "tcp", "udp", "icmp", "arp", "dns", "http"
+	Kind string `json:"kind"` // "tcp", "udp", "icmp", "arp", "dns", "http", "router"
 	From string `json:"from"` // Netns.ID that it was sent from
 	// In is the device by which it came in, as if somebody beyond this host had sent
 	// it; "" for one that was sent.
 	In string `json:"in,omitempty"`
+	// Via is the neighbour that a question of kind "router" was handed to, whatever
+	// the routes say; zero for all others.
+	Via netip.Addr `json:"via,omitzero"`
 	// Src is the source it had (port 0 for ICMP and ARP), Dst what was asked.
 	Src     netip.AddrPort `json:"src,omitzero"`
 	Dst     netip.AddrPort `json:"dst"`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -21,8 +22,10 @@ unreachable" for everything that is not on a network it is attached to. VPN
 clients that disconnect badly, DHCP leases that ran out and manual changes are
 the usual causes; of IPv6 it is forwarding itself, which makes a host deaf to
 router advertisements unless accept_ra is 2. Which gateway is right is known only to
-whoever runs the network, so netdoctor proposes, and does not guess; an IPv6
-neighbour that is alone in calling itself a router it takes at its word.
+whoever runs the network, so netdoctor does not guess: it hands a question to a name
+server to each neighbour on the uplink, and takes the one for the gateway that alone
+brings the answer. An IPv6 neighbour that is alone in calling itself a router it
+takes at its word.
 
 See it by hand:
     ip route show default                    is empty
@@ -32,14 +35,29 @@ Sources: net/ipv4/route.c: ip_route_input_slow; net/ipv6/ndisc.c: ndisc_router_d
 include/net/ipv6.h: ipv6_accept_ra`,
 		After:  []diag.Code{"ND1108", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding { return append(detectND2105(in), hostNoDefault6(in)...) },
-		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			up, gw := onlyRouter6(in)
-			if f.Subject.Name != "default6" || up == nil {
-				return nil
-			}
-			return []fixups.Op{&fixups.RouteAdd{Where: at(in, f.Subject.Netns), Route: default6(up, gw), Devs: []string{up.Name}}}
-		},
+		Fix:    fixND2105,
 	}
+}
+
+// fixND2105 adds the route by the one neighbour that was seen, or for IPv6 says, to be
+// a router.
+func fixND2105(in *diag.Input, f *diag.Finding) []fixups.Op {
+	add := func(r snap.Route, dev string) []fixups.Op {
+		return []fixups.Op{&fixups.RouteAdd{Where: at(in, f.Subject.Netns), Route: r, Devs: []string{dev}}}
+	}
+	if f.Subject.Name == "default6" {
+		up, gw := onlyRouter6(in)
+		if up == nil {
+			return nil
+		}
+		return add(default6(up, gw), up.Name)
+	}
+	if rs := in.Routers(); len(rs) == 1 {
+		if r, ok := defaultVia(in.Snap.HostNs(), rs[0].Link, rs[0].Addr.String()); ok {
+			return add(r, rs[0].Link.Name)
+		}
+	}
+	return nil
 }
 
 // hostNoDefault6: the host has a global IPv6 address and an IPv6 network, and no IPv6
@@ -171,7 +189,28 @@ func detectND2105(in *diag.Input) []diag.Finding {
 		f.Cause = "no device with an address leads out of this host, and so no default route can"
 		f.Advice = "nothing to do where it is kept apart on purpose; containers that need no world do well on an internal network (docker network create --internal)"
 	}
-	if up := diag.Uplinks(in.Snap); len(up) == 1 {
+	found(in, &f, host)
+	return []diag.Finding{f}
+}
+
+// found tells which neighbours are routers, or, when nobody was asked or nobody is,
+// which there are.
+func found(in *diag.Input, f *diag.Finding, host *snap.Netns) {
+	routers := in.Routers()
+	for _, r := range routers {
+		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", r.Probe.ID),
+			fmt.Sprintf("a question to %s that was handed to %s (%s) on %s was answered", r.Probe.Dst.Addr(), r.Addr, r.Probe.MAC, r.Link.Name), snap.RefProbe(r.Probe.ID)))
+	}
+	switch up := diag.Uplinks(in.Snap); {
+	case len(routers) == 1:
+		f.Advice = fmt.Sprintf("for good: the gateway %s belongs where this host's network is set up (netplan, NetworkManager, systemd-networkd, /etc/network/interfaces), or renew the lease", routers[0].Addr)
+	case len(routers) > 1:
+		var all []string
+		for _, r := range routers {
+			all = append(all, r.Addr.String())
+		}
+		f.Advice += fmt.Sprintf(" (more than one neighbour carries packets to the world: %s)", strings.Join(all, ", "))
+	case len(up) == 1:
 		var near []string
 		for _, nb := range host.Neighs {
 			if nb.Index == up[0].Index && nb.IP.Is4() && nb.MAC != "" && nb.State != "failed" {
@@ -179,10 +218,9 @@ func detectND2105(in *diag.Input) []diag.Finding {
 			}
 		}
 		if len(near) > 0 {
-			f.Advice += fmt.Sprintf(" (neighbours seen on %s: %v)", up[0].Name, near)
+			f.Advice += fmt.Sprintf(" (neighbours seen on %s: %s)", up[0].Name, strings.Join(near, ", "))
 		}
 	}
-	return []diag.Finding{f}
 }
 
 // withoutAddress are the devices of the host that could lead to the world, are

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+)
+
+// further mends what came to light by the changes: that no default route leads over
+// an uplink is seen, and who the router there is can be asked, when it is up again.
+// Each round is planned, confirmed and verified like the first, and what does not
+// help is taken back alone. Only what suffered before is mended.
+func (a *App) further(ctx context.Context, d *diagnosis, got carried, o FixOptions, run string, res *v1.FixResult) error {
+	now := got.after
+	for range maxRounds {
+		chosen := behind(d, now)
+		if len(chosen) == 0 {
+			return nil
+		}
+		plan := a.plan(now, chosen)
+		if !o.Yes {
+			ok, err := o.Confirm(plan)
+			if err != nil || !ok {
+				return err
+			}
+		}
+		next := &v1.FixResult{}
+		then, err := a.carryOut(ctx, now, chosen, o, run, next)
+		if err != nil {
+			res.Error += "; what was tried next did not help: " + next.Error
+			res.Left = append(res.Left, next.Left...)
+			if errors.Is(err, ErrRollbackIncomplete) {
+				return err
+			}
+			return nil
+		}
+		for _, c := range plan.Changes {
+			c.ID = len(res.Changes) + 1
+			res.Changes = append(res.Changes, c)
+		}
+		res.Gone = append(res.Gone, next.Gone...)
+		res.Remaining = append(res.Remaining, next.Remaining...)
+		res.Transactions = append(res.Transactions, next.Transactions...)
+		if next.Transaction != "" {
+			res.Transaction = next.Transaction
+		}
+		res.Tail, res.Error, now = next.Tail, next.Error, then.after
+		if n := unhealed(d, now, got.did); n > 0 && res.Error == "" {
+			res.Error = stillFail(n)
+		}
+		if res.Verified = res.Error == ""; res.Verified {
+			return nil
+		}
+	}
+	return nil
+}
+
+// stillFail says how many of those that suffered were not helped.
+func stillFail(n int) string {
+	return fmt.Sprintf("%d of the flows and names that suffered still fail, for another cause", n)
+}
+
+// behind are the errors of now that can be mended, that nobody saw before, and from
+// which something suffers that suffered before.
+func behind(before, now *diagnosis) []int {
+	was := failing(before.in)
+	var out []int
+	for i := range now.r.Findings {
+		f := &now.r.Findings[i]
+		if f.Severity != diag.Error || f.Fix == nil || len(f.Fix.Ops) == 0 || known(before.r.Findings, f) {
+			continue
+		}
+		if slices.ContainsFunc(sufferers(now.in, f), func(k sufferer) bool { return was[k] }) {
+			out = append(out, i)
+		}
+	}
+	return out
+}

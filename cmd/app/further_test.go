@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// patient is a host that shows another fault once the first is mended; it is its own
+// Changer.
+type patient struct {
+	now    *snap.Snapshot
+	behind func(*snap.Snapshot) // done after the first change
+	runs   []string
+}
+
+func (p *patient) Apply(_ context.Context, _ *snap.Snapshot, tx Tx) (Applied, error) {
+	next := p.now.Clone()
+	for _, op := range tx.Ops {
+		if err := op.On(next); err != nil {
+			return Applied{}, err
+		}
+	}
+	if len(p.runs) == 0 {
+		p.behind(next)
+	}
+	p.now, p.runs = next, append(p.runs, tx.Run)
+	return Applied{Transaction: tx.ID}, nil
+}
+
+func (p *patient) Undo(context.Context, string) (Transaction, []string, error) {
+	return Transaction{}, nil, snap.ErrNotFound
+}
+
+func (p *patient) List(context.Context) ([]Transaction, error) { return nil, nil }
+
+// TestFixGoesOn: that db sends its answers to a MAC that nobody has is seen only when
+// the bridge is up again. It is asked about, mended in the same run, and verified;
+// who says no keeps the first change.
+func TestFixGoesOn(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		want     []string
+		second   bool // what is answered when the second plan is shown
+		changes  []string
+		asked    int
+		verified bool
+	}{
+		{"yes", nil, true, []string{"ip link set dev br-app up", "ip -n db neigh del 172.30.1.11 dev eth0"}, 2, true},
+		{"no", nil, false, []string{"ip link set dev br-app up"}, 2, false},
+		{"only what was asked for", []string{"ND1101"}, true, []string{"ip link set dev br-app up"}, 1, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := &patient{now: broken(), behind: func(s *snap.Snapshot) {
+				db := s.Ns("db")
+				db.Neighs = append(db.Neighs, snap.Neigh{Index: 2, IP: netip.MustParseAddr("172.30.1.11"), MAC: "02:00:00:00:00:99", State: "permanent"})
+			}}
+			a, asked := New(), 0
+			a.Changer, a.Settle = p, 0
+			a.Read = func(context.Context, ReadOptions) (*snap.Snapshot, error) { return p.now.Clone(), nil }
+			r, err := a.Fix(t.Context(), FixOptions{Common: Common{NoProbe: true}, Want: tt.want, Confirm: func(*v1.FixPlan) (bool, error) {
+				asked++
+				return asked == 1 || tt.second, nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, ok := r.(*v1.FixResult)
+			if !ok {
+				t.Fatalf("%T", r)
+			}
+			var done []string
+			for i, c := range res.Changes {
+				if c.ID != i+1 {
+					t.Errorf("change %d is numbered %d", i+1, c.ID)
+				}
+				done = append(done, strings.Join(c.Do, "; "))
+			}
+			if !slices.Equal(done, tt.changes) || asked != tt.asked || res.Verified != tt.verified || !res.Applied || len(res.Transactions) != len(tt.changes) {
+				t.Errorf("did %q, asked %d times, verified %v, applied %v, transactions %v (%s)", done, asked, res.Verified, res.Applied, res.Transactions, res.Error)
+			}
+			if len(slices.Compact(p.runs)) != 1 {
+				t.Errorf("journalled as the runs %v, want one", p.runs)
+			}
+		})
+	}
+}
