@@ -6,7 +6,6 @@ import (
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
-	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -14,20 +13,16 @@ import (
 func after(d *diagnosis, changed *snap.Snapshot, flows, asked []int) []v1.AfterFlow {
 	slices.Sort(flows)
 	slices.Sort(asked)
-	w := sim.New(changed)
+	copied := *changed
+	then := d.in.On(&copied)
 	var out []v1.AfterFlow
 	for _, i := range slices.Compact(flows) {
 		if i < 0 || i >= len(d.in.Flows) {
 			continue
 		}
 		f := &d.in.Flows[i]
-		out = append(out, v1.AfterFlow{From: f.From, To: f.To, Before: outcome(f.Trace), After: outcome(w.Trace(f.Flow))})
+		out = append(out, v1.AfterFlow{From: f.From, To: f.To, Before: flowOutcome(f), After: flowOutcome(&then.Flows[i])})
 	}
-	if len(asked) == 0 {
-		return out
-	}
-	copied := *changed
-	then := d.in.On(&copied)
 	for _, i := range slices.Compact(asked) {
 		if i < 0 || i >= len(then.Names) {
 			continue
@@ -36,6 +31,14 @@ func after(d *diagnosis, changed *snap.Snapshot, flows, asked []int) []v1.AfterF
 		out = append(out, v1.AfterFlow{From: n.From, To: "the name " + n.Ask.Name, Before: nameOutcome(n), After: nameOutcome(&then.Names[i])})
 	}
 	return out
+}
+
+// flowOutcome is a flow's verdict in words, for before and after.
+func flowOutcome(f *diag.FlowCase) string {
+	if f.Unmasked {
+		return "gets out, unmasked" // with a source that nobody out there can answer
+	}
+	return outcome(f.Trace)
 }
 
 // nameOutcome is a name's verdict in a word, for before and after.

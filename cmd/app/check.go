@@ -206,10 +206,7 @@ func checked(in *diag.Input, all bool) []v1.Checked {
 		f := &in.Flows[i]
 		c := v1.Checked{Kind: "flow", Why: f.Kind, From: f.From, To: f.To, Proved: diag.ProbeSays(f.Probe)}
 		if f.Trace != nil {
-			c.Predicted = string(f.Trace.Verdict)
-			if f.Trace.Where != nil && f.Trace.Where.Cause == sim.CauseOutside && f.Trace.IfAnswered != "" {
-				c.Predicted = "leaves; an answer is " + string(f.Trace.IfAnswered)
-			}
+			c.Predicted = flowOutcome(f)
 		}
 		if all || c.Predicted != string(sim.Delivered) && c.Proved != "delivered" && (f.Trace == nil || f.Trace.IfAnswered != sim.Delivered) {
 			out = append(out, c)

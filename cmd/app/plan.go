@@ -57,13 +57,17 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 	return p
 }
 
-// outcome is a trace's verdict in a word, for before and after.
+// outcome is a trace's verdict in a word, for before and after; of a flow that
+// leaves this host what would become of an answer.
 func outcome(t *sim.Trace) string {
 	if t == nil {
 		return string(sim.Unknown)
 	}
-	if t.Verdict == sim.Unknown && t.IfAnswered != "" {
-		return "leaves; an answer is " + string(t.IfAnswered)
+	switch {
+	case t.Verdict != sim.Unknown || t.IfAnswered == "":
+		return string(t.Verdict)
+	case t.IfAnswered == sim.Delivered:
+		return "gets out and back"
 	}
-	return string(t.Verdict)
+	return "gets out; the answer is " + string(t.IfAnswered)
 }
