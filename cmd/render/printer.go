@@ -193,6 +193,9 @@ func (p *printer) row(indent string, widths []int, cells []span) {
 	at := width(indent)
 	for i, c := range cells {
 		if i == len(cells)-1 {
+			if c.text == "" {
+				break
+			}
 			if p.st.Wrap && p.st.width()-at < tooNarrow && at+p.columns(c.text) > p.st.width() {
 				p.line(spans...)
 				at, spans = width(indent)+8, []span{s(indent + strings.Repeat(" ", 8))}

@@ -346,8 +346,11 @@ func (p *printer) traceSet(r *v1.TraceSetResult, wide bool) {
 		d := &r.Names[i]
 		sign, paint := p.st.sign(d.Verdict)
 		detail := strings.Join(d.Answers, ", ")
-		if d.Problem != nil {
+		switch n := len(d.Steps); {
+		case d.Problem != nil:
 			detail = d.Problem.Detail
+		case detail == "" && n > 0: // the last step says what is not known
+			detail = d.Steps[n-1].Where + ": " + d.Steps[n-1].Answer
 		}
 		rows = append(rows, []span{in(paint, sign), s("name"), s(d.From.Target), s(d.Name), verdict(d.Verdict), s(detail)})
 	}

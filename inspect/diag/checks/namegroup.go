@@ -191,7 +191,11 @@ func lineOf(in *diag.Input, r snap.Ref, detail string) string {
 		}
 		return fmt.Sprintf("%s: driver %s, %s", x.Name, x.Driver, names)
 	case *snap.Container:
-		return fmt.Sprintf("%s: %s, exit code %d, networks %s", x.Name, x.State, x.ExitCode, networks(x))
+		ended := ""
+		if !x.Running() {
+			ended = fmt.Sprintf(", exit code %d", x.ExitCode)
+		}
+		return fmt.Sprintf("%s: %s%s, networks %s", x.Name, x.State, ended, networks(x))
 	case *snap.Probe:
 		if x.DNS != nil {
 			return fmt.Sprintf("%s %s asked of %s from %s: %s %s", x.DNS.Name, x.DNS.Type, x.Dst, in.Who(x.From), x.Outcome, x.DNS.RCode)
