@@ -139,13 +139,18 @@ func (p *printer) checked(all []v1.Checked) {
 	}
 	var rows [][]span
 	for _, c := range all {
-		proved := c.Proved
-		if proved == "" {
-			proved = "-"
+		result := verdict(c.Predicted)
+		switch c.Proved {
+		case "":
+		case c.Predicted:
+			result.text += ", proved"
+		default:
+			result = verdict(c.Proved)
+			result.text = "predicted " + c.Predicted + ", seen " + c.Proved
 		}
-		rows = append(rows, []span{s(c.Why), s(c.From), s(c.To), verdict(c.Predicted), verdict(proved)})
+		rows = append(rows, []span{s(c.Why), result, s(c.From + " → " + c.To)})
 	}
-	p.table(" ", []string{"checked", "from", "to", "predicted", "proved"}, rows)
+	p.table(" ", []string{"checked", "result", "way"}, rows)
 	p.line()
 }
 

@@ -337,10 +337,11 @@ func (p *printer) traceSet(r *v1.TraceSetResult, wide bool) {
 		if t.Where != nil && t.Verdict != "delivered" {
 			detail = t.Where.Detail
 		}
+		said := verdict(t.Verdict)
 		if t.Proved != nil {
-			detail = strings.TrimSpace("proved  " + detail)
+			said.text += ", proved"
 		}
-		rows = append(rows, []span{in(paint, sign), s(t.Why), s(t.From.Target), s(t.To.Target), verdict(t.Verdict), s(detail)})
+		rows = append(rows, []span{in(paint, sign), s(t.Why), said, s(t.From.Target + " → " + t.To.Target), s(detail)})
 	}
 	for i := range r.Names {
 		d := &r.Names[i]
@@ -352,9 +353,9 @@ func (p *printer) traceSet(r *v1.TraceSetResult, wide bool) {
 		case detail == "" && n > 0: // the last step says what is not known
 			detail = d.Steps[n-1].Where + ": " + d.Steps[n-1].Answer
 		}
-		rows = append(rows, []span{in(paint, sign), s("name"), s(d.From.Target), s(d.Name), verdict(d.Verdict), s(detail)})
+		rows = append(rows, []span{in(paint, sign), s("name"), verdict(d.Verdict), s(d.From.Target + " → " + d.Name), s(detail)})
 	}
-	p.table("", []string{"", "what", "from", "to", "verdict", ""}, rows)
+	p.table("", []string{"", "what", "verdict", "way", ""}, rows)
 	p.line()
 	p.findings(r.Findings, wide)
 }

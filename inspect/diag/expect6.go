@@ -88,7 +88,7 @@ func sources6(host *snap.Netns, up *snap.Link, on netip.Prefix) []netip.Addr {
 	}
 	for _, r := range host.Routes {
 		if r.Family == snap.IPv6 && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0 && r.Oif == up.Index {
-			return append(out, netip.MustParseAddr(outsideWorld6[0]))
+			return append(out, netip.MustParseAddr(outsideWorld6[1]))
 		}
 	}
 	return out
