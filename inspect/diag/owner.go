@@ -2,6 +2,7 @@ package diag
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -96,17 +97,31 @@ func (in *Input) Fence(w *sim.Where) *snap.Network {
 		c := &in.Snap.Containers[i]
 		for j := range c.Endpoints {
 			n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[j])
-			if n == nil || n.Engine != "docker" || n.Bridge == "" || !c.Endpoints[j].IPv4.IsValid() {
+			if n == nil || n.Engine != "docker" || n.Bridge == "" {
 				continue
 			}
-			ip := c.Endpoints[j].IPv4.Addr()
-			if text == fmt.Sprintf("-A PREROUTING -d %s/32 ! -i %s -j DROP", ip, n.Bridge) ||
-				strings.HasPrefix(text, fmt.Sprintf("ip daddr %s iifname != %q ", ip, n.Bridge)) && strings.Contains(text, " drop") {
-				return n
+			for _, ip := range []netip.Addr{c.Endpoints[j].IPv4.Addr(), c.Endpoints[j].IPv6.Addr()} {
+				if ip.IsValid() && fences(text, ip, n.Bridge) {
+					return n
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// fences says whether a rule closes an address to what does not come by the bridge:
+// all of it, or, as 28.0 and 28.1 wrote it, one published port.
+func fences(text string, ip netip.Addr, bridge string) bool {
+	rest, ok := strings.CutPrefix(text, fmt.Sprintf("-A PREROUTING -d %s/%d ! -i %s ", ip, ip.BitLen(), bridge))
+	if ok {
+		return rest == "-j DROP" || strings.HasPrefix(rest, "-p ") && strings.HasSuffix(rest, " -j DROP")
+	}
+	word := "ip"
+	if ip.Is6() {
+		word = "ip6"
+	}
+	return strings.HasPrefix(text, fmt.Sprintf("%s daddr %s iifname != %q ", word, ip, bridge)) && strings.Contains(text, " drop")
 }
 
 // engineRules are the rules that the engines want, worked out once: whose a rule is

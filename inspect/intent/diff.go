@@ -27,8 +27,8 @@ type Drift struct {
 // Insert is a missing rule with its place.
 type Insert struct {
 	Rule
-	// Position from 1, counted when those before it in Drift.Missing are back
-	// and Drift.Extra is gone.
+	// Position from 1, counted when those before it in Drift.Missing are back and
+	// those of Drift.Extra are gone that stand in another's place.
 	Position int
 }
 
@@ -151,11 +151,14 @@ func (d *Drift) chain(host *snap.Netns, table, chain string, want []Rule) {
 			}
 			for i, text := range all {
 				if own && !slices.ContainsFunc(want, func(r Rule) bool { return r.Text == text }) {
+					instead := replaced(text, want, all)
 					d.Extra = append(d.Extra, Extra{
 						Table: table, Chain: chain, Text: text, Num: c.Rules[i].Num,
-						Ref: snap.RefRule(host.ID, t, chain, c.Rules[i].Num), Instead: replaced(text, want, all),
+						Ref: snap.RefRule(host.ID, t, chain, c.Rules[i].Num), Instead: instead,
 					})
-					continue
+					if instead != nil {
+						continue
+					}
 				}
 				texts = append(texts, text)
 			}

@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,9 +9,11 @@ import (
 )
 
 // docker20 is what Docker up to 27 writes into iptables (libnetwork
-// drivers/bridge/setup_ip_tables.go, iptables/iptables.go; measured on 20.10.24).
-func docker20(s *snap.Snapshot, e *snap.Engine) Set {
-	set := Set{Engine: e.Name, Family: snap.IPv4, System: systemOf(s)}
+// drivers/bridge/setup_ip_tables.go, iptables/iptables.go; measured on 20.10.24,
+// 24.0.9 and 27.5.1). For IPv6 27 keeps networks apart that have none of it, too,
+// which changes nothing and is not told.
+func docker20(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
+	set := Set{Engine: e.Name, Family: family, System: systemOf(s)}
 	set.Chains = []Chain{
 		{Table: "filter", Name: "DOCKER"},
 		{Table: "filter", Name: "DOCKER-ISOLATION-STAGE-1"},
@@ -21,7 +22,7 @@ func docker20(s *snap.Snapshot, e *snap.Engine) Set {
 		{Table: "nat", Name: "DOCKER"},
 	}
 	add := set.add
-	nets := bridges(s, e.Name)
+	nets := bridges(s, e.Name, family)
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return b.n.Created.Compare(a.n.Created) })
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return boolRank(a.n.Default) - boolRank(b.n.Default) })
 
@@ -41,13 +42,14 @@ func docker20(s *snap.Snapshot, e *snap.Engine) Set {
 			noICC = append(noICC, b)
 		}
 	}
-	for _, b := range noICC {
+	for _, b := range slices.Backward(noICC) { // appended, each in its turn
 		add("filter", "FORWARD", "-i "+b.bridge+" -o "+b.bridge+" -j DROP", "containers of "+b.n.Name+" kept apart (enable_icc=false)", b.n)
 	}
 	for _, b := range nets {
 		if b.n.Internal {
-			add("filter", "DOCKER-ISOLATION-STAGE-1", "! -s "+b.subnet.String()+" -o "+b.bridge+" -j DROP", "nothing gets into "+b.n.Name, b.n)
-			add("filter", "DOCKER-ISOLATION-STAGE-1", "! -d "+b.subnet.String()+" -i "+b.bridge+" -j DROP", "nothing leaves "+b.n.Name, b.n)
+			in, out := b.fence()
+			add("filter", "DOCKER-ISOLATION-STAGE-1", in, "nothing gets into "+b.n.Name, b.n)
+			add("filter", "DOCKER-ISOLATION-STAGE-1", out, "nothing leaves "+b.n.Name, b.n)
 			continue
 		}
 		add("filter", "DOCKER-ISOLATION-STAGE-1", "-i "+b.bridge+" ! -o "+b.bridge+" -j DOCKER-ISOLATION-STAGE-2", "from "+b.n.Name+" to another network", b.n)
@@ -63,29 +65,35 @@ func docker20(s *snap.Snapshot, e *snap.Engine) Set {
 
 	add("nat", "PREROUTING", "-m addrtype --dst-type LOCAL -j DOCKER", "published ports, from outside", nil)
 	if e.UserlandProxy {
-		add("nat", "OUTPUT", "! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER", "published ports, from this host", nil)
+		add("nat", "OUTPUT", "! -d "+loopback(family)+" -m addrtype --dst-type LOCAL -j DOCKER", "published ports, from this host", nil)
 	} else {
 		add("nat", "OUTPUT", "-m addrtype --dst-type LOCAL -j DOCKER", "published ports, from this host", nil)
 	}
 	for _, b := range nets {
-		if b.n.Masquerade && !b.n.Internal {
-			add("nat", "POSTROUTING", "-s "+b.subnet.String()+" ! -o "+b.bridge+" -j MASQUERADE", b.n.Name+" leaves with this host's address", b.n)
+		if b.masked() {
+			add("nat", "POSTROUTING", "-s "+b.subnet.String()+" ! -o "+b.bridge+" -j "+b.leave(), b.n.Name+" leaves with this host's address", b.n)
 		}
 	}
 	if e.UserlandProxy {
 		for _, b := range nets {
-			if b.n.Masquerade && !b.n.Internal {
+			if b.masked() {
 				add("nat", "DOCKER", "-i "+b.bridge+" -j RETURN", "containers go through docker-proxy", b.n)
 			}
 		}
 	} else {
 		for _, b := range nets {
-			if b.n.Masquerade && !b.n.Internal {
-				add("nat", "POSTROUTING", "-o "+b.bridge+" -m addrtype --src-type LOCAL -j MASQUERADE", "this host to its published ports", b.n)
+			if b.masked() {
+				add("nat", "POSTROUTING", "-o "+b.bridge+" -m addrtype --src-type LOCAL -j "+b.leave(), "this host to its published ports", b.n)
 			}
 		}
 	}
-	docker20Ports(s, e, &set)
+	for _, p := range publishedPorts(s, e, family) {
+		set.once(p.accept())
+		if p.mode != "routed" {
+			set.once(p.dnat(e.UserlandProxy, ""))
+			set.once(p.hairpin())
+		}
+	}
 	return set
 }
 
@@ -94,29 +102,6 @@ func boolRank(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// docker20Ports adds the three rules of each published port.
-func docker20Ports(s *snap.Snapshot, e *snap.Engine, set *Set) {
-	for _, p := range publishedPorts(s, e) {
-		ip, proto, n, c := p.ep.IPv4.Addr(), string(p.port.Proto), p.net, p.c
-		m := fmt.Sprintf("-p %s -m %s --dport", proto, proto)
-		dnat := ""
-		if h := hostIP(p.port); h.IsValid() {
-			dnat = "-d " + h.String() + "/32 "
-		}
-		if e.UserlandProxy {
-			dnat += "! -i " + n.Bridge + " "
-		}
-		for _, r := range []Rule{
-			{Table: "nat", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER %s%s %d -j DNAT --to-destination %s", dnat, m, p.port.HostPort, netip.AddrPortFrom(ip, p.port.ContainerPort)), For: fmt.Sprintf("port %d goes to %s", p.port.HostPort, c.Name)},
-			{Table: "filter", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER -d %s/32 ! -i %s -o %s %s %d -j ACCEPT", ip, n.Bridge, n.Bridge, m, p.port.ContainerPort), For: fmt.Sprintf("port %d of %s is let in", p.port.ContainerPort, c.Name)},
-			{Table: "nat", Chain: "POSTROUTING", Text: fmt.Sprintf("-A POSTROUTING -s %s/32 -d %s/32 %s %d -j MASQUERADE", ip, ip, m, p.port.ContainerPort), For: c.Name + " to its own published port"},
-		} {
-			r.Network, r.Container, r.Port = n.Ref, c.Ref, p.port
-			set.Rules = append(set.Rules, r)
-		}
-	}
 }
 
 // hostIP is the host address that a DNAT rule names; invalid for all addresses.

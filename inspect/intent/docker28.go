@@ -1,8 +1,6 @@
 package intent
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,9 +17,9 @@ import (
 //
 // The raw table is left out: whether direct access is fenced off there hangs
 // on a daemon option that the API does not tell.
-func docker28(s *snap.Snapshot, e *snap.Engine) (set Set, ok bool) {
-	set = Set{Engine: e.Name, Family: snap.IPv4, System: systemOf(s)}
-	stages, ok := docker28Stages(s, e, set.System)
+func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok bool) {
+	set = Set{Engine: e.Name, Family: family, System: systemOf(s)}
+	stages, ok := docker28Stages(s, e, &set)
 	if !ok {
 		return set, false
 	}
@@ -34,7 +32,7 @@ func docker28(s *snap.Snapshot, e *snap.Engine) (set Set, ok bool) {
 		set.Chains = append(set.Chains, Chain{Table: "filter", Name: "DOCKER-ISOLATION-STAGE-2"})
 	}
 	set.Chains = append(set.Chains, Chain{Table: "filter", Name: fence}, Chain{Table: "nat", Name: "DOCKER"})
-	nets := bridges(s, e.Name)
+	nets := slices.DeleteFunc(bridges(s, e.Name, family), func(b bridgeNet) bool { return b.mode == "isolated" })
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return a.n.Created.Compare(b.n.Created) })
 	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return boolRank(b.n.Default) - boolRank(a.n.Default) })
 	newest := slices.Clone(nets)
@@ -49,9 +47,13 @@ func docker28(s *snap.Snapshot, e *snap.Engine) (set Set, ok bool) {
 		docker28Net(&set, b)
 	}
 	for _, b := range newest {
-		if b.n.Internal {
-			set.add("filter", fence, "! -s "+b.subnet.String()+" -o "+b.bridge+" -j DROP", "nothing gets into "+b.n.Name, b.n)
-			set.add("filter", fence, "! -d "+b.subnet.String()+" -i "+b.bridge+" -j DROP", "nothing leaves "+b.n.Name, b.n)
+		switch in, out := b.fence(); {
+		case b.n.Internal:
+			set.add("filter", fence, in, "nothing gets into "+b.n.Name, b.n)
+			set.add("filter", fence, out, "nothing leaves "+b.n.Name, b.n)
+		case stages && b.mode == "routed":
+			set.add("filter", fence, "-i "+b.bridge+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "answers of "+b.n.Name, b.n)
+			set.add("filter", fence, "-o "+b.bridge+" -j RETURN", "other networks may reach "+b.n.Name, b.n)
 		}
 	}
 	if stages {
@@ -68,20 +70,28 @@ func docker28(s *snap.Snapshot, e *snap.Engine) (set Set, ok bool) {
 	}
 	docker28NAT(&set, e, newest, stages)
 	docker28Ports(s, e, &set)
-	// A network's DROP is appended behind the ports, which are inserted on top.
+	// What holds for all of a network is appended behind the ports, which are
+	// inserted on top.
 	for _, b := range nets {
-		if !b.n.Internal && natMode(b.n) {
-			set.add("filter", "DOCKER", "! -i "+b.bridge+" -o "+b.bridge+" -j DROP", "unpublished ports of "+b.n.Name+" are closed", b.n)
+		switch {
+		case b.n.Internal:
+			continue
+		case b.mode == "routed":
+			set.add("filter", "DOCKER", "-o "+b.bridge+" -p "+pingProto(family)+" -j ACCEPT", "pings to "+b.n.Name, b.n)
+		case b.mode == "nat-unprotected":
+			set.add("filter", "DOCKER", "! -i "+b.bridge+" -o "+b.bridge+" -j ACCEPT", b.n.Name+" is open", b.n)
+			continue
 		}
+		set.add("filter", "DOCKER", "! -i "+b.bridge+" -o "+b.bridge+" -j DROP", "unpublished ports of "+b.n.Name+" are closed", b.n)
 	}
 	return set, true
 }
 
 // docker28Stages says whether the generation with the isolation stages is
 // meant: by the chains that are there, else by the version.
-func docker28Stages(s *snap.Snapshot, e *snap.Engine, sys snap.System) (stages, ok bool) {
+func docker28Stages(s *snap.Snapshot, e *snap.Engine, set *Set) (stages, ok bool) {
 	if host := s.HostNs(); host != nil {
-		if t := host.Ruleset.Table(sys, snap.IPv4, "filter"); t != nil {
+		if t := host.Ruleset.Table(set.System, set.Family, "filter"); t != nil {
 			switch {
 			case t.Chain("DOCKER-INTERNAL") != nil:
 				return false, true
@@ -98,11 +108,12 @@ func docker28Stages(s *snap.Snapshot, e *snap.Engine, sys snap.System) (stages, 
 	return n == 28, err == nil && n >= 28
 }
 
-// natMode says whether a network's ports are published by NAT, as they are
-// unless it says otherwise. A source address of its own (host_ipv4) makes SNAT
-// rules, which are not told here.
-func natMode(n *snap.Network) bool {
-	return (n.GatewayMode4 == "" || n.GatewayMode4 == "nat") && n.Options["com.docker.network.host_ipv4"] == ""
+// pingProto is ICMP as iptables-save names it.
+func pingProto(family snap.Family) string {
+	if family == snap.IPv6 {
+		return "ipv6-icmp"
+	}
+	return "icmp"
 }
 
 func docker28Net(set *Set, b bridgeNet) {
@@ -127,50 +138,47 @@ func docker28Net(set *Set, b bridgeNet) {
 
 func docker28NAT(set *Set, e *snap.Engine, newest []bridgeNet, stages bool) {
 	set.add("nat", "PREROUTING", "-m addrtype --dst-type LOCAL -j DOCKER", "published ports, from outside", nil)
-	from := "! -d 127.0.0.0/8 "
+	from := "! -d " + loopback(set.Family) + " "
 	if !e.UserlandProxy {
 		from = ""
 	}
 	set.add("nat", "OUTPUT", from+"-m addrtype --dst-type LOCAL -j DOCKER", "published ports, from this host", nil)
 	for _, b := range newest {
-		if b.n.Internal || !b.n.Masquerade || !natMode(b.n) {
+		if b.n.Internal || !b.n.Masquerade {
 			continue
 		}
-		if !e.UserlandProxy {
-			set.add("nat", "POSTROUTING", "-o "+b.bridge+" -m addrtype --src-type LOCAL -j MASQUERADE", "this host to its published ports", b.n)
+		if b.nat() {
+			if !e.UserlandProxy {
+				set.add("nat", "POSTROUTING", "-o "+b.bridge+" -m addrtype --src-type LOCAL -j "+b.leave(), "this host to its published ports", b.n)
+			}
+			set.add("nat", "POSTROUTING", "-s "+b.subnet.String()+" ! -o "+b.bridge+" -j "+b.leave(), b.n.Name+" leaves with this host's address", b.n)
 		}
-		set.add("nat", "POSTROUTING", "-s "+b.subnet.String()+" ! -o "+b.bridge+" -j MASQUERADE", b.n.Name+" leaves with this host's address", b.n)
 		if stages && e.UserlandProxy {
 			set.add("nat", "DOCKER", "-i "+b.bridge+" -j RETURN", "containers go through docker-proxy", b.n).Optional = true
 		}
 	}
 }
 
-// docker28Ports adds the rules of each published port.
+// docker28Ports adds the rules of each published port. Those that accept are
+// inserted, and stand the newest first.
 func docker28Ports(s *snap.Snapshot, e *snap.Engine, set *Set) {
-	for _, p := range publishedPorts(s, e) {
-		if !natMode(p.net) {
+	head := ""
+	if set.Family == snap.IPv6 {
+		head = "! -s fe80::/10 " // a link-local source has no meaning on the other link
+	}
+	ports := publishedPorts(s, e, set.Family)
+	for _, p := range ports {
+		if p.mode == "routed" || p.mode == "isolated" {
 			continue
 		}
-		ip, proto := p.ep.IPv4.Addr(), string(p.port.Proto)
-		m := fmt.Sprintf("-p %s -m %s --dport", proto, proto)
-		dnat := ""
-		if h := hostIP(p.port); h.IsValid() {
-			dnat = "-d " + h.String() + "/32 "
-		}
-		if e.UserlandProxy {
-			dnat += "! -i " + p.net.Bridge + " "
-		}
-		rules := []Rule{
-			{Table: "nat", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER %s%s %d -j DNAT --to-destination %s", dnat, m, p.port.HostPort, netip.AddrPortFrom(ip, p.port.ContainerPort)), For: fmt.Sprintf("port %d goes to %s", p.port.HostPort, p.c.Name)},
-			{Table: "filter", Chain: "DOCKER", Text: fmt.Sprintf("-A DOCKER -d %s/32 ! -i %s -o %s %s %d -j ACCEPT", ip, p.net.Bridge, p.net.Bridge, m, p.port.ContainerPort), For: fmt.Sprintf("port %d of %s is let in", p.port.ContainerPort, p.c.Name)},
-		}
+		set.once(p.dnat(e.UserlandProxy, head))
 		if !e.UserlandProxy {
-			rules = append(rules, Rule{Table: "nat", Chain: "POSTROUTING", Text: fmt.Sprintf("-A POSTROUTING -s %s/32 -d %s/32 %s %d -j MASQUERADE", ip, ip, m, p.port.ContainerPort), For: p.c.Name + " to its own published port"})
+			set.once(p.hairpin())
 		}
-		for _, r := range rules {
-			r.Network, r.Container, r.Port = p.net.Ref, p.c.Ref, p.port
-			set.Rules = append(set.Rules, r)
+	}
+	for _, p := range slices.Backward(ports) {
+		if p.mode == "nat" || p.mode == "routed" {
+			set.once(p.accept())
 		}
 	}
 }

@@ -47,8 +47,8 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine) Set {
 	set.nft("nat-POSTROUTING", "iifname vmap @nat-postrouting-out-jumps", "addresses of what leaves the networks", nil)
 	set.nft("nat-POSTROUTING", "oifname vmap @nat-postrouting-in-jumps", "addresses of what enters the networks", nil)
 	set.nft("nat-PREROUTING", "fib daddr type local counter jump nat-prerouting-and-output", "published ports, from outside", nil)
-	ports := publishedPorts(s, e)
-	for _, b := range bridges(s, e.Name) {
+	ports := publishedPorts(s, e, set.Family)
+	for _, b := range bridges(s, e.Name, set.Family) {
 		if !slices.Contains([]string{"", "nat", "nat-unprotected", "routed"}, b.n.GatewayMode4) || b.n.Options["com.docker.network.host_ipv4"] != "" {
 			continue // isolated, or SNAT to an address: not told here
 		}
@@ -109,7 +109,7 @@ func dockerNFTNet(set *Set, e *snap.Engine, b bridgeNet, ports []publishedPort) 
 }
 
 func dockerNFTPort(set *Set, e *snap.Engine, b bridgeNet, p publishedPort) {
-	ip, proto, mode := p.ep.IPv4.Addr(), string(p.port.Proto), b.n.GatewayMode4
+	ip, proto, mode := p.ip, string(p.port.Proto), b.n.GatewayMode4
 	own := func(r *Rule) { r.Container, r.Port = p.c.Ref, p.port }
 	if mode != "nat-unprotected" {
 		own(set.nft("filter-forward-in__"+b.bridge, fmt.Sprintf("ip daddr %s %s dport %d counter accept", ip, proto, p.port.ContainerPort),

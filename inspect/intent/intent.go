@@ -6,7 +6,6 @@ package intent
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -99,11 +98,15 @@ func Of(s *snap.Snapshot) []Set {
 			continue
 		}
 		if e.Name == "docker" && e.Rules == "docker-20" {
-			out = append(out, docker20(s, e))
+			for _, f := range dockerFamilies(s, e) {
+				out = append(out, docker20(s, e, f))
+			}
 		}
 		if e.Name == "docker" && e.Rules == "docker-28" {
-			if set, ok := docker28(s, e); ok {
-				out = append(out, set)
+			for _, f := range dockerFamilies(s, e) {
+				if set, ok := docker28(s, e, f); ok {
+					out = append(out, set)
+				}
 			}
 		}
 		if e.Name == "docker" && e.Rules == "docker-nft" {
@@ -114,6 +117,15 @@ func Of(s *snap.Snapshot) []Set {
 		}
 	}
 	return slices.DeleteFunc(out, func(set Set) bool { return set.shares(s) })
+}
+
+// dockerFamilies are those that Docker writes iptables' rules of: IPv6 where it
+// is told to, and where a network has it.
+func dockerFamilies(s *snap.Snapshot, e *snap.Engine) []snap.Family {
+	if e.IP6Tables && len(bridges(s, e.Name, snap.IPv6)) > 0 {
+		return []snap.Family{snap.IPv4, snap.IPv6}
+	}
+	return []snap.Family{snap.IPv4}
 }
 
 // shares says that the engine's chains lie in a table that iptables takes for
@@ -135,66 +147,6 @@ func (set *Set) add(table, chain, text, why string, n *snap.Network) *Rule {
 	}
 	set.Rules = append(set.Rules, r)
 	return &set.Rules[len(set.Rules)-1]
-}
-
-// publishedPort is a published IPv4 port with where it leads.
-type publishedPort struct {
-	c    *snap.Container
-	port *snap.Port
-	ep   *snap.Endpoint
-	net  *snap.Network
-}
-
-// publishedPorts are those of an engine's running containers, each once. Ports
-// of [::] make no rule for IPv4.
-func publishedPorts(s *snap.Snapshot, e *snap.Engine) []publishedPort {
-	var out []publishedPort
-	seen := map[string]bool{}
-	for i := range s.Containers {
-		c := &s.Containers[i]
-		if c.Engine != e.Name || !c.Running() || strings.HasPrefix(c.NetworkMode, "host") {
-			continue
-		}
-		for j := range c.Ports {
-			p := &c.Ports[j]
-			ep, n := PublishedOn(s, c, p)
-			if ep == nil || p.HostPort == 0 || p.HostIP.Is6() && !p.HostIP.Is4In6() {
-				continue
-			}
-			key := fmt.Sprintf("%s|%s|%d|%d|%v", c.Ref, p.Proto, p.HostPort, p.ContainerPort, hostIP(p))
-			if !seen[key] {
-				seen[key] = true
-				out = append(out, publishedPort{c, p, ep, n})
-			}
-		}
-	}
-	return out
-}
-
-// bridgeNet is a bridge network with its IPv4 subnet and bridge.
-type bridgeNet struct {
-	n      *snap.Network
-	subnet netip.Prefix
-	bridge string
-}
-
-// bridges are an engine's bridge networks with IPv4, newest first, as Docker
-// inserts their rules at the top (the default bridge is the oldest).
-func bridges(s *snap.Snapshot, engine string) []bridgeNet {
-	var out []bridgeNet
-	for i := range s.Networks {
-		n := &s.Networks[i]
-		if n.Engine != engine || n.Driver != "bridge" || n.Bridge == "" {
-			continue
-		}
-		for _, p := range n.Pools {
-			if p.Subnet.IsValid() && p.Subnet.Addr().Is4() {
-				out = append(out, bridgeNet{n, p.Subnet.Masked(), n.Bridge})
-				break
-			}
-		}
-	}
-	return out
 }
 
 // Args are the words of a rule as iptables takes them, without "-A CHAIN".

@@ -56,7 +56,7 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
 	chain := func(table, name string) { set.Chains = append(set.Chains, Chain{Table: table, Name: name}) }
 	var published []varkPort
 	first := true
-	for _, b := range bridges(s, e.Name) {
+	for _, b := range bridges(s, e.Name, set.Family) {
 		ports, running := varkPorts(s, b.n)
 		if !running || !b.n.Masquerade || b.n.Internal {
 			continue

@@ -36,89 +36,144 @@ Sources: moby drivers/bridge/setup_ip_tables.go; moby#12294, moby#15254`,
 
 func detectND6101(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
+	for _, g := range drifted(in) {
+		out = append(out, incomplete(in, g))
+	}
+	return out
+}
+
+// drifted are the drifts that matter, those of one engine in one namespace
+// together: it has a set of rules for each family.
+func drifted(in *diag.Input) [][]intent.Drift {
+	var out [][]intent.Drift
 	for _, set := range wantedRules(in) {
-		d, host := intent.Diff(in.Snap, set), set.At(in.Snap)
+		d := intent.Diff(in.Snap, set)
 		if !d.Broken() && len(staleTargets(&d)) == 0 {
 			continue
 		}
-		f := diag.Finding{
-			Cause:   fmt.Sprintf("rules that %s wrote for its networks and containers were removed or changed behind its back", set.Engine),
-			Subject: diag.Subject{Kind: "engine", Name: set.Engine, Netns: host.ID},
-			Weight:  92,
+		i := slices.IndexFunc(out, func(g []intent.Drift) bool { return g[0].Set.Engine == set.Engine && g[0].Set.Netns == set.Netns })
+		if i < 0 {
+			out = append(out, nil)
+			i = len(out) - 1
 		}
-		at := ""
-		if set.Netns != "" && host.ID != in.Snap.Host.Netns {
-			at = " in " + host.ID
+		out[i] = append(out[i], d)
+	}
+	return out
+}
+
+// incomplete is the finding of one engine's drifts in one namespace.
+func incomplete(in *diag.Input, g []intent.Drift) diag.Finding {
+	set, host := &g[0].Set, g[0].Set.At(in.Snap)
+	f := diag.Finding{
+		Cause:   fmt.Sprintf("rules that %s wrote for its networks and containers were removed or changed behind its back", set.Engine),
+		Subject: diag.Subject{Kind: "engine", Name: set.Engine, Netns: host.ID},
+		Weight:  92,
+	}
+	at := ""
+	if set.Netns != "" && host.ID != in.Snap.Host.Netns {
+		at = " in " + host.ID
+	}
+	var parts []string
+	gone, idle, whys := false, true, []string{}
+	for i := range g {
+		d := &g[i]
+		said, lost := driftWords(host, d, len(g) == 1)
+		parts, gone = append(parts, said...), gone || lost
+		f.Evidence = append(f.Evidence, driftEvidence(d)...)
+		if lost || slices.ContainsFunc(d.Chains, func(c intent.Chain) bool { return !ownersOnly(c.Table, c.Name) }) {
+			f.Severity = diag.Error // docker run -p fails from now on
 		}
-		var parts []string
-		gone := missingTable(host, &set, &d)
-		if gone != "" {
-			parts, f.Severity = append(parts, gone), diag.Error
+		why := doneWithout(in, host, d)
+		idle = idle && (why != "" || shortCuts(d))
+		if why != "" && !shortCuts(d) && !slices.Contains(whys, why) {
+			whys = append(whys, why)
 		}
-		for _, c := range d.Chains {
-			if !ownersOnly(c.Table, c.Name) {
-				f.Severity = diag.Error // docker run -p fails from now on
-			}
+	}
+	if f.Severity == "" && idle {
+		f.Severity = diag.Info
+		f.Cause = strings.Join(append([]string{f.Cause}, whys...), "; ")
+	}
+	f.Summary = fmt.Sprintf("%s's firewall rules%s are incomplete: %s", title(set.Engine), at, strings.Join(parts, "; "))
+	f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
+	if set.Engine == ownEngine {
+		f.Advice = "netdoctor setup writes them again, too; keep the firewall from flushing what it does not own"
+	} else if gone {
+		f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
+	}
+	return f
+}
+
+// shortCuts says that nothing is missing but short cuts: what they spare is done
+// by what follows.
+func shortCuts(d *intent.Drift) bool {
+	return len(d.Chains)+len(d.Jumps)+len(staleTargets(d)) == 0 && !slices.ContainsFunc(d.Missing, func(m intent.Insert) bool { return !strings.HasSuffix(m.Text, "-j RETURN") })
+}
+
+// driftWords says what of one family is missing; gone is that a whole table is.
+// The one rule that is missing alone is told in full.
+func driftWords(host *snap.Netns, d *intent.Drift, alone bool) (parts []string, gone bool) {
+	set := &d.Set
+	if is := missingTable(host, set, d); is != "" {
+		return append([]string{is}, staleWords(d)...), true // else with the table all that was in it
+	}
+	family := ""
+	if set.Family == snap.IPv6 && set.System != snap.NFT {
+		family = "IPv6 "
+	}
+	stale := staleTargets(d)
+	if alone && len(d.Missing) == 1 && len(d.Jumps)+len(d.Chains) == 0 {
+		m := d.Missing[0]
+		if len(stale) == 1 && stale[0].Instead != nil {
+			return []string{fmt.Sprintf("%s%s %s has %q instead of %q", family, stale[0].Table, stale[0].Chain, stale[0].Text, stale[0].Instead.Text)}, false
 		}
-		if gone == "" {
-			parts = append(parts, goneChains(&d)...)
+		return []string{fmt.Sprintf("%s%s %s lacks %q (%s)", family, m.Table, m.Chain, m.Text, m.For)}, false
+	}
+	parts = goneChains(d, family)
+	for _, j := range d.Jumps {
+		parts = append(parts, fmt.Sprintf("map %s lacks %s", j.Map, j.Text()))
+	}
+	for _, m := range d.Sets {
+		parts = append(parts, fmt.Sprintf("set %s %s has lost elements", m.Table, m.Set.Name))
+	}
+	per, order := map[string]int{}, []string{}
+	for _, m := range d.Missing {
+		k := family + m.Table + " " + m.Chain
+		if per[k] == 0 {
+			order = append(order, k)
 		}
-		for _, j := range d.Jumps {
-			if gone == "" {
-				parts = append(parts, fmt.Sprintf("map %s lacks %s", j.Map, j.Text()))
-			}
-			f.Evidence = append(f.Evidence, ev("nft list map ip "+j.Table+" "+j.Map, "missing: "+j.Text(), ""))
+		per[k]++
+	}
+	parts = append(parts, lacking(order, per)...)
+	return append(parts, staleWords(d)...), false
+}
+
+func staleWords(d *intent.Drift) []string {
+	var out []string
+	for _, e := range staleTargets(d) {
+		out = append(out, fmt.Sprintf("%s %s has a stale one: %s", e.Table, e.Chain, e.Text))
+	}
+	return out
+}
+
+// driftEvidence are the lines that are missing, the first dozen, and the stale ones.
+func driftEvidence(d *intent.Drift) []diag.Evidence {
+	var out []diag.Evidence
+	for _, j := range d.Jumps {
+		out = append(out, ev("nft list map "+d.Set.Family.NFT()+" "+j.Table+" "+j.Map, "missing: "+j.Text(), ""))
+	}
+	for _, m := range d.Missing {
+		if len(out) < 12 {
+			out = append(out, ev(listChain(&d.Set, m.Table, m.Chain), "missing: "+m.Text, ""))
 		}
-		for _, m := range d.Sets {
-			if gone == "" {
-				parts = append(parts, fmt.Sprintf("set %s %s has lost elements", m.Table, m.Set.Name))
-			}
-		}
-		per, order := map[string]int{}, []string{}
-		for _, m := range d.Missing {
-			k := m.Table + " " + m.Chain
-			if per[k] == 0 {
-				order = append(order, k)
-			}
-			per[k]++
-			if len(f.Evidence) < 12 {
-				f.Evidence = append(f.Evidence, ev(listChain(&set, m.Table, m.Chain), "missing: "+m.Text, ""))
-			}
-		}
-		if gone == "" { // else with the table all that was in it
-			parts = append(parts, lacking(order, per)...)
-		}
-		for _, e := range staleTargets(&d) {
-			parts = append(parts, fmt.Sprintf("%s %s has a stale one: %s", e.Table, e.Chain, e.Text))
-			f.Evidence = append(f.Evidence, ev(listChain(&set, e.Table, e.Chain), e.Text, e.Ref))
-		}
-		if len(d.Missing) == 1 && len(d.Jumps)+len(d.Chains) == 0 {
-			parts = []string{fmt.Sprintf("%s %s lacks %q (%s)", d.Missing[0].Table, d.Missing[0].Chain, d.Missing[0].Text, d.Missing[0].For)}
-			if s := staleTargets(&d); len(s) == 1 && s[0].Instead != nil {
-				parts[0] = fmt.Sprintf("%s %s has %q instead of %q", s[0].Table, s[0].Chain, s[0].Text, s[0].Instead.Text)
-			}
-		}
-		if f.Severity == "" && len(d.Jumps) == 0 && len(staleTargets(&d)) == 0 && !slices.ContainsFunc(d.Missing, func(m intent.Insert) bool { return !strings.HasSuffix(m.Text, "-j RETURN") }) {
-			f.Severity = diag.Info // a short cut alone: what it spares is done by what follows
-		}
-		if why := doneWithout(in, host, &d); f.Severity == "" && why != "" {
-			f.Severity = diag.Info
-			f.Cause += "; " + why
-		}
-		f.Summary = fmt.Sprintf("%s's firewall rules%s are incomplete: %s", title(set.Engine), at, strings.Join(parts, "; "))
-		f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
-		if set.Engine == ownEngine {
-			f.Advice = "netdoctor setup writes them again, too; keep the firewall from flushing what it does not own"
-		} else if gone != "" {
-			f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
-		}
-		out = append(out, f)
+	}
+	for _, e := range staleTargets(d) {
+		out = append(out, ev(listChain(&d.Set, e.Table, e.Chain), e.Text, e.Ref))
 	}
 	return out
 }
 
 // goneChains names the chains that are not there, table by table.
-func goneChains(d *intent.Drift) []string {
+func goneChains(d *intent.Drift, family string) []string {
 	var tables []string
 	names := map[string][]string{}
 	for _, c := range d.Chains {
@@ -133,7 +188,7 @@ func goneChains(d *intent.Drift) []string {
 		if len(names[t]) > 1 {
 			is = "chains %s %s are gone"
 		}
-		out = append(out, fmt.Sprintf(is, t, commas(names[t])))
+		out = append(out, fmt.Sprintf(is, family+t, commas(names[t])))
 	}
 	return out
 }
@@ -168,7 +223,11 @@ func listChain(set *intent.Set, table, chain string) string {
 	if set.System == snap.NFT {
 		return "nft list chain " + set.Family.NFT() + " " + table + " " + chain
 	}
-	return fmt.Sprintf("iptables -t %s -S %s", table, chain)
+	tool := "iptables"
+	if set.Family == snap.IPv6 {
+		tool = "ip6tables"
+	}
+	return fmt.Sprintf("%s -t %s -S %s", tool, table, chain)
 }
 
 // missingTable says that a table of nftables is gone as a whole, which a flush
