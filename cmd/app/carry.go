@@ -173,8 +173,14 @@ func sufferers(in *diag.Input, f *diag.Finding) []sufferer {
 func unhealed(d, after *diagnosis, did []mended) int {
 	fails, count := failing(after.in), map[sufferer]bool{}
 	for _, m := range did {
-		for _, k := range sufferers(d.in, &d.r.Findings[m.finding]) {
+		f := &d.r.Findings[m.finding]
+		for _, k := range sufferers(d.in, f) {
 			count[k] = fails[k]
+		}
+		for _, i := range f.Covers.Traces {
+			if c := &d.in.Flows[i]; arrived(after.in, c) {
+				count[sufferer{c.Kind, c.From, c.To}] = false
+			}
 		}
 	}
 	k := 0
@@ -184,6 +190,13 @@ func unhealed(d, after *diagnosis, did []mended) int {
 		}
 	}
 	return k
+}
+
+// arrived says whether a flow gets to its target now, where no program takes it.
+func arrived(after *diag.Input, was *diag.FlowCase) bool {
+	return slices.ContainsFunc(after.Flows, func(f diag.FlowCase) bool {
+		return f.Kind == was.Kind && f.From == was.From && f.To == was.To && after.Arrives(was, &f)
+	})
 }
 
 // still says whether a finding is there as it was: one that fewer flows suffer

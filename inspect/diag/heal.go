@@ -60,7 +60,7 @@ func (in *Input) healed(f *Finding) {
 	}
 	for i := range in.Flows {
 		was, is := &in.Flows[i], &then.Flows[i]
-		if (was.Broken() || was.Unmasked) && !was.Excused && is.Works() && !is.Unmasked && f.mends(&f.Covers.Traces, i) {
+		if (was.Broken() || was.Unmasked) && !was.Excused && (is.Works() && !is.Unmasked || in.Arrives(was, is)) && f.mends(&f.Covers.Traces, i) {
 			f.Covers.Traces = append(f.Covers.Traces, i)
 		}
 	}
@@ -72,6 +72,17 @@ func (in *Input) healed(f *Finding) {
 	if len(f.Covers.Traces)+len(f.Covers.Names) > 0 && f.Severity == Warning {
 		f.Severity = Error
 	}
+}
+
+// Arrives says whether a flow that was stopped on its way gets to its target now,
+// where no program takes it: that is another matter, and had no say before.
+func (in *Input) Arrives(was, is *FlowCase) bool {
+	c := in.Snap.Container(is.Target)
+	ended := func(f *FlowCase) bool {
+		w := f.Trace.Where
+		return w != nil && w.Cause == sim.CauseNoListener && !w.Reply && w.Netns == c.Netns
+	}
+	return c != nil && c.Netns != "" && ended(is) && !ended(was)
 }
 
 // mends notes that a fix heals case i, and says whether the list lacks it.
