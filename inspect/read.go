@@ -86,6 +86,7 @@ func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s.Gaps = append(s.Gaps, res.Gaps...)
 	hostInfo(s, c)
 	resolvers(ctx, s, o)
+	departed(s, netnsInode)
 	s.Taken.Torn = int(torn.Load())
 	s.Taken.End = time.Now().UTC()
 	return s, nil
