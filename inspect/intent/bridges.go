@@ -166,7 +166,7 @@ func (p *publishedPort) rule(table, chain, text, why string) Rule {
 // once adds a rule that is not there yet: ports of two addresses of this host
 // may lead to one of the container's.
 func (set *Set) once(r Rule) {
-	if !slices.ContainsFunc(set.Rules, func(x Rule) bool { return x.Table == r.Table && x.Text == r.Text }) {
+	if !slices.ContainsFunc(set.Rules, func(x Rule) bool { return x.Table == r.Table && x.Chain == r.Chain && x.Text == r.Text }) {
 		set.Rules = append(set.Rules, r)
 	}
 }

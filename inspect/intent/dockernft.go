@@ -15,15 +15,15 @@ const dockerTable = "docker-bridges"
 // the last two are for NAT.
 var dockerMaps = []string{"filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-postrouting-out"}
 
-// dockerNFT is what Docker's nftables backend writes for IPv4 (moby
+// dockerNFT is what Docker's nftables backend writes for a family (moby
 // daemon/libnetwork/drivers/bridge/internal/nftabler; its own generated
 // documents, integration/network/bridge/nftablesdoc/generated). One table, a pair of
 // chains a network and direction, and maps from the bridge to them.
 //
 // raw-PREROUTING is left out, as in docker28: whether direct access is fenced
 // off hangs on a daemon option that the API does not tell.
-func dockerNFT(s *snap.Snapshot, e *snap.Engine) Set {
-	set := Set{Engine: e.Name, System: snap.NFT, Family: snap.IPv4}
+func dockerNFT(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
+	set := Set{Engine: e.Name, System: snap.NFT, Family: family}
 	for _, c := range []Chain{
 		{Name: "filter-FORWARD", Hook: "forward", Type: "filter"},
 		{Name: "nat-OUTPUT", Hook: "output", Type: "nat", Priority: -100},
@@ -40,6 +40,9 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine) Set {
 	set.nft("filter-FORWARD", "oifname vmap @filter-forward-in-jumps", "into the networks", nil)
 	set.nft("filter-FORWARD", "iifname vmap @filter-forward-out-jumps", "out of the networks", nil)
 	local := "ip daddr != 127.0.0.0/8 "
+	if family == snap.IPv6 {
+		local = "ip6 daddr != ::1 "
+	}
 	if !e.UserlandProxy {
 		local = ""
 	}
@@ -49,10 +52,15 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine) Set {
 	set.nft("nat-PREROUTING", "fib daddr type local counter jump nat-prerouting-and-output", "published ports, from outside", nil)
 	ports := publishedPorts(s, e, set.Family)
 	for _, b := range bridges(s, e.Name, set.Family) {
-		if !slices.Contains([]string{"", "nat", "nat-unprotected", "routed"}, b.n.GatewayMode4) || b.n.Options["com.docker.network.host_ipv4"] != "" {
-			continue // isolated, or SNAT to an address: not told here
+		if !b.nat() && b.mode != "routed" {
+			continue // isolated: not told here
 		}
 		dockerNFTNet(&set, e, b, slices.DeleteFunc(slices.Clone(ports), func(p publishedPort) bool { return p.net.Ref != b.n.Ref }))
+	}
+	for _, p := range ports {
+		if p.mode == "nat" || p.mode == "nat-unprotected" {
+			dockerNFTDNAT(&set, e, p)
+		}
 	}
 	return set
 }
@@ -87,48 +95,64 @@ func dockerNFTNet(set *Set, e *snap.Engine, b bridgeNet, ports []publishedPort) 
 		set.nft(out, "oifname != "+dev+` counter drop comment "INTERNAL NETWORK EGRESS"`, "nothing leaves "+n.Name, n)
 		return
 	}
-	if n.GatewayMode4 == "routed" {
-		set.nft(in, `ip protocol icmp counter accept comment "ICMP"`, "pings to "+n.Name, n)
+	if b.mode == "routed" {
+		ping := "ip protocol icmp"
+		if set.Family == snap.IPv6 {
+			ping = "meta l4proto ipv6-icmp"
+		}
+		set.nft(in, ping+` counter accept comment "ICMP"`, "pings to "+n.Name, n)
 	}
 	set.nft(in, "iifname "+dev+" counter "+icc+` comment "ICC"`, "containers of "+n.Name+" among themselves", n)
 	for _, p := range ports {
 		dockerNFTPort(set, e, b, p)
 	}
-	if n.GatewayMode4 == "nat-unprotected" {
+	if b.mode == "nat-unprotected" {
 		set.nft(in, `counter accept comment "UNPROTECTED"`, n.Name+" is open", n)
 	} else {
 		set.nft(in, `counter drop comment "UNPUBLISHED PORT DROP"`, "unpublished ports of "+n.Name+" are closed", n)
 	}
 	set.nft(out, `counter accept comment "OUTGOING"`, n.Name+" to the world", n)
-	if n.Masquerade && n.GatewayMode4 != "routed" {
-		set.nft(post, fmt.Sprintf(`oifname != %s ip saddr %s counter masquerade comment "MASQUERADE"`, dev, b.subnet), n.Name+" leaves with this host's address", n)
+	leave, name := "masquerade", "MASQUERADE"
+	if b.snat.IsValid() {
+		leave, name = "snat to "+b.snat.String(), "SNAT"
+	}
+	if n.Masquerade && b.nat() {
+		set.nft(post, fmt.Sprintf(`oifname != %s %s saddr %s counter %s comment "%s"`, dev, set.Family.NFT(), b.subnet, leave, name), n.Name+" leaves with this host's address", n)
 		if !e.UserlandProxy {
-			set.nft("nat-postrouting-in__"+b.bridge, `fib saddr type local counter masquerade comment "MASQUERADE FROM HOST"`, "this host to the published ports of "+n.Name, n)
+			set.nft("nat-postrouting-in__"+b.bridge, fmt.Sprintf(`fib saddr type local counter %s comment "%s FROM HOST"`, leave, name), "this host to the published ports of "+n.Name, n)
 		}
 	}
 }
 
+// dockerNFTPort lets in what goes to a port of a container in the network.
 func dockerNFTPort(set *Set, e *snap.Engine, b bridgeNet, p publishedPort) {
-	ip, proto, mode := p.ip, string(p.port.Proto), b.n.GatewayMode4
-	own := func(r *Rule) { r.Container, r.Port = p.c.Ref, p.port }
-	if mode != "nat-unprotected" {
-		own(set.nft("filter-forward-in__"+b.bridge, fmt.Sprintf("ip daddr %s %s dport %d counter accept", ip, proto, p.port.ContainerPort),
-			fmt.Sprintf("port %d of %s is let in", p.port.ContainerPort, p.c.Name), b.n))
+	word := set.Family.NFT()
+	if b.mode != "nat-unprotected" {
+		set.once(p.nft("filter-forward-in__"+b.bridge, fmt.Sprintf("%s daddr %s %s dport %d counter accept", word, p.ip, p.port.Proto, p.port.ContainerPort),
+			fmt.Sprintf("port %d of %s is let in", p.port.ContainerPort, p.c.Name)))
 	}
-	if mode == "routed" {
-		return
+	if b.nat() && !e.UserlandProxy {
+		set.once(p.nft("nat-postrouting-in__"+b.bridge, fmt.Sprintf(`%s saddr %s %s daddr %s %s dport %d counter masquerade comment "MASQ TO OWN PORT"`, word, p.ip, word, p.ip, p.port.Proto, p.port.ContainerPort),
+			p.c.Name+" to its own published port"))
 	}
+}
+
+// dockerNFTDNAT leads a port of this host to its container.
+func dockerNFTDNAT(set *Set, e *snap.Engine, p publishedPort) {
 	m := ""
 	if e.UserlandProxy {
-		m = `iifname != "` + b.bridge + `" `
+		m = `iifname != "` + p.net.Bridge + `" `
+	}
+	if set.Family == snap.IPv6 {
+		m += "ip6 saddr != fe80::/10 " // a link-local source has no meaning on the other link
 	}
 	if h := hostIP(p.port); h.IsValid() {
-		m += "ip daddr " + h.String() + " "
+		m += set.Family.NFT() + " daddr " + h.String() + " "
 	}
-	own(set.nft("nat-prerouting-and-output", fmt.Sprintf(`%s%s dport %d counter dnat to %s comment "DNAT"`, m, proto, p.port.HostPort, netip.AddrPortFrom(ip, p.port.ContainerPort)),
-		fmt.Sprintf("port %d goes to %s", p.port.HostPort, p.c.Name), b.n))
-	if !e.UserlandProxy {
-		own(set.nft("nat-postrouting-in__"+b.bridge, fmt.Sprintf(`ip saddr %s ip daddr %s %s dport %d counter masquerade comment "MASQ TO OWN PORT"`, ip, ip, proto, p.port.ContainerPort),
-			p.c.Name+" to its own published port", b.n))
-	}
+	set.once(p.nft("nat-prerouting-and-output", fmt.Sprintf(`%s%s dport %d counter dnat to %s comment "DNAT"`, m, p.port.Proto, p.port.HostPort, netip.AddrPortFrom(p.ip, p.port.ContainerPort)),
+		fmt.Sprintf("port %d goes to %s", p.port.HostPort, p.c.Name)))
+}
+
+func (p *publishedPort) nft(chain, text, why string) Rule {
+	return Rule{Table: dockerTable, Chain: chain, Text: text, For: why, Network: p.net.Ref, Container: p.c.Ref, Port: p.port}
 }

@@ -110,7 +110,9 @@ func Of(s *snap.Snapshot) []Set {
 			}
 		}
 		if e.Name == "docker" && e.Rules == "docker-nft" {
-			out = append(out, dockerNFT(s, e))
+			for _, f := range dockerFamilies(s, e) {
+				out = append(out, dockerNFT(s, e, f))
+			}
 		}
 		if sys, ok := varkSystem(s); ok && e.Name == "podman" {
 			out = append(out, netavark(s, e, sys))
@@ -119,7 +121,7 @@ func Of(s *snap.Snapshot) []Set {
 	return slices.DeleteFunc(out, func(set Set) bool { return set.shares(s) })
 }
 
-// dockerFamilies are those that Docker writes iptables' rules of: IPv6 where it
+// dockerFamilies are those that Docker writes rules of: IPv6 where it
 // is told to, and where a network has it.
 func dockerFamilies(s *snap.Snapshot, e *snap.Engine) []snap.Family {
 	if e.IP6Tables && len(bridges(s, e.Name, snap.IPv6)) > 0 {

@@ -131,3 +131,35 @@ func TestWhatDockerWritesForIPv6(t *testing.T) {
 		}
 	}
 }
+
+// The rules below are those of bridge1 as 29.9 wrote them on a host.
+func TestWhatDockersNftablesWriteForIPv6(t *testing.T) {
+	t.Parallel()
+	s := host("29.9.0", six)
+	s.Engines[0].Rules, s.Networks[1].Options = "docker-nft", map[string]string{"com.docker.network.host_ipv6": "2001:db8:9::1"}
+	s.Containers[0].Endpoints[0].IPv6 = netip.MustParsePrefix("2001:db8:30::2/64")
+	sets := Of(s)
+	if len(sets) != 2 || sets[1].Family != snap.IPv6 {
+		t.Fatalf("%d sets", len(sets))
+	}
+	var got []string
+	for _, r := range sets[1].Rules {
+		if strings.HasSuffix(r.Chain, "__bridge1") || r.Chain == "nat-prerouting-and-output" || r.Chain == "nat-OUTPUT" {
+			got = append(got, r.Chain+" "+r.Text)
+		}
+	}
+	want := []string{
+		"nat-OUTPUT ip6 daddr != ::1 fib daddr type local counter jump nat-prerouting-and-output",
+		"filter-forward-in__bridge1 ct state established,related counter accept",
+		"filter-forward-out__bridge1 ct state established,related counter accept",
+		`filter-forward-in__bridge1 iifname "bridge1" counter accept comment "ICC"`,
+		"filter-forward-in__bridge1 ip6 daddr 2001:db8:30::2 tcp dport 80 counter accept",
+		`filter-forward-in__bridge1 counter drop comment "UNPUBLISHED PORT DROP"`,
+		`filter-forward-out__bridge1 counter accept comment "OUTGOING"`,
+		`nat-postrouting-out__bridge1 oifname != "bridge1" ip6 saddr 2001:db8:30::/64 counter snat to 2001:db8:9::1 comment "SNAT"`,
+		`nat-prerouting-and-output iifname != "bridge1" ip6 saddr != fe80::/10 tcp dport 8080 counter dnat to [2001:db8:30::2]:80 comment "DNAT"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
