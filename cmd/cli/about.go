@@ -59,11 +59,14 @@ func (s *session) version() *cobra.Command {
 		Example:           `  netdoctor version -o wide`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(*cobra.Command, []string) error {
-			if _, err := s.before(render.Formats()); err != nil {
-				return err
-			}
-			return s.show(s.use().Version(), nil)
-		},
+		RunE:              func(*cobra.Command, []string) error { return s.sayVersion() },
 	}
+}
+
+// sayVersion is what the command and the flag do.
+func (s *session) sayVersion() error {
+	if _, err := s.before(render.Formats()); err != nil {
+		return err
+	}
+	return s.show(s.use().Version(), nil)
 }

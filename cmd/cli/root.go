@@ -29,6 +29,7 @@ const deadline = 30 * time.Second
 
 // root is the tree of commands.
 func (s *session) root() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "netdoctor",
 		Short: "Say why a container can't reach or resolve something, prove it, and mend it",
@@ -45,10 +46,13 @@ Reading changes nothing.`,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
+			switch {
+			case len(args) > 0:
+				return unknownCommand(cmd, args[0])
+			case version:
+				return s.sayVersion()
 			}
-			return unknownCommand(cmd, args[0])
+			return cmd.Help()
 		},
 		CompletionOptions: cobra.CompletionOptions{},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,6 +69,7 @@ Reading changes nothing.`,
 		&cobra.Group{ID: groupOther, Title: "And:"},
 	)
 	s.flags(root.PersistentFlags())
+	root.Flags().BoolVar(&version, "version", false, "say which version this is, as the command does")
 	root.AddCommand(
 		s.check(), s.trace(), s.dns(), s.probe(), s.watch(), s.test(),
 		s.fix(), s.undo(),
