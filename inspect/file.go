@@ -24,7 +24,7 @@ const maxFile = 1 << 30
 // Save writes a snapshot as packed JSON.
 func Save(w io.Writer, s *snap.Snapshot) error {
 	z := gzip.NewWriter(w)
-	if err := SaveJSON(z, s); err != nil {
+	if err := saveJSON(z, s); err != nil {
 		return err
 	}
 	if err := z.Close(); err != nil {
@@ -33,8 +33,8 @@ func Save(w io.Writer, s *snap.Snapshot) error {
 	return nil
 }
 
-// SaveJSON writes a snapshot as plain JSON, indented by one blank.
-func SaveJSON(w io.Writer, s *snap.Snapshot) error {
+// saveJSON writes a snapshot as plain JSON, indented by one blank.
+func saveJSON(w io.Writer, s *snap.Snapshot) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	e := json.NewEncoder(b)
 	e.SetIndent("", " ")
@@ -55,7 +55,7 @@ func SaveJSON(w io.Writer, s *snap.Snapshot) error {
 func WriteFile(path string, s *snap.Snapshot, force bool) error {
 	save := Save
 	if strings.HasSuffix(path, ".json") {
-		save = SaveJSON
+		save = saveJSON
 	}
 	if err := WriteNew(path, force, func(w io.Writer) error { return save(w, s) }); err != nil {
 		return fmt.Errorf("writing snapshot: %w", err)
@@ -116,7 +116,7 @@ func ReadFile(path string) (*snap.Snapshot, error) {
 	return s, nil
 }
 
-// Load reads what Save or SaveJSON wrote. Errors say where the file is broken.
+// Load reads what Save or saveJSON wrote. Errors say where the file is broken.
 func Load(r io.Reader) (*snap.Snapshot, error) {
 	b, err := unpack(r)
 	if err != nil {

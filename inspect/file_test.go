@@ -51,7 +51,7 @@ func TestSaveAndLoad(t *testing.T) {
 	t.Parallel()
 	for name, save := range map[string]func(*bytes.Buffer, *snap.Snapshot) error{
 		"packed": func(b *bytes.Buffer, s *snap.Snapshot) error { return Save(b, s) },
-		"plain":  func(b *bytes.Buffer, s *snap.Snapshot) error { return SaveJSON(b, s) },
+		"plain":  func(b *bytes.Buffer, s *snap.Snapshot) error { return saveJSON(b, s) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,11 +64,11 @@ func TestSaveAndLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 			var again bytes.Buffer
-			if err := SaveJSON(&again, got); err != nil {
+			if err := saveJSON(&again, got); err != nil {
 				t.Fatal(err)
 			}
 			var want bytes.Buffer
-			if err := SaveJSON(&want, sample()); err != nil {
+			if err := saveJSON(&want, sample()); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(want.String(), again.String()); d != "" {
@@ -174,7 +174,7 @@ func TestWriteFile(t *testing.T) {
 
 func FuzzLoad(f *testing.F) {
 	var b bytes.Buffer
-	if err := SaveJSON(&b, sample()); err != nil {
+	if err := saveJSON(&b, sample()); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
@@ -188,7 +188,7 @@ func FuzzLoad(f *testing.F) {
 		if s.HostNs() == nil {
 			t.Error("loaded without a host")
 		}
-		if err := SaveJSON(&bytes.Buffer{}, Redact(s)); err != nil {
+		if err := saveJSON(&bytes.Buffer{}, Redact(s)); err != nil {
 			t.Errorf("what was loaded can't be saved: %v", err)
 		}
 	})

@@ -113,7 +113,7 @@ link set mv0 netns %s
 		t.Fatal(err)
 	}
 	var x, y bytes.Buffer
-	if err := errors.Join(SaveJSON(&x, s), SaveJSON(&y, loaded)); err != nil {
+	if err := errors.Join(saveJSON(&x, s), saveJSON(&y, loaded)); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(x.String(), y.String()); d != "" {

@@ -14,12 +14,12 @@ func TestRedactLeavesNothingPrivate(t *testing.T) {
 	t.Parallel()
 	in := sample()
 	var before bytes.Buffer
-	if err := SaveJSON(&before, in); err != nil {
+	if err := saveJSON(&before, in); err != nil {
 		t.Fatal(err)
 	}
 	out := Redact(in)
 	var b, after bytes.Buffer
-	if err := SaveJSON(&b, out); err != nil {
+	if err := saveJSON(&b, out); err != nil {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{"alice", "hunter2", "corp", "vault", "secret", "registry", "machine", "ns1", "b00"} {
@@ -27,7 +27,7 @@ func TestRedactLeavesNothingPrivate(t *testing.T) {
 			t.Errorf("%q is still in it", secret)
 		}
 	}
-	if err := SaveJSON(&after, in); err != nil {
+	if err := saveJSON(&after, in); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(before.String(), after.String()); d != "" {

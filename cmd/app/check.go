@@ -166,17 +166,17 @@ func undecided(in *diag.Input) bool {
 		}
 	}
 	for _, g := range in.Snap.Gaps {
-		if Decisive(in.Snap, g) {
+		if decisive(in.Snap, g) {
 			return true
 		}
 	}
 	return in.Snap.HostNs() == nil
 }
 
-// Decisive says whether a gap hides so much that "healthy" can't be said: a
+// decisive says whether a gap hides so much that "healthy" can't be said: a
 // permission or a deadline kept whole rule sets, routes, links or an engine's
 // containers from being read.
-func Decisive(s *snap.Snapshot, g snap.Gap) bool {
+func decisive(s *snap.Snapshot, g snap.Gap) bool {
 	switch g.Kind {
 	case "permission", "timeout", "torn":
 	default:

@@ -45,9 +45,9 @@ func expectError(file string, line, col int, format string, args ...any) error {
 // syntaxLine is how the YAML library says where a text is no YAML.
 var syntaxLine = regexp.MustCompile(`^yaml: (?:.*: )?line (\d+): (.*)$`)
 
-// ParseExpectations reads a file of expectations. An error names the line, the
+// parseExpectations reads a file of expectations. An error names the line, the
 // column, and what was expected there.
-func ParseExpectations(file string, r io.Reader) ([]Expectation, error) {
+func parseExpectations(file string, r io.Reader) ([]Expectation, error) {
 	data, err := io.ReadAll(io.LimitReader(r, expectLimit+1))
 	if err != nil {
 		return nil, badFile{fmt.Errorf("reading %s: %w", file, err)}

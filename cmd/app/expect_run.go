@@ -46,7 +46,7 @@ func (a *App) Test(ctx context.Context, o TestOptions) (*v1.TestResult, error) {
 	} else if r == nil || o.Snapshot == "-" {
 		return nil, Usagef("no expectations on stdin")
 	}
-	all, err := ParseExpectations(o.File, r)
+	all, err := parseExpectations(o.File, r)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestParseExpectations(t *testing.T) {
 	t.Parallel()
-	got, err := ParseExpectations("f", strings.NewReader(`# what must work
+	got, err := parseExpectations("f", strings.NewReader(`# what must work
 expect:
   - web -> db:5432
   - "lonely -x-> db:5432"
@@ -85,7 +85,7 @@ func TestBadExpectations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParseExpectations("f", strings.NewReader(c.text))
+			_, err := parseExpectations("f", strings.NewReader(c.text))
 			if c.at == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -97,7 +97,7 @@ func TestBadExpectations(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ParseExpectations("f", strings.NewReader(strings.Repeat("#", expectLimit+1))); !errors.Is(err, ErrUsage) {
+	if _, err := parseExpectations("f", strings.NewReader(strings.Repeat("#", expectLimit+1))); !errors.Is(err, ErrUsage) {
 		t.Errorf("a huge file: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func FuzzParseExpectations(f *testing.F) {
 	f.Add("expect:\n  - web -> db:5432\n")
 	f.Add("expect:\n  - resolve: &a web -> db\n    answers: [*a]\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		all, err := ParseExpectations("f", strings.NewReader(text))
+		all, err := parseExpectations("f", strings.NewReader(text))
 		if (err == nil) == (len(all) == 0) {
 			t.Errorf("%d expectations, %v", len(all), err)
 		}
@@ -153,7 +153,7 @@ func TestGeneratedIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := ParseExpectations("f", bytes.NewReader(out))
+	all, err := parseExpectations("f", bytes.NewReader(out))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -286,7 +286,7 @@ func (f finder) service(name string) []*snap.Container {
 func (f finder) noSuch(what, name string) error {
 	if len(suggest(name, f.Names())) == 0 {
 		for _, g := range f.s.Gaps {
-			if Decisive(f.s, g) && hidesContainers(g.What) {
+			if decisive(f.s, g) && hidesContainers(g.What) {
 				return snap.Hint(fmt.Errorf("whether there is a %s called %q is not known: %s: %w", what, name, g.Why, errUndecided), cmp.Or(g.Needs, "netdoctor capabilities"))
 			}
 		}

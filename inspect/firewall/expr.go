@@ -6,11 +6,11 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// DecodeExprs decodes a list of expressions as NFTA_RULE_EXPRESSIONS and
+// decodeExprs decodes a list of expressions as NFTA_RULE_EXPRESSIONS and
 // NFTA_SET_ELEM_EXPRESSIONS hold it. An expression that this version does not
 // know, or not completely, becomes a snap.Unknown; the error is for a list
 // whose attributes are broken.
-func DecodeExprs(list []byte) (snap.Exprs, error) {
+func decodeExprs(list []byte) (snap.Exprs, error) {
 	n := 0
 	for b := list; ; n++ {
 		_, _, rest, more, ok := nextAttr(b)

@@ -66,7 +66,7 @@ func TestRecordedExpressionsDecodeToTheTextOfTheirTool(t *testing.T) {
 			for _, in := range load[[]recordedTable](t, file) {
 				tb := snap.Table{System: in.System, Family: in.Family, Name: in.Name, Sets: in.Sets, Chains: in.Inline}
 				for _, r := range in.Rules {
-					x, err := DecodeExprs(r.Raw)
+					x, err := decodeExprs(r.Raw)
 					if err != nil {
 						t.Errorf("%s: %v", r.Text, err)
 						continue
@@ -116,7 +116,7 @@ func eachRecorded(t testing.TB, f func(e snap.Expr, v6 bool)) {
 	for _, file := range nftFixtures() {
 		for _, in := range load[[]recordedTable](t, file) {
 			for _, r := range in.Rules {
-				x, err := DecodeExprs(r.Raw)
+				x, err := decodeExprs(r.Raw)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -176,7 +176,7 @@ func TestExpressionsSurviveJSON(t *testing.T) {
 	for _, file := range nftFixtures() {
 		for _, in := range load[[]recordedTable](t, file) {
 			for _, r := range in.Rules {
-				want, err := DecodeExprs(r.Raw)
+				want, err := decodeExprs(r.Raw)
 				if err != nil {
 					t.Fatal(err)
 				}

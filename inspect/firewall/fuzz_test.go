@@ -32,7 +32,7 @@ func FuzzExprs(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x, err := DecodeExprs(b)
+		x, err := decodeExprs(b)
 		if err != nil {
 			return
 		}
@@ -57,7 +57,7 @@ func FuzzXt(f *testing.F) {
 	for _, name := range nftFixtures() {
 		for _, t := range load[[]recordedTable](f, name) {
 			for _, r := range t.Rules {
-				x, err := DecodeExprs(r.Raw)
+				x, err := decodeExprs(r.Raw)
 				if err != nil {
 					continue
 				}

@@ -27,7 +27,7 @@ func DecodeRule(table, chain string, b []byte) (RuleMessage, error) {
 		return m, fmt.Errorf("nf_tables rule in %q: %w", m.Chain, errMalformed)
 	}
 	var err error
-	if m.Rule.Exprs, err = DecodeExprs(a.v[4]); err != nil {
+	if m.Rule.Exprs, err = decodeExprs(a.v[4]); err != nil {
 		return m, fmt.Errorf("nf_tables rule %d in %s: %w", m.Rule.Handle, m.Chain, err)
 	}
 	if a.has(5) {

@@ -13,18 +13,10 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// AskRoute asks the kernel how it would route one packet (RTM_GETROUTE), and
-// which route decides (RTM_F_FIB_MATCH). A refusal of the routing itself is an
-// answer with Errno; an error means that the kernel could not be asked.
-func AskRoute(ctx context.Context, h *ns.Handle, q RouteQuery) (snap.RouteAnswer, error) {
-	answers, err := AskRoutes(ctx, h, []RouteQuery{q})
-	if err != nil {
-		return snap.RouteAnswer{}, err
-	}
-	return answers[0], nil
-}
-
-// AskRoutes is AskRoute for many packets at once, answers in the same order.
+// AskRoutes asks the kernel how it would route packets (RTM_GETROUTE), and which
+// route decides (RTM_F_FIB_MATCH); answers are in the order of the questions. A
+// refusal of the routing itself is an answer with Errno; an error means that the
+// kernel could not be asked.
 func AskRoutes(ctx context.Context, h *ns.Handle, qs []RouteQuery) ([]snap.RouteAnswer, error) {
 	out := make([]snap.RouteAnswer, 0, len(qs))
 	err := h.Do(func() error {

@@ -152,11 +152,11 @@ func TestAskRoute(t *testing.T) {
 	at := netip.MustParseAddr
 	ask := func(q RouteQuery) snap.RouteAnswer {
 		t.Helper()
-		a, err := AskRoute(t.Context(), h, q)
+		answers, err := AskRoutes(t.Context(), h, []RouteQuery{q})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return a
+		return answers[0]
 	}
 	a := ask(RouteQuery{Dst: at("198.51.100.9"), Src: at("192.0.2.1"), Proto: snap.TCP, Dport: 85, Mark: 0x10})
 	same(t, "by rule 90", [4]any{uint32(100), "198.51.100.0/24", 1300, "192.0.2.254"}, [4]any{a.Table, a.Matched.String(), a.MTUBytes, a.Gateway.String()})

@@ -16,11 +16,6 @@ func ReadNetns(_ context.Context, h *ns.Handle, _ Options) (snap.Netns, []snap.G
 	return snap.Netns{Inode: h.Inode()}, []snap.Gap{snap.GapOf("namespace", "", err)}
 }
 
-// AskRoute always fails here.
-func AskRoute(context.Context, *ns.Handle, RouteQuery) (snap.RouteAnswer, error) {
-	return snap.RouteAnswer{}, fmt.Errorf("asking for a route: %w", snap.ErrUnsupported)
-}
-
 // AskRoutes always fails here.
 func AskRoutes(context.Context, *ns.Handle, []RouteQuery) ([]snap.RouteAnswer, error) {
 	return nil, fmt.Errorf("asking for routes: %w", snap.ErrUnsupported)
