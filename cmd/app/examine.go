@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -37,7 +36,7 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	var answers []snap.Probe
 	var observers []snap.Observer
 	for _, qs := range rounds {
-		a.waiting(fmt.Sprintf("%d live questions", len(qs)))
+		a.waiting(diag.Count(len(qs), "live question"))
 		got, by := a.Probe(ctx, s, qs, c.Observe)
 		answers, observers = append(answers, got...), by
 		if err := ended(ctx); err != nil {
@@ -47,7 +46,7 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 	with := withProbes(s, answers, observers)
 	in = diag.Build(with, asks, o)
 	if doubts := in.Doubts(); a.Again != nil && len(doubts) > 0 {
-		a.waiting(fmt.Sprintf("%d questions once more, with more patience", len(doubts)))
+		a.waiting(diag.Count(len(doubts), "question") + " once more, with more patience")
 		more, _ := a.Again(ctx, s, doubts, c.Observe)
 		with = withProbes(with, more, observers)
 		in = diag.Build(with, asks, o)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/inspect/walk"
 )
@@ -23,7 +24,7 @@ func netnsFacts(ns *snap.Netns) []v1.Section {
 		for i := range t.Chains {
 			rules += len(t.Chains[i].Rules)
 		}
-		f.add("rules", "%s %s %s: %d chains, %d rules", t.System, t.Family, t.Name, len(t.Chains), rules)
+		f.add("rules", "%s %s %s: %s, %s", t.System, t.Family, t.Name, diag.Count(len(t.Chains), "chain"), diag.Count(rules, "rule"))
 	}
 	if ns.ConntrackMax > 0 {
 		f.add("conntrack", "%d of %d", ns.ConntrackCount, ns.ConntrackMax)

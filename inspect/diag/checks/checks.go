@@ -136,14 +136,6 @@ func inUse(in *diag.Input, n *snap.Network) bool {
 	return slices.ContainsFunc(attachments(in), func(a attachment) bool { return a.n == n })
 }
 
-// count writes "1 flow", "3 flows".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // ipIn is an ip command in a namespace as a person types it.
 func ipIn(in *diag.Input, netns, args string) string {
 	if ns := in.Snap.Ns(netns); ns != nil && netns != in.Snap.Host.Netns && diag.NetnsName(ns) != "" {

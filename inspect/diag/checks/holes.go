@@ -108,7 +108,7 @@ func (h *hole) finding(in *diag.Input) diag.Finding {
 func (h *hole) who() string {
 	s := h.flows[0].From + " → " + h.flows[0].To
 	if n := len(h.flows) - 1; n > 0 {
-		s += " and " + count(n, "flow") + " more"
+		s += " and " + diag.Count(n, "flow") + " more"
 	}
 	return s
 }

@@ -64,7 +64,7 @@ func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
 // more counts the questions beside the first.
 func (g *nameGroup) more() string {
 	if n := len(g.names) - 1; n > 0 {
-		return fmt.Sprintf(" (and %s)", count(n, "other question"))
+		return fmt.Sprintf(" (and %s)", diag.Count(n, "other question"))
 	}
 	return ""
 }

@@ -50,7 +50,7 @@ func detectND1101(in *diag.Input) []diag.Finding {
 			continue
 		}
 		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s is down: bridge of %s, %s", l.Name, who, count(len(in.Graph.Ports(host, l)), "port")),
+			Summary:  fmt.Sprintf("%s is down: bridge of %s, %s", l.Name, who, diag.Count(len(in.Graph.Ports(host, l)), "port")),
 			Cause:    fmt.Sprintf("the bridge device %s is administratively down, so it forwards nothing between its ports and nothing to or from this host", l.Name),
 			Subject:  diag.Subject{Kind: "bridge", Name: l.Name, Netns: host.ID},
 			Evidence: []diag.Evidence{ev("ip link show "+l.Name, linkLine(l), snap.RefLink(host.ID, l.Name))},

@@ -99,5 +99,5 @@ func askedToRoute(in *diag.Input, ns *snap.Netns) bool {
 }
 
 func forwardingSummary(in *diag.Input, netns, key, value string, flows int) string {
-	return fmt.Sprintf("%s=%s in %s: it routes nothing for containers (%s)", fixups.SysctlName(key), value, in.Who(netns), count(flows, "flow"))
+	return fmt.Sprintf("%s=%s in %s: it routes nothing for containers (%s)", fixups.SysctlName(key), value, in.Who(netns), diag.Count(flows, "flow"))
 }

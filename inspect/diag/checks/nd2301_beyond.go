@@ -107,7 +107,7 @@ func strangers(in *diag.Input, flows []int) diag.Finding {
 	f := &in.Flows[flows[0]]
 	to := f.To
 	if n := len(flows) - 1; n > 0 {
-		to += " and to " + count(n, "other destination")
+		to += " and to " + diag.Count(n, "other destination")
 	}
 	x := diag.Finding{
 		Severity: diag.Info, Weight: 40,

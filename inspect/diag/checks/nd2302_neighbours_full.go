@@ -64,7 +64,7 @@ Sources: net/core/neighbour.c: neigh_alloc; net/ipv4/ip_output.c: ip_finish_outp
 					f.Evidence = append(f.Evidence, ev("sysctl "+fixups.SysctlName(neighThresh), fixups.SysctlName(neighThresh)+" = "+v, snap.RefSysctl(host.ID, neighThresh)))
 				}
 			}
-			f.Summary = fmt.Sprintf("the kernel's neighbour table is full (%s entries, all namespaces of the machine together): %s died for want of room", limit, count(n, "probe"))
+			f.Summary = fmt.Sprintf("the kernel's neighbour table is full (%s entries, all namespaces of the machine together): %s died for want of room", limit, diag.Count(n, "probe"))
 			f.Advice = "sysctl -w net.ipv4.neigh.default.gc_thresh1=2048 net.ipv4.neigh.default.gc_thresh2=4096 net.ipv4.neigh.default.gc_thresh3=8192 (in the machine's first namespace, and in /etc/sysctl.d); or end what looks for so many neighbours"
 			return []diag.Finding{f}
 		},

@@ -121,7 +121,7 @@ func leftEarly(in *diag.Input, g diag.Group) *diag.Finding {
 // more counts the flows of a group beyond the first.
 func more(g diag.Group) string {
 	if n := len(g.Flows) - 1; n > 0 {
-		return fmt.Sprintf(" (and %s)", count(n, "other flow"))
+		return fmt.Sprintf(" (and %s)", diag.Count(n, "other flow"))
 	}
 	return ""
 }

@@ -86,7 +86,7 @@ func detectND3404(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, diag.Finding{
 			Severity: g.severity,
-			Summary:  fmt.Sprintf("%s can answer ARP for their neighbours on network %s", count(g.able, "container"), commas(g.nets)),
+			Summary:  fmt.Sprintf("%s can answer ARP for their neighbours on network %s", diag.Count(g.able, "container"), commas(g.nets)),
 			Cause:    "they hold CAP_NET_RAW or CAP_NET_ADMIN in a network that they share",
 			Subject:  diag.Subject{Kind: "network", Name: strings.Join(g.subjects, ","), Netns: in.Snap.Host.Netns},
 			Evidence: g.lines[:min(len(g.lines), 8)],

@@ -72,7 +72,7 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			if !c.Running() { // a running one's code is 0, whatever it ended with
 				last = fmt.Sprintf(", last exit code %d", c.ExitCode)
 			}
-			f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, count(c.Restarts, "restart"), last, networks(c))
+			f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, diag.Count(c.Restarts, "restart"), last, networks(c))
 			f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), fmt.Sprintf("RestartCount %d, Status %s", c.Restarts, c.State), snap.RefContainer(c.Ref))}
 			f.Cause = fmt.Sprintf("the program in %s ends soon after each start, and its restart policy %q starts it again", c.Name, c.RestartPolicy)
 			if f.Advice = "the program's own words say why"; diag.LogCommand(c) != "" {

@@ -69,12 +69,12 @@ func detectND5115(in *diag.Input) []diag.Finding {
 				continue
 			}
 			f := diag.Finding{
-				Summary: fmt.Sprintf("%s has no local port left for %s: %s, and ip_local_port_range has %d (%d to %d)", in.Who(ns.ID), e.Remote, count(e.Count, "connection"), high-low+1, low, high),
+				Summary: fmt.Sprintf("%s has no local port left for %s: %s, and ip_local_port_range has %d (%d to %d)", in.Who(ns.ID), e.Remote, diag.Count(e.Count, "connection"), high-low+1, low, high),
 				Cause:   "every port of net.ipv4.ip_local_port_range is in use towards that destination",
 				Subject: diag.Subject{Kind: "sysctl", Name: portRange, Netns: ns.ID},
 				Evidence: []diag.Evidence{
 					ev(in.IPCommand(ns.ID, "sysctl net.ipv4.ip_local_port_range"), fmt.Sprintf("net.ipv4.ip_local_port_range = %d %d", low, high), snap.RefSysctl(ns.ID, portRange)),
-					ev(in.IPCommand(ns.ID, "ss -tn dst "+e.Remote.Addr().String()), count(e.Count, "connection"), snap.RefNetns(ns.ID)),
+					ev(in.IPCommand(ns.ID, "ss -tn dst "+e.Remote.Addr().String()), diag.Count(e.Count, "connection"), snap.RefNetns(ns.ID)),
 				},
 				Confidence: diag.Predicted,
 				Advice:     "find out who holds the connections, and let the client reuse them",

@@ -199,13 +199,13 @@ func lacking(chains []string, per map[string]int) []string {
 	rest := 0
 	for i, k := range chains {
 		if i < 4 || len(chains) == 5 {
-			out = append(out, fmt.Sprintf("%s lacks %s", k, count(per[k], "rule")))
+			out = append(out, fmt.Sprintf("%s lacks %s", k, diag.Count(per[k], "rule")))
 			continue
 		}
 		rest += per[k]
 	}
 	if rest > 0 {
-		out = append(out, fmt.Sprintf("other chains lack %s", count(rest, "rule")))
+		out = append(out, fmt.Sprintf("other chains lack %s", diag.Count(rest, "rule")))
 	}
 	return out
 }

@@ -42,7 +42,7 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 					continue
 				}
 				f := diag.Finding{
-					Summary:  fmt.Sprintf("%s does not answer while %s still run: %s; container names do not resolve", daemon(e.Name), count(running, "container"), e.Error),
+					Summary:  fmt.Sprintf("%s does not answer while %s still run: %s; container names do not resolve", daemon(e.Name), diag.Count(running, "container"), e.Error),
 					Cause:    fmt.Sprintf("the daemon of %s is dead or hangs; its embedded DNS (127.0.0.11) went with it", e.Name),
 					Subject:  diag.Subject{Kind: "engine", Name: e.Name},
 					Evidence: []diag.Evidence{ev(e.Name+" version", e.Error, snap.RefEngine(e.Name))},

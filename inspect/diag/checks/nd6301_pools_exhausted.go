@@ -68,7 +68,7 @@ func detectND6301(in *diag.Input) []diag.Finding {
 			}
 		}
 		f := diag.Finding{
-			Summary:  fmt.Sprintf("docker has no free subnet for another network: all %s of default-address-pools (%s) are in use", count(total, "block"), poolText(e)),
+			Summary:  fmt.Sprintf("docker has no free subnet for another network: all %s of default-address-pools (%s) are in use", diag.Count(total, "block"), poolText(e)),
 			Cause:    "every block of the default address pools overlaps a network, an on-link route or a name server of this host",
 			Subject:  diag.Subject{Kind: "engine", Name: e.Name, Netns: in.Snap.Host.Netns},
 			Evidence: []diag.Evidence{ev("docker info", "default-address-pools: "+poolText(e), snap.RefEngine(e.Name))},

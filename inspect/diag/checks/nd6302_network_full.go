@@ -38,7 +38,7 @@ Sources: moby libnetwork/ipam; netavark ipam`,
 						continue
 					}
 					out = append(out, diag.Finding{
-						Summary:  fmt.Sprintf("network %s is full: all %s of %s are in use", n.Name, plural(used, "usable address", "usable addresses"), space),
+						Summary:  fmt.Sprintf("network %s is full: all %s of %s are in use", n.Name, diag.Count(used, "usable address"), space),
 						Cause:    fmt.Sprintf("%s has no address left for another container", space),
 						Subject:  diag.Subject{Kind: "network", Name: networkName(in, n), Netns: in.Snap.Host.Netns},
 						Evidence: []diag.Evidence{ev(diag.NetworkCommand(n), fmt.Sprintf("subnet %s, %d in use", p.Subnet, used), snap.RefNetwork(n.Ref))},
@@ -91,12 +91,4 @@ func usage(in *diag.Input, n *snap.Network, p snap.Pool) (space netip.Prefix, us
 		}
 	}
 	return space, used, used > 0
-}
-
-// plural writes "1 address", "3 addresses".
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

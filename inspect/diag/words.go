@@ -1,0 +1,20 @@
+package diag
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Count writes a number of things: "1 flow", "3 flows", "2 addresses", "4 entries".
+func Count(n int, noun string) string {
+	switch stem, y := strings.CutSuffix(noun, "y"); {
+	case n == 1:
+	case y && !strings.ContainsAny(stem[max(0, len(stem)-1):], "aeiou"):
+		noun = stem + "ies"
+	case strings.HasSuffix(noun, "s"), strings.HasSuffix(noun, "x"), strings.HasSuffix(noun, "ch"), strings.HasSuffix(noun, "sh"):
+		noun += "es"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
