@@ -345,9 +345,9 @@ func (r *dockerRead) hint(cause error) error {
 		return snap.Hint(err, "run with sudo, or as a member of the group that owns the socket: docker")
 	case errors.Is(cause, snap.ErrTimeout) && pid != 0:
 		return snap.Hint(err, "journalctl -u docker; systemctl restart docker keeps the containers only with live-restore")
-	case errors.Is(cause, snap.ErrNotFound) && pid != 0:
+	case errors.Is(cause, snap.ErrNotFound) && pid != 0 && len(r.daemon.hosts) > 0:
 		return snap.Hint(err, fmt.Sprintf("give --docker-host one of dockerd's own addresses: %s", strings.Join(r.daemon.hosts, " ")))
-	case errors.Is(cause, snap.ErrNotFound):
+	case errors.Is(cause, snap.ErrNotFound) && pid == 0:
 		return snap.Hint(err, "systemctl start docker")
 	}
 	return err

@@ -38,3 +38,16 @@ func TestADockerdOfAnotherNamespaceIsElsewhere(t *testing.T) {
 		t.Errorf("gaps %+v, want one that needs %s", got.Gaps, want)
 	}
 }
+
+// A dockerd that is ending has no namespaces any more: it is nobody's daemon.
+func TestADockerdThatEndsIsNone(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t)
+	h.proc(fakeProc{pid: 800, ppid: 1, comm: "dockerd"})
+	if err := os.Remove(h.root + "/proc/800/ns/net"); err != nil {
+		t.Fatal(err)
+	}
+	if got := Read(t.Context(), h.options()); len(got.Engines)+len(got.Gaps) > 0 {
+		t.Errorf("engines %+v, gaps %+v, want none", got.Engines, got.Gaps)
+	}
+}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,8 +152,12 @@ func (p *proc) trusted() bool { return p.uid == 0 || p.uid >= 0 && p.uid == os.G
 
 // here says that the process lives in the host's namespace: shims, conmons and
 // daemons of this host do, those of an engine inside a container do not. It is
-// true as well when the namespace can't be read: then nothing tells them apart.
+// true as well when the namespace can't be read: then nothing tells them apart. One
+// that has none any more is ending (fs/proc/namespaces.c: proc_ns_readlink).
 func (m *machine) here(p *proc) bool {
+	if _, err := os.Readlink(filepath.Join(p.dir, "ns/net")); errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
 	ns := p.netns()
 	return ns == 0 || m.netns == 0 || ns == m.netns
 }
