@@ -137,8 +137,17 @@ func TestSockets(t *testing.T) {
 	}
 	s := n.Sockets[0]
 	same(t, "tcp", [3]any{snap.TCP, "127.0.0.1:8080", 1}, [3]any{s.Proto, s.Local.String(), s.Queue})
-	if s.Process == nil || s.Process.PID != os.Getpid() {
+	if s.Process == nil || s.Process.PID != os.Getpid() || s.Process.Files == 0 || s.Process.FilesMax < s.Process.Files {
 		t.Errorf("process of the listener: %+v", s.Process)
+	}
+	// Nobody accepts the connection: the longer it is looked at, the longer it waits.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		now, _ := ReadNetns(t.Context(), h, Options{Procs: procs, NoRuleset: true})
+		if w := now.Sockets[0].WaitMs; w >= 50 {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("the connection waits for %d ms after 10 s", w)
+		}
 	}
 	same(t, "udp", [2]any{snap.UDP, "[::1]:5353"}, [2]any{n.Sockets[1].Proto, n.Sockets[1].Local.String()})
 	want := snap.SocketCount{Remote: netip.MustParseAddrPort("127.0.0.1:8080"), Count: 1}

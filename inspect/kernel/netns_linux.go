@@ -173,6 +173,9 @@ func (rd *reader) sockets() {
 	}
 	defer r.close()
 	list, estab, err := r.readSockets(rd.ctx)
+	if err == nil {
+		err = r.readWaiting(rd.ctx, list)
+	}
 	rd.gap("sockets", err)
 	rd.n.Sockets, rd.n.Estab = orEmpty(list), estab
 	rd.torn(r)
@@ -242,6 +245,9 @@ func (rd *reader) owners() {
 			found[p.PID] = x
 		}
 		s.Process = found[p.PID]
+		if s.Queue > 0 && s.Process.FilesMax == 0 {
+			s.Process.Files, s.Process.FilesMax = rd.o.Procs.Files(p.PID)
+		}
 	}
 }
 

@@ -33,6 +33,9 @@ func ReadProc(pid int) (Proc, error) {
 // Args is nil here.
 func (p *Procs) Args(int) []string { return nil }
 
+// Files are unknown here.
+func (p *Procs) Files(int) (open, limit int) { return 0, 0 }
+
 // Look always fails here.
 func Look(name string) (string, error) {
 	return "", fmt.Errorf("program %s: %w", name, snap.ErrUnsupported)

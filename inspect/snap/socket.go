@@ -47,6 +47,9 @@ type Socket struct {
 	// most there may be (tcpi_unacked, tcpi_sacked of ss).
 	Queue   int `json:"queue,omitempty"`
 	Backlog int `json:"backlog,omitempty"`
+	// WaitMs is how long the oldest of those connections waits at least, in
+	// milliseconds; of several listeners on the port, that of all of them.
+	WaitMs int64 `json:"waitMs,omitempty"`
 	// BPF says that a socket filter or a reuseport program is attached.
 	BPF     bool     `json:"bpf,omitempty"`
 	Process *Process `json:"process,omitempty"` // nil: not found
@@ -63,6 +66,10 @@ type Process struct {
 	// CapEff are its effective capabilities as /proc/PID/status shows them, of
 	// containers' first processes; "" not known.
 	CapEff string `json:"capEff,omitempty"`
+	// Files and FilesMax are how many files it has open and may have, of processes
+	// that let connections wait; FilesMax is 0 where that is not known or not limited.
+	Files    int `json:"files,omitempty"`
+	FilesMax int `json:"filesMax,omitempty"`
 	// Netns is the Netns.ID it lives in, which may differ from the socket's
 	// (dockerd's resolver sockets sit in the containers).
 	Netns string `json:"netns,omitempty"`

@@ -57,7 +57,8 @@ type listening struct {
 }
 
 // seats are the listening TCP and bound UDP sockets of this host's namespaces,
-// engines' own left out; of several on one port of one process the first.
+// engines' own left out; of several on one port of one process the one for which
+// most connections wait.
 func seats(in *diag.Input) []listening {
 	type key struct {
 		ns    string
@@ -65,7 +66,7 @@ func seats(in *diag.Input) []listening {
 		port  uint16
 		pid   int
 	}
-	seen := map[key]bool{}
+	seen := map[key]int{} // into out, from 1
 	var out []listening
 	for i := range in.Snap.Netns {
 		ns := &in.Snap.Netns[i]
@@ -78,11 +79,14 @@ func seats(in *diag.Input) []listening {
 				continue
 			}
 			k := key{ns.ID, s.Proto, s.Local.Port(), s.Process.PID}
-			if seen[k] {
-				continue
+			at := listening{ns, in.Who(ns.ID), s, snap.RefItem(ns.ID, "socket", j)}
+			switch was := seen[k]; {
+			case was == 0:
+				out = append(out, at)
+				seen[k] = len(out)
+			case out[was-1].socket.Queue < s.Queue:
+				out[was-1] = at
 			}
-			seen[k] = true
-			out = append(out, listening{ns, in.Who(ns.ID), s, snap.RefItem(ns.ID, "socket", j)})
 		}
 	}
 	return out

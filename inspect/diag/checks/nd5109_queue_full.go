@@ -14,33 +14,75 @@ func nd5109() diag.Check {
 		Title: "The program accepts no more connections: its queue is full",
 		Doc: `The kernel keeps finished connections in the listener's queue until the program
 accepts them. When the program is stuck (a lock, a slow disk, all its workers
-busy) the queue fills; from then on new handshakes are dropped, which looks like
-a firewall that drops. Packets arrive in order; the program is what stands still.
+busy, no file descriptor left so that accept fails) they wait there: the client is
+connected, and no answer comes. When the queue is full new handshakes are dropped,
+which looks like a firewall that drops. Packets arrive in order; the program is
+what stands still. Where several listeners share the port (SO_REUSEPORT) a part of
+the connections is theirs: one stuck worker lets every so many hang.
 
 See it by hand:
-    nsenter -t PID -n ss -lnt                Recv-Q greater than Send-Q
+    nsenter -t PID -n ss -lnt                Recv-Q above 0, and it stays
     nsenter -t PID -n nstat -az TcpExtListenOverflows
+    ls /proc/PID/fd | wc -l; grep 'open files' /proc/PID/limits
 
-Sources: net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock, sk_acceptq_is_full; listen(2)`,
+False positives: a server that serves one request at a time and is at a long one;
+what waits less than three seconds is not told of.
+
+Sources: net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock, sk_acceptq_is_full;
+net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 		After: []diag.Code{"ND5107", "ND5108"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, s := range seats(in) {
 				x := s.socket
-				if x.Proto != snap.TCP || x.Backlog == 0 || x.Queue <= x.Backlog {
+				full := x.Backlog > 0 && x.Queue > x.Backlog
+				if x.Proto != snap.TCP || x.Queue == 0 || !full && !noFiles(x) && x.WaitMs < longWait {
 					continue
 				}
-				out = append(out, diag.Finding{
-					Summary:  fmt.Sprintf("%s (pid %d) in %s does not accept: %d connections wait on port %d, its queue holds %d", x.Process.Name, x.Process.PID, s.who, x.Queue, x.Local.Port(), x.Backlog),
-					Cause:    "the program is stuck: it accepts no connections, so the kernel drops new ones",
+				f := diag.Finding{
+					Summary:  fmt.Sprintf("%s (pid %d) in %s does not accept: %s", x.Process.Name, x.Process.PID, s.who, waiting(x)),
+					Cause:    "the program is stuck: it accepts no connections",
 					Subject:  diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s", x.Local.Port(), s.who), Netns: s.ns.ID},
 					Evidence: []diag.Evidence{ev(in.IPCommand(s.ns.ID, "ss -lnt"), fmt.Sprintf("LISTEN %d %d %s %s", x.Queue, x.Backlog, x.Local, x.Process.Name), s.ref)},
 					Covers:   coverSocket(in, s),
 					Advice:   fmt.Sprintf("look what pid %d is doing (its log, a stack dump), or restart the program; a larger backlog only helps against bursts", x.Process.PID),
 					Weight:   64,
-				})
+				}
+				if full {
+					f.Cause += ", so the kernel drops new ones"
+				}
+				if noFiles(x) {
+					f.Cause = fmt.Sprintf("it has no file descriptor left (%d of %d open files), so accept fails with EMFILE", x.Process.Files, x.Process.FilesMax)
+					f.Evidence = append(f.Evidence, ev(fmt.Sprintf("grep 'open files' /proc/%d/limits", x.Process.PID), fmt.Sprintf("Max open files %d, open are %d", x.Process.FilesMax, x.Process.Files), s.ref))
+					f.Advice = fmt.Sprintf("see what pid %d keeps open (ls -l /proc/%[1]d/fd), raise its limit (ulimit -n, --ulimit nofile=, LimitNOFILE=), and restart it", x.Process.PID)
+				}
+				out = append(out, f)
 			}
 			return out
 		},
 	}
+}
+
+// longWait is from how many milliseconds on a connection that nobody accepts is told of.
+const longWait = 3000
+
+// noFiles says that a listener's process has as many files open as it may have.
+func noFiles(s *snap.Socket) bool {
+	p := s.Process
+	return p.FilesMax > 0 && p.Files >= p.FilesMax
+}
+
+// waiting says how many connections wait for a listener, and how long.
+func waiting(s *snap.Socket) string {
+	out := fmt.Sprintf("%d connections wait on port %d", s.Queue, s.Local.Port())
+	if s.Queue == 1 {
+		out = fmt.Sprintf("1 connection waits on port %d", s.Local.Port())
+	}
+	if s.WaitMs >= 1000 {
+		out += fmt.Sprintf(", the oldest for %d s", s.WaitMs/1000)
+	}
+	if s.Backlog > 0 && s.Queue > s.Backlog {
+		out += fmt.Sprintf(", its queue holds %d", s.Backlog)
+	}
+	return out
 }
