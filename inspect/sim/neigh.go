@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -60,6 +61,13 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 			cached = e.MAC
 		}
 	}
+	if br := n.links[dev.Master]; cached == "" && br != nil && br.Bridge != nil && !n.broutes() {
+		// br_handle_frame (net/bridge/br_input.c) takes the answer away from the port.
+		return "", r.drop(n, dev, k, Where{
+			Layer: "neigh", Cause: CauseOnPort, Reason: "NEIGH_FAILED", Ref: snap.RefLink(n.n.ID, dev.Name),
+			Detail: fmt.Sprintf("%s is a port of %s, which takes in whatever %s answers", dev.Name, br.Name, ip),
+		})
+	}
 	r.spoil() // a tunnel's neighbour, for a question that goes through it
 	key := runNeigh{n, dev.Index, ip}
 	learned, ok := r.neighs[key]
@@ -90,6 +98,12 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 		return macElsewhere, nil
 	}
 	return "", r.nobody(n, dev, ip, k, lost, ref)
+}
+
+// broutes says whether rules may let a bridge port keep what comes in by it
+// (net/bridge/netfilter/ebtable_broute.c).
+func (n *netns) broutes() bool {
+	return slices.ContainsFunc(n.n.Ruleset.Tables, func(t snap.Table) bool { return t.Name == "broute" })
 }
 
 // forgotten is the end of an answer whose sender learns the asker's MAC only from

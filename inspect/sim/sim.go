@@ -69,6 +69,7 @@ const (
 	CauseLinkDown      Cause = "link-down"    // administratively down
 	CauseNoCarrier     Cause = "no-carrier"   // the other end is down or gone
 	CauseNeighFailed   Cause = "neigh-failed" // nobody answers ARP or ND
+	CauseOnPort        Cause = "on-port"      // the answer is taken in by the bridge that the asking device is a port of
 	CauseWrongMAC      Cause = "wrong-mac"    // a permanent neighbour entry leads nowhere
 	CauseDuplicate     Cause = "duplicate"    // two holders of one address: a race
 	CauseBridgeNoPort  Cause = "not-a-port"   // the veth is on no bridge

@@ -12,10 +12,11 @@ import (
 func nd1121() diag.Check {
 	return diag.Check{
 		Code: "ND1121", Name: "arp-off", Severity: diag.Error, Since: "0.1",
-		Title: "ARP is switched off on a device of a container network",
+		Title: "ARP is switched off on a device of a container network, or on the uplink",
 		Doc: `A device with NOARP answers nobody who asks for its address, and asks nobody: the
 kernel takes the device's own MAC for every neighbour, so each frame comes back to
-the port that it was sent by. No engine sets it on a veth or a bridge.
+the port that it was sent by. No engine sets it on a veth or a bridge. Devices that
+carry bare IP packets (tunnels, modems) have it by right, and are left out.
 
 See it by hand:
     ip link show dev DEVICE                  <...,NOARP,...>
@@ -44,10 +45,37 @@ Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp`,
 					})
 				}
 			}
+			for _, l := range diag.Uplinks(in.Snap) {
+				if !l.NoARP || l.PointToPt || l.MAC == "" || l.Kind == "dummy" || seen[l] {
+					continue
+				}
+				seen[l] = true
+				out = append(out, diag.Finding{
+					Summary:  fmt.Sprintf("ARP is off on %s, this host's uplink: it finds no neighbour, and none finds it", l.Name),
+					Cause:    fmt.Sprintf("%s has the flag NOARP", l.Name),
+					Subject:  diag.Subject{Kind: "link", Name: l.Name, Netns: host.ID},
+					Evidence: []diag.Evidence{ev("ip link show dev "+l.Name, linkLine(l), snap.RefLink(host.ID, l.Name))},
+					Covers:   leavingBy(in, l),
+					Weight:   91,
+				})
+			}
 			return out
 		},
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return []fixups.Op{&fixups.LinkARP{Where: at(in, f.Subject.Netns), Name: f.Subject.Name, Enable: true}}
 		},
 	}
+}
+
+// leavingBy covers the flows that leave this host by a device and get no answer,
+// and the names whose servers can't be asked.
+func leavingBy(in *diag.Input, l *snap.Link) diag.Cover {
+	c := diag.Cover{Names: coverNames(in, upstreamCut)}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if f.Trace.LeftHost == l.Name && (f.Broken() || f.Probe != nil && diag.ProbeSays(f.Probe) == "dropped") {
+			c.Traces = append(c.Traces, i)
+		}
+	}
+	return c
 }
