@@ -269,10 +269,11 @@ func (o *LinkAdd) addPeer(s *snap.Snapshot, ns *snap.Netns, l *snap.Link) error 
 // inherit gives a new device the sysctls that "default" has, as far as they are
 // known.
 func inherit(ns *snap.Netns, name string) {
+	was, own := ns.Sysctls, ns.OwnSysctls()
 	for _, proto := range []string{"net/ipv4/conf/", "net/ipv6/conf/"} {
-		for k, v := range ns.Sysctls {
+		for k, v := range was {
 			if key, ok := strings.CutPrefix(k, proto+"default/"); ok {
-				ns.Sysctls[proto+name+"/"+key] = v
+				own[proto+name+"/"+key] = v
 			}
 		}
 	}

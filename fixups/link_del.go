@@ -2,6 +2,7 @@ package fixups
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -56,11 +57,7 @@ func forget(s *snap.Snapshot, ns *snap.Netns, index int) {
 	ns.FDB = slices.DeleteFunc(ns.FDB, func(f snap.FDBEntry) bool { return f.Index == index || f.Master == index })
 	ns.Vlans = slices.DeleteFunc(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == index })
 	ns.Links = slices.DeleteFunc(ns.Links, func(l snap.Link) bool { return l.Index == index })
-	for k := range ns.Sysctls {
-		if SysctlDev(k) == name {
-			delete(ns.Sysctls, k)
-		}
-	}
+	maps.DeleteFunc(ns.OwnSysctls(), func(k, _ string) bool { return SysctlDev(k) == name })
 }
 
 // Inverse makes the device anew, with the same ifindex, addresses, ports and

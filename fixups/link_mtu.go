@@ -48,7 +48,7 @@ func setMTU(ns *snap.Netns, l *snap.Link, mtu int) {
 	l.MTU = mtu
 	// IPv6's own follows (net/ipv6/addrconf.c: addrconf_notify, NETDEV_CHANGEMTU).
 	if key := "net/ipv6/conf/" + l.Name + "/mtu"; ns.Sysctls[key] != "" {
-		ns.Sysctls[key] = strconv.Itoa(mtu)
+		ns.OwnSysctls()[key] = strconv.Itoa(mtu)
 	}
 }
 

@@ -75,12 +75,10 @@ func (o *SysctlSet) On(s *snap.Snapshot) error {
 	if was, ok := ns.Sysctls[o.Key]; ok && was == o.Value {
 		return nil
 	}
-	if ns.Sysctls == nil {
-		ns.Sysctls = map[string]string{}
-	}
-	ns.Sysctls[o.Key] = o.Value
+	own := ns.OwnSysctls()
+	own[o.Key] = o.Value
 	for _, k := range reach(ns, o.Key) {
-		ns.Sysctls[k] = o.Value
+		own[k] = o.Value
 	}
 	o.aftermath(ns)
 	return nil
@@ -137,9 +135,10 @@ func (o *SysctlSet) aftermath(ns *snap.Netns) {
 		// A router takes no redirects (net/ipv4/devinet.c: inet_forward_change).
 		const redirects = "net/ipv4/conf/all/accept_redirects"
 		if _, ok := ns.Sysctls[redirects]; ok {
-			ns.Sysctls[redirects] = "1"
+			own := ns.OwnSysctls()
+			own[redirects] = "1"
 			if o.Value != "0" {
-				ns.Sysctls[redirects] = "0"
+				own[redirects] = "0"
 			}
 		}
 	case o.Key == "net/ipv6/conf/all/forwarding" && o.Value != "0":

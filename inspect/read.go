@@ -87,6 +87,7 @@ func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	hostInfo(s, c)
 	resolvers(ctx, s, o)
 	departed(s, netnsInode)
+	s.ShareSysctls()
 	s.Taken.Torn = int(torn.Load())
 	s.Taken.End = time.Now().UTC()
 	return s, nil

@@ -91,11 +91,8 @@ func (m *machine) lookSysctl(ctx context.Context, s *snap.Snapshot, o *fixups.Sy
 		if n == nil {
 			continue
 		}
-		if n.Sysctls == nil {
-			n.Sysctls = map[string]string{}
-		}
 		if _, ok := n.Sysctls[o.Key]; !ok || x == s {
-			n.Sysctls[o.Key] = v
+			n.OwnSysctls()[o.Key] = v
 		}
 	}
 	return nil

@@ -94,7 +94,7 @@ func TestChanges(t *testing.T) {
 		"forwarding off, with all that the kernel makes of it": {func(s *snap.Snapshot) {
 			for k := range s.HostNs().Sysctls {
 				if k == "net/ipv4/ip_forward" || strings.HasPrefix(k, "net/ipv4/conf/") && strings.HasSuffix(k, "/forwarding") {
-					s.HostNs().Sysctls[k] = "0"
+					s.HostNs().OwnSysctls()[k] = "0"
 				}
 			}
 		}, []string{"host ~ net.ipv4.ip_forward 1 → 0"}, false},

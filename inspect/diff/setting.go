@@ -22,11 +22,12 @@ func (n *nsDiffer) sysctls() {
 		}
 		name := strings.ReplaceAll(k, "/", ".")
 		n.add(Change{Sign: "~", Noun: "sysctl", Name: name, Text: fmt.Sprintf("%s %s → %s", name, va, vb), Ref: snap.RefSysctl(n.b.ID, k), on: n.in(func(ns *snap.Netns) {
-			ns.Sysctls[k] = vb
+			own := ns.OwnSysctls()
+			own[k] = vb
 			if leads(k) {
 				for f := range followed {
 					if strings.HasPrefix(f, k[:len("net/ipv4/")]) {
-						ns.Sysctls[f] = n.b.Sysctls[f]
+						own[f] = n.b.Sysctls[f]
 					}
 				}
 			}

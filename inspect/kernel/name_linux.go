@@ -36,13 +36,51 @@ func routeType(n uint8) string {
 
 // routeProtocol names linux/rtnetlink.h: RTPROT_*.
 func routeProtocol(n uint8) string {
-	names := map[uint8]string{
-		0: "unspec", 1: "redirect", 2: "kernel", 3: "boot", 4: "static", 8: "gated", 9: "ra", 10: "mrt",
-		11: "zebra", 12: "bird", 13: "dnrouted", 14: "xorp", 15: "ntk", 16: "dhcp", 17: "mrouted",
-		18: "keepalived", 42: "babel", 186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
-	}
-	if s, ok := names[n]; ok {
-		return s
+	switch n { // asked of each route: a map would be made each time
+	case 0:
+		return "unspec"
+	case 1:
+		return "redirect"
+	case 2:
+		return "kernel"
+	case 3:
+		return "boot"
+	case 4:
+		return "static"
+	case 8:
+		return "gated"
+	case 9:
+		return "ra"
+	case 10:
+		return "mrt"
+	case 11:
+		return "zebra"
+	case 12:
+		return "bird"
+	case 13:
+		return "dnrouted"
+	case 14:
+		return "xorp"
+	case 15:
+		return "ntk"
+	case 16:
+		return "dhcp"
+	case 17:
+		return "mrouted"
+	case 18:
+		return "keepalived"
+	case 42:
+		return "babel"
+	case 186:
+		return "bgp"
+	case 187:
+		return "isis"
+	case 188:
+		return "ospf"
+	case 189:
+		return "rip"
+	case 192:
+		return "eigrp"
 	}
 	return strconv.Itoa(int(n))
 }

@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
+
+// dumpBuffers are taken by turns: a thousand namespaces need no more of them than
+// are read at a time. What is decoded copies what it keeps.
+var dumpBuffers = sync.Pool{New: func() any { return new([dumpBuffer]byte) }}
 
 // ReadNetns reads one namespace. It never fails as a whole: what could not be
 // read is a Gap, and the field keeps what was read of it. Fields that need
@@ -25,7 +30,9 @@ func ReadNetns(ctx context.Context, h *ns.Handle, o Options) (snap.Netns, []snap
 		Neighs: []snap.Neigh{}, FDB: []snap.FDBEntry{}, Sysctls: map[string]string{}, Sockets: []snap.Socket{},
 		Ruleset: snap.Ruleset{Tables: []snap.Table{}}, Light: o.Light,
 	}
-	rd := reader{ctx: ctx, o: o, n: &n, buf: make([]byte, dumpBuffer)}
+	buf := dumpBuffers.Get().(*[dumpBuffer]byte) //nolint:forcetypeassert // nothing else is put there
+	defer dumpBuffers.Put(buf)
+	rd := reader{ctx: ctx, o: o, n: &n, buf: buf[:]}
 	if err := h.Do(rd.inside); err != nil {
 		rd.gap("namespace", err)
 		return n, rd.gaps

@@ -31,7 +31,7 @@ func (n *netns) FIB(q rules.FIBQuery) (int, string, bool) {
 	if vrf := n.vrfOf(n.links[q.Iif]); vrf != nil {
 		l.l3mdev = vrf.Index
 	}
-	res := n.fib[snap.FamilyOf(q.Dst)].find(&l)
+	res := n.fib[snap.FamilyOf(q.Dst)]().find(&l)
 	if res.errno != "" {
 		return 0, res.typ, false
 	}

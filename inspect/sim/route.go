@@ -92,7 +92,7 @@ func (n *netns) routeOut(rt *routed, q lookup, anySrc bool, pick func([]way, str
 			return rt.fail("ENETUNREACH", "ENETUNREACH", CauseLinkDown, oifDev.Name+" is down")
 		}
 	}
-	rt.found = n.fib[snap.IPv4].find(&q)
+	rt.found = n.fib[snap.IPv4]().find(&q)
 	if rt.errno != "" {
 		if oifDev != nil && q.l3mdev == 0 {
 			// A socket bound to a device takes the destination to be on its link.
@@ -192,7 +192,7 @@ func (n *netns) routeOut6(rt *routed, q lookup, anySrc bool, pick func([]way, st
 	if q.src.IsValid() && !anySrc && !n.holds(q.src) && n.addrType(q.src, 0) != "local" {
 		return rt.fail("EADDRNOTAVAIL", "EADDRNOTAVAIL", CauseSelfSource, n.n.ID+" has no address "+q.src.String())
 	}
-	rt.found = n.fib[snap.IPv6].find(&q)
+	rt.found = n.fib[snap.IPv6]().find(&q)
 	if rt.errno != "" {
 		return n.noRoute(rt, q.dst)
 	}

@@ -43,7 +43,7 @@ func (n *netns) routeIn(rt *routed, q lookup, dev *snap.Link, pick func([]way, s
 	if !known {
 		return rt.fail("", "", CauseUnread, "whether "+dev.Name+" of "+n.n.ID+" forwards was not read")
 	}
-	rt.found = n.fib[snap.IPv4].find(&q)
+	rt.found = n.fib[snap.IPv4]().find(&q)
 	switch {
 	case rt.errno != "" && !fwd:
 		return n.inError(rt.fail("EHOSTUNREACH", "IP_INADDRERRORS", CauseForwardingOff, n.forwardingText(dev, q.dst)))
@@ -130,7 +130,7 @@ func (n *netns) astray(text string, to netip.Addr) string {
 // validSource is fib_validate_source (net/ipv4/fib_frontend.c): nil when the
 // source may come in by dev. oif is the output device, 0 for local delivery.
 func (n *netns) validSource(q lookup, dev *snap.Link, oif int) *routed {
-	f := n.fib[snap.IPv4]
+	f := n.fib[snap.IPv4]()
 	rpf := n.confMax(dev, "rp_filter")
 	acceptLocal := n.confOr(dev, "accept_local")
 	if rpf == 0 && (dev.Index != oif || !n.confOr(dev, "send_redirects")) {
@@ -230,7 +230,7 @@ func (n *netns) routeIn6(rt *routed, q lookup, dev *snap.Link, pick func([]way, 
 		return rt
 	}
 	q.near, q.strict = dev.Index, needStrict(q.dst)
-	rt.found = n.fib[snap.IPv6].find(&q)
+	rt.found = n.fib[snap.IPv6]().find(&q)
 	if rt.errno != "" {
 		rt = n.noRoute(rt, q.dst)
 		if rt.reason = "NOT_SPECIFIED"; rt.errno == "ENETUNREACH" {

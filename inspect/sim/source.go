@@ -171,7 +171,7 @@ func (n *netns) addrType(a netip.Addr, dev int) string {
 		return "multicast"
 	}
 	fam := snap.FamilyOf(a)
-	f := n.fib[fam]
+	f := n.fib[fam]()
 	tables := []uint32{snap.TableLocal}
 	if vrf := n.vrfOf(n.links[dev]); vrf != nil {
 		tables = []uint32{vrf.VRF.Table}

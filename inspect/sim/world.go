@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"reflect"
 	"sort"
 	"strconv"
 	"sync"
@@ -46,14 +47,14 @@ type netns struct {
 
 	links  map[int]*snap.Link
 	byName map[string]*snap.Link
-	ports  map[int][]*snap.Link // by ifindex of the master
-	addrs  map[netip.Addr][]int // indices into n.Addrs
-	addrOf map[int][]int        // by ifindex
-	fib    map[snap.Family]*fib
-	neighs map[neighKey]int        // index into n.Neighs
-	fdb    map[fdbKey]int          // index into n.FDB
-	vlans  map[int]map[int]vlanOpt // by ifindex, by vid
-	gaps   map[string]*snap.Gap    // by noun
+	ports  map[int][]*snap.Link        // by ifindex of the master
+	addrs  map[netip.Addr][]int        // indices into n.Addrs
+	addrOf map[int][]int               // by ifindex
+	fib    map[snap.Family]func() *fib // made when the first packet comes by
+	neighs map[neighKey]int            // index into n.Neighs
+	fdb    map[fdbKey]int              // index into n.FDB
+	vlans  map[int]map[int]vlanOpt     // by ifindex, by vid
+	gaps   map[string]*snap.Gap        // by noun
 	// undecided says what of the namespace could not be read without which no
 	// packet in it can be followed; "" nothing.
 	undecided string
@@ -86,8 +87,14 @@ type vlanOpt struct{ pvid, untagged bool }
 // New indexes a snapshot. The snapshot must not be changed afterwards.
 func New(s *snap.Snapshot) *World {
 	w := &World{snap: s, ns: map[string]*netns{}, stacked: map[devKey][]end{}, now: s.Taken.End, holders: map[netip.Addr][]*netns{}}
+	sorted := map[uintptr]func() *sysctls{} // by the table, which namespaces may share
 	for i := range s.Netns {
 		n := newNetns(w, &s.Netns[i])
+		at := reflect.ValueOf(n.n.Sysctls).Pointer()
+		if sorted[at] == nil {
+			sorted[at] = sync.OnceValue(func() *sysctls { return sortSysctls(n.n.Sysctls) })
+		}
+		n.sysctls = sorted[at]
 		w.ns[n.n.ID] = n
 		w.order = append(w.order, n)
 	}
@@ -120,7 +127,7 @@ func newNetns(w *World, s *snap.Netns) *netns {
 	n := &netns{
 		w: w, n: s,
 		links: map[int]*snap.Link{}, byName: map[string]*snap.Link{}, ports: map[int][]*snap.Link{},
-		addrs: map[netip.Addr][]int{}, addrOf: map[int][]int{}, fib: map[snap.Family]*fib{},
+		addrs: map[netip.Addr][]int{}, addrOf: map[int][]int{}, fib: map[snap.Family]func() *fib{},
 		neighs: map[neighKey]int{}, fdb: map[fdbKey]int{}, vlans: map[int]map[int]vlanOpt{}, gaps: map[string]*snap.Gap{}, learned: map[netip.Addr][]int{}, ends: map[int]*ends{},
 	}
 	for i := range s.Learned {
@@ -143,9 +150,8 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		n.addrs[a] = append(n.addrs[a], i)
 		n.addrOf[s.Addrs[i].Index] = append(n.addrOf[s.Addrs[i].Index], i)
 	}
-	n.sysctls = sync.OnceValue(func() *sysctls { return sortSysctls(s.Sysctls) })
 	for _, fam := range []snap.Family{snap.IPv4, snap.IPv6} {
-		n.fib[fam] = newFIB(n, fam)
+		n.fib[fam] = sync.OnceValue(func() *fib { return newFIB(n, fam) })
 	}
 	for i := range s.Neighs {
 		if e := &s.Neighs[i]; !e.Proxy {

@@ -1,6 +1,7 @@
 package snap
 
 import (
+	"hash/maphash"
 	"maps"
 	"slices"
 )
@@ -8,7 +9,8 @@ import (
 // Clone copies the snapshot so deeply that every list and map that an
 // operation may change is its own. What hangs on pointers inside list elements
 // (Link.Port, Socket.Process, rule expressions) is shared: whoever changes one
-// replaces the pointer.
+// replaces the pointer. So are sysctls, the most of a namespace: whoever changes
+// one asks for OwnSysctls first.
 func (s *Snapshot) Clone() *Snapshot {
 	c := *s
 	c.Netns = slices.Clone(s.Netns)
@@ -28,6 +30,34 @@ func (s *Snapshot) Clone() *Snapshot {
 	return &c
 }
 
+// OwnSysctls gives the namespace a table of sysctls that it shares with none, to be
+// written to.
+func (ns *Netns) OwnSysctls() map[string]string {
+	own := make(map[string]string, len(ns.Sysctls)+1)
+	maps.Copy(own, ns.Sysctls)
+	ns.Sysctls = own
+	return own
+}
+
+// ShareSysctls makes namespaces with the same sysctls have one table of them, as a
+// thousand containers made by one engine do.
+func (s *Snapshot) ShareSysctls() {
+	seed := maphash.MakeSeed()
+	known := map[uint64]map[string]string{}
+	for i := range s.Netns {
+		ns := &s.Netns[i]
+		var sum uint64
+		for k, v := range ns.Sysctls {
+			sum += maphash.String(seed, k) * (maphash.String(seed, v) | 1)
+		}
+		if was, ok := known[sum]; ok && maps.Equal(was, ns.Sysctls) {
+			ns.Sysctls = was
+		} else if !ok {
+			known[sum] = ns.Sysctls
+		}
+	}
+}
+
 func (ns Netns) clone() Netns {
 	ns.Containers = slices.Clone(ns.Containers)
 	ns.Links = slices.Clone(ns.Links)
@@ -37,7 +67,6 @@ func (ns Netns) clone() Netns {
 	ns.Neighs = slices.Clone(ns.Neighs)
 	ns.FDB = slices.Clone(ns.FDB)
 	ns.Vlans = slices.Clone(ns.Vlans)
-	ns.Sysctls = maps.Clone(ns.Sysctls)
 	ns.Conntrack = slices.Clone(ns.Conntrack)
 	ns.Sockets = slices.Clone(ns.Sockets)
 	if ns.Xfrm != nil {
