@@ -18,6 +18,13 @@ func TestDropsElsewhereNameNoContainer(t *testing.T) {
 		Netns:      []snap.Netns{{ID: "host", Class: snap.ClassHost}, {ID: "web", Class: snap.ClassContainer}, {ID: "other", Class: snap.ClassForeign}, {ID: "router", Class: snap.ClassOutside}},
 		Containers: []snap.Container{{Engine: "docker", Name: "web", Ref: "docker:web", State: "running", Netns: "web", Endpoints: []snap.Endpoint{{Network: "bridge", IPv4: netip.PrefixFrom(web, 16)}}}},
 	}
+	for _, f := range []string{"inet_rtm_getroute", "bpf_prog_test_run_skb"} {
+		w := &watcher{a: &App{}, kinds: map[v1.Drop]*v1.Drop{}, emit: func(e *v1.WatchEvent) error { t.Errorf("told of what %s dropped: %s", f, e.Text); return nil }}
+		w.state(s)
+		if err := w.drop(&snap.Seen{Netns: "host", Reason: "NOT_SPECIFIED", Func: f}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct{ netns, want string }{
 		{"host", "docker:web"}, {"web", "docker:web"}, {"other", ""}, {"router", ""}, {"newer than what was read", ""},
 	} {

@@ -89,11 +89,12 @@ func (d *Drops) attach() (err error) {
 	return nil
 }
 
-// Watch watches the namespaces of this snapshot from now on.
+// Watch watches this host's namespaces of the snapshot from now on: what others drop,
+// that merely run on the same kernel, would hide what is dropped here.
 func (d *Drops) Watch(s *snap.Snapshot) error {
 	netns := map[uint32]*snap.Netns{}
 	for i := range s.Netns {
-		if n := uint32(s.Netns[i].Inode); n != 0 && len(netns) < maxWatched {
+		if n := uint32(s.Netns[i].Inode); n != 0 && s.Netns[i].Class.Ours() && len(netns) < maxWatched {
 			netns[n] = &s.Netns[i]
 		}
 	}
