@@ -51,6 +51,12 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 		with = withProbes(with, more, observers)
 		in = diag.Build(with, asks, o)
 	}
+	if qs := in.RouterQuestions(); len(qs) > 0 {
+		a.waiting(diag.Count(len(qs), "neighbour") + " tried as routers")
+		got, _ := a.Probe(ctx, s, qs, c.Observe)
+		with = withProbes(with, got, observers)
+		in = diag.Build(with, asks, o)
+	}
 	news := c.Observe.has("counters") && a.recount(ctx, in)
 	news = c.Observe.has("conntrack") && a.track(ctx, in) || news
 	news = c.TraceRules && a.traceRules(ctx, in) || news

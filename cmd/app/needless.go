@@ -13,18 +13,18 @@ import (
 // accord; what a probe alone shows stays chosen, as does what can't be tried.
 func (a *App) needed(d *diagnosis, chosen []int) []int {
 	var ops []fixups.Op
-	var alone []diag.Finding // what is found without any probe; looked for once it is asked for
+	var bare []diag.Finding // by the model alone; looked for once it is asked for
 	return slices.DeleteFunc(slices.Clone(chosen), func(i int) bool {
 		f := &d.r.Findings[i]
 		if f.Fix == nil || len(f.Fix.Ops) == 0 {
 			return false
 		}
 		if len(ops) > 0 {
-			if alone == nil {
-				alone = diag.Run(d.in.On(d.s.Clone()), a.Checks).Findings
+			if bare == nil {
+				bare = diag.Run(d.in.Bare(), a.Checks).Findings
 			}
 			then, err := d.in.WhatIf(ops)
-			if err == nil && same(alone, f) && !same(diag.Run(then, a.Checks).Findings, f) {
+			if err == nil && same(bare, f) && !same(diag.Run(then, a.Checks).Findings, f) {
 				return true
 			}
 		}

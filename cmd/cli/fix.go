@@ -22,7 +22,8 @@ func (s *session) fix() *cobra.Command {
 		Short:   "Plan, confirm, apply and verify what mends the findings",
 		Long: `Mend what check finds: the plan is shown and confirmed, every step is written
 to a journal before it is made, then the host is read, checked and probed
-again. What did not help is put back. netdoctor undo takes it all back later.`,
+again. What did not help is put back, and what came to light by it, and still
+stops the same flows, is planned next. netdoctor undo takes it all back later.`,
 		Example: `  netdoctor fix --dry-run
   netdoctor fix ND3204
   netdoctor fix web --yes`,

@@ -128,6 +128,7 @@ type Input struct {
 	Sealed []NameCase
 	Own    []fixups.Op // see Options
 
+	bare      *Input                   // see Bare; nil: not made yet
 	reached   map[reachKey]names.Reach // answers of reach, kept
 	wants     []intent.Set             // see engineRules; nil: not asked yet
 	onlyAsked bool

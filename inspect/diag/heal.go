@@ -23,6 +23,19 @@ func (in *Input) WhatIf(ops []fixups.Op) (*Input, error) {
 	return in.On(s), nil
 }
 
+// Bare is the input by the model alone, as if nothing had been tried: what a change
+// does on the value is compared with it. The input itself where nothing was.
+func (in *Input) Bare() *Input {
+	if len(in.Snap.Probes)+len(in.Snap.Tracked) == 0 {
+		return in
+	}
+	if in.bare == nil {
+		s := *in.Snap
+		in.bare = in.On(&s)
+	}
+	return in.bare
+}
+
 // On is the input with the same flows and names, followed through another value of
 // this host: what was tried on it speaks of the state before, and is taken off.
 func (in *Input) On(s *snap.Snapshot) *Input {

@@ -62,7 +62,6 @@ func (in *Input) questions() []snap.Probe {
 	}
 	out := unique(nil, asked, len(asked))
 	out = unique(out, in.whoHas(), maxPinned)
-	out = unique(out, in.routerQuestions(), maxRouters)
 	out = unique(out, suspect, maxSuspects)
 	out = unique(out, witness, maxWitnesses)
 	return in.refutations(out)

@@ -21,7 +21,7 @@ type Router struct {
 
 // Routers are the neighbours on the host's uplinks that carried a question to a name
 // server, of which the host has no route, and had the answer come back: one for each
-// MAC address. None before they were asked, see Rounds.
+// MAC address. None before they were asked, see RouterQuestions.
 func (in *Input) Routers() []Router {
 	var out []Router
 	host := in.Snap.HostNs()
@@ -42,12 +42,12 @@ func (in *Input) Routers() []Router {
 	return out
 }
 
-// routerQuestions are those by which a router is found when the host lost its
-// default route: a name server that somebody here needs is asked by each neighbour
-// that the host knows on its uplinks, and by the first and the last address of
-// their subnets, where routers are put by custom. That is no guess: only who brings
-// the answer is believed.
-func (in *Input) routerQuestions() []snap.Probe {
+// RouterQuestions are those by which a router is found when the host has no default
+// route, or its gateway is not there: a name server that somebody here needs is asked
+// by each neighbour that the host knows on its uplinks, and by the first and the last
+// address of their subnets, where routers are put by custom. That is no guess: only
+// who brings the answer is believed. They come after the answers of all Rounds.
+func (in *Input) RouterQuestions() []snap.Probe {
 	host := in.Snap.HostNs()
 	server := in.cutOffServer()
 	if host == nil || host.Light || !server.IsValid() {
@@ -59,6 +59,9 @@ func (in *Input) routerQuestions() []snap.Probe {
 		if !own && !slices.ContainsFunc(out, func(q snap.Probe) bool { return q.Via == a }) {
 			out = append(out, snap.Probe{Kind: "router", From: host.ID, Dst: server, Via: a})
 		}
+	}
+	if gw := DefaultGateway(host); gw.IsValid() {
+		add(gw)
 	}
 	for _, l := range Uplinks(in.Snap) {
 		if !l.Up || !l.LowerUp || l.NoARP {
@@ -79,25 +82,116 @@ func (in *Input) routerQuestions() []snap.Probe {
 	return out[:min(len(out), maxRouters)]
 }
 
-// cutOffServer is a name server that names of this host need and that the host has
-// no route to; zero: there is none, or the host has a default route.
-func (in *Input) cutOffServer() netip.AddrPort {
+// Silence is a gateway that is not there.
+type Silence struct {
+	Gateway netip.Addr
+	Flows   []int       // that die of it, among those that are followed that far
+	Where   *sim.Where  // what the model says of it; nil: nothing
+	Probe   *snap.Probe // that died of it; nil: none was sent that way
+}
+
+// SilentGateway is the gateway of the host's IPv4 default route when the packets that
+// are handed to it die for want of its MAC address: the model knows all who are on
+// the wire, or a probe died of it. nil: there is none, or it is there.
+func (in *Input) SilentGateway() *Silence {
 	host := in.Snap.HostNs()
-	if host == nil || DefaultGateway(host).IsValid() {
-		return netip.AddrPort{}
+	if host == nil || !DefaultGateway(host).IsValid() || host.Light {
+		return nil
 	}
-	for i := range in.Names {
-		if in.Names[i].Path == nil {
+	s := Silence{Gateway: DefaultGateway(host)}
+	dies := func(t *sim.Trace, dst netip.Addr) bool {
+		w := t.Where
+		return t.Verdict == sim.Dropped && w != nil && !w.Reply && w.Cause == sim.CauseNeighFailed && w.Netns == host.ID && in.leadsBy(dst, s.Gateway)
+	}
+	for i := range in.Flows {
+		if f := &in.Flows[i]; f.Broken() && !f.Excused && dies(f.Trace, f.Flow.Dst) {
+			s.Flows, s.Where = append(s.Flows, i), f.Trace.Where
+		}
+	}
+	for _, server := range in.worldServers() {
+		if t := in.World.Trace(sim.Flow{From: host.ID, Dst: server.Addr(), Proto: snap.UDP, Dport: server.Port()}); s.Where == nil && dies(t, server.Addr()) {
+			s.Where = t.Where
+		}
+	}
+	for i := range in.Snap.Probes {
+		p := &in.Snap.Probes[i]
+		if p.Kind == "router" {
+			if p.Via == s.Gateway && p.Outcome != snap.TimedOut {
+				return nil // it is there
+			}
 			continue
 		}
-		for _, s := range in.Names[i].Path.Servers {
-			a := s.Addr.Addr().Unmap()
-			if a.Is4() && a.IsGlobalUnicast() && in.World.Route(host.ID, sim.RouteQuery{Dst: a}).Errno != "" {
-				return netip.AddrPortFrom(a, s.Addr.Port())
-			}
+		if diedOfNeighbour(p, host) && in.leadsBy(p.Dst.Addr(), s.Gateway) {
+			s.Probe = p
+		}
+	}
+	if s.Where == nil && s.Probe == nil {
+		return nil
+	}
+	return &s
+}
+
+// diedOfNeighbour says whether the host gave up a probe, and not its answer, for want
+// of the next hop's MAC address: it was seen to, or it says so.
+func diedOfNeighbour(p *snap.Probe, host *snap.Netns) bool {
+	if d := p.Died; d != nil {
+		return d.Reason == "NEIGH_FAILED" && d.Netns == host.ID && !d.Answer
+	}
+	if p.Errno != "EHOSTUNREACH" {
+		return false
+	}
+	_, own := host.HasAddr(p.By)
+	return own || !p.By.IsValid() && p.From == host.ID
+}
+
+// leadsBy says whether the host's way to an address is by that gateway alone.
+func (in *Input) leadsBy(dst, gw netip.Addr) bool {
+	r := in.World.Route(in.Snap.Host.Netns, sim.RouteQuery{Dst: dst})
+	return len(r.Ways) == 1 && r.Ways[0].Gateway == gw
+}
+
+// cutOffServer is a name server that names of this host need and that the host has
+// no route to, or one by a gateway that is not there; zero: there is none.
+func (in *Input) cutOffServer() netip.AddrPort {
+	host := in.Snap.HostNs()
+	if host == nil {
+		return netip.AddrPort{}
+	}
+	silent := in.SilentGateway()
+	if DefaultGateway(host).IsValid() && silent == nil {
+		return netip.AddrPort{}
+	}
+	for _, s := range in.worldServers() {
+		if silent != nil && in.leadsBy(s.Addr(), silent.Gateway) || silent == nil && in.World.Route(host.ID, sim.RouteQuery{Dst: s.Addr()}).Errno != "" {
+			return s
 		}
 	}
 	return netip.AddrPort{}
+}
+
+// worldServers are the IPv4 name servers that somebody on this host has written down
+// or would be led to, loopback addresses apart.
+func (in *Input) worldServers() []netip.AddrPort {
+	var out []netip.AddrPort
+	add := func(a netip.Addr, port uint16) {
+		if s := netip.AddrPortFrom(a.Unmap(), port); s.Addr().Is4() && s.Addr().IsGlobalUnicast() && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	for i := range in.Names {
+		if p := in.Names[i].Path; p != nil {
+			for _, s := range p.Servers {
+				add(s.Addr.Addr(), s.Addr.Port())
+			}
+		}
+	}
+	for i := range in.Snap.Resolvers {
+		r := &in.Snap.Resolvers[i]
+		for _, a := range slices.Concat(r.ResolvConf.Nameservers, r.Upstreams) {
+			add(a, 53)
+		}
+	}
+	return out
 }
 
 // onLink says whether an address is of a subnet of the device.

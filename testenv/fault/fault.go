@@ -46,7 +46,7 @@ func (f *Fault) Complaint(target string) (said, command string) {
 func All() []Fault {
 	out := []Fault{
 		vethDown(), vethOffBridge(), bridgeDown(), bridgeAddressGone(), eth0Down(), loDown(), uplinkDown(),
-		ipForwardOff(), defaultRouteGone(), wrongGateway(), hostDefaultRouteGone(), blackholeRoute(), wrongNeighbour(),
+		ipForwardOff(), defaultRouteGone(), wrongGateway(), hostDefaultRouteGone(), hostGatewaySilent(), blackholeRoute(), wrongNeighbour(),
 		forwardAcceptGone(), foreignTableDrops(), repliesDropped(), staleDNAT(), masqueradeGone(),
 		resolvEmpty(), resolvLoopback(), resolvOutside(), namesRedirected(), astrayRoute(), mainRuleGone(), connectedRouteGone(), ipsecBlock(),
 	}

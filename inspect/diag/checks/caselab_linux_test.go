@@ -132,6 +132,11 @@ func (h *host) probe(s *snap.Snapshot) *snap.Snapshot {
 		s.Probes = append(s.Probes, again...)
 		number()
 	}
+	if in, _ := run(s, asks); len(in.RouterQuestions()) > 0 {
+		got, _ := h.a.Probe(h.t.Context(), s, in.RouterQuestions(), nil)
+		s.Probes = append(s.Probes, got...)
+		number()
+	}
 	return s
 }
 

@@ -189,37 +189,45 @@ func detectND2105(in *diag.Input) []diag.Finding {
 		f.Cause = "no device with an address leads out of this host, and so no default route can"
 		f.Advice = "nothing to do where it is kept apart on purpose; containers that need no world do well on an internal network (docker network create --internal)"
 	}
-	found(in, &f, host)
+	if len(carried(in, &f)) == 0 {
+		nearby(in, &f, host)
+	}
 	return []diag.Finding{f}
 }
 
-// found tells which neighbours are routers, or, when nobody was asked or nobody is,
-// which there are.
-func found(in *diag.Input, f *diag.Finding, host *snap.Netns) {
+// carried tells which neighbours were seen to be routers, and what to do about it.
+func carried(in *diag.Input, f *diag.Finding) []diag.Router {
 	routers := in.Routers()
+	var all []string
 	for _, r := range routers {
+		all = append(all, r.Addr.String())
 		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", r.Probe.ID),
 			fmt.Sprintf("a question to %s that was handed to %s (%s) on %s was answered", r.Probe.Dst.Addr(), r.Addr, r.Probe.MAC, r.Link.Name), snap.RefProbe(r.Probe.ID)))
 	}
-	switch up := diag.Uplinks(in.Snap); {
-	case len(routers) == 1:
+	switch len(routers) {
+	case 0:
+	case 1:
 		f.Advice = fmt.Sprintf("for good: the gateway %s belongs where this host's network is set up (netplan, NetworkManager, systemd-networkd, /etc/network/interfaces), or renew the lease", routers[0].Addr)
-	case len(routers) > 1:
-		var all []string
-		for _, r := range routers {
-			all = append(all, r.Addr.String())
-		}
+	default:
 		f.Advice += fmt.Sprintf(" (more than one neighbour carries packets to the world: %s)", strings.Join(all, ", "))
-	case len(up) == 1:
-		var near []string
-		for _, nb := range host.Neighs {
-			if nb.Index == up[0].Index && nb.IP.Is4() && nb.MAC != "" && nb.State != "failed" {
-				near = append(near, nb.IP.String())
-			}
+	}
+	return routers
+}
+
+// nearby tells, when no neighbour was seen to be a router, which there are.
+func nearby(in *diag.Input, f *diag.Finding, host *snap.Netns) {
+	up := diag.Uplinks(in.Snap)
+	if len(up) != 1 {
+		return
+	}
+	var near []string
+	for _, nb := range host.Neighs {
+		if nb.Index == up[0].Index && nb.IP.Is4() && nb.MAC != "" && nb.State != "failed" {
+			near = append(near, nb.IP.String())
 		}
-		if len(near) > 0 {
-			f.Advice += fmt.Sprintf(" (neighbours seen on %s: %s)", up[0].Name, strings.Join(near, ", "))
-		}
+	}
+	if len(near) > 0 {
+		f.Advice += fmt.Sprintf(" (neighbours seen on %s: %s)", up[0].Name, strings.Join(near, ", "))
 	}
 }
 

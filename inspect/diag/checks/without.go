@@ -73,19 +73,22 @@ func without(in *diag.Input, pick func(*diag.FlowCase) []suspect) []blamed {
 }
 
 // mends are the flows and names that do not work, and would after the operations.
+// Where only a probe says that they do not, the model has no word in it.
 func mends(in *diag.Input, ops []fixups.Op) diag.Cover {
 	var c diag.Cover
 	then, err := in.WhatIf(ops)
 	if err != nil {
 		return c
 	}
+	bare := in.Bare()
+	fails := func(f *diag.FlowCase) bool { return f.Broken() || f.Unmasked }
 	for i := range in.Flows {
-		if f := &in.Flows[i]; (f.Broken() || f.Unmasked) && !f.Excused && then.Flows[i].Works() && !then.Flows[i].Unmasked {
+		if f := &in.Flows[i]; fails(f) && fails(&bare.Flows[i]) && !f.Excused && then.Flows[i].Works() && !then.Flows[i].Unmasked {
 			c.Traces = append(c.Traces, i)
 		}
 	}
 	for i := range in.Names {
-		if n := &then.Names[i]; in.Names[i].Bad() && !n.Bad() && asks(n) {
+		if n := &then.Names[i]; in.Names[i].Bad() && bare.Names[i].Bad() && !n.Bad() && asks(n) {
 			c.Names = append(c.Names, i)
 		}
 	}
