@@ -1,6 +1,10 @@
 package checks
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -32,10 +36,44 @@ Sources: net/ipv4/arp.c: arp_process; net/core/neighbour.c`,
 				f.Subject = diag.Subject{Kind: "address", Name: string(g.Where.Ref), Netns: g.Where.Netns}
 				f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device), g.Where.Detail, snap.RefNetns(g.Where.Netns)))
 				f.Advice = "find out who should have that address: " + ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device)
+				sayOnLink(in, g, &f)
 				out = append(out, f)
 			}
 			return out
 		},
 		Fix: fixNeigh,
+	}
+}
+
+// sayOnLink says which route of this host has the world be a neighbour, where
+// that is why it was asked for: one without a gateway, or of an address whose
+// prefix takes in too much.
+func sayOnLink(in *diag.Input, g diag.Group, f *diag.Finding) {
+	t := in.Flows[g.Flows[0]].Trace
+	hops, dst := t.Forward, t.Flow.Dst
+	if g.Where.Reply || g.Where.Cause != sim.CauseNeighFailed || len(hops) == 0 || in.Graph.NetworkOfAddr(dst) != nil {
+		return
+	}
+	for _, h := range slices.Backward(hops) {
+		if h.Stage != "route" {
+			continue
+		}
+		if h.Netns != g.Where.Netns || h.Netns != in.Snap.Host.Netns || len(h.Because) == 0 {
+			return
+		}
+		v, err := in.Snap.At(h.Because[0])
+		r, ok := v.(*snap.Route)
+		if err != nil || !ok || r.Gateway.IsValid() || len(r.Nexthops) > 0 || r.NHID != 0 || r.Dst.IsSingleIP() {
+			return
+		}
+		f.Cause = fmt.Sprintf("the route %s has no gateway, so %s is asked for as if it were on the link %s itself", h.Did, dst, g.Where.Device)
+		f.Evidence = append(f.Evidence, ev(ipIn(in, h.Netns, "route get "+dst.String()), h.Did, h.Because[0]))
+		if r.Protocol == "kernel" {
+			f.Advice = fmt.Sprintf("if %s is no neighbour, correct the prefix length of the address on %s (%s now); else: %s", dst, g.Where.Device, r.Dst, f.Advice)
+		} else {
+			to, _, _ := strings.Cut(h.Did, " dev ")
+			f.Advice = fmt.Sprintf("if %s is no neighbour, give the route its gateway: ip route replace %s via GATEWAY dev %s", dst, to, g.Where.Device)
+		}
+		return
 	}
 }
