@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -83,10 +84,20 @@ func (in *Input) astray(f *FlowCase) bool {
 		t = t.Proxy
 	}
 	eng := in.Snap.Engine(c.Engine)
+	if t.Socket != nil && forwards(t.Socket.Process) {
+		return false
+	}
 	if t.Socket != nil && t.Socket.Process == nil && t.Arrived == in.Snap.Host.Netns && eng != nil && eng.UserlandProxy {
 		return false
 	}
 	return t.Arrived != c.Netns
+}
+
+// forwards says whether a process carries published ports into the namespace of a
+// user's own containers: without root there is no DNAT (rootlesskit pkg/port/builtin;
+// podman cmd/rootlessport; passt(1); slirp4netns(1)).
+func forwards(p *snap.Process) bool {
+	return p != nil && (p.Name == "rootlesskit" || p.Name == "rootlessport" || p.Name == "slirp4netns" || strings.HasPrefix(p.Name, "pasta"))
 }
 
 // publishedOwn: a container reaches its own published port at the host's address,
