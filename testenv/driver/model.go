@@ -20,7 +20,7 @@ type Generation string
 // The generations.
 const (
 	Docker20  Generation = "20.10"       // up to 27: one set of rules a bridge in FORWARD
-	Docker29i Generation = "29-iptables" // from 28: DOCKER-FORWARD and its chains
+	Docker29i Generation = "29-iptables" // DOCKER-FORWARD and its chains; 28 has them, too, and isolation stages in the place of DOCKER-INTERNAL
 	Docker29n Generation = "29-nftables" // tables of their own
 )
 

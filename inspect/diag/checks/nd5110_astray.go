@@ -87,6 +87,9 @@ func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	to := netip.AddrPortFrom(e.IPv4.Addr(), flow.Port.ContainerPort)
+	if op := portmapNFT(in, host, c, flow.Port, to); op != nil {
+		return []fixups.Op{op}
+	}
 	for i := range host.Ruleset.Tables {
 		t := &host.Ruleset.Tables[i]
 		if t.Name != "nat" || t.Family != snap.IPv4 || t.System != snap.IPTablesNFT && t.System != snap.IPTablesLegacy {
