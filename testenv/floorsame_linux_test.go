@@ -38,11 +38,14 @@ func TestFloorMakesTheVerySame(t *testing.T) {
 	bridge := st.Network("app").Net.Bridge
 	names := strings.NewReplacer("netdoctor-bridges", "TABLE", "raw-PREROUTING", "raw", "netdoctor:default", "MARK")
 	before := hostObjects(t)
-	c := up("services:\n  box: {networks: [app]}\n" + app).State.Container("box")
-	veth := strings.NewReplacer(c.Ctr.Endpoints[0].HostLink, "VETH")
-	got := append(added(before, hostObjects(t)), inside(t, c.Ctr.SandboxKey)...)
-	for i := range got {
-		got[i] = veth.Replace(names.Replace(got[i]))
+	// Two, as only of several the namespaces are made ahead.
+	boxes := up("services:\n  box: {networks: [app], scale: 2, deploy: {endpoint_mode: dnsrr}}\n" + app).State.Containers
+	var got []string
+	for _, l := range added(before, hostObjects(t)) {
+		got = append(got, strings.NewReplacer(boxes[0].Ctr.Endpoints[0].HostLink, "VETH0", boxes[1].Ctr.Endpoints[0].HostLink, "VETH1").Replace(names.Replace(l)))
+	}
+	for i := range boxes {
+		got = append(got, inside(t, boxes[i].Ctr.SandboxKey)...)
 	}
 	helper.Close()
 	if _, err := h.Down(context.Background(), false); err != nil {
@@ -50,11 +53,17 @@ func TestFloorMakesTheVerySame(t *testing.T) {
 	}
 	settled(t)
 
-	f := newFloor(t, bridge, c.DNSPort)
+	f := newFloor(t, bridge, 0)
 	before = hostObjects(t)
-	f.attach(t, 0)
-	floorNames := strings.NewReplacer(`"bench"`, `"TABLE"`, "vethb0", "VETH", "netdoctor:bench", "MARK")
-	want := append(added(before, hostObjects(t)), inside(t, f.path(0))...)
+	for i := range boxes {
+		f.port = boxes[i].DNSPort
+		f.attach(t, i)
+	}
+	floorNames := strings.NewReplacer(`"bench"`, `"TABLE"`, "vethb", "VETH", "netdoctor:bench", "MARK")
+	want := added(before, hostObjects(t))
+	for i := range boxes {
+		want = append(want, inside(t, f.path(i))...)
+	}
 	for i := range want {
 		want[i] = floorNames.Replace(want[i])
 	}

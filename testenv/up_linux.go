@@ -111,7 +111,7 @@ func (u *up) build(ctx context.Context) error {
 		return err
 	}
 	if !u.o.DryRun {
-		u.b.Expect(u.boxes(), "net/ipv4/ip_unprivileged_port_start", "net/ipv4/ping_group_range", "net/ipv6/conf/default/disable_ipv6")
+		u.b.Expect(u.boxes(), driver.Every(&u.st.Env.Env, fixups.Where{})...)
 	}
 	for _, v := range u.sp.Order() {
 		for _, name := range v.Containers() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -73,7 +72,7 @@ func (m *machine) linkAdd(ctx context.Context, o *fixups.LinkAdd, now *snap.Snap
 			a.bytes(unix.IFLA_INFO_DATA|unix.NLA_F_NESTED, data)
 		}
 	})
-	if err := m.without6(o.Peer, func() error {
+	if err := m.without6(o, func() error {
 		return m.route(ctx, at, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, body)
 	}); err != nil {
 		return err
@@ -84,39 +83,70 @@ func (m *machine) linkAdd(ctx context.Context, o *fixups.LinkAdd, now *snap.Snap
 // without6 runs what makes a device so that it is born without IPv6, if the
 // transaction is going to take IPv6 from it and its namespace is new: giving and
 // taking is more work for the kernel, under the lock of all devices.
-func (m *machine) without6(end *fixups.LinkEnd, birth func() error) error {
-	if end == nil || m.rooms[end.ID] == nil || !m.plain[end.ID+" "+end.Name] {
+func (m *machine) without6(o *fixups.LinkAdd, birth func() error) error {
+	end := o.Peer
+	if end == nil {
+		end = &fixups.LinkEnd{Where: o.Where, Name: o.Link.Name}
+	}
+	r, dev := m.rooms[end.ID], end.ID+" "+end.Name
+	if r == nil {
 		return birth()
 	}
-	h, key, old := m.rooms[end.ID], "net/ipv6/conf/default/disable_ipv6", ""
-	set := func(v string) error { return writeSysctl(&fixups.SysctlSet{Where: end.Where, Key: key, Value: v}) }
-	if err := h.Do(func() error {
-		b, err := os.ReadFile("/proc/sys/" + key)
-		if old = strings.TrimSpace(string(b)); err == nil && old != "1" {
-			err = set("1")
-		}
-		return err
-	}); err != nil || old == "1" {
-		return birth() // if it could not be written, IPv6 is taken later
+	if !m.plain[dev] {
+		return errors.Join(r.with6(), birth())
 	}
+	if r.new6 == "" {
+		if err := r.h.Do(func() error { r.new6 = plain6(); return nil }); err != nil {
+			return err
+		}
+	}
+	plain := r.new6 != "" && o.Peer != nil // else IPv6 is taken later
 	err := birth()
-	return errors.Join(err, h.Do(func() error { return set(old) }))
+	if err == nil && plain {
+		m.born[dev] = true
+	}
+	return errors.Join(err, r.with6())
+}
+
+// takes6 says whether the transaction takes IPv6 from a device of the namespace,
+// and leaves it to those that are new otherwise.
+func (m *machine) takes6(id string) bool {
+	takes := false
+	for dev := range m.plain {
+		takes = takes || strings.HasPrefix(dev, id+" ")
+	}
+	return takes && !m.plain[id+" default"]
 }
 
 // expectPlain notes of which devices the transaction takes IPv6.
 func (m *machine) expectPlain(ops []fixups.Op) {
-	m.plain = map[string]bool{}
+	m.plain, m.born = map[string]bool{}, map[string]bool{}
 	for _, op := range ops {
-		o, ok := op.(*fixups.SysctlSet)
-		if !ok || o.Value != "1" {
-			continue
-		}
-		if dev, ok := strings.CutPrefix(o.Key, "net/ipv6/conf/"); ok {
-			if dev, ok = strings.CutSuffix(dev, "/disable_ipv6"); ok {
-				m.plain[o.ID+" "+dev] = true
-			}
+		if dev := takenFrom(op); dev != "" {
+			m.plain[dev] = true
 		}
 	}
+}
+
+// takenFrom is the namespace and name of the device that an operation takes IPv6
+// from; "" for another operation.
+func takenFrom(op fixups.Op) string {
+	o, ok := op.(*fixups.SysctlSet)
+	if !ok || o.Value != "1" {
+		return ""
+	}
+	if dev, ok := strings.CutPrefix(o.Key, "net/ipv6/conf/"); ok {
+		if dev, ok = strings.CutSuffix(dev, "/disable_ipv6"); ok {
+			return o.ID + " " + dev
+		}
+	}
+	return ""
+}
+
+// already says whether an operation was carried out with the namespace, or with the
+// device.
+func (m *machine) already(op fixups.Op) bool {
+	return m.rooms[op.Netns()].has(op) || m.born[takenFrom(op)]
 }
 
 func linkBasics(a *attrs, mac string, mtu int) error {

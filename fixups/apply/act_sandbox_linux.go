@@ -56,14 +56,17 @@ func (m *machine) sandboxAdd(o *fixups.SandboxAdd) error {
 	})
 	m.handles[o.ID] = r.h
 	if m.rooms == nil {
-		m.rooms = map[string]*ns.Handle{}
+		m.rooms = map[string]*room{}
 	}
-	m.rooms[o.ID] = r.h
+	m.rooms[o.ID] = r
 	if m.conns == nil {
 		m.conns = map[connKey]*conn{}
 	}
 	for proto, c := range r.conns {
 		m.conns[connKey{o.ID, proto}] = c
+	}
+	if !m.takes6(o.ID) {
+		return r.with6()
 	}
 	return nil
 }

@@ -45,10 +45,14 @@ func (m *machine) chainNow(ctx context.Context, ref fixups.ChainRef) (*snap.Chai
 // make carries out one operation, or one batch of nf_tables.
 func (m *machine) make(ctx context.Context, steps []*step) error {
 	if !batched(steps[0].Op[0]) {
-		if len(steps) > 1 {
-			return m.sysctls(ctx, opsOf(steps))
+		switch todo := slices.DeleteFunc(opsOf(steps), m.already); len(todo) {
+		case 0:
+			return nil
+		case 1:
+			return m.makeOne(ctx, todo[0])
+		default:
+			return m.sysctls(ctx, todo)
 		}
-		return m.makeOne(ctx, steps[0].Op[0])
 	}
 	b := &batch{}
 	orders, err := m.orders(ctx, steps)

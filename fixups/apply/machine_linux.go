@@ -28,10 +28,11 @@ type machine struct {
 	found   []ns.Found            // every namespace, looked for once
 	docker  *dockerAPI
 	conns   map[connKey]*conn
-	rooms   map[string]*ns.Handle // those of handles that are new
-	plain   map[string]bool       // namespace and name of devices that get no IPv6
-	ahead   chan room             // namespaces made ahead; nil: none
-	enough  chan struct{}         // closed: no more of them
+	rooms   map[string]*room // of namespaces that are new
+	born    map[string]bool  // namespace and name of devices that were born without IPv6
+	plain   map[string]bool  // namespace and name of devices that get no IPv6
+	ahead   chan *room       // namespaces made ahead; nil: none
+	enough  chan struct{}    // closed: no more of them
 }
 
 // open opens the host. With a snapshot it makes sure that it is of this host.

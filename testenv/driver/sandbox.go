@@ -15,16 +15,7 @@ import (
 // have, and the way to the embedded resolver.
 func Sandbox(e *Env, c *Container) []fixups.Op {
 	w := e.Where(c)
-	groups := "0 2147483647"
-	if e.Rootless {
-		groups = "0 0" // others are not mapped (net/ipv4/sysctl_net_ipv4.c: ipv4_ping_group_range)
-	}
-	ops := []fixups.Op{
-		&fixups.SandboxAdd{Where: w},
-		&fixups.LinkSet{Where: w, Name: "lo", Up: true},
-		&fixups.SysctlSet{Where: w, Key: "net/ipv4/ip_unprivileged_port_start", Value: "0"},
-		&fixups.SysctlSet{Where: w, Key: "net/ipv4/ping_group_range", Value: groups},
-	}
+	ops := append([]fixups.Op{&fixups.SandboxAdd{Where: w}}, Every(e, w)...)
 	if e.Gen == Docker20 && !slices.ContainsFunc(c.Ctr.Endpoints, func(x snap.Endpoint) bool { return x.IPv6.IsValid() }) {
 		for _, d := range []string{"all", "default", "lo"} {
 			ops = append(ops, &fixups.SysctlSet{Where: w, Key: "net/ipv6/conf/" + d + "/disable_ipv6", Value: "1"})
@@ -36,6 +27,19 @@ func Sandbox(e *Env, c *Container) []fixups.Op {
 		}
 	}
 	return append(ops, DNS(e, c)...)
+}
+
+// Every is what every container's namespace begins with.
+func Every(e *Env, w fixups.Where) []fixups.Op {
+	groups := "0 2147483647"
+	if e.Rootless {
+		groups = "0 0" // others are not mapped (net/ipv4/sysctl_net_ipv4.c: ipv4_ping_group_range)
+	}
+	return []fixups.Op{
+		&fixups.LinkSet{Where: w, Name: "lo", Up: true},
+		&fixups.SysctlSet{Where: w, Key: "net/ipv4/ip_unprivileged_port_start", Value: "0"},
+		&fixups.SysctlSet{Where: w, Key: "net/ipv4/ping_group_range", Value: groups},
+	}
 }
 
 // DNS are the rules that lead 127.0.0.11:53 to the resolver's sockets in the
