@@ -96,16 +96,18 @@ func added(before, after []string) []string {
 }
 
 func hostObjects(t *testing.T) []string {
+	t.Helper()
 	h, err := ns.Self()
 	must(t, err)
-	defer h.Close() //nolint:errcheck // only a descriptor
+	defer h.Close()
 	return objects(t, h, "host")
 }
 
 func inside(t *testing.T, path string) []string {
+	t.Helper()
 	h, err := ns.Open(path)
 	must(t, err)
-	defer h.Close() //nolint:errcheck // only a descriptor
+	defer h.Close()
 	return objects(t, h, "box")
 }
 
