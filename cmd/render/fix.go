@@ -150,10 +150,15 @@ func (p *printer) fixed(r *v1.FixResult) {
 // undone is the screen of what was put back.
 func (p *printer) undone(r *v1.UndoResult) {
 	sign, paint := p.st.sign("ok")
+	said := "put back "
 	if len(r.Left) > 0 {
 		sign, paint = p.st.sign("error")
+		said = "not put back: "
+		if len(r.Done) > 0 {
+			said = "put back in part: "
+		}
 	}
-	p.line(in(paint, sign+" "), s("put back "+r.Transaction))
+	p.line(in(paint, sign+" "), s(said+r.Transaction))
 	for _, d := range r.Done {
 		p.labelled("  ", "done", s(d))
 	}

@@ -87,6 +87,8 @@ func results() map[string]v1.Result {
 		"fixed":        &v1.FixResult{Head: head(v1.KindFix), Changes: []v1.Change{change}, Applied: true, Verified: true, Transaction: "t-1", Transactions: []string{"t-1"}, Gone: []string{"ND3204"}},
 		"failed":       &v1.FixResult{Head: head(v1.KindFix), Changes: []v1.Change{change}, Error: "no such device", Left: []string{"rule 2 of nat POSTROUTING"}},
 		"undone":       &v1.UndoResult{Head: head(v1.KindUndo), Transaction: "t-1", Done: []string{"deleted rule 2"}},
+		"undone-part":  &v1.UndoResult{Head: head(v1.KindUndo), Transaction: "t-1", Done: []string{"deleted rule 2"}, Left: []string{"add a route: others changed it since"}},
+		"undone-not":   &v1.UndoResult{Head: head(v1.KindUndo), Transaction: "t-1", Left: []string{"add a route: others changed it since"}},
 		"list":         &v1.ListResult{Head: head(v1.KindList), Of: "containers", Items: []v1.Item{{Kind: "container", Name: "web", Target: "docker:web", ID: "0123456789ab", State: "running", Netns: "web", Addresses: []string{"172.20.0.3"}, Networks: []string{"app"}, Ports: []string{"0.0.0.0:8080→80/tcp"}}}},
 		"inspect":      &v1.InspectResult{Head: head(v1.KindInspect), Subject: v1.Subject{Kind: "container", Name: "web", Netns: "web"}, Sections: []v1.Section{{Title: "container docker:web", Facts: []v1.Fact{{Name: "state", Value: "running"}}}}, Object: json.RawMessage(`{"name":"web"}`)},
 		"snapshot":     &v1.SnapshotResult{Head: head(v1.KindSnapshot), File: "host.ndsnap", Bytes: 12345, Redacted: []string{"label values"}, Contents: []v1.Fact{{Name: "namespaces", Value: "7"}}},
