@@ -3,10 +3,12 @@ package render
 import (
 	"cmp"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+
+	"golang.org/x/net/html"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -151,69 +153,59 @@ func cleaned(lines []string) string {
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }
 
-// The elements of JUnit's XML, as Jenkins, GitLab and others read them
-// (github.com/testmoapp/junitxml describes what they agree on).
-type junitSuites struct {
-	XMLName xml.Name     `xml:"testsuites"`
-	Suites  []junitSuite `xml:"testsuite"`
-}
-
-type junitSuite struct {
-	Name      string      `xml:"name,attr"`
-	Tests     int         `xml:"tests,attr"`
-	Failures  int         `xml:"failures,attr"`
-	Errors    int         `xml:"errors,attr"`
-	Skipped   int         `xml:"skipped,attr"`
-	Time      string      `xml:"time,attr"`
-	Timestamp string      `xml:"timestamp,attr"`
-	Cases     []junitCase `xml:"testcase"`
-}
-
-type junitCase struct {
-	Name    string     `xml:"name,attr"`
-	Class   string     `xml:"classname,attr"`
-	File    string     `xml:"file,attr,omitempty"`
-	Line    int        `xml:"line,attr,omitempty"`
-	Time    string     `xml:"time,attr"`
-	Failure *junitSaid `xml:"failure,omitempty"`
-	Error   *junitSaid `xml:"error,omitempty"`
-	Skipped *junitSaid `xml:"skipped,omitempty"`
-	Out     string     `xml:"system-out,omitempty"`
-}
-
-type junitSaid struct {
-	Message string `xml:"message,attr,omitempty"`
-	Type    string `xml:"type,attr,omitempty"`
-	Text    string `xml:",chardata"`
-}
-
+// junit writes JUnit's XML, as Jenkins, GitLab and others read it
+// (github.com/testmoapp/junitxml describes what they agree on). What is no character
+// of XML is cleaned away, as a person's name may hold anything.
 func junit(w io.Writer, all *trials) error {
-	suite := junitSuite{
-		Name: all.suite, Tests: len(all.list), Failures: all.counts["failed"], Errors: all.counts["unknown"], Skipped: all.counts["skipped"],
-		Time: fmt.Sprintf("%.3f", all.head.DurationMs/1000), Timestamp: all.head.StartedAt.Format("2006-01-02T15:04:05"),
-	}
+	text := func(key, value string) html.Attribute { return at(key, Clean(value)) }
+	number := func(key string, n int) html.Attribute { return at(key, strconv.Itoa(n)) }
+	seconds := func(ms float64) html.Attribute { return at("time", fmt.Sprintf("%.3f", ms/1000)) }
+	suite := el("testsuite", text("name", all.suite), number("tests", len(all.list)), number("failures", all.counts["failed"]),
+		number("errors", all.counts["unknown"]), number("skipped", all.counts["skipped"]), seconds(all.head.DurationMs),
+		at("timestamp", all.head.StartedAt.Format("2006-01-02T15:04:05")))
 	for i := range all.list {
 		t := &all.list[i]
-		c := junitCase{Name: t.name, Class: t.class, File: t.file, Line: t.line, Time: fmt.Sprintf("%.3f", t.ms/1000)}
-		said := &junitSaid{Message: t.message, Type: t.got, Text: t.text}
+		c := el("testcase", text("name", t.name), text("classname", t.class))
+		if t.file != "" {
+			c.Attr = append(c.Attr, text("file", t.file), number("line", t.line))
+		}
+		c.Attr = append(c.Attr, seconds(t.ms))
+		said := func(tag string) *html.Node {
+			n := el(tag, text("message", t.message), t.text)
+			if t.got != "" {
+				n.Attr = append(n.Attr, text("type", t.got))
+			}
+			return n
+		}
 		switch t.status {
 		case "failed":
-			c.Failure = said
+			c.AppendChild(said("failure"))
 		case "unknown":
-			c.Error = said
+			c.AppendChild(said("error"))
 		case "skipped":
-			c.Skipped = &junitSaid{Message: t.message}
+			c.AppendChild(el("skipped", text("message", t.message)))
 		default:
-			c.Out = t.text
+			if t.text != "" {
+				c.AppendChild(el("system-out", t.text))
+			}
 		}
-		suite.Cases = append(suite.Cases, c)
+		suite.AppendChild(lineBreak("    "))
+		suite.AppendChild(c)
 	}
-	out, err := xml.MarshalIndent(junitSuites{Suites: []junitSuite{suite}}, "", "  ")
-	if err != nil {
+	suite.AppendChild(lineBreak("  "))
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
+	if err := html.Render(&b, el("testsuites", lineBreak("  "), suite, lineBreak(""))); err != nil {
 		return fmt.Errorf("writing JUnit: %w", err)
 	}
-	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, out)
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// lineBreak is white space between elements.
+func lineBreak(indent string) *html.Node {
+	return &html.Node{Type: html.TextNode, Data: "\n" + indent}
 }
 
 // tap writes the Test Anything Protocol, version 13.
