@@ -43,7 +43,7 @@ func detectND5106(in *diag.Input) []diag.Finding {
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		loops := looping(in, c)
-		if c.Running() && !loops || c.State == "vanished" {
+		if !loops && (c.Running() || c.State == "vanished") {
 			continue
 		}
 		f := diag.Finding{
@@ -69,7 +69,7 @@ func detectND5106(in *diag.Input) []diag.Finding {
 		}
 		if loops {
 			last := ""
-			if !c.Running() { // a running one's code is 0, whatever it ended with
+			if c.State == "restarting" { // a running one's code is 0, whatever it ended with
 				last = fmt.Sprintf(", last exit code %d", c.ExitCode)
 			}
 			f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, diag.Count(c.Restarts, "restart"), last, networks(c))
@@ -130,7 +130,7 @@ func looping(in *diag.Input, c *snap.Container) bool {
 	if c.RestartPolicy == "" || c.RestartPolicy == "no" || c.Restarts < 2 {
 		return false
 	}
-	return c.State == "restarting" || c.State == "running" && in.Snap.Taken.Start.Sub(c.Started) < crashTime
+	return c.State == "restarting" || (c.State == "running" || c.State == "vanished") && in.Snap.Taken.Start.Sub(c.Started) < crashTime
 }
 
 // missed says whether a container that nobody asked for was killed or crashed
