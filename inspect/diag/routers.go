@@ -88,11 +88,15 @@ type Silence struct {
 	Flows   []int       // that die of it, among those that are followed that far
 	Where   *sim.Where  // what the model says of it; nil: nothing
 	Probe   *snap.Probe // that died of it; nil: none was sent that way
+	// Idle says that it is there and carries nothing, as Probe shows, while another
+	// neighbour does.
+	Idle bool
 }
 
 // SilentGateway is the gateway of the host's IPv4 default route when the packets that
 // are handed to it die for want of its MAC address: the model knows all who are on
-// the wire, or a probe died of it. nil: there is none, or it is there.
+// the wire, or a probe died of it; or when it carries nothing and another neighbour
+// does. nil: there is none, or it does what it is for.
 func (in *Input) SilentGateway() *Silence {
 	host := in.Snap.HostNs()
 	if host == nil || !DefaultGateway(host).IsValid() || host.Light {
@@ -116,8 +120,14 @@ func (in *Input) SilentGateway() *Silence {
 	for i := range in.Snap.Probes {
 		p := &in.Snap.Probes[i]
 		if p.Kind == "router" {
-			if p.Via == s.Gateway && p.Outcome != snap.TimedOut {
+			switch {
+			case p.Via != s.Gateway:
+			case p.Outcome != snap.TimedOut:
 				return nil // it is there
+			case p.MAC != "" && len(in.Routers()) > 0:
+				return &Silence{Gateway: s.Gateway, Probe: p, Idle: true}
+			case p.MAC != "":
+				return nil // nobody else carries anything either
 			}
 			continue
 		}
@@ -151,22 +161,38 @@ func (in *Input) leadsBy(dst, gw netip.Addr) bool {
 }
 
 // cutOffServer is a name server that names of this host need and that the host has
-// no route to, or one by a gateway that is not there; zero: there is none.
+// no route to, or one that does not answer by the gateway; zero: there is none.
 func (in *Input) cutOffServer() netip.AddrPort {
 	host := in.Snap.HostNs()
 	if host == nil {
 		return netip.AddrPort{}
 	}
-	silent := in.SilentGateway()
-	if DefaultGateway(host).IsValid() && silent == nil {
-		return netip.AddrPort{}
-	}
+	gw, silent := DefaultGateway(host), in.SilentGateway()
 	for _, s := range in.worldServers() {
-		if silent != nil && in.leadsBy(s.Addr(), silent.Gateway) || silent == nil && in.World.Route(host.ID, sim.RouteQuery{Dst: s.Addr()}).Errno != "" {
+		switch {
+		case !gw.IsValid() && in.World.Route(host.ID, sim.RouteQuery{Dst: s.Addr()}).Errno != "":
+			return s
+		case gw.IsValid() && (silent != nil || in.unanswered(s)) && in.leadsBy(s.Addr(), gw):
 			return s
 		}
 	}
 	return netip.AddrPort{}
+}
+
+// unanswered says whether the host itself asked a name server in vain.
+func (in *Input) unanswered(server netip.AddrPort) bool {
+	lost := false
+	for i := range in.Snap.Probes {
+		p := &in.Snap.Probes[i]
+		if p.Kind != "dns" || p.From != in.Snap.Host.Netns || p.Dst != server {
+			continue
+		}
+		if p.Outcome == snap.Answered {
+			return false
+		}
+		lost = lost || p.Outcome == snap.TimedOut
+	}
+	return lost
 }
 
 // worldServers are the IPv4 name servers that somebody on this host has written down

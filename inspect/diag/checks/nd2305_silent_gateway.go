@@ -12,11 +12,12 @@ import (
 func nd2305() diag.Check {
 	return diag.Check{
 		Code: "ND2305", Name: "host-gateway-silent", Severity: diag.Error, Since: "0.2",
-		Title: "The host's default gateway is not there",
+		Title: "The host's default gateway is not there, or is no router",
 		Doc: `The host's default route names a gateway, and nobody answers ARP for it: a wrong
 digit, a router that was switched off or renumbered, a virtual address (VRRP) that
 nobody holds any more. Containers hear "No route to host" from their own gateway
-after three seconds; what is on the same wire as the host still works.
+after three seconds; what is on the same wire as the host still works. A machine
+that has the address and is no router takes the packets, and nothing comes back.
 
 When another neighbour on that wire carries a question to a name server and brings
 the answer, and it alone does, the route is led by it.
@@ -55,10 +56,16 @@ func detectND2305(in *diag.Input) []diag.Finding {
 		Weight:   87,
 		Advice:   fmt.Sprintf("find out where %s went, or which gateway is right: ip route replace default via GATEWAY dev %s", gw, l.Name),
 	}
-	if p := silent.Probe; p != nil {
+	switch p := silent.Probe; {
+	case silent.Idle:
+		f.Confidence = diag.Proved
+		f.Summary = fmt.Sprintf("%s, this host's default gateway, is on %s and carries nothing to the world, as another neighbour does", gw, l.Name)
+		f.Cause = fmt.Sprintf("the default route leads by %s, which is no router, or has lost its own way out", gw)
+		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("a question to %s that was handed to %s (%s) got no answer", p.Dst.Addr(), gw, p.MAC), snap.RefProbe(p.ID)))
+	case p != nil:
 		f.Confidence = diag.Proved
 		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s to %s from %s: no neighbour %s", p.Kind, p.Dst.Addr(), in.Who(p.From), gw), snap.RefProbe(p.ID)))
-	} else {
+	default:
 		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("ip neigh show to %s dev %s", gw, l.Name), silent.Where.Detail, silent.Where.Ref))
 	}
 	carried(in, &f)
