@@ -195,7 +195,7 @@ func lost(was, is map[string]fate, container string) []v1.Turned {
 			out = append(out, t)
 		}
 	}
-	slices.SortFunc(out, func(a, b v1.Turned) int { return cmp.Compare(key(a), key(b)) })
+	slices.SortStableFunc(out, func(a, b v1.Turned) int { return cmp.Compare(key(a), key(b)) })
 	return out
 }
 
@@ -215,7 +215,7 @@ func turned(was, is map[string]fate) (broke, mended []v1.Turned) {
 		}
 	}
 	byKey := func(a, b v1.Turned) int { return cmp.Compare(key(a), key(b)) }
-	slices.SortFunc(broke, byKey)
-	slices.SortFunc(mended, byKey)
+	slices.SortStableFunc(broke, byKey)
+	slices.SortStableFunc(mended, byKey)
 	return broke, mended
 }

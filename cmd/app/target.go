@@ -259,7 +259,7 @@ func (f finder) bare(sp spec) (Target, error) {
 	for _, c := range cs {
 		names = append(names, c.Ref)
 	}
-	slices.SortFunc(names, snap.CompareNames)
+	slices.SortStableFunc(names, snap.CompareNames)
 	return t, ambiguous(sp.Text, names)
 }
 
@@ -338,7 +338,7 @@ func (f finder) one(sp spec, cs []*snap.Container, nss []*snap.Netns, what strin
 			}
 		}
 	}
-	slices.SortFunc(names, snap.CompareNames)
+	slices.SortStableFunc(names, snap.CompareNames)
 	return Target{Text: sp.Text}, ambiguousError{ambiguous(sp.Text, names)}
 }
 

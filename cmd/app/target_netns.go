@@ -139,7 +139,7 @@ func (f finder) network(sp spec) (*snap.Network, error) {
 	for _, n := range found {
 		names = append(names, "net:"+n.Ref)
 	}
-	slices.SortFunc(names, snap.CompareNames)
+	slices.SortStableFunc(names, snap.CompareNames)
 	return nil, ambiguousError{ambiguous(sp.Text, names)}
 }
 
@@ -179,6 +179,6 @@ func (f finder) Names() []string {
 			out = append(out, "netns:"+ns.ID)
 		}
 	}
-	slices.SortFunc(out, snap.CompareNames)
+	slices.SortStableFunc(out, snap.CompareNames)
 	return slices.Compact(out)
 }

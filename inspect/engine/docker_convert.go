@@ -48,7 +48,7 @@ func (d *dockerContainer) container() snap.Container {
 			c.Exposed = append(c.Exposed, pp)
 		}
 	}
-	slices.SortFunc(c.Exposed, func(a, b snap.PortProto) int {
+	slices.SortStableFunc(c.Exposed, func(a, b snap.PortProto) int {
 		return comparePorts(snap.Port{Proto: a.Proto, ContainerPort: a.Port}, snap.Port{Proto: b.Proto, ContainerPort: b.Port})
 	})
 	groups(&c)

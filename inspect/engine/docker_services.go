@@ -99,10 +99,10 @@ func (d *dockerServices) services() []snap.Service {
 				s.Tasks = append(s.Tasks, a)
 			}
 		}
-		slices.SortFunc(s.Tasks, netip.Addr.Compare)
+		slices.SortStableFunc(s.Tasks, netip.Addr.Compare)
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b snap.Service) int { return snap.CompareNames(a.Name, b.Name) })
+	slices.SortStableFunc(out, func(a, b snap.Service) int { return snap.CompareNames(a.Name, b.Name) })
 	return out
 }
 

@@ -61,7 +61,7 @@ func (m *machine) conmons() []conmon {
 			out = append(out, c)
 		}
 	}
-	slices.SortFunc(out, func(a, b conmon) int { return strings.Compare(a.id, b.id) })
+	slices.SortStableFunc(out, func(a, b conmon) int { return strings.Compare(a.id, b.id) })
 	return out
 }
 
@@ -197,7 +197,7 @@ func (r *podmanRead) finish() {
 	for _, c := range r.seen {
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b *snap.Container) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(list, func(a, b *snap.Container) int { return strings.Compare(a.ID, b.ID) })
 	for _, c := range list {
 		if !c.Running() {
 			c.PID = 0

@@ -147,7 +147,7 @@ func topCounts(m map[netip.AddrPort]int) []snap.SocketCount {
 	for k, n := range m {
 		out = append(out, snap.SocketCount{Remote: k, Count: n})
 	}
-	slices.SortFunc(out, func(a, b snap.SocketCount) int {
+	slices.SortStableFunc(out, func(a, b snap.SocketCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Remote.Compare(b.Remote))
 	})
 	return out[:min(len(out), topEstab)]

@@ -106,7 +106,7 @@ func (s *set) list() []Found {
 		f.finish()
 		out = append(out, *f)
 	}
-	slices.SortFunc(out, func(a, b Found) int {
+	slices.SortStableFunc(out, func(a, b Found) int {
 		switch {
 		case a.Host != b.Host:
 			if a.Host {

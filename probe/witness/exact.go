@@ -16,7 +16,7 @@ func exact[K comparable](grew map[K]*snap.Counted) []snap.Counted {
 			out = append(out, *g)
 		}
 	}
-	slices.SortFunc(out, func(a, b snap.Counted) int {
+	slices.SortStableFunc(out, func(a, b snap.Counted) int {
 		return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.Name, b.Name))
 	})
 	return out

@@ -112,7 +112,7 @@ func (n *Network) overlay(e *Env) []fixups.Op {
 	for ip := range n.Peers {
 		list = append(list, ip)
 	}
-	slices.SortFunc(list, netip.Addr.Compare)
+	slices.SortStableFunc(list, netip.Addr.Compare)
 	for _, ip := range list { // both halves (moby drivers/overlay/peerdb.go: addNeighbor)
 		mac := MACOf(ip)
 		ops = append(ops,

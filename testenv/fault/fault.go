@@ -50,7 +50,7 @@ func All() []Fault {
 		forwardAcceptGone(), foreignTableDrops(), repliesDropped(), staleDNAT(), masqueradeGone(),
 		resolvEmpty(), resolvLoopback(), resolvOutside(), namesRedirected(), astrayRoute(), mainRuleGone(), connectedRouteGone(), ipsecBlock(),
 	}
-	slices.SortFunc(out, func(a, b Fault) int {
+	slices.SortStableFunc(out, func(a, b Fault) int {
 		if a.Name < b.Name {
 			return -1
 		}

@@ -73,7 +73,7 @@ func (l *Lab) Heal(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	slices.SortFunc(list, func(x, y apply.Entry) int { return y.At.Compare(x.At) })
+	slices.SortStableFunc(list, func(x, y apply.Entry) int { return y.At.Compare(x.At) })
 	for _, e := range list {
 		if e.State != "done" {
 			continue

@@ -57,7 +57,7 @@ func with(list []string, n *snap.Network) []string {
 		return list
 	}
 	list = append(list, n.Name)
-	slices.SortFunc(list, snap.CompareNames)
+	slices.SortStableFunc(list, snap.CompareNames)
 	return list
 }
 
