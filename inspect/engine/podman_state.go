@@ -230,8 +230,9 @@ func sqliteRecords(path string) ([]podRecord, error) {
 		}
 		for _, s := range states {
 			if len(s) >= 4 && s[0].Text() == r.config.ID {
-				_ = json.Unmarshal([]byte(s[3].Text()), &r.state) // what is missing stays unknown
-				r.state.State = int(s[1].Int)
+				// What is missing stays unknown. The column State is that of the day the
+				// container was made: only the text is written anew (libpod/sqlite_state.go: SaveContainer).
+				_ = json.Unmarshal([]byte(s[3].Text()), &r.state)
 			}
 		}
 		out = append(out, r)

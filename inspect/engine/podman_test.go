@@ -195,7 +195,8 @@ func TestParseAardvark(t *testing.T) {
 	}
 }
 
-// The database has Podman 5's schema and was written by SQLite.
+// The database has Podman 5's schema and was written by SQLite. Its column
+// State says "configured" of every container, as Podman leaves it.
 func TestPodmanIsReadFromSQLite(t *testing.T) {
 	t.Parallel()
 	h := podHost(t)
