@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/testenv"
 	"github.com/netdoctor/netdoctor/testenv/driver"
@@ -132,6 +133,36 @@ func TestMacvlanAndOverlay(t *testing.T) {
 	}
 	if after := dump(t); after != before {
 		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+// What a kernel has is what "ip link add" can make, and asking leaves nothing.
+func TestSupportsAsksWithoutMaking(t *testing.T) {
+	before := dump(t)
+	can := 0
+	for kind, more := range map[string]string{"bridge": "", "veth": "", "dummy": "", "macvlan": "link lo", "ipvlan": "link lo", "vxlan": "id 7 dstport 4789", "nosuchkind": ""} {
+		err := apply.Supports(context.Background(), kind)
+		lower, own := "", more
+		if strings.HasPrefix(more, "link ") {
+			lower, own = more, ""
+		}
+		out := sh(t, "ip link add "+lower+" name nd-kind type "+kind+" "+own+" 2>&1 || true")
+		missing := strings.Contains(out, "Unknown device type") || strings.Contains(out, "not supported")
+		sh(t, "ip link del nd-kind 2>/dev/null || true")
+		switch {
+		case missing && !errors.Is(err, snap.ErrUnsupported):
+			t.Errorf("%s: %v, and ip says %q", kind, err, out)
+		case !missing && err != nil:
+			t.Errorf("%s: %v, and ip says %q", kind, err, out)
+		case err == nil:
+			can++
+		}
+	}
+	if can < 4 {
+		t.Errorf("only %d kinds were seen to be there", can)
+	}
+	if after := dump(t); after != before {
+		t.Errorf("asking left\n%s", after)
 	}
 }
 
