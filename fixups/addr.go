@@ -180,7 +180,7 @@ func (o *AddrDel) On(s *snap.Snapshot) error {
 	}
 	was := findAddr(ns, l, o.Prefix, o.Peer)
 	if was == nil {
-		return fmt.Errorf("%s has no address %s: %w", o.Dev, o.Prefix, snap.ErrNotFound)
+		return snap.NotFoundf("%s has no address %s", o.Dev, o.Prefix)
 	}
 	a := *was
 	gone := []snap.Addr{a}

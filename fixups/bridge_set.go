@@ -71,7 +71,7 @@ func (o *BridgeSet) Shell() []string {
 func (o *BridgeSet) bridge(s *snap.Snapshot) (*snap.Netns, *snap.Link, error) {
 	ns, l, err := o.link(s, o.Name)
 	if err == nil && l.Bridge == nil {
-		err = fmt.Errorf("%s in %s is no bridge: %w", o.Name, o.ID, snap.ErrNotFound)
+		err = snap.NotFoundf("%s in %s is no bridge", o.Name, o.ID)
 	}
 	return ns, l, err
 }

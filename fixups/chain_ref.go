@@ -108,7 +108,7 @@ func (c ChainRef) table(s *snap.Snapshot) (*snap.Netns, *snap.Table, error) {
 func (c ChainRef) mustTable(s *snap.Snapshot) (*snap.Netns, *snap.Table, error) {
 	ns, t, err := c.table(s)
 	if err == nil && t == nil {
-		err = fmt.Errorf("no table %s in %s: %w", c.Table, c.ID, snap.ErrNotFound)
+		err = snap.NotFoundf("no table %s in %s", c.Table, c.ID)
 	}
 	return ns, t, err
 }
@@ -130,7 +130,7 @@ func (c ChainRef) chain(s *snap.Snapshot) (*snap.Table, *snap.Chain, error) {
 func (c ChainRef) must(s *snap.Snapshot) (*snap.Table, *snap.Chain, error) {
 	t, ch, err := c.chain(s)
 	if err == nil && ch == nil {
-		err = fmt.Errorf("no chain %s in %s: %w", c, c.ID, snap.ErrNotFound)
+		err = snap.NotFoundf("no chain %s in %s", c, c.ID)
 	}
 	return t, ch, err
 }

@@ -50,7 +50,7 @@ func (o *ConntrackDelete) On(s *snap.Snapshot) error {
 	}
 	i := o.at(ns)
 	if i < 0 {
-		return fmt.Errorf("%s has no such connection: %w", o.ID, snap.ErrNotFound)
+		return snap.NotFoundf("%s has no such connection", o.ID)
 	}
 	ns.Conntrack = slices.Delete(ns.Conntrack, i, i+1)
 	return nil

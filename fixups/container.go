@@ -39,7 +39,7 @@ func (c Ctr) find(s *snap.Snapshot) (*snap.Container, error) {
 	if x := s.Container(c.Ref); x != nil && (c.ID == "" || x.ID == c.ID) {
 		return x, nil
 	}
-	return nil, fmt.Errorf("no container %s: %w", c.Ref, snap.ErrNotFound)
+	return nil, snap.NotFoundf("no container %s", c.Ref)
 }
 
 func (c Ctr) state(s *snap.Snapshot) string {

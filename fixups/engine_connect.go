@@ -72,7 +72,7 @@ func (c Ctr) network(s *snap.Snapshot, name string) (*snap.Network, error) {
 			return n, nil
 		}
 	}
-	return nil, fmt.Errorf("no network %s of %s: %w", name, c.Engine, snap.ErrNotFound)
+	return nil, snap.NotFoundf("no network %s of %s", name, c.Engine)
 }
 
 // On models what an engine does for a bridge network: a veth pair into the
@@ -155,7 +155,7 @@ func taken(s *snap.Snapshot, n *snap.Network, ip, gateway netip.Addr) bool {
 func (o *EngineConnect) wire(s *snap.Snapshot, host, ns *snap.Netns, n *snap.Network, e *snap.Endpoint) error {
 	br := host.Link(n.Bridge)
 	if br == nil {
-		return fmt.Errorf("no bridge %s of network %s: %w", n.Bridge, n.Name, snap.ErrNotFound)
+		return snap.NotFoundf("no bridge %s of network %s", n.Bridge, n.Name)
 	}
 	eth := ""
 	for i := 0; eth == "" || ns.Link(eth) != nil; i++ {
@@ -192,7 +192,7 @@ func (o *EngineDisconnect) On(s *snap.Snapshot) error {
 	}
 	i := endpoint(c, o.Network)
 	if i < 0 {
-		return fmt.Errorf("container %s is not on network %s: %w", o.Name, o.Network, snap.ErrNotFound)
+		return snap.NotFoundf("container %s is not on network %s", o.Name, o.Network)
 	}
 	e := c.Endpoints[i]
 	c.Endpoints = slices.Delete(c.Endpoints, i, i+1)

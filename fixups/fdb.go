@@ -125,7 +125,7 @@ func (o *FDBDel) On(s *snap.Snapshot) error {
 		return err
 	}
 	if i < 0 {
-		return fmt.Errorf("no forwarding entry %s on %s in %s: %w", o.Entry.MAC, o.Dev, o.ID, snap.ErrNotFound)
+		return snap.NotFoundf("no forwarding entry %s on %s in %s", o.Entry.MAC, o.Dev, o.ID)
 	}
 	ns.FDB = slices.Delete(ns.FDB, i, i+1)
 	return nil

@@ -97,7 +97,7 @@ func octal(l string) string {
 func (o *FileWrite) On(s *snap.Snapshot) error {
 	r := s.Resolver(o.Owner)
 	if r == nil {
-		return fmt.Errorf("the name service files of %s are not known: %w", o.Owner, snap.ErrNotFound)
+		return snap.NotFoundf("the name service files of %s are not known", o.Owner)
 	}
 	switch o.File {
 	case "resolv.conf":
@@ -121,7 +121,7 @@ func (o *FileWrite) On(s *snap.Snapshot) error {
 func (o *FileWrite) Inverse(s *snap.Snapshot) (Op, error) {
 	r := s.Resolver(o.Owner)
 	if r == nil {
-		return nil, fmt.Errorf("the name service files of %s are not known: %w", o.Owner, snap.ErrNotFound)
+		return nil, snap.NotFoundf("the name service files of %s are not known", o.Owner)
 	}
 	now := o.Content
 	back := &FileWrite{Owner: o.Owner, Path: o.Path, Pid: o.Pid, File: o.File, Old: &now}

@@ -38,7 +38,7 @@ func (o *LinkMaster) On(s *snap.Snapshot) error {
 	var br *snap.Link
 	if o.Master != "" {
 		if br = ns.Link(o.Master); br == nil {
-			return fmt.Errorf("no device %s in %s: %w", o.Master, o.ID, snap.ErrNotFound)
+			return snap.NotFoundf("no device %s in %s", o.Master, o.ID)
 		}
 		if br.Index == l.Master {
 			return nil

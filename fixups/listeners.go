@@ -1,7 +1,6 @@
 package fixups
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -54,7 +53,7 @@ func (l Listeners) open(s *snap.Snapshot, name string) error {
 	for _, x := range l {
 		ns := s.Ns(x.ID)
 		if ns == nil {
-			return fmt.Errorf("no namespace %s: %w", x.ID, snap.ErrNotFound)
+			return snap.NotFoundf("no namespace %s", x.ID)
 		}
 		if slices.ContainsFunc(ns.Sockets, x.is) {
 			continue

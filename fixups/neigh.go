@@ -85,7 +85,7 @@ func (o *NeighDel) On(s *snap.Snapshot) error {
 		return err
 	}
 	if i < 0 {
-		return fmt.Errorf("no neighbour %s on %s in %s: %w", o.IP, o.Dev, o.ID, snap.ErrNotFound)
+		return snap.NotFoundf("no neighbour %s on %s in %s", o.IP, o.Dev, o.ID)
 	}
 	ns.Neighs = slices.Delete(ns.Neighs, i, i+1)
 	return nil

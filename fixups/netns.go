@@ -54,7 +54,7 @@ func (o *NetnsAdd) On(s *snap.Snapshot) error {
 func (o *NetnsDel) On(s *snap.Snapshot) error {
 	i := named(s, o.Name)
 	if i < 0 {
-		return fmt.Errorf("no namespace %s: %w", o.Name, snap.ErrNotFound)
+		return snap.NotFoundf("no namespace %s", o.Name)
 	}
 	ns := &s.Netns[i]
 	if len(ns.Pids) > 0 {

@@ -151,7 +151,7 @@ func (o *PolicyRuleDel) On(s *snap.Snapshot) error {
 		return err
 	}
 	if i < 0 {
-		return fmt.Errorf("%s has no such rule: %w", o.ID, snap.ErrNotFound)
+		return snap.NotFoundf("%s has no such rule", o.ID)
 	}
 	ns.Rules = slices.Delete(ns.Rules, i, i+1)
 	return nil

@@ -115,7 +115,7 @@ func (o *PortSet) Shell() []string {
 func (o *PortSet) port(s *snap.Snapshot) (*snap.Netns, *snap.Link, error) {
 	ns, l, err := o.link(s, o.Name)
 	if err == nil && l.Port == nil {
-		err = fmt.Errorf("%s in %s is no bridge port: %w", o.Name, o.ID, snap.ErrNotFound)
+		err = snap.NotFoundf("%s in %s is no bridge port", o.Name, o.ID)
 	}
 	return ns, l, err
 }

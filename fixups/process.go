@@ -75,7 +75,7 @@ func (p Proc) set(s *snap.Snapshot, state string) error {
 		c.State = state
 		*x = &c
 	}) {
-		return fmt.Errorf("no process %d (%s): %w", p.PID, p.Name, snap.ErrNotFound)
+		return snap.NotFoundf("no process %d (%s)", p.PID, p.Name)
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func (o *QdiscDel) On(s *snap.Snapshot) error {
 	}
 	i := o.at(l)
 	if i < 0 {
-		return fmt.Errorf("%s has no such %s discipline: %w", o.Dev, o.Qdisc.Kind, snap.ErrNotFound)
+		return snap.NotFoundf("%s has no such %s discipline", o.Dev, o.Qdisc.Kind)
 	}
 	l.Qdiscs = slices.Delete(slices.Clone(l.Qdiscs), i, i+1)
 	if len(l.Qdiscs) == 0 {

@@ -80,7 +80,7 @@ func Bound(ns *snap.Netns, devs []string, r snap.Route) (snap.Route, error) {
 		}
 		l := ns.Link(devs[i])
 		if l == nil {
-			return 0, fmt.Errorf("no device %s in %s: %w", devs[i], ns.ID, snap.ErrNotFound)
+			return 0, snap.NotFoundf("no device %s in %s", devs[i], ns.ID)
 		}
 		return l.Index, nil
 	}
@@ -202,7 +202,7 @@ func usable(ns *snap.Netns, r snap.Route) error {
 			return x.Dst.Contains(h.Gateway) && !x.Gateway.IsValid() && x.Type == "unicast" && (h.Oif == 0 || x.Oif == h.Oif || len(x.Nexthops) > 0)
 		}
 		if !slices.ContainsFunc(ns.Routes, direct) {
-			return fmt.Errorf("route to %s: no route to its gateway %s on that device: %w", r.Dst, h.Gateway, snap.ErrNotFound)
+			return snap.NotFoundf("route to %s: no route to its gateway %s on that device", r.Dst, h.Gateway)
 		}
 	}
 	return nil
@@ -214,7 +214,7 @@ func (o *RouteDel) On(s *snap.Snapshot) error {
 		return err
 	}
 	if i < 0 {
-		return fmt.Errorf("%s has no route %s: %w", o.ID, strings.Join(routeWords(o.Route, o.Devs), " "), snap.ErrNotFound)
+		return snap.NotFoundf("%s has no route %s", o.ID, strings.Join(routeWords(o.Route, o.Devs), " "))
 	}
 	ns.Routes = slices.Delete(ns.Routes, i, i+1)
 	return nil

@@ -104,7 +104,7 @@ func (o *RuleDelete) On(s *snap.Snapshot) error {
 	}
 	i := FindRule(ch, &o.Rule)
 	if i < 0 {
-		return fmt.Errorf("%s has no such rule: %w", o.ChainRef, snap.ErrNotFound)
+		return snap.NotFoundf("%s has no such rule", o.ChainRef)
 	}
 	for _, set := range anonymous(t, &ch.Rules[i]) {
 		t.Sets = slices.DeleteFunc(t.Sets, func(x snap.Set) bool { return x.Name == set.Name })
@@ -153,7 +153,7 @@ func (o *RuleRestore) On(s *snap.Snapshot) error {
 		return err
 	}
 	if o.Num < 1 || o.Num > len(ch.Rules)+1 {
-		return fmt.Errorf("position %d of %s, which has %d rules: %w", o.Num, o.ChainRef, len(ch.Rules), snap.ErrNotFound)
+		return snap.NotFoundf("position %d of %s, which has %d rules", o.Num, o.ChainRef, len(ch.Rules))
 	}
 	for _, set := range o.Sets {
 		if t.Set(set.Name) == nil {

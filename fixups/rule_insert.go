@@ -116,7 +116,7 @@ func (o *RuleInsert) On(s *snap.Snapshot) error {
 	}
 	for _, e := range r.Exprs {
 		if im, ok := e.(*snap.Immediate); ok && im.Verdict != nil && im.Verdict.Chain != "" && t.Chain(im.Verdict.Chain) == nil {
-			return fmt.Errorf("rule %s: no chain %s in table %s: %w", o.text(), im.Verdict.Chain, t.Name, snap.ErrNotFound)
+			return snap.NotFoundf("rule %s: no chain %s in table %s", o.text(), im.Verdict.Chain, t.Name)
 		}
 	}
 	at, err := o.index(ch)
@@ -132,7 +132,7 @@ func (o *RuleInsert) index(ch *snap.Chain) (int, error) {
 	case o.Position == 0:
 		return len(ch.Rules), nil
 	case o.Position < 0 || o.Position > len(ch.Rules)+1:
-		return 0, fmt.Errorf("position %d of %s, which has %d rules: %w", o.Position, o.ChainRef, len(ch.Rules), snap.ErrNotFound)
+		return 0, snap.NotFoundf("position %d of %s, which has %d rules", o.Position, o.ChainRef, len(ch.Rules))
 	}
 	return o.Position - 1, nil
 }

@@ -116,7 +116,7 @@ func (o *SetDel) On(s *snap.Snapshot) error {
 		return err
 	}
 	if t == nil || t.Set(o.Set) == nil {
-		return fmt.Errorf("no set %s in %s: %w", o.Set, o.Table, snap.ErrNotFound)
+		return snap.NotFoundf("no set %s in %s", o.Set, o.Table)
 	}
 	t.Sets = slices.DeleteFunc(t.Sets, func(x snap.Set) bool { return x.Name == o.Set })
 	return nil

@@ -133,7 +133,7 @@ func (c ChainRef) set(s *snap.Snapshot, name string) (*snap.Set, error) {
 			return set, nil
 		}
 	}
-	return nil, fmt.Errorf("no set %s in table %s of %s: %w", name, c.Table, c.ID, snap.ErrNotFound)
+	return nil, snap.NotFoundf("no set %s in table %s of %s", name, c.Table, c.ID)
 }
 
 func findElement(set *snap.Set, e snap.Element) int {
@@ -170,7 +170,7 @@ func (o *SetElementDel) On(s *snap.Snapshot) error {
 	for _, e := range o.Elements {
 		i := findElement(set, e)
 		if i < 0 {
-			return fmt.Errorf("set %s has no %s: %w", o.Set, elementText(e), snap.ErrNotFound)
+			return snap.NotFoundf("set %s has no %s", o.Set, elementText(e))
 		}
 		set.Elements = slices.Delete(set.Elements, i, i+1)
 	}

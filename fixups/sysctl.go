@@ -70,7 +70,7 @@ func (o *SysctlSet) On(s *snap.Snapshot) error {
 	}
 	// A key that is not in the snapshot may only not have been read.
 	if dev := SysctlDev(o.Key); dev != "" && ns.Link(dev) == nil && ns.Sysctls[o.Key] == "" {
-		return fmt.Errorf("%s has no %s: %w", o.ID, SysctlName(o.Key), snap.ErrNotFound)
+		return snap.NotFoundf("%s has no %s", o.ID, SysctlName(o.Key))
 	}
 	if was, ok := ns.Sysctls[o.Key]; ok && was == o.Value {
 		return nil
@@ -172,7 +172,7 @@ func (o *SysctlSet) Inverse(s *snap.Snapshot) (Op, error) {
 	}
 	was, ok := ns.Sysctls[o.Key]
 	if !ok {
-		return nil, fmt.Errorf("value of %s in %s is not known: %w", SysctlName(o.Key), o.ID, snap.ErrNotFound)
+		return nil, snap.NotFoundf("value of %s in %s is not known", SysctlName(o.Key), o.ID)
 	}
 	if was == o.Value {
 		return nil, nil

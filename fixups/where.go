@@ -1,7 +1,6 @@
 package fixups
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -75,7 +74,7 @@ func (w Where) find(s *snap.Snapshot) (*snap.Netns, error) {
 	if ns := s.Ns(w.ID); ns != nil {
 		return ns, nil
 	}
-	return nil, fmt.Errorf("no namespace %s: %w", w.ID, snap.ErrNotFound)
+	return nil, snap.NotFoundf("no namespace %s", w.ID)
 }
 
 // link finds the namespace and a device in it.
@@ -86,7 +85,7 @@ func (w Where) link(s *snap.Snapshot, name string) (*snap.Netns, *snap.Link, err
 	}
 	l := ns.Link(name)
 	if l == nil {
-		return nil, nil, fmt.Errorf("no device %s in %s: %w", name, w.ID, snap.ErrNotFound)
+		return nil, nil, snap.NotFoundf("no device %s in %s", name, w.ID)
 	}
 	return ns, l, nil
 }

@@ -80,7 +80,7 @@ func (o *XfrmPolicyDel) On(s *snap.Snapshot) error {
 		return err
 	}
 	if i < 0 {
-		return fmt.Errorf("%s has no such IPsec policy: %w", o.ID, snap.ErrNotFound)
+		return snap.NotFoundf("%s has no such IPsec policy", o.ID)
 	}
 	ns.Xfrm.Policies = slices.Delete(ns.Xfrm.Policies, i, i+1)
 	return nil

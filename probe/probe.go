@@ -160,7 +160,7 @@ func open(n *snap.Netns) (*ns.Handle, error) {
 		return nil, fmt.Errorf("namespace to ask from: %w", snap.ErrNotFound)
 	}
 	if n.Path == "" {
-		return nil, fmt.Errorf("namespace %s has no file to open it by: %w", n.ID, snap.ErrNotFound)
+		return nil, snap.NotFoundf("namespace %s has no file to open it by", n.ID)
 	}
 	h, err := ns.Open(n.Path)
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *session) devices(n *driver.Network) error {
 		lower, _, _ = strings.Cut(lower, ".")
 	}
 	if lower != "" && !strings.HasPrefix(lower, "dm-") && !s.sur.devices[lower] {
-		return fmt.Errorf("%s: there is no device %s for it to sit on: %w", what, lower, snap.ErrNotFound)
+		return snap.NotFoundf("%s: there is no device %s for it to sit on", what, lower)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (h *Host) Attach(ctx context.Context, name string, o AttachOptions) (Report
 func (s *session) attach(ctx context.Context, name string, o AttachOptions) (*snap.Endpoint, error) {
 	n := s.st.Network(o.Network)
 	if n == nil {
-		return nil, fmt.Errorf("there is no network %q: %w", o.Network, snap.ErrNotFound)
+		return nil, snap.NotFoundf("there is no network %q", o.Network)
 	}
 	c := s.st.Container(name)
 	if c == nil && o.Foreign != nil {
@@ -103,7 +103,7 @@ func (s *session) attach(ctx context.Context, name string, o AttachOptions) (*sn
 		c = &s.st.Containers[len(s.st.Containers)-1]
 	}
 	if c == nil {
-		return nil, fmt.Errorf("there is no container %q: %w", name, snap.ErrNotFound)
+		return nil, snap.NotFoundf("there is no container %q", name)
 	}
 	if c.Shared() {
 		return nil, fmt.Errorf("container %s lives in the namespace of %s, and can't be connected", name, c.Ctr.NetworkMode)
@@ -200,14 +200,14 @@ func (h *Host) Detach(ctx context.Context, name, network string) (Report, error)
 func (s *session) detach(ctx context.Context, name, network string) error {
 	c, n := s.st.Container(name), s.st.Network(network)
 	if n == nil {
-		return fmt.Errorf("there is no network %q: %w", network, snap.ErrNotFound)
+		return snap.NotFoundf("there is no network %q", network)
 	}
 	if c == nil {
-		return fmt.Errorf("there is no container %q: %w", name, snap.ErrNotFound)
+		return snap.NotFoundf("there is no container %q", name)
 	}
 	ep := c.Endpoint(network)
 	if ep == nil {
-		return fmt.Errorf("container %s is not on network %s: %w", name, network, snap.ErrNotFound)
+		return snap.NotFoundf("container %s is not on network %s", name, network)
 	}
 	e, nets := &s.st.Env.Env, s.st.Nets()
 	gone := driver.Attach(e, n, c, ep)

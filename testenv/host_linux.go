@@ -104,7 +104,7 @@ func (h *Host) open(ctx context.Context, begin *Options) (*session, error) {
 }
 
 func nothing() error {
-	return snap.Hint(fmt.Errorf("nothing is set up here: %w", snap.ErrNotFound), "netdoctor setup")
+	return snap.Hint(snap.NotFoundf("nothing is set up here"), "netdoctor setup")
 }
 
 func (s *session) close() { s.b.Close() }

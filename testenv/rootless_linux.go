@@ -75,7 +75,7 @@ func Rootless(ctx context.Context, args []string, begin bool, std [3]*os.File) (
 	conn, err := net.Dial("unix", path) //nolint:forbidigo // a Unix socket
 	if unreachable(err) {
 		if !begin {
-			return 0, snap.Hint(fmt.Errorf("no rootless host is there: %w", snap.ErrNotFound), "netdoctor setup --rootless")
+			return 0, snap.Hint(snap.NotFoundf("no rootless host is there"), "netdoctor setup --rootless")
 		}
 		if err := keep(path); err != nil {
 			return 0, err

@@ -165,13 +165,13 @@ func (h *Host) Exec(ctx context.Context, name string, command []string, stdin, s
 	}
 	c := st.Container(name)
 	if c == nil {
-		return 0, fmt.Errorf("there is no container %q: %w", name, snap.ErrNotFound)
+		return 0, snap.NotFoundf("there is no container %q", name)
 	}
 	if c.Foreign {
 		return 0, fmt.Errorf("container %s is not ours: its programs are never run by this one", name)
 	}
 	if !alive(c.Ctr.PID, c) {
-		return 0, fmt.Errorf("container %s does not run: %w", name, snap.ErrNotFound)
+		return 0, snap.NotFoundf("container %s does not run", name)
 	}
 	s := &session{chooser: &chooser{st: st}}
 	env := append(s.environ(c), "PWD=/")

@@ -317,7 +317,7 @@ func (s *session) plan(name string, v *spec.Service, free func(snap.Port) error)
 			to = svc
 		}
 		if to == nil {
-			return nil, fmt.Errorf("container %s: there is no container %q whose namespace it could share: %w", name, other, snap.ErrNotFound)
+			return nil, snap.NotFoundf("container %s: there is no container %q whose namespace it could share", name, other)
 		}
 		c.Ctr.NetworkMode, c.Ctr.SandboxKey = "container:"+to.Ctr.ID, to.Ctr.SandboxKey
 		c.Ctr.ResolvConfPath, c.Ctr.HostsPath = to.Ctr.ResolvConfPath, to.Ctr.HostsPath
@@ -332,7 +332,7 @@ func (s *session) plan(name string, v *spec.Service, free func(snap.Port) error)
 	for _, a := range v.Networks {
 		n := s.st.Network(a.Network)
 		if n == nil {
-			return nil, fmt.Errorf("container %s: there is no network %q: %w", name, a.Network, snap.ErrNotFound)
+			return nil, snap.NotFoundf("container %s: there is no network %q", name, a.Network)
 		}
 		a.Aliases = slices.Clone(a.Aliases)
 		if v.Replicas == 1 || v.RoundRobin {

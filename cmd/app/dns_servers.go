@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -80,7 +79,7 @@ func toASCII(name string) (string, error) {
 	}
 	for _, c := range ascii {
 		if c > 0x7f {
-			return "", fmt.Errorf("IDNA has no such name: %w", snap.ErrNotFound)
+			return "", snap.NotFoundf("IDNA has no such name")
 		}
 	}
 	return ascii, nil

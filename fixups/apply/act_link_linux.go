@@ -74,7 +74,7 @@ func linkIn(s *snap.Snapshot, w fixups.Where, name string) (*snap.Link, error) {
 			return l, nil
 		}
 	}
-	return nil, fmt.Errorf("no device %s in %s: %w", name, w.ID, snap.ErrNotFound)
+	return nil, snap.NotFoundf("no device %s in %s", name, w.ID)
 }
 
 // ifinfo is struct ifinfomsg.

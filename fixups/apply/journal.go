@@ -348,7 +348,7 @@ func (j *journal) find(id string, host hostKey) (*entry, error) {
 		elsewhere := host.elsewhere(e)
 		switch {
 		case id == e.ID && elsewhere:
-			return nil, snap.Hint(fmt.Errorf("transaction %s was made on another host's namespace: %w", id, snap.ErrNotFound), "run it there, or name that namespace with --host-ns")
+			return nil, snap.Hint(snap.NotFoundf("transaction %s was made on another host's namespace", id), "run it there, or name that namespace with --host-ns")
 		case id == e.ID && e.unread != nil:
 			return nil, snap.Hint(e.unread, "undo it with the version that made it")
 		case id == "" && e.unread != nil && !elsewhere && e.State != stateUndone && e.Boot == bootID():
@@ -358,9 +358,9 @@ func (j *journal) find(id string, host hostKey) (*entry, error) {
 		}
 	}
 	if id == "" {
-		return nil, fmt.Errorf("nothing to undo: %w", snap.ErrNotFound)
+		return nil, snap.NotFoundf("nothing to undo")
 	}
-	return nil, snap.Hint(fmt.Errorf("no transaction %s: %w", id, snap.ErrNotFound), "netdoctor undo --list")
+	return nil, snap.Hint(snap.NotFoundf("no transaction %s", id), "netdoctor undo --list")
 }
 
 // List gives the transactions in the journal, oldest first.

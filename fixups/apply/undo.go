@@ -227,9 +227,9 @@ func (a *Applier) Undo(ctx context.Context, id string) (Entry, error) {
 	}
 	switch {
 	case e.State == stateUndone:
-		return e.public(), snap.Hint(fmt.Errorf("transaction %s is undone already: %w", e.ID, snap.ErrNotFound), "netdoctor undo --list")
+		return e.public(), snap.Hint(snap.NotFoundf("transaction %s is undone already", e.ID), "netdoctor undo --list")
 	case e.Boot != "" && e.Boot != bootID():
-		return e.public(), fmt.Errorf("transaction %s is of before the machine was started: %w", e.ID, snap.ErrNotFound)
+		return e.public(), snap.NotFoundf("transaction %s is of before the machine was started", e.ID)
 	}
 	var done []string
 	left := a.unwind(m, j, e, true, func(s string) { done = append(done, s) })

@@ -131,7 +131,7 @@ func (r *reader) chain(c fixups.ChainRef) (*snap.Chain, error) {
 			return ch, nil
 		}
 	}
-	return nil, fmt.Errorf("no chain %s in %s: %w", c, r.ns.ID, snap.ErrNotFound)
+	return nil, snap.NotFoundf("no chain %s in %s", c, r.ns.ID)
 }
 
 // deleteRule finds the rule to delete: by its number, or as the first that does
@@ -143,7 +143,7 @@ func (r *reader) deleteRule(c fixups.ChainRef, num int, args []string) (fixups.O
 	}
 	if num != 0 {
 		if num > len(ch.Rules) || len(args) > 0 {
-			return nil, fmt.Errorf("%s has no rule %d: %w", c, num, snap.ErrNotFound)
+			return nil, snap.NotFoundf("%s has no rule %d", c, num)
 		}
 		return &fixups.RuleDelete{ChainRef: c, Rule: ch.Rules[num-1]}, nil
 	}
@@ -156,5 +156,5 @@ func (r *reader) deleteRule(c fixups.ChainRef, num int, args []string) (fixups.O
 			return &fixups.RuleDelete{ChainRef: c, Rule: ch.Rules[i], Args: args}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s has no rule %s: %w", c, strings.Join(args, " "), snap.ErrNotFound)
+	return nil, snap.NotFoundf("%s has no rule %s", c, strings.Join(args, " "))
 }

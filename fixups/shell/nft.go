@@ -84,7 +84,7 @@ func (r *reader) nftPlace(ch *snap.Chain) (int, error) {
 	if r.take("index") {
 		n, err := r.number("index", 31)
 		if err == nil && int(n) >= len(ch.Rules) {
-			err = fmt.Errorf("chain %s has no rule with the index %d: %w", ch.Name, n, snap.ErrNotFound)
+			err = snap.NotFoundf("chain %s has no rule with the index %d", ch.Name, n)
 		}
 		return int(n), err
 	}
@@ -97,7 +97,7 @@ func (r *reader) nftPlace(ch *snap.Chain) (int, error) {
 	}
 	i := slices.IndexFunc(ch.Rules, func(x snap.Rule) bool { return x.Handle == n })
 	if i < 0 {
-		return 0, fmt.Errorf("chain %s has no rule with the handle %d: %w", ch.Name, n, snap.ErrNotFound)
+		return 0, snap.NotFoundf("chain %s has no rule with the handle %d", ch.Name, n)
 	}
 	return i, nil
 }

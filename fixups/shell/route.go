@@ -196,7 +196,7 @@ func (r *reader) routeLike(want snap.Route) (snap.Route, error) {
 		best = i
 	}
 	if best < 0 {
-		return want, fmt.Errorf("%s has no such route to %s: %w", r.ns.ID, want.Dst, snap.ErrNotFound)
+		return want, snap.NotFoundf("%s has no such route to %s", r.ns.ID, want.Dst)
 	}
 	return r.ns.Routes[best], nil
 }

@@ -58,7 +58,7 @@ func (r *reader) rule() (fixups.Op, error) {
 				return &fixups.PolicyRuleDel{Where: r.where(), Rule: o}, nil
 			}
 		}
-		return nil, fmt.Errorf("%s has no such rule: %w", r.ns.ID, snap.ErrNotFound)
+		return nil, snap.NotFoundf("%s has no such rule", r.ns.ID)
 	}
 	return nil, fmt.Errorf("ip rule %s: %w", verb, snap.ErrUnsupported)
 }

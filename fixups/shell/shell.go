@@ -98,13 +98,13 @@ func (r *reader) device() (*snap.Link, error) {
 	if l := r.ns.Link(w); l != nil {
 		return l, nil
 	}
-	return nil, fmt.Errorf("no device %s in %s: %w", w, r.ns.ID, snap.ErrNotFound)
+	return nil, snap.NotFoundf("no device %s in %s", w, r.ns.ID)
 }
 
 // command reads the words that lead to a namespace, and then the command.
 func (r *reader) command() (fixups.Op, error) {
 	if r.ns == nil {
-		return nil, fmt.Errorf("the host's namespace is not in this snapshot: %w", snap.ErrNotFound)
+		return nil, snap.NotFoundf("the host's namespace is not in this snapshot")
 	}
 	r.take("sudo")
 	tool, err := r.next("the command")
@@ -181,7 +181,7 @@ func (r *reader) byPath(file string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no namespace %s: %w", file, snap.ErrNotFound)
+	return snap.NotFoundf("no namespace %s", file)
 }
 
 // byName enters the namespace that ip-netns(8) knows by that name, or whose ID
@@ -194,5 +194,5 @@ func (r *reader) byName(name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no namespace %s: %w", name, snap.ErrNotFound)
+	return snap.NotFoundf("no namespace %s", name)
 }

@@ -24,11 +24,11 @@ func isID(s string) bool {
 // read anew, so that a pid that has been reused is not believed.
 func (m *machine) believe(id string, pid int, host bool) (*proc, error) {
 	if pid <= 0 {
-		return nil, fmt.Errorf("no process of container %s is known: %w", short(id), snap.ErrNotFound)
+		return nil, snap.NotFoundf("no process of container %s is known", short(id))
 	}
 	p := m.readProc(pid)
 	if p == nil {
-		return nil, snap.Hint(fmt.Errorf("the engine says that container %s is process %d, but there is none to be seen: %w", short(id), pid, snap.ErrNotFound),
+		return nil, snap.Hint(snap.NotFoundf("the engine says that container %s is process %d, but there is none to be seen", short(id), pid),
 			"run netdoctor in the pid namespace of the engine (not in a container without --pid=host), and on its machine")
 	}
 	if !holds(p, id) {

@@ -126,7 +126,7 @@ func podRecords(root, runroot string) ([]podRecord, error) {
 	}
 	take(sqliteRecords(filepath.Join(runroot, "db.sql")))
 	if read == 0 && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("no database in %s: %w", root, snap.ErrNotFound))
+		errs = append(errs, snap.NotFoundf("no database in %s", root))
 	}
 	if len(errs) > 0 {
 		return out, errs[0] // the others say the same of the other files

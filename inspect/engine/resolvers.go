@@ -146,7 +146,7 @@ func hostLibc(m *machine) string {
 
 // container reads one container's files.
 func (r *resolverRead) container(ctx context.Context, c *snap.Container) {
-	a, err := rootAnswer{}, fmt.Errorf("its process is not known: %w", snap.ErrNotFound)
+	a, err := rootAnswer{}, snap.NotFoundf("its process is not known")
 	if c.PID > 0 {
 		q := rootRequest{Proc: r.m.path(fmt.Sprintf("/proc/%d", c.PID)), ID: c.ID}
 		if inode := r.m.Inside[c.Ref]; inode != 0 {

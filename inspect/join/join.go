@@ -17,7 +17,7 @@ import (
 // another host that runs on the same machine is seen by its own snapshot.
 func Of(list []*snap.Snapshot, names []string) (*snap.Snapshot, error) {
 	if len(list) == 0 || len(list) != len(names) {
-		return nil, fmt.Errorf("no snapshot to join: %w", snap.ErrNotFound)
+		return nil, snap.NotFoundf("no snapshot to join")
 	}
 	out := &snap.Snapshot{
 		Schema: list[0].Schema, Tool: list[0].Tool, Taken: list[0].Taken, Redacted: []string{}, Host: list[0].Host,
@@ -26,7 +26,7 @@ func Of(list []*snap.Snapshot, names []string) (*snap.Snapshot, error) {
 	var hosts []*snap.Netns
 	for i, s := range list {
 		if s.HostNs() == nil {
-			return nil, fmt.Errorf("the snapshot of %s has no namespace of the host: %w", s.Host.Name, snap.ErrNotFound)
+			return nil, snap.NotFoundf("the snapshot of %s has no namespace of the host", s.Host.Name)
 		}
 		p := prefixer{name: called(names[i], out.Hosts), s: s.Clone(), ours: map[string]bool{}}
 		out.Hosts = append(out.Hosts, p.name)

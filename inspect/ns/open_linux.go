@@ -52,7 +52,7 @@ func (f *Found) Open() (*Handle, error) {
 		}
 	}
 	if firstErr == nil {
-		firstErr = fmt.Errorf("namespace %d: no path leads to it: %w", f.Inode, snap.ErrNotFound)
+		firstErr = snap.NotFoundf("namespace %d: no path leads to it", f.Inode)
 	}
 	return nil, firstErr
 }

@@ -2,6 +2,7 @@ package snap
 
 import (
 	"errors"
+	"fmt"
 )
 
 // Kinds of errors, to be tested with errors.Is.
@@ -36,6 +37,21 @@ func Kind(err error) string {
 		}
 	}
 	return "other"
+}
+
+// worded is an error of one of the kinds above whose own text says it all.
+type worded struct {
+	text string
+	kind error
+}
+
+func (w worded) Error() string { return w.text }
+func (w worded) Unwrap() error { return w.kind }
+
+// NotFoundf is an error of kind ErrNotFound for what names itself as missing: "no
+// network app" needs no ": not found" behind it.
+func NotFoundf(format string, args ...any) error {
+	return worded{fmt.Sprintf(format, args...), ErrNotFound}
 }
 
 // hinted carries a remedy beside an error.

@@ -4,7 +4,6 @@
 package fault
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -66,5 +65,5 @@ func Find(name string) (Fault, error) {
 			return f, nil
 		}
 	}
-	return Fault{}, fmt.Errorf("no fault %q: %w", name, snap.ErrNotFound)
+	return Fault{}, snap.NotFoundf("no fault %q", name)
 }

@@ -105,7 +105,7 @@ func Tell(ctx context.Context, action string, args ...string) ([]string, error) 
 	var d net.Dialer //nolint:forbidigo // a Unix socket
 	c, err := d.DialContext(ctx, "unix", sock)
 	if err != nil {
-		return nil, snap.Hint(fmt.Errorf("no lab is up: %w", snap.ErrNotFound), "netdoctor lab up")
+		return nil, snap.Hint(snap.NotFoundf("no lab is up"), "netdoctor lab up")
 	}
 	defer c.Close() //nolint:errcheck // all was read
 	if err := c.SetDeadline(time.Now().Add(startTimeout)); err != nil {

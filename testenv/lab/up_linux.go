@@ -211,7 +211,7 @@ func (l *Lab) outside(c childSpec) (*proc, error) {
 func (l *Lab) attach(h *netlink.Handle, c *Container) error {
 	n := l.Spec.network(c.Network)
 	if n == nil {
-		return fmt.Errorf("container %s: no network %s: %w", c.Name, c.Network, snap.ErrNotFound)
+		return snap.NotFoundf("container %s: no network %s", c.Name, c.Network)
 	}
 	dir := filepath.Join(RunDir, "containers", "ctr-"+c.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- a practice container's files
