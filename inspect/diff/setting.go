@@ -74,7 +74,7 @@ func (n *nsDiffer) sockets() {
 		k *snap.Socket
 		i int
 	}
-	embedded := netip.AddrFrom4([4]byte{127, 0, 0, 11})
+	embedded := snap.DockerResolver()
 	of := func(ns *snap.Netns) (out []at) {
 		for i := range ns.Sockets {
 			k := &ns.Sockets[i]

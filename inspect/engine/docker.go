@@ -23,6 +23,7 @@ type dockerRead struct {
 	daemon *daemon // nil: no process found
 	ep     endpoint
 	e      snap.Engine
+	beside *daemon // that runs and does not serve the endpoint; nil: none
 	res    Result
 
 	mu sync.Mutex // guards res.Gaps while containers are inspected in parallel
@@ -44,6 +45,9 @@ func readDocker(ctx context.Context, m *machine) Result {
 			r.daemon = d
 			break
 		}
+	}
+	if r.daemon == nil && len(daemons) > 0 {
+		r.beside = daemons[0]
 	}
 	switch {
 	case err != nil:

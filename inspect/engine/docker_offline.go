@@ -324,6 +324,8 @@ func (r *dockerRead) why(cause error) string {
 		return at + " is closed to this user"
 	case errors.Is(cause, snap.ErrTimeout):
 		return fmt.Sprintf("nobody answers on %s within %v", at, r.m.deadline())
+	case errors.Is(cause, snap.ErrNotFound) && r.beside != nil:
+		return fmt.Sprintf("nothing listens on %s, which is no address of dockerd (pid %d)", at, r.beside.proc.pid)
 	case errors.Is(cause, snap.ErrNotFound):
 		return "dockerd is not running: nothing listens on " + at
 	}
@@ -347,6 +349,12 @@ func (r *dockerRead) hint(cause error) error {
 		return snap.Hint(err, "journalctl -u docker; systemctl restart docker keeps the containers only with live-restore")
 	case errors.Is(cause, snap.ErrNotFound) && pid != 0 && len(r.daemon.hosts) > 0:
 		return snap.Hint(err, fmt.Sprintf("give --docker-host one of dockerd's own addresses: %s", strings.Join(r.daemon.hosts, " ")))
+	case errors.Is(cause, snap.ErrNotFound) && r.beside != nil:
+		at := strings.Join(r.beside.hosts, " ")
+		if at == "" {
+			at = dockerDefault // dockerd's own, where it is told of none
+		}
+		return snap.Hint(err, "give --docker-host one of dockerd's own addresses: "+at)
 	case errors.Is(cause, snap.ErrNotFound) && pid == 0:
 		return snap.Hint(err, "systemctl start docker")
 	}

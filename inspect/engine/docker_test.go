@@ -249,6 +249,9 @@ func TestNobodyAtTheSocket(t *testing.T) {
 		{"nobody asked and nothing is there", "", nil, []string{}, ""},
 		{"the named socket is missing", "unix:///run/x.sock", nil, []string{"docker: not-found"}, "dockerd is not running: nothing listens on /run/x.sock"},
 		{"the named socket is stale", "unix:///run/x.sock", stale, []string{"docker: not-found"}, "dockerd is not running: nothing listens on /run/x.sock"},
+		{"the named socket is not the daemon's", "unix:///run/x.sock", func(h *fakeHost) {
+			h.proc(fakeProc{pid: 800, ppid: 1, comm: "dockerd", args: []string{"dockerd", "-H", "unix:///run/docker.sock"}})
+		}, []string{"docker: not-found"}, "nothing listens on /run/x.sock, which is no address of dockerd (pid 800)"},
 		{"another machine is not asked", "tcp://192.0.2.1:2376", nil, []string{"docker: unsupported"}, "another machine"},
 		{"another machine by ssh", "ssh://me@example.org", nil, []string{"docker: unsupported"}, "another machine"},
 		{"no address at all", "nonsense", nil, []string{"docker: unsupported"}, "is no address"},

@@ -24,6 +24,10 @@ See it by hand:
     nsenter -t PID -n ss -lnu                nothing on 127.0.0.11
     systemctl status docker; journalctl -u docker
 
+A daemon that holds the resolvers' sockets still runs and serves names: what does
+not answer is its API alone, or DOCKER_HOST or --docker-host names another socket
+than its own.
+
 Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
@@ -48,6 +52,12 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 					Evidence: []diag.Evidence{ev(e.Name+" version", e.Error, snap.RefEngine(e.Name))},
 					Advice:   fmt.Sprintf("start the daemon again (systemctl start %s) and read why it ended (journalctl -u %s); containers keep running with live-restore", e.Name, e.Name),
 					Weight:   96,
+				}
+				if pid := servingDaemon(in); pid != 0 {
+					f.Severity = diag.Warning
+					f.Summary = fmt.Sprintf("the API of %s does not answer: %s; it runs (pid %d) and serves names to containers", daemon(e.Name), e.Error, pid)
+					f.Cause = "it serves its API at another address than the one that was asked, or not any more"
+					f.Advice = fmt.Sprintf("look where it listens (ss -lxp | grep pid=%d) and ask there: --docker-host, DOCKER_HOST; where it listens nowhere, restart it: systemctl restart %s", pid, e.Name)
 				}
 				if pid := stoppedDaemon(in); pid != 0 {
 					f.Advice = fmt.Sprintf("its process is stopped by a signal or a debugger (state T): kill -CONT %d; find out who stopped it", pid)
@@ -89,11 +99,16 @@ func daemon(engine string) string {
 
 // stoppedDaemon is the process of an engine's daemon that holds a resolver's
 // socket and is stopped; 0 for none.
-func stoppedDaemon(in *diag.Input) int {
+func stoppedDaemon(in *diag.Input) int { return daemonWith(in, true) }
+
+// servingDaemon is one that is not stopped.
+func servingDaemon(in *diag.Input) int { return daemonWith(in, false) }
+
+func daemonWith(in *diag.Input, stopped bool) int {
 	for i := range in.Snap.Netns {
 		for k := range in.Snap.Netns[i].Sockets {
 			s := &in.Snap.Netns[i].Sockets[k]
-			if p := s.Process; p != nil && p.Name == "dockerd" && (p.State == "T" || p.State == "t") {
+			if p := s.Process; p != nil && p.Name == "dockerd" && (p.State == "T" || p.State == "t") == stopped && s.Local.Addr() == snap.DockerResolver() {
 				return p.PID
 			}
 		}
