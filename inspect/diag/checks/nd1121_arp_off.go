@@ -16,7 +16,8 @@ func nd1121() diag.Check {
 		Doc: `A device with NOARP answers nobody who asks for its address, and asks nobody: the
 kernel takes the device's own MAC for every neighbour, so each frame comes back to
 the port that it was sent by. No engine sets it on a veth or a bridge. Devices that
-carry bare IP packets (tunnels, modems) have it by right, and are left out.
+carry bare IP packets (tunnels, modems, ipvlan in the modes L3 and L3S) have it by
+right, and are left out.
 
 See it by hand:
     ip link show dev DEVICE                  <...,NOARP,...>
@@ -46,7 +47,7 @@ Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp`,
 				}
 			}
 			for _, l := range diag.Uplinks(in.Snap) {
-				if !l.NoARP || l.PointToPt || l.MAC == "" || l.Kind == "dummy" || seen[l] {
+				if !l.NoARP || l.PointToPt || l.MAC == "" || bareIP(l) || seen[l] {
 					continue
 				}
 				seen[l] = true
@@ -65,6 +66,17 @@ Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp`,
 			return []fixups.Op{&fixups.LinkARP{Where: at(in, f.Subject.Netns), Name: f.Subject.Name, Enable: true}}
 		},
 	}
+}
+
+// bareIP says whether a kind of device has no ARP by right though it has a MAC: one
+// of ipvlan has none in the modes L3 and L3S (drivers/net/ipvlan/ipvlan_main.c:
+// ipvlan_set_port_mode), a VRF's stands for its ports.
+func bareIP(l *snap.Link) bool {
+	switch l.Kind {
+	case "dummy", "ipvlan", "vrf", "ifb":
+		return true
+	}
+	return false
 }
 
 // leavingBy covers the flows that leave this host by a device and get no answer,

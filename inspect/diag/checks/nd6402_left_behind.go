@@ -36,7 +36,7 @@ func detectND6402(in *diag.Input) []diag.Finding {
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		id, shares := strings.CutPrefix(c.NetworkMode, "container:")
-		if !shares || !c.Running() || c.Netns == "" {
+		if !shares || !c.Running() || c.Netns == "" || c.Netns == in.Snap.Host.Netns { // the host's does not go with a container
 			continue
 		}
 		why, do := leftBehind(in, c, id)
