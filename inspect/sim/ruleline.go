@@ -35,6 +35,9 @@ func (n *netns) say(p *rules.Place) *said {
 	s.accepted = "accepted by " + s.name
 	if p.Policy || p.Rule == nil {
 		s.accepted = "accepted by the policy"
+		if p.ChainP != nil && !strings.EqualFold(p.Chain, p.ChainP.Hook) {
+			s.accepted += " of " + s.chain // the stage names the hook
+		}
 	}
 	if p.ChainP != nil {
 		s.stage = p.Table + " " + strings.ToUpper(p.ChainP.Hook)
