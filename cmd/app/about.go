@@ -17,6 +17,17 @@ func (a *App) Version() *v1.VersionResult {
 	return &r
 }
 
+// Lab is what the practice host answers to what is done with it.
+func (a *App) Lab(do func() (*v1.LabResult, error)) (*v1.LabResult, error) {
+	start := a.now()
+	r, err := do()
+	if err != nil {
+		return nil, err
+	}
+	r.Head = a.head(v1.KindLab, start)
+	return r, nil
+}
+
 // Capabilities says what this process may do here, and what could not be read.
 func (a *App) Capabilities(ctx context.Context, c Common) (*v1.CapabilitiesResult, error) {
 	start := a.now()

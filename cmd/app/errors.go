@@ -46,6 +46,12 @@ var errUndecided = errors.New("could not be determined")
 // noSuch is the error for a name that nothing has, with what was perhaps meant.
 func noSuch(what, text string, known []string) error {
 	otherwise := "netdoctor ls"
+	switch what {
+	case "network namespace":
+		otherwise = "netdoctor ls netns"
+	case "network":
+		otherwise = "netdoctor ls networks"
+	}
 	if len(known) == 0 {
 		otherwise = "nothing of that kind was found; netdoctor capabilities says what could not be read"
 	}

@@ -52,8 +52,12 @@ func parse(text string, dst bool) (spec, error) {
 			}
 		}
 	}
-	if scheme, name, ok := strings.Cut(rest, ":"); ok && slices.Contains(schemes(), scheme) {
+	scheme, name, ok := strings.Cut(rest, ":")
+	switch {
+	case ok && slices.Contains(schemes(), scheme):
 		s.Scheme, rest = scheme, name
+	case ok && isAddress(name) && !isAddress(rest):
+		return s, snap.Hint(Usagef("%q: %q is no kind of target", text, scheme), "an address stands by itself: "+name)
 	}
 	if dst {
 		var err error
@@ -77,6 +81,15 @@ func parse(text string, dst bool) (spec, error) {
 		return s, Usagef("%q names nothing", text)
 	}
 	return s, nil
+}
+
+// isAddress says whether a text is an address, perhaps with a port.
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		_, err = netip.ParseAddrPort(text)
+	}
+	return err == nil
 }
 
 // cutPort takes a port off the end.

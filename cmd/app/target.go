@@ -104,7 +104,11 @@ func (f finder) source(text string) (Target, error) {
 			return t, snap.Hint(Usagef("%s is %s: it has no network namespace to send from", t.qualified(), t.Container.State), hint)
 		}
 	case kindNetwork, kindInternet:
-		return t, snap.Hint(Usagef("%s sends nothing by itself", t.qualified()), "give a container of it, or the outside address that the packet comes from")
+		hint := "give the outside address that the packet comes from"
+		if t.Kind == kindNetwork {
+			hint = "give a container of it"
+		}
+		return t, snap.Hint(Usagef("%s sends nothing by itself", t.qualified()), hint)
 	}
 	return t, nil
 }
@@ -250,7 +254,7 @@ func (f finder) bare(sp spec) (Target, error) {
 	}
 	switch cs = f.service(sp.Name); len(cs) {
 	case 0:
-		return t, f.noSuch("target", sp.Name)
+		return t, f.noSuch("target", sp.Name, f.Names())
 	case 1:
 		return f.one(sp, cs, nil, "target")
 	}
@@ -283,15 +287,15 @@ func (f finder) service(name string) []*snap.Container {
 
 // noSuch is the error for a name that nothing has. Where an engine's containers
 // could not be read it may be the name of one of them: that is not known.
-func (f finder) noSuch(what, name string) error {
-	if len(suggest(name, f.Names())) == 0 {
+func (f finder) noSuch(what, name string, known []string) error {
+	if len(suggest(name, known)) == 0 {
 		for _, g := range f.s.Gaps {
 			if decisive(f.s, g) && hidesContainers(g.What) {
 				return snap.Hint(fmt.Errorf("whether there is a %s called %q is not known: %s: %w", what, name, g.Why, errUndecided), cmp.Or(g.Needs, "netdoctor capabilities"))
 			}
 		}
 	}
-	return noSuch(what, name, f.Names())
+	return noSuch(what, name, known)
 }
 
 // hidesContainers says whether a gap of that noun hides containers.
@@ -323,7 +327,7 @@ func (f finder) one(sp spec, cs []*snap.Container, nss []*snap.Netns, what strin
 	}
 	switch len(all) {
 	case 0:
-		return Target{Text: sp.Text}, f.noSuch(what, sp.Name)
+		return Target{Text: sp.Text}, f.noSuch(what, sp.Name, f.Names())
 	case 1:
 		return all[0], nil
 	}

@@ -56,6 +56,9 @@ func (f finder) netns(sp spec) (Target, error) {
 	if len(found) == 0 {
 		found = match(func(s string) bool { return strings.HasPrefix(s, name) })
 	}
+	if len(found) == 0 {
+		return Target{Text: sp.Text}, f.noSuch("network namespace", name, f.netnsNames())
+	}
 	t, err := f.one(sp, nil, found, "network namespace")
 	if err == nil && loose {
 		t.Notes = append(t.Notes, fmt.Sprintf("netns:%s is taken for netns:%s", name, called(&found[0].ID, found[0].Names, name)))

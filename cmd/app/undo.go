@@ -13,7 +13,8 @@ import (
 )
 
 // Undo puts back what a fix changed: all of the last run, the last change first,
-// or the one transaction of that ID.
+// or the one transaction of that ID. A result without a transaction says that there
+// is nothing to undo.
 func (a *App) Undo(ctx context.Context, id string) (*v1.UndoResult, error) {
 	start := a.now()
 	if a.Changer == nil {
@@ -22,6 +23,9 @@ func (a *App) Undo(ctx context.Context, id string) (*v1.UndoResult, error) {
 	a.waiting("putting back")
 	t, left, err := a.Changer.Undo(ctx, id)
 	a.waiting("")
+	if id == "" && errors.Is(err, snap.ErrNotFound) && len(left) == 0 {
+		return &v1.UndoResult{Head: a.head(v1.KindUndo, start)}, nil // nothing is wrong with that
+	}
 	if err != nil && id != "" && errors.Is(err, snap.ErrNotFound) && len(left) == 0 {
 		return nil, badFile{err} // no such transaction, or none to undo any more: a wrong argument
 	}

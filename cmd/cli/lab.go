@@ -32,7 +32,11 @@ func (s *session) lab() *cobra.Command {
 	} {
 		c := &cobra.Command{Use: sub.use, Short: sub.short, Args: args(sub.least, sub.most, "the name of a fault: netdoctor lab faults"), ValidArgsFunction: cobra.NoFileCompletions}
 		c.RunE = func(cmd *cobra.Command, got []string) error {
-			if _, err := s.before(render.Formats()); err != nil {
+			formats := render.Formats()
+			if name := cmd.Name(); name == "demo" || name == "score" {
+				formats = formats[:1] // they tell of each step as it is done
+			}
+			if _, err := s.before(formats); err != nil {
 				return err
 			}
 			return s.show(s.doLab(cmd.Context(), cmd.Name(), got))
@@ -43,5 +47,5 @@ func (s *session) lab() *cobra.Command {
 }
 
 func (s *session) doLab(ctx context.Context, action string, got []string) (v1.Result, error) {
-	return result(s.env.Lab.Do(ctx, action, got))
+	return result(s.use().Lab(func() (*v1.LabResult, error) { return s.env.Lab.Do(ctx, action, got) }))
 }

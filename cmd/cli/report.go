@@ -25,8 +25,7 @@ firewall's rules with the deciding ones marked, and all of it as JSON.`,
 		Args:              args(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s.g.output = format
-			c, err := s.before(render.Formats())
+			c, err := s.beforeFile(o.File, format)
 			if err != nil {
 				return err
 			}

@@ -50,6 +50,8 @@ type session struct {
 	command *cobra.Command
 	// several says that the command takes the snapshots of several hosts.
 	several bool
+	// filed says that -o of the command is a file, and --format the format.
+	filed bool
 }
 
 // Run runs one command and gives the exit code.
@@ -232,12 +234,30 @@ func (s *session) show(r v1.Result, err error) error {
 // most commands have in common.
 func (s *session) before(formats []string) (app.Common, error) {
 	if !slices.Contains(formats, s.g.output) {
-		return app.Common{}, s.choice("-o", s.g.output, formats)
+		flag := "-o"
+		if s.filed {
+			flag = "--format"
+		}
+		return app.Common{}, s.choice(flag, s.g.output, formats)
 	}
 	if _, err := s.style(); err != nil {
 		return app.Common{}, err
 	}
 	return s.common()
+}
+
+// beforeFile is before for a command whose -o is a file and whose format is said
+// by --format. The name of a format is meant as one, and would be a file's.
+func (s *session) beforeFile(file, format string) (app.Common, error) {
+	if slices.Contains(append(render.Formats(), "dot", "svg", "html", "junit", "tap", "sarif", "github"), file) {
+		hint := "./" + file + " is a file"
+		if slices.Contains(render.Formats(), file) {
+			hint = "--format " + file + " says in it what was written; " + hint
+		}
+		return app.Common{}, snap.Hint(app.Usagef("%q is an output format, and -o of this command takes a file", file), hint)
+	}
+	s.filed, s.g.output = true, format
+	return s.before(render.Formats())
 }
 
 // ask reads, thinks and shows.

@@ -79,8 +79,15 @@ func run() int {
 		return s, err
 	}
 	return cli.Run(ctx, &cli.Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, App: a, Grace: 50 * time.Millisecond,
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, App: a, Grace: 50 * time.Millisecond, Lab: practice{},
 	})
+}
+
+// practice pretends to be a practice host.
+type practice struct{}
+
+func (practice) Do(_ context.Context, action string, _ []string) (*v1.LabResult, error) {
+	return &v1.LabResult{Action: action, Lab: "default", Items: []v1.Fact{{Name: "bridge-down", Value: "the bridge is down"}}}, nil
 }
 
 // changer pretends to change the machine.
@@ -103,6 +110,9 @@ func (c *changer) Apply(_ context.Context, _ *snap.Snapshot, tx app.Tx) (app.App
 func (c *changer) Undo(_ context.Context, id string) (app.Transaction, []string, error) {
 	if id == "t-none" {
 		return app.Transaction{}, nil, fmt.Errorf("transaction %s: %w", id, snap.ErrNotFound)
+	}
+	if c.mode == "nothing" && id == "" {
+		return app.Transaction{}, nil, snap.NotFoundf("nothing to undo")
 	}
 	if id == "" {
 		id = "t-last"

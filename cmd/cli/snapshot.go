@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netdoctor/netdoctor/cmd/app"
-	"github.com/netdoctor/netdoctor/cmd/render"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 )
 
@@ -26,8 +25,7 @@ pseudonyms unless --full is given.`,
 		Args:              args(0, 1, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, got []string) error {
-			s.g.output = format
-			c, err := s.before(render.Formats())
+			c, err := s.beforeFile(file, format)
 			if err != nil {
 				return err
 			}

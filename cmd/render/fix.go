@@ -149,6 +149,10 @@ func (p *printer) fixed(r *v1.FixResult) {
 
 // undone is the screen of what was put back.
 func (p *printer) undone(r *v1.UndoResult) {
+	if r.Transaction == "" {
+		p.line(s("nothing to undo"))
+		return
+	}
 	sign, paint := p.st.sign("ok")
 	said := "put back "
 	if len(r.Left) > 0 {

@@ -92,7 +92,7 @@ type FixResult struct {
 // UndoResult is the answer of undo.
 type UndoResult struct {
 	Head
-	// What was put back.
+	// What was put back; empty when there was nothing to undo.
 	Transaction string `json:"transaction"`
 	// What was put back, one line each.
 	Done List[string] `json:"done"`
