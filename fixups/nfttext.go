@@ -160,14 +160,7 @@ func (r *nftReader) metaWord(key string) error {
 		}
 		return nil
 	case "mark":
-		not := r.not()
-		m, err := markOf(r.word(), not)
-		if err != nil {
-			return err
-		}
-		r.meta("mark")
-		r.cmp(not, native.AppendUint32(nil, m.mark))
-		return nil
+		return r.mark()
 	case "nftrace":
 		return r.nftrace()
 	case "nfproto":
@@ -292,9 +285,12 @@ func (r *nftReader) transport(w string) error {
 	return nil
 }
 
-// ct tests state or status: any of several bits.
+// ct tests state or status: any of several bits. The connection's mark is set only.
 func (r *nftReader) ct() error {
 	key := r.word()
+	if key == "mark" && r.peek("set") {
+		return r.setMark("ct")
+	}
 	not := r.not()
 	names := map[string]uint32{"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
 	switch key {

@@ -118,7 +118,12 @@ func (r *podmanRead) aardvark(v *snap.Network, nets *podNetworks, p *proc) {
 	if !v.DNS || strings.ContainsAny(v.Name, "/\x00") {
 		return
 	}
-	b, err := readFile(r.m.files(p, filepath.Join(r.aardvarkDir(), v.Name)), maxConfig)
+	file := filepath.Join(r.aardvarkDir(), v.Name)
+	b, err := readFile(r.m.files(p, file), maxConfig)
+	if v.Internal && errors.Is(err, snap.ErrNotFound) {
+		file += "%int" // nothing is asked beyond it (netavark src/dns/aardvark.rs: commit_entries)
+		b, err = readFile(r.m.files(p, file), maxConfig)
+	}
 	if err != nil {
 		// No container runs on it, or its resolver's files are gone. Containers
 		// are told to ask the gateways.
@@ -132,7 +137,7 @@ func (r *podmanRead) aardvark(v *snap.Network, nets *podNetworks, p *proc) {
 		}
 		return
 	}
-	v.DNSFile = filepath.Join(r.aardvarkDir(), v.Name)
+	v.DNSFile = file
 	v.DNSServers, nets.names[v.Name] = parseAardvark(string(b))
 }
 
@@ -192,4 +197,14 @@ func (r *podmanRead) defaultNetwork(list []*snap.Container, nets *podNetworks) {
 			}
 		}
 	}
+}
+
+// varkRules is how netavark writes firewall rules, as it notes down itself from
+// 1.9 on (netavark src/firewall/state.rs); "" when it does not tell.
+func (r *podmanRead) varkRules(p *proc) string {
+	b, err := readFile(r.m.files(p, filepath.Join(podRun, "firewall/firewall-driver")), maxConfig)
+	if err != nil && !errors.Is(err, snap.ErrNotFound) {
+		r.gap("podman networks", fmt.Errorf("netavark's firewall driver: %w", err))
+	}
+	return map[string]string{"nftables": "netavark-nft", "iptables": "netavark-iptables", "none": "none"}[strings.TrimSpace(string(b))]
 }

@@ -92,6 +92,7 @@ func readPodman(ctx context.Context, m *machine) Result {
 	e := snap.Engine{Name: Podman, Reachable: len(stores) > 0, IPTables: true, IP6Tables: true, IPForward: true}
 	if len(stores) > 0 {
 		e.DataRoot, e.ExecRoot = stores[0].root, stores[0].runroot
+		e.Rules = r.varkRules(from[stores[0].root])
 	}
 	if exists(m.path(podSocket)) {
 		e.Endpoint = "unix://" + podSocket

@@ -114,8 +114,12 @@ func Of(s *snap.Snapshot) []Set {
 				out = append(out, dockerNFT(s, e, f))
 			}
 		}
-		if sys, ok := varkSystem(s); ok && e.Name == "podman" {
-			out = append(out, netavark(s, e, sys))
+		if e.Name == "podman" {
+			if sys, ok := varkSystem(s); ok {
+				out = append(out, netavark(s, e, sys))
+			} else if varkDriver(s, e) == "netavark-nft" {
+				out = append(out, netavarkNFT(s, e))
+			}
 		}
 	}
 	return slices.DeleteFunc(out, func(set Set) bool { return set.shares(s) })

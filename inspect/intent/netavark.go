@@ -4,6 +4,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -57,7 +58,7 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
 	var published []varkPort
 	first := true
 	for _, b := range bridges(s, e.Name, set.Family) {
-		ports, running := varkPorts(s, b.n)
+		ports, running := varkPorts(s, b.n, set.Family)
 		if !running || !b.n.Masquerade || b.n.Internal {
 			continue
 		}
@@ -74,7 +75,9 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
 		add(b.n, "nat", hash, "-d "+net+" -j ACCEPT", b.n.Name+" keeps its addresses inside", true)
 		add(b.n, "nat", hash, "! -d 224.0.0.0/4 -j MASQUERADE", b.n.Name+" leaves with this host's address", true)
 		add(b.n, "nat", "POSTROUTING", "-s "+net+" -j "+hash, b.n.Name+" leaves with this host's address", true)
-		published = append(published, ports...)
+		// Ranges of ports are written as one rule, and ports that may come from one
+		// are left out.
+		published = append(published, slices.DeleteFunc(ports, func(x varkPort) bool { return ranged(x.c, x.p) })...)
 	}
 	if len(published) > 0 {
 		varkPublish(&set, published, add, chain)
@@ -90,10 +93,9 @@ type varkPort struct {
 	addr netip.Addr
 }
 
-// varkPorts are the published ports of a network's running containers; running
-// says whether there are any such containers. Ranges of ports are written as
-// one rule, and ports that may come from one are left out.
-func varkPorts(s *snap.Snapshot, n *snap.Network) (ports []varkPort, running bool) {
+// varkPorts are the published ports of a network's running containers in one family; running
+// says whether there are any such containers.
+func varkPorts(s *snap.Snapshot, n *snap.Network, family snap.Family) (ports []varkPort, running bool) {
 	for i := range s.Containers {
 		c := &s.Containers[i]
 		if c.Engine != n.Engine || !c.Running() {
@@ -101,16 +103,20 @@ func varkPorts(s *snap.Snapshot, n *snap.Network) (ports []varkPort, running boo
 		}
 		for j := range c.Endpoints {
 			ep := &c.Endpoints[j]
-			if s.NetworkOf(c.Engine, ep) != n || !ep.IPv4.IsValid() {
+			addr := ep.IPv4.Addr()
+			if family == snap.IPv6 {
+				addr = ep.IPv6.Addr()
+			}
+			if s.NetworkOf(c.Engine, ep) != n || !addr.IsValid() {
 				continue
 			}
 			running = true
 			for k := range c.Ports {
 				p := &c.Ports[k]
-				if p.HostPort == 0 || p.HostIP.Is6() || ranged(c, p) {
+				if p.HostPort == 0 || p.HostIP.Is6() != (family == snap.IPv6) {
 					continue
 				}
-				ports = append(ports, varkPort{n, c, p, ep.IPv4.Addr()})
+				ports = append(ports, varkPort{n, c, p, addr})
 			}
 		}
 	}

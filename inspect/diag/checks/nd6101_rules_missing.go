@@ -95,9 +95,12 @@ func incomplete(in *diag.Input, g []intent.Drift) diag.Finding {
 	}
 	f.Summary = fmt.Sprintf("%s's firewall rules%s are incomplete: %s", title(set.Engine), at, strings.Join(parts, "; "))
 	f.Advice = "restarting the daemon writes them again; keep the firewall from flushing what it does not own"
-	if set.Engine == ownEngine {
+	switch {
+	case set.Engine == ownEngine:
 		f.Advice = "netdoctor setup writes them again, too; keep the firewall from flushing what it does not own"
-	} else if gone {
+	case set.Engine == "podman":
+		f.Advice = "podman network reload --all writes all of them again, those that keep networks apart (isolate), too, which the fix does not; keep the firewall from flushing what it does not own"
+	case gone:
 		f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
 	}
 	return f
