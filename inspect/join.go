@@ -80,8 +80,8 @@ func rename(s *snap.Snapshot, names map[string]string) {
 			n.NSIDs[id] = to(other)
 		}
 		done := map[*snap.Process]bool{} // sockets of one process share it
-		for j := range n.Sockets {
-			if p := n.Sockets[j].Process; p != nil && !done[p] {
+		for _, s := range slices.Concat(n.Sockets, n.Trying) {
+			if p := s.Process; p != nil && !done[p] {
 				done[p] = true
 				p.Netns = to(p.Netns)
 			}

@@ -28,6 +28,9 @@ func Redact(in *snap.Snapshot) *snap.Snapshot {
 		for j := range n.Sockets {
 			n.Sockets[j].Process = r.process(n.Sockets[j].Process)
 		}
+		for j := range n.Trying {
+			n.Trying[j].Process = r.process(n.Trying[j].Process)
+		}
 	}
 	for i := range s.Engines {
 		r.engine(&s.Engines[i])

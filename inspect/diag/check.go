@@ -77,6 +77,7 @@ type FlowCase struct {
 	Target  string     // Container.Ref that should answer; "" none
 	Port    *snap.Port // published port it goes to; nil none
 	Because []snap.Ref
+	By      *snap.Socket // that waits for this connection, of kind "tried"; nil not known
 	Asked   bool
 	Outside bool
 	Trace   *sim.Trace

@@ -28,15 +28,16 @@ const (
 )
 
 // tried are the TCP connections that containers and plain namespaces of this
-// host try right now and that nobody answers: what conntrack holds in state
-// SYN_SENT, in their own namespaces (where engines' resolver rules turn it on)
-// and in the host's. What a container does is no proof that it should work: a
+// host try right now and that nobody answers: the sockets that have sent their SYN
+// again, and what conntrack holds in state SYN_SENT, in their own namespaces (where
+// engines' resolver rules turn it on) and in the host's. What a container does is no proof that it should work: a
 // flow that this host stops is kept in only where it looks like an oversight.
 func (e *expecter) tried() {
 	type try struct {
 		from string
 		to   netip.AddrPort
 		age  int64
+		by   *snap.Socket // nil: of conntrack
 	}
 	var all []try
 	for i := range e.in.Snap.Netns {
@@ -44,17 +45,24 @@ func (e *expecter) tried() {
 		if ns.Class != snap.ClassHost && ns.Class != snap.ClassContainer && ns.Class != snap.ClassAttached {
 			continue
 		}
+		if ns != e.host {
+			for k := range ns.Trying {
+				s := &ns.Trying[k]
+				if to := netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port()); !ownPort(s.Local.Port()) && !to.Addr().IsLoopback() {
+					all = append(all, try{ns.ID, to, 0, s})
+				}
+			}
+		}
 		for _, c := range ns.Conntrack {
 			age := max(synSent-c.TimeoutMs, 0)
 			if c.TCPState == "SYN_RECV" {
 				age = max(synRecv-c.TimeoutMs, 0)
 			}
-			own := c.Orig.Src.Port() >= ownPortFirst && c.Orig.Src.Port() <= ownPortLast
-			if c.Proto != snap.TCP.Number() || !unanswered(ns, &c) || own || age > triedAge {
+			if c.Proto != snap.TCP.Number() || !unanswered(ns, &c) || ownPort(c.Orig.Src.Port()) || age > triedAge {
 				continue
 			}
 			if from := e.sender(ns, c.Orig.Src.Addr()); from != "" {
-				all = append(all, try{from, c.Orig.Dst, age})
+				all = append(all, try{from, c.Orig.Dst, age, nil})
 			}
 		}
 	}
@@ -71,11 +79,13 @@ func (e *expecter) tried() {
 		seen[key] = true
 		count[t.from]++
 		e.add(FlowCase{
-			Kind: "tried", From: e.in.Who(t.from), To: t.to.String() + "/tcp", Because: []snap.Ref{snap.RefNetns(t.from)},
+			Kind: "tried", By: t.by, From: e.in.Who(t.from), To: t.to.String() + "/tcp", Because: []snap.Ref{snap.RefNetns(t.from)},
 			Flow: sim.Flow{From: t.from, Dst: t.to.Addr(), Proto: snap.TCP, Dport: t.to.Port(), StopOutside: true},
 		})
 	}
 }
+
+func ownPort(p uint16) bool { return p >= ownPortFirst && p <= ownPortLast }
 
 // unanswered says whether the sender of a TCP connection has no answer, as far
 // as the entry tells: none was seen, or one was seen by the host on its way to
@@ -179,8 +189,19 @@ func (in *Input) apart(f *FlowCase) bool {
 	return true
 }
 
-// Tried is the line of conntrack that shows what a container tries.
+// Tried is the line of ss or of conntrack that shows what a container tries.
 func Tried(f *FlowCase) Evidence {
+	if s := f.By; s != nil {
+		who := f.From
+		if s.Process != nil {
+			who = fmt.Sprintf("%s (pid %d) in %s", s.Process.Name, s.Process.PID, f.From)
+		}
+		return Evidence{
+			Source: "ss -tnop state syn-sent",
+			Text:   fmt.Sprintf("%s waits for %s: its SYN was sent %d times, and nothing came back", who, s.Remote, s.Repeats+1),
+			Ref:    snap.RefNetns(f.Flow.From),
+		}
+	}
 	return Evidence{
 		Source: "conntrack -L -p tcp --state SYN_SENT",
 		Text:   fmt.Sprintf("%s tries it now: SYN_SENT dst=%s dport=%d [UNREPLIED]", f.From, f.Flow.Dst, f.Flow.Dport),

@@ -97,6 +97,39 @@ func TestWhatContainersTry(t *testing.T) {
 	}
 }
 
+// A packet that a rule drops before the host's conntrack confirms it is in no
+// table; the socket that waits for an answer is there.
+func TestWhatWaitsForAConnection(t *testing.T) {
+	t.Parallel()
+	wait := func(local, remote string) snap.Socket {
+		return snap.Socket{Proto: snap.TCP, Family: snap.IPv4, Local: netip.MustParseAddrPort(local), Remote: netip.MustParseAddrPort(remote), Repeats: 3, Process: &snap.Process{PID: 7, Name: "curl"}}
+	}
+	for _, tt := range []struct {
+		name string
+		in   string
+		s    snap.Socket
+		want []string
+		seen string
+	}{
+		{"of a container", "plain", wait("172.17.0.2:40000", "203.0.113.9:443"), []string{"plain 203.0.113.9:443/tcp"}, "curl (pid 7) in plain waits for 203.0.113.9:443: its SYN was sent 4 times, and nothing came back"},
+		{"an IPv6 socket towards IPv4", "plain", wait("[::ffff:172.17.0.2]:40000", "[::ffff:203.0.113.9]:443"), []string{"plain 203.0.113.9:443/tcp"}, "curl (pid 7) in plain waits for [::ffff:203.0.113.9]:443: its SYN was sent 4 times, and nothing came back"},
+		{"this program's own probe", "plain", wait("172.17.0.2:61234", "203.0.113.9:443"), nil, ""},
+		{"the host's own", "host", wait("192.168.50.10:40000", "203.0.113.9:443"), nil, ""},
+	} {
+		s := recorded(t)
+		s.Ns(tt.in).Trying = []snap.Socket{tt.s}
+		in := diag.Build(s, nil, diag.Options{})
+		if got := tries(in); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+		for i := range in.Flows {
+			if f := &in.Flows[i]; f.Kind == "tried" && diag.Tried(f).Text != tt.seen {
+				t.Errorf("%s: seen %q, want %q", tt.name, diag.Tried(f).Text, tt.seen)
+			}
+		}
+	}
+}
+
 // A container's tries alone must not open what a rule or an engine closes.
 func TestATryIsNoRight(t *testing.T) {
 	t.Parallel()

@@ -156,6 +156,59 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+// A program that waits for a connection is told of from its second SYN on, which
+// the kernel sends after a second.
+func TestTrying(t *testing.T) {
+	h := labtest.Netns(t)
+	run(t, h, "ip", []string{"-batch", "-"}, `link add d0 type veth peer name d1
+link set d1 up
+addr add 10.99.0.1/24 dev d0
+link set d0 up
+neigh add 10.99.0.2 lladdr 02:00:00:00:00:02 dev d0
+`)
+	var fd int
+	err := h.Do(func() (err error) {
+		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		if err = unix.Connect(fd, &unix.SockaddrInet4{Port: 80, Addr: [4]byte{10, 99, 0, 2}}); errors.Is(err, unix.EINPROGRESS) {
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	procs, err := ns.ScanProcs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		n, gaps := ReadNetns(t.Context(), h, Options{Procs: procs, NoRuleset: true})
+		if len(gaps) > 0 {
+			t.Fatal(gaps)
+		}
+		if len(n.Trying) == 0 {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing waits for a connection after 20 s")
+			}
+			continue
+		}
+		s := n.Trying[0]
+		if len(n.Trying) != 1 || s.Remote.String() != "10.99.0.2:80" || s.Local.Addr().String() != "10.99.0.1" || s.Repeats < 1 {
+			t.Errorf("waiting: %+v", n.Trying)
+		}
+		if s.Process == nil || s.Process.PID != os.Getpid() {
+			t.Errorf("process of what waits: %+v", s.Process)
+		}
+		if len(n.Sockets) != 0 {
+			t.Errorf("it listens to nothing: %+v", n.Sockets)
+		}
+		return
+	}
+}
+
 func TestAskRoute(t *testing.T) {
 	h := plan(t)
 	at := netip.MustParseAddr

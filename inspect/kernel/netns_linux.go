@@ -179,12 +179,12 @@ func (rd *reader) sockets() {
 		return
 	}
 	defer r.close()
-	list, estab, err := r.readSockets(rd.ctx)
+	all, err := r.readSockets(rd.ctx)
 	if err == nil {
-		err = r.readWaiting(rd.ctx, list)
+		err = r.readWaiting(rd.ctx, all.receive)
 	}
 	rd.gap("sockets", err)
-	rd.n.Sockets, rd.n.Estab = orEmpty(list), estab
+	rd.n.Sockets, rd.n.Trying, rd.n.Estab = orEmpty(all.receive), all.trying, all.estab
 	rd.torn(r)
 }
 
@@ -238,11 +238,10 @@ func (rd *reader) nsids(ids map[int]uint64) {
 // owners fills in the processes of sockets, as far as they could be seen.
 func (rd *reader) owners() {
 	found := map[int]*snap.Process{}
-	for i := range rd.n.Sockets {
-		s := &rd.n.Sockets[i]
+	own := func(s *snap.Socket) {
 		p := rd.o.Procs.SocketOwner(s.Inode)
 		if p == nil {
-			continue
+			return
 		}
 		if found[p.PID] == nil {
 			x := &snap.Process{PID: p.PID, Name: p.Name, State: p.State, Args: rd.o.Procs.Args(p.PID)}
@@ -255,6 +254,12 @@ func (rd *reader) owners() {
 		if s.Queue > 0 && s.Process.FilesMax == 0 {
 			s.Process.Files, s.Process.FilesMax = rd.o.Procs.Files(p.PID)
 		}
+	}
+	for i := range rd.n.Sockets {
+		own(&rd.n.Sockets[i])
+	}
+	for i := range rd.n.Trying {
+		own(&rd.n.Trying[i])
 	}
 }
 

@@ -20,22 +20,31 @@ const (
 	sizeofInetDiagMsg = 72 // struct inet_diag_msg
 	inetDiagSKV6Only  = 11
 	tcpEstablished    = 1
+	tcpSynSent        = 2
 	tcpTimeWait       = 6
 	tcpClose          = 7
 	tcpListen         = 10
 	tcpClosing        = 11
 	// topEstab is how many destinations of connections are kept.
 	topEstab = 32
+	// maxTrying is how many that wait for a connection are kept.
+	maxTrying = 64
 )
 
 // connectedStates are those in which a socket holds a local port towards a
 // destination.
-const connectedStates = 1<<tcpEstablished | 1<<2 | 1<<4 | 1<<5 | 1<<tcpTimeWait | 1<<8 | 1<<9 | 1<<tcpClosing
+const connectedStates = 1<<tcpEstablished | 1<<tcpSynSent | 1<<4 | 1<<5 | 1<<tcpTimeWait | 1<<8 | 1<<9 | 1<<tcpClosing
 
-// readSockets dumps the sockets that can receive, and counts connections by
-// destination. It must run on a thread inside: what /proc says is not there is
+// sockets are those of a namespace; see snap.Netns.
+type sockets struct {
+	receive, trying []snap.Socket
+	estab           []snap.SocketCount
+}
+
+// readSockets dumps the sockets that can receive and those that wait for a
+// connection, and counts connections by destination. It must run on a thread inside: what /proc says is not there is
 // not asked for, because each dump walks the hash table of the whole machine.
-func (r *requester) readSockets(ctx context.Context) (list []snap.Socket, estab []snap.SocketCount, err error) {
+func (r *requester) readSockets(ctx context.Context) (all sockets, err error) {
 	counts := map[netip.AddrPort]int{}
 	use := readSockstat()
 	queries := []struct {
@@ -57,17 +66,20 @@ func (r *requester) readSockets(ctx context.Context) (list []snap.Socket, estab 
 			if use.none(q.proto, af) {
 				continue
 			}
-			var part []snap.Socket
+			var part, trying []snap.Socket
 			seen := map[netip.AddrPort]int{}
 			req := body(sizeofInetDiagReq, af)
 			req[1] = q.proto.Number()
 			binary.NativeEndian.PutUint32(req[4:], q.states)
-			err := r.dump(ctx, string(q.proto)+" sockets", unix.SOCK_DIAG_BY_FAMILY, req, func() { part = nil; clear(seen) }, func(m message) {
+			err := r.dump(ctx, string(q.proto)+" sockets", unix.SOCK_DIAG_BY_FAMILY, req, func() { part, trying = nil, nil; clear(seen) }, func(m message) {
 				s, state, ok := decodeSocket(m.data, q.proto)
 				switch {
 				case !ok:
 				case q.proto == snap.TCP && state != tcpListen:
 					seen[s.Remote]++
+					if state == tcpSynSent && s.Repeats > 0 {
+						trying = append(trying, s)
+					}
 				default:
 					part = append(part, s)
 				}
@@ -78,19 +90,22 @@ func (r *requester) readSockets(ctx context.Context) (list []snap.Socket, estab 
 				if af == unix.AF_INET6 {
 					continue
 				}
-				return list, nil, snap.Hint(err, "modprobe "+string(q.proto)+"_diag")
+				return all, snap.Hint(err, "modprobe "+string(q.proto)+"_diag")
 			}
 			if err != nil {
-				return list, nil, err
+				return all, err
 			}
-			list = append(list, part...)
+			all.receive, all.trying = append(all.receive, part...), append(all.trying, trying...)
 			for k, n := range seen {
 				counts[k] += n
 			}
 		}
 	}
-	slices.SortStableFunc(list, compareSockets)
-	return list, topCounts(counts), nil
+	slices.SortStableFunc(all.receive, compareSockets)
+	slices.SortStableFunc(all.trying, compareSockets)
+	all.trying = all.trying[:min(len(all.trying), maxTrying)]
+	all.estab = topCounts(counts)
+	return all, nil
 }
 
 // decodeSocket decodes one struct inet_diag_msg with its attributes
@@ -116,6 +131,9 @@ func decodeSocket(b []byte, proto snap.Proto) (s snap.Socket, state uint8, ok bo
 		Device: intOf(b[40:]),
 		UID:    u32of(b[64:]),
 		Inode:  uint64(u32of(b[68:])),
+	}
+	if state == tcpSynSent {
+		s.Repeats = int(b[3]) // idiag_retrans
 	}
 	if state == tcpListen {
 		s.Queue, s.Backlog = intOf(b[56:]), intOf(b[60:])

@@ -69,6 +69,7 @@ func (ns Netns) clone() Netns {
 	ns.Vlans = slices.Clone(ns.Vlans)
 	ns.Conntrack = slices.Clone(ns.Conntrack)
 	ns.Sockets = slices.Clone(ns.Sockets)
+	ns.Trying = slices.Clone(ns.Trying)
 	if ns.Xfrm != nil {
 		x := *ns.Xfrm
 		x.Policies = slices.Clone(x.Policies)

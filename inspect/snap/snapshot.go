@@ -130,6 +130,9 @@ type Netns struct {
 	// NFQUEUE and nft's queue; nil: not known.
 	NFQueues []uint16 `json:"nfQueues,omitzero"`
 	Sockets  []Socket `json:"sockets"` // listening TCP/SCTP/MPTCP, bound UDP and raw; with their process
+	// Trying are TCP sockets that have sent their SYN again and have no answer:
+	// programs that wait for a connection now. At most 64.
+	Trying []Socket `json:"trying,omitempty"`
 	// Estab counts connected TCP sockets by destination, for port exhaustion:
 	// the 32 largest.
 	Estab []SocketCount `json:"estab,omitempty"`

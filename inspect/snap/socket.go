@@ -33,12 +33,13 @@ func (p Proto) Number() uint8 {
 	return 0
 }
 
-// Socket is a socket that can receive: listening TCP or SCTP, bound UDP.
+// Socket is a socket that can receive: listening TCP or SCTP, bound UDP; of
+// Netns.Trying one of TCP that tries to connect.
 type Socket struct {
 	Proto  Proto          `json:"proto"`
 	Family Family         `json:"family"` // of the socket; an IPv6 one may take IPv4 too
 	Local  netip.AddrPort `json:"local"`
-	Remote netip.AddrPort `json:"remote,omitzero"` // of a connected UDP socket
+	Remote netip.AddrPort `json:"remote,omitzero"` // of a connected UDP socket, or of TCP's that tries
 	V6Only bool           `json:"v6Only,omitempty"`
 	Device int            `json:"device,omitempty"` // SO_BINDTODEVICE, ifindex
 	UID    uint32         `json:"uid"`
@@ -50,6 +51,9 @@ type Socket struct {
 	// WaitMs is how long the oldest of those connections waits at least, in
 	// milliseconds; of several listeners on the port, that of all of them.
 	WaitMs int64 `json:"waitMs,omitempty"`
+	// Repeats is how often one that tries has sent its SYN again (idiag_retrans):
+	// after 1, 2, 4, 8 s.
+	Repeats int `json:"repeats,omitempty"`
 	// BPF says that a socket filter or a reuseport program is attached.
 	BPF     bool     `json:"bpf,omitempty"`
 	Process *Process `json:"process,omitempty"` // nil: not found
