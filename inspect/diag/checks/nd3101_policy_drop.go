@@ -138,7 +138,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if g.Where.Reply {
 		what = "the answers of " + what
 	}
-	cause := ruleCause(g.Where, text)
+	cause := ruleCause(g.Where)
 	if strings.Contains(g.Where.Detail, " hands it to ") {
 		cause = g.Where.Detail // a program that is not there
 	}
@@ -153,15 +153,19 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 }
 
 // ruleCause says why that rule decides, rather than one that accepts.
-func ruleCause(w *sim.Where, text string) string {
+func ruleCause(w *sim.Where) string {
 	p := w.Rule
 	switch {
 	case p != nil && p.Chain == "DOCKER-USER":
 		return "Docker asks DOCKER-USER before its own rules: what that chain drops never gets to the rule that would accept it"
-	case p != nil && p.ChainP != nil && p.ChainP.Hook != "" && p.System == snap.NFT && !rejects(p.Rule):
-		return fmt.Sprintf("the chain is asked of every packet at %s, priority %d, and a drop is final: no other table can accept it again", p.ChainP.Hook, p.ChainP.Priority)
+	case p != nil && p.ChainP != nil && p.ChainP.Hook != "" && p.System == snap.NFT:
+		what := "drop"
+		if rejects(p.Rule) {
+			what = "reject"
+		}
+		return fmt.Sprintf("the chain is asked of every packet at %s, priority %d, and a %s is final: no other table can accept it again", p.ChainP.Hook, p.ChainP.Priority, what)
 	}
-	return fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(w))
+	return "it is the first rule that decides about the packet: what stands behind it is not asked"
 }
 
 // rejects says whether a rule answers with an error instead of staying silent.

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -50,11 +52,13 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				case hostSays(in, g.problem) == "dead":
 					f.Cause = fmt.Sprintf("%s gives no answer to this host either: the server, or the way to it beyond this host, is down", server)
 					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
+					f.Evidence = append(f.Evidence, wayTo(in, server)...)
 				default:
 					if p := freedHere(in, g.problem); p != nil {
 						f.Cause = fmt.Sprintf("the kernel freed the packets in %s on %s (%s%s)", in.Who(p.Died.Netns), p.Died.Device, p.Died.Reason, freedAt(p.Died))
 					}
 					f.Advice = fmt.Sprintf("see where it ends: netdoctor trace %s %s:53/udp", in.Who(g.first.Ask.Netns), server)
+					f.Evidence = append(f.Evidence, wayTo(in, server)...)
 				}
 				if c := in.Snap.Container(g.first.Ask.Container); c != nil && slices.Contains(c.DNS, server.String()) {
 					better := "a server that answers"
@@ -140,6 +144,15 @@ func fixUpstream(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
+}
+
+// wayTo is the route by which this host sends to an address.
+func wayTo(in *diag.Input, a netip.Addr) []diag.Evidence {
+	r := in.World.Route(in.Snap.Host.Netns, sim.RouteQuery{Dst: a})
+	if r.Text == "" || r.Unknown != "" {
+		return nil
+	}
+	return []diag.Evidence{ev("ip route get "+a.String(), r.Text, cmp.Or(r.Route, snap.RefNetns(in.Snap.Host.Netns)))}
 }
 
 // freedHere is a probe to the server that the kernel was seen to free on this host;
