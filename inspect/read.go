@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,28 @@ func parallel() int { return min(8, 2*runtime.NumCPU()) }
 // means that there is no snapshot at all, because the host's own namespace
 // can't be opened or ctx ended.
 func Read(ctx context.Context, o Options) (*snap.Snapshot, error) {
+	return settled(func() (*snap.Snapshot, error) { return read(ctx, o) })
+}
+
+// settled reads once more when a veth pair was caught while it was made or taken
+// away: a container that starts or ends then looks like a broken one. What is in
+// motion even then stays a gap.
+func settled(read func() (*snap.Snapshot, error)) (*snap.Snapshot, error) {
+	first, err := read()
+	if err != nil || !slices.ContainsFunc(first.Gaps, tornLink) {
+		return first, err
+	}
+	second, err := read()
+	if err != nil {
+		return first, nil //nolint:nilerr // there was no time for another; the first one says what is torn
+	}
+	second.Taken.Torn += first.Taken.Torn + 1
+	return second, nil
+}
+
+func tornLink(g snap.Gap) bool { return g.What == "link" && g.Kind == snap.Kind(snap.ErrTorn) }
+
+func read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s := &snap.Snapshot{
 		Schema: snap.Schema, Tool: o.Tool, Taken: snap.Window{Start: time.Now().UTC()},
 		Redacted: []string{}, Netns: []snap.Netns{}, Engines: []snap.Engine{}, Containers: []snap.Container{},
