@@ -10,10 +10,15 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// departed marks the containers whose process ended while the host was read: what
-// was read of them may be half of what they were. inode is that of a process's
-// network namespace; what it can't tell claims nothing.
-func departed(s *snap.Snapshot, inode func(pid int) (uint64, error)) {
+// Departed are the containers of a snapshot of this host whose process has ended
+// since, by their index.
+func Departed(s *snap.Snapshot) []int { return departed(s, netnsInode) }
+
+// departed are the containers whose process has ended: what was read of them may be
+// half of what they were. inode is that of a process's network namespace; what it
+// can't tell claims nothing.
+func departed(s *snap.Snapshot, inode func(pid int) (uint64, error)) []int {
+	var out []int
 	for i := range s.Containers {
 		c := &s.Containers[i]
 		ns := s.Ns(c.Netns)
@@ -22,9 +27,10 @@ func departed(s *snap.Snapshot, inode func(pid int) (uint64, error)) {
 		}
 		n, err := inode(c.PID)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && n != ns.Inode {
-			c.State = "vanished"
+			out = append(out, i)
 		}
 	}
+	return out
 }
 
 // netnsInode is the inode of a live process's network namespace.

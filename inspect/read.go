@@ -109,7 +109,9 @@ func read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s.Gaps = append(s.Gaps, res.Gaps...)
 	hostInfo(s, c)
 	resolvers(ctx, s, o)
-	departed(s, netnsInode)
+	for _, i := range Departed(s) {
+		s.Containers[i].State = snap.Vanished
+	}
 	s.ShareSysctls()
 	s.Taken.Torn = int(torn.Load())
 	s.Taken.End = time.Now().UTC()

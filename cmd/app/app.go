@@ -60,6 +60,9 @@ type App struct {
 	// Routes asks the kernel for routing decisions; answers by Netns.ID, each in
 	// the order of its questions. nil: it is not asked.
 	Routes func(context.Context, *snap.Snapshot, []sim.RouteAsk) (map[string][]snap.RouteAnswer, []snap.Gap)
+	// Departed are the containers, by index, whose process has ended since the
+	// snapshot was read; nil: that is not looked at.
+	Departed func(*snap.Snapshot) []int
 	// StandIn begins to answer in a namespace; nil: it can't with this binary.
 	StandIn func(*snap.Netns, snap.Proto, netip.AddrPort) (Stand, error)
 	// Drops begins to tell of the packets that the kernel drops; nil: that can't

@@ -43,12 +43,13 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 			return examination{}, err
 		}
 	}
+	s = a.withoutDeparted(s)
 	with := withProbes(s, answers, observers)
 	in = diag.Build(with, asks, o)
 	if doubts := in.Doubts(); a.Again != nil && len(doubts) > 0 {
 		a.waiting(diag.Count(len(doubts), "question") + " once more, with more patience")
 		more, _ := a.Again(ctx, s, doubts, c.Observe)
-		with = withProbes(with, more, observers)
+		with = withProbes(a.withoutDeparted(with), more, observers)
 		in = diag.Build(with, asks, o)
 	}
 	if qs := in.RouterQuestions(); len(qs) > 0 {
@@ -69,6 +70,25 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 		in = diag.Build(with, asks, o)
 	}
 	return examination{in: in, sent: with.Probes[len(s.Probes):]}, ended(ctx)
+}
+
+// withoutDeparted is the snapshot with those containers marked whose process ended
+// while they were probed: what was predicted of them does not hold any more, and
+// that they did not answer contradicts nothing.
+func (a *App) withoutDeparted(s *snap.Snapshot) *snap.Snapshot {
+	if a.Departed == nil {
+		return s
+	}
+	gone := a.Departed(s)
+	if len(gone) == 0 {
+		return s
+	}
+	out := *s
+	out.Containers = slices.Clone(s.Containers)
+	for _, i := range gone {
+		out.Containers[i].State = snap.Vanished
+	}
+	return &out
 }
 
 // recount has the counters looked at of those probes that need it, and puts

@@ -40,6 +40,7 @@ func New() *App {
 		PathMTU:    echoed,
 		Reclaim:    reclaimed,
 		Routes:     askRoutes,
+		Departed:   inspect.Departed,
 		StandIn: func(n *snap.Netns, proto snap.Proto, at netip.AddrPort) (Stand, error) {
 			s, err := (&probe.Prober{}).StandIn(n, proto, at)
 			if err != nil {

@@ -72,7 +72,7 @@ func readContainerd(ctx context.Context, m *machine) Result {
 	}
 	for _, c := range list {
 		if err := m.settle(c, list); errors.Is(err, snap.ErrNotFound) {
-			c.State = "vanished"
+			c.State = snap.Vanished
 		} else if err != nil {
 			gap("container "+c.Name, err)
 		}

@@ -295,7 +295,7 @@ func (r *dockerRead) settleOffline(c *snap.Container, all []*snap.Container) {
 	switch {
 	case err == nil:
 	case errors.Is(err, snap.ErrNotFound):
-		c.State = "vanished"
+		c.State = snap.Vanished
 		c.SandboxKey = ""
 	default:
 		r.gap("container "+c.Name, err)

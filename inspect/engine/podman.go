@@ -203,7 +203,7 @@ func (r *podmanRead) finish() {
 		if !c.Running() {
 			c.PID = 0
 		} else if err := r.m.settle(c, list); errors.Is(err, snap.ErrNotFound) {
-			c.State, c.SandboxKey = "vanished", ""
+			c.State, c.SandboxKey = snap.Vanished, ""
 		} else if err != nil {
 			r.gap("container "+c.Name, err)
 		}

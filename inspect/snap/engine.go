@@ -62,7 +62,7 @@ type Container struct {
 	ID            string    `json:"id"`
 	Name          string    `json:"name"`
 	Image         string    `json:"image,omitempty"`
-	State         string    `json:"state"` // "running", "paused", "restarting", "exited", "created", "dead", "vanished"
+	State         string    `json:"state"` // "running", "paused", "restarting", "exited", "created", "dead", Vanished
 	ExitCode      int       `json:"exitCode,omitempty"`
 	OOMKilled     bool      `json:"oomKilled,omitempty"`
 	Stopped       bool      `json:"stopped,omitempty"` // a person had the engine stop it, whatever its exit code
@@ -122,6 +122,10 @@ type Want struct {
 	Name string `json:"name"` // in lower case
 	By   string `json:"by"`   // the variable that says so, or "its command line"
 }
+
+// Vanished is the state of a container whose process ended while the host was read
+// or probed.
+const Vanished = "vanished"
 
 // Running says whether it has processes (a paused one has, too).
 func (c *Container) Running() bool { return c.State == "running" || c.State == "paused" }

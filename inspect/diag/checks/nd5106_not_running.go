@@ -43,7 +43,7 @@ func detectND5106(in *diag.Input) []diag.Finding {
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		loops := looping(in, c)
-		if !loops && (c.Running() || c.State == "vanished") {
+		if !loops && (c.Running() || c.State == snap.Vanished) {
 			continue
 		}
 		f := diag.Finding{
@@ -130,7 +130,7 @@ func looping(in *diag.Input, c *snap.Container) bool {
 	if c.RestartPolicy == "" || c.RestartPolicy == "no" || c.Restarts < 2 {
 		return false
 	}
-	return c.State == "restarting" || (c.State == "running" || c.State == "vanished") && in.Snap.Taken.Start.Sub(c.Started) < crashTime
+	return c.State == "restarting" || (c.State == "running" || c.State == snap.Vanished) && in.Snap.Taken.Start.Sub(c.Started) < crashTime
 }
 
 // missed says whether a container that nobody asked for was killed or crashed

@@ -32,7 +32,7 @@ func detectND5113(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
-		if c.Running() || c.State == "vanished" {
+		if c.Running() || c.State == snap.Vanished {
 			continue
 		}
 		for _, p := range wanted(c) {
