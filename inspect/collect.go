@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -236,6 +237,34 @@ func (c *collector) containers(list []snap.Container) {
 		}
 	}
 	c.wave(which, full)
+}
+
+// started reads the host, and what belongs to containers that were started since
+// the reading began, anew: an engine sets a container's network up before it calls
+// it running, so that the kernel may have been read halfway through that.
+func (c *collector) started(list []snap.Container, since time.Time) {
+	var front []int // those that links are known to lead to; the others are found by theirs
+	for i := range list {
+		k := &list[i]
+		if !k.Running() || k.Started.Before(since) || c.ctx.Err() != nil {
+			continue
+		}
+		if front == nil {
+			_ = c.find() // its namespace may be new; an error changes nothing
+			c.places[0].level, front = unread, []int{0}
+		}
+		inode, _ := c.netnsOf(k)
+		if j, ok := c.byIno[inode]; ok && c.places[j].level != unread {
+			c.places[j].level = unread
+			if c.places[j].linked {
+				front = append(front, j)
+			}
+		}
+	}
+	if front != nil {
+		c.spread(front)
+		c.again()
+	}
 }
 
 // netnsOf tells in which namespace a container lives: that of its process,

@@ -88,6 +88,7 @@ func read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 		c.connected()
 		c.again()
 		res = <-engines
+		c.started(res.Containers, s.Taken.Start)
 		c.containers(res.Containers)
 		c.rest()
 	} else {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -118,6 +121,65 @@ link set mv0 netns %s
 	}
 	if d := cmp.Diff(x.String(), y.String()); d != "" {
 		t.Errorf("after saving and loading (-want +got)\n%s", d)
+	}
+}
+
+// process starts one in a namespace, and gives its pid.
+func process(t *testing.T, h *ns.Handle, path string) int {
+	t.Helper()
+	labtest.Tools(t, "nsenter", "sleep")
+	cmd := exec.CommandContext(t.Context(), "nsenter", "--net="+path, "sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		in, err := ns.OpenPid(cmd.Process.Pid)
+		if err == nil {
+			there := in.Inode() == h.Inode()
+			_ = in.Close() // only a descriptor
+			if there {
+				return cmd.Process.Pid
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nsenter is not in its namespace: %v", err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestAContainerThatStartsIsReadAnew: its network is half made when the kernel is
+// read, and whole when the engine says that it runs.
+func TestAContainerThatStartsIsReadAnew(t *testing.T) {
+	host, hostPath := newNetns(t)
+	blue, bluePath := newNetns(t)
+	old, oldPath := newNetns(t)
+	ip(t, host, fmt.Sprintf("link add br0 type bridge\nlink add vblue type veth peer name vethtmp netns %s\nlink add vold type veth peer name eth0 netns %s\n", bluePath, oldPath))
+	var torn atomic.Int64
+	c := &collector{ctx: t.Context(), o: Options{HostNS: hostPath}, torn: &torn}
+	defer c.close()
+	if err := c.find(); err != nil {
+		t.Fatal(err)
+	}
+	since := time.Now()
+	c.connected()
+	ip(t, blue, "link set vethtmp name eth0\naddr add 192.0.2.2/24 dev eth0\n")
+	ip(t, host, "link set vblue master br0\n")
+	ip(t, old, "addr add 192.0.2.3/24 dev eth0\n")
+	c.started([]snap.Container{
+		{PID: process(t, blue, bluePath), State: "running", Started: since.Add(time.Millisecond)},
+		{PID: process(t, old, oldPath), State: "running", Started: since.Add(-time.Hour)},
+	}, since)
+	place := func(h *ns.Handle) *snap.Netns { return &c.places[c.byIno[h.Inode()]].n }
+	if l := place(blue).Link("eth0"); l == nil || len(place(blue).Addrs) == 0 {
+		t.Errorf("what started has links %+v, addresses %+v", place(blue).Links, place(blue).Addrs)
+	}
+	if l := place(host).Link("vblue"); l == nil || l.Master == 0 {
+		t.Errorf("the host was not read anew: %+v", l)
+	}
+	if a := place(old).Addrs; len(a) != 0 {
+		t.Errorf("what ran before was read anew: %+v", a)
 	}
 }
 

@@ -92,6 +92,9 @@ func misrouted(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Snap.Netns {
 		n := &in.Snap.Netns[i]
+		if slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool { return c.Netns == n.ID && c.State == snap.Vanished }) {
+			continue // its devices went with it
+		}
 		for _, a := range n.RouteAnswers {
 			q := sim.Asked(n, a)
 			d := in.World.Route(n.ID, q).Contradicts(n, a)
