@@ -1,6 +1,7 @@
 package fixups
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,9 +34,24 @@ const (
 	verdictData = 0xffffff00 // NFT_DATA_VERDICT
 )
 
+// How a value of a set is laid out (nftables: include/datatype.h, enum byteorder).
+const (
+	OrderNone = 0 // of verdicts
+	OrderHost = 1
+	OrderBig  = 2
+)
+
+// MapUserData is what nft writes beside a map, and needs to print it: the byte orders
+// of its keys and of its data (libnftnl: include/udata.h, nftnl_udata_set_types).
+// Without it nft 1.0.6 prints keys in the host's order as "".
+func MapUserData(key, data uint32) []byte {
+	b := binary.NativeEndian.AppendUint32([]byte{0, 4}, key)
+	return binary.NativeEndian.AppendUint32(append(b, 1, 4), data)
+}
+
 // VerdictMap is an empty map from device names to verdicts.
 func VerdictMap(name string) snap.Set {
-	return snap.Set{Name: name, Map: true, KeyType: TypeIfname, KeyLen: 16, DataType: verdictData, Elements: []snap.Element{}}
+	return snap.Set{Name: name, Map: true, KeyType: TypeIfname, KeyLen: 16, DataType: verdictData, UserData: MapUserData(OrderHost, OrderNone), Elements: []snap.Element{}}
 }
 
 // DeviceVerdict is an element of a VerdictMap.

@@ -67,6 +67,9 @@ func networkModes(t *testing.T, gen driver.Generation) {
 			t.Errorf("%s: %s: %q, want %q in it", c.in, c.do, out, c.want)
 		}
 	}
+	if maps := sh(t, "nft list table ip netdoctor-bridges"); gen == driver.Docker29n && (!strings.Contains(maps, `"netdoctor0" : jump `) || strings.Contains(maps, `"" : jump `)) {
+		t.Errorf("nft does not name the devices of the maps: %s", maps)
+	}
 	if d, err := h.Check(ctx); err != nil || len(d) > 0 {
 		t.Errorf("drift %q, %v", d, err)
 	}

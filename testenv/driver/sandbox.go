@@ -96,7 +96,7 @@ func Services(e *Env, c *Container, list []Service) []fixups.Op {
 			w.ops = append(w.ops, &fixups.TableAdd{ChainRef: w.ref("")})
 			w.base("output", "output", "nat", -100)
 		}
-		set := snap.Set{Name: "svc-" + s.Name + "." + s.Network, Map: true, KeyType: fixups.TypeInteger, KeyLen: 4, DataType: fixups.TypeIPAddr, DataLen: 4, Elements: []snap.Element{}}
+		set := snap.Set{Name: "svc-" + s.Name + "." + s.Network, Map: true, KeyType: fixups.TypeInteger, KeyLen: 4, DataType: fixups.TypeIPAddr, DataLen: 4, UserData: fixups.MapUserData(fixups.OrderHost, fixups.OrderBig), Elements: []snap.Element{}}
 		for j, b := range s.Backends {
 			set.Elements = append(set.Elements, snap.Element{Key: native(uint32(j)), Data: b.AsSlice()})
 		}
