@@ -105,6 +105,7 @@ func read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s.Containers = append(s.Containers, res.Containers...)
 	s.Networks = append(s.Networks, res.Networks...)
 	c.fill(s)
+	c.cgroups(s)
 	join(s, c.inodes)
 	strangers(s)
 	s.Gaps = append(s.Gaps, res.Gaps...)

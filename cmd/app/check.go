@@ -54,6 +54,16 @@ func checkResult(ex examination, r diag.Report, s *snap.Snapshot, o CheckOptions
 		Sent:    sent(ex.sent),
 		Tail:    tail(ex.in.Snap, r),
 	}
+	for i := range ex.in.Flows {
+		f := &ex.in.Flows[i]
+		if !unmet(ex.in, f) {
+			continue
+		}
+		k := v1.Skip{Check: "ND5117", Reason: f.Trace.Where.Detail, Netns: f.Trace.Where.Netns}
+		if !slices.Contains(res.Coverage.Skipped, k) {
+			res.Coverage.Skipped = append(res.Coverage.Skipped, k)
+		}
+	}
 	res.Summary = v1.Summary{Passed: r.Checked, Skipped: len(res.Coverage.Skipped)}
 	count(s, &res.Summary)
 	for i := range res.Findings {
@@ -156,12 +166,18 @@ func before(to string) string {
 	return to
 }
 
+// unmet says that a flow hangs on a bpf program that was not read, of a control
+// group in which no probe of this program is.
+func unmet(in *diag.Input, f *diag.FlowCase) bool {
+	return f.Trace != nil && f.Trace.Verdict == sim.Unknown && in.Spared(f)
+}
+
 // undecided says whether something that could not be read decides: a flow or a
 // name that hangs on it, or a host or engine that was not seen at all.
 func undecided(in *diag.Input) bool {
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		if t := f.Trace; t != nil && t.Verdict == sim.Unknown && t.Where != nil && t.Where.Cause == sim.CauseUnread && in.Prove(f) == nil {
+		if t := f.Trace; unmet(in, f) || t != nil && t.Verdict == sim.Unknown && t.Where != nil && t.Where.Cause == sim.CauseUnread && in.Prove(f) == nil {
 			return true
 		}
 	}

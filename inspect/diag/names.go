@@ -193,6 +193,7 @@ func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) na
 	f := FlowCase{Kind: "upstream", From: in.Who(netns), Flow: sim.Flow{From: netns, Dst: server.Addr(), Dport: server.Port(), Proto: proto}}
 	f.Trace = in.World.Trace(f.Flow)
 	r := names.Reach{Known: f.Works() || f.Broken(), OK: f.Works(), Refused: f.Trace.Verdict == sim.Refused}
+	r.Spared = in.Spared(&f)
 	if w := f.Trace.Where; w != nil && !r.OK {
 		r.Why = w.Detail
 		r.Because = []snap.Ref{w.Ref}

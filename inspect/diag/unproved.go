@@ -16,6 +16,8 @@ func (in *Input) Unproved(f *FlowCase) string {
 		return "the sender is beyond this host, and by which device its packets come in is not known"
 	case f.Outside && !(f.Asked && in.arrivals):
 		return fmt.Sprintf("the sender is beyond this host: no packet can be sent from there; trace --inject has one come in by %s as if it had been", f.Flow.Iif)
+	case in.Spared(f):
+		return "probes are not of the control group whose program decides: " + f.Trace.Where.Detail
 	case f.Flow.Dst.IsMulticast():
 		return "nobody answers what is sent to a group, and no packet was sent to it"
 	case f.Probe == nil:

@@ -16,11 +16,12 @@ type program struct {
 	// hangs on the packet, or when its instructions may not be read.
 	always int32
 	known  bool
+	insns  []byte // what it is made of; nil when it is long
 }
 
-// maxConstInsns is how long a program may be that is looked through for a constant
-// answer: real ones are longer.
-const maxConstInsns = 16
+// maxInsns is how long a program may be that is looked through: those of a constant
+// answer have a few instructions, systemd's firewall some 100.
+const maxInsns = 256
 
 // progInfo is the head of struct bpf_prog_info (linux/bpf.h).
 type progInfo struct {
@@ -45,7 +46,7 @@ func readProgram(id uint32) program {
 		return program{}
 	}
 	defer p.Close() //nolint:errcheck // only a descriptor
-	var insns [maxConstInsns * 8]byte
+	var insns [maxInsns * 8]byte
 	info := progInfo{xlatedLen: uint32(len(insns)), xlated: unsafe.Pointer(&insns[0])}
 	attr := struct { // union bpf_attr: info
 		fd, size uint32
@@ -57,7 +58,8 @@ func readProgram(id uint32) program {
 	name, _, _ := bytes.Cut(info.name[:], []byte{0})
 	out := program{name: string(name)}
 	if info.xlated != nil && info.xlatedLen <= uint32(len(insns)) {
-		out.always, out.known = constant(insns[:info.xlatedLen])
+		out.insns = insns[:info.xlatedLen]
+		out.always, out.known = constant(out.insns)
 	}
 	return out
 }

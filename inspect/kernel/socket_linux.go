@@ -19,6 +19,7 @@ const (
 	sizeofInetDiagReq = 56 // struct inet_diag_req_v2
 	sizeofInetDiagMsg = 72 // struct inet_diag_msg
 	inetDiagSKV6Only  = 11
+	inetDiagCgroupID  = 21
 	tcpEstablished    = 1
 	tcpSynSent        = 2
 	tcpTimeWait       = 6
@@ -142,8 +143,11 @@ func decodeSocket(b []byte, proto snap.Proto) (s snap.Socket, state uint8, ok bo
 		s.Remote = netip.AddrPort{}
 	}
 	for t, v := range rtattrs(b[sizeofInetDiagMsg:]) {
-		if t == inetDiagSKV6Only {
+		switch t {
+		case inetDiagSKV6Only:
 			s.V6Only = flagOf(v)
+		case inetDiagCgroupID: // from Linux 5.7 on
+			s.Cgroup = u64of(v)
 		}
 	}
 	return s, state, true

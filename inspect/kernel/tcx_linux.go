@@ -35,7 +35,7 @@ func (rd *reader) bpf() {
 			name   string
 			attach uint32
 		}{{"ingress", tcxIngress}, {"egress", tcxEgress}} {
-			ids, err := queryPrograms(l.Index, hook.attach)
+			ids, err := queryPrograms(l.Index, hook.attach, 0)
 			switch {
 			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
 				return // before Linux 6.6 there are none
@@ -57,9 +57,10 @@ func (rd *reader) bpf() {
 	}
 }
 
-// queryPrograms is BPF_PROG_QUERY for one hook of a device. The library asks
-// the kernel whether it has that command first, and takes a refusal for "no".
-func queryPrograms(index int, attach uint32) ([]uint32, error) {
+// queryPrograms is BPF_PROG_QUERY for one hook of a device, or of the control
+// group with that descriptor. The library asks the kernel whether it has that
+// command first, and takes a refusal for "no".
+func queryPrograms(target int, attach, flags uint32) ([]uint32, error) {
 	ids := make([]uint32, maxTCX)
 	attr := struct { // union bpf_attr: query
 		target, attachType, queryFlags, attachFlags uint32
@@ -67,7 +68,7 @@ func queryPrograms(index int, attach uint32) ([]uint32, error) {
 		count, _                                    uint32
 		_, _, _                                     unsafe.Pointer // flags of programs, ids and flags of links
 		revision                                    uint64
-	}{target: uint32(index), attachType: attach, ids: unsafe.Pointer(&ids[0]), count: maxTCX}
+	}{target: uint32(target), attachType: attach, queryFlags: flags, ids: unsafe.Pointer(&ids[0]), count: maxTCX}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_QUERY, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	if errno != 0 {
 		return nil, errno

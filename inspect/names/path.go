@@ -47,6 +47,8 @@ type Reach struct {
 	OK      bool // the model lets question and answer pass, as far as this host goes
 	Known   bool // false: not decided
 	Refused bool // not OK, and the asker is told so at once: it does not wait
+	// Spared: what stops the asker's questions does not see those of this program.
+	Spared  bool
 	Why     string
 	Because []snap.Ref
 	// Ends is where a question arrives or leaves this host, By the rule that sent

@@ -49,7 +49,7 @@ func Reconcile(in Input) Proof {
 			continue
 		}
 		p.Probes = append(p.Probes, seen.refProbe(probe))
-		if pre, ok := w.memo[q]; ok && !agree(pre, o) {
+		if pre, ok := w.memo[q]; ok && !agree(pre, o) && !w.reached[reachKey{q.from, q.server}].Spared {
 			p.Contradictions = append(p.Contradictions, Contradiction{
 				From: q.from, Name: q.name, Server: q.server, Predicted: pre.verdict, Seen: o.verdict,
 				PredictedAnswers: pre.answers, SeenAnswers: o.answers, Probe: seen.refProbe(probe),

@@ -29,6 +29,14 @@ type fate struct {
 	pkt   skb
 }
 
+// verdict is what an end that stops a packet is for its flow.
+func (f *fate) verdict() Verdict {
+	if f.kind == fateUnknown {
+		return Unknown
+	}
+	return Dropped
+}
+
 // skb is a packet under way: the bytes that rules see, and what the kernel
 // hangs on it.
 type skb struct {
@@ -47,6 +55,7 @@ type skb struct {
 	route     *routed // the decision that it carries along
 	arp       *arpMsg
 	encap     *encap
+	group     uint64 // control group of the socket that sent it, if bpf programs watch over that
 
 	// Bridging: br_netfilter's notes and the bridge's own.
 	nfBridge bool       // br_netfilter's PREROUTING ran

@@ -190,7 +190,12 @@ func (r *run) output(n *netns, k *skb, in int) *fate {
 			return f
 		}
 	}
-	k.Local = nil
+	if in == 0 {
+		if f := r.cgroup(n, rt.dev, k, cgroupEgress, k.Dst); f != nil {
+			return f
+		}
+	}
+	k.Local, k.group = nil, 0
 	if rt.kind == "local" {
 		k.PktType = "host"
 		return r.receive(n, rt.dev, k)

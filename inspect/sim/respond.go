@@ -45,8 +45,15 @@ func (r *run) respond(t *Trace, end *fate) (Verdict, *skb, *Where) {
 	case k.Proto == 17 && s.Process != nil && (s.Process.State == "T" || s.Process.State == "t"):
 		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: "the process of " + s.Local.String() + who + " is stopped"}
 	}
+	k.group = s.Cgroup
+	if stop := r.cgroup(n, end.dev, k, cgroupIngress, k.Src); stop != nil {
+		w := stop.where
+		w.Ref = ref
+		return stop.verdict(), nil, &w
+	}
 	r.hop(n, end.dev, "socket", fmt.Sprintf("%s/%s%s", s.Local, s.Proto, who), "delivered", k, ref)
 	a := r.answerTo(k)
+	a.group = s.Cgroup
 	if k.Proto == 6 && n.sysctl("net/ipv4/tcp_fwmark_accept", 0) != 0 {
 		a.Mark = k.Mark
 	}
@@ -172,3 +179,55 @@ func proxyTarget(p *snap.Process) (netip.AddrPort, bool) {
 	}
 	return netip.AddrPortFrom(ip, uint16(port)), ip.IsValid() && port != 0
 }
+
+// accepted says what the answer's end means for the sender: v if it reached the
+// very socket that asked.
+func (r *run) accepted(f Flow, end *fate, v Verdict) (Verdict, *Where) {
+	if end == nil {
+		return Unknown, &Where{Netns: f.From, Cause: CauseModel, Reply: true, Detail: "the answer got lost in this program"}
+	}
+	k := &end.pkt
+	got := k.tuple().invert()
+	if k.inner != nil {
+		got = *k.inner
+	}
+	w := end.where
+	switch end.kind {
+	case fateUnknown:
+		return Unknown, &w
+	case fateOutside:
+		if f.Iif != "" && got == r.sent {
+			if end.ns.n.ID == f.From && end.dev.Name == f.Iif {
+				return v, nil
+			}
+			w.Detail = "the answer leaves by " + end.dev.Name + " of " + end.ns.n.ID + ", the question came in by " + f.Iif
+		}
+		return Unknown, &w
+	case fateArrived:
+		// Outside the snapshot's senders, whoever holds the source is the sender.
+		if got == r.sent && (end.ns.n.ID == f.From || f.Iif != "") {
+			k.group = r.group
+			if stop := r.cgroup(end.ns, end.dev, k, cgroupIngress, k.Src); stop != nil && k.inner == nil {
+				w = stop.where
+				return stop.verdict(), &w
+			}
+			return v, nil
+		}
+		w = Where{Netns: end.ns.n.ID, Layer: "socket", Cause: CauseNoListener, Reason: "NO_SOCKET", Reply: true}
+		if end.dev != nil {
+			w.Device = end.dev.Name
+		}
+		switch {
+		case end.ns.n.ID != f.From && f.Iif == "":
+			w.Detail = "the answer goes to " + end.ns.n.ID + ", which did not ask"
+		default:
+			w.Detail = fmt.Sprintf("the answer comes from %s to %s, but %s asked %s from %s", addrPort(got.dst, got.dport), addrPort(got.src, got.sport),
+				f.From, addrPort(r.sent.dst, r.sent.dport), addrPort(r.sent.src, r.sent.sport))
+		}
+		r.hop(end.ns, end.dev, "socket", w.Detail, "drop", k)
+		return Dropped, &w
+	}
+	return Dropped, &w
+}
+
+func addrPort(a netip.Addr, p uint16) string { return netip.AddrPortFrom(a, p).String() }

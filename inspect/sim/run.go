@@ -45,9 +45,10 @@ type run struct {
 	originRoute         *routed // and by which route
 	circling            bool    // the packet was here before: more of the same is not recorded
 	reply               bool
-	anew                bool // the sender's path MTU is not looked at
-	useSnapConns        bool // entries of the snapshot count: the flow has a source port of its own
-	usedConn            bool // and one did
+	group               uint64 // control group of the flow's sender
+	anew                bool   // the sender's path MTU is not looked at
+	useSnapConns        bool   // entries of the snapshot count: the flow has a source port of its own
+	usedConn            bool   // and one did
 	stopOutside         bool
 	sent                tuple // the request as its sender's socket knows it
 	leftHost, leftNetns string

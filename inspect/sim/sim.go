@@ -84,7 +84,8 @@ const (
 	CauseNoAnswer      Cause = "no-answer"   // the stack does not answer (echo ignored, arp_ignore …)
 	CauseTC            Cause = "tc"          // a traffic-control filter or qdisc
 	CauseXDP           Cause = "xdp"
-	CauseXfrm          Cause = "xfrm" // an IPsec policy blocks it, or wants a wrapping that it has not
+	CauseCgroup        Cause = "cgroup" // a bpf program of the sender's or the receiver's control group
+	CauseXfrm          Cause = "xfrm"   // an IPsec policy blocks it, or wants a wrapping that it has not
 	CauseTTL           Cause = "ttl"
 	CauseLoop          Cause = "loop"
 	CauseSelfSource    Cause = "no-source"       // no source address to send from
@@ -101,7 +102,7 @@ const (
 type Where struct {
 	Netns  string
 	Device string
-	// Layer: "link", "bridge", "neigh", "route", "netfilter", "socket", "conntrack", "tc", "vxlan", "xfrm".
+	// Layer: "link", "bridge", "neigh", "route", "netfilter", "socket", "conntrack", "tc", "vxlan", "xfrm", "cgroup".
 	Layer string
 	Cause Cause
 	// Reason is the kernel's name: a drop reason (NETFILTER_DROP, IP_RPFILTER,
@@ -110,8 +111,12 @@ type Where struct {
 	Rule   *rules.Place // with CauseRule and CausePolicy
 	Left   *rules.Place // with CausePolicy: the RETURN that ended the chain before its end; nil for none
 	Ref    snap.Ref     // the deciding line
-	Detail string       // one clause in words, with the names and numbers
-	Reply  bool         // it happened to the answer
+	// Program is the bpf program with CauseCgroup; Sender says that it is one of the
+	// flow's sender, and not of who takes the packet.
+	Program uint32
+	Sender  bool
+	Detail  string // one clause in words, with the names and numbers
+	Reply   bool   // it happened to the answer
 	// Behind is what stopped the question for a neighbour, when Reason is
 	// NEIGH_FAILED and that is known: Netns and Device above are the asker's,
 	// those in here the place's. nil otherwise.

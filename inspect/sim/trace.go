@@ -104,6 +104,9 @@ func merge(all []*Trace, with [][]rules.Assumption) *Trace {
 		}
 		t.Branches = append(t.Branches, b)
 	}
+	if i := slices.IndexFunc(all, func(o *Trace) bool { return o.Where != nil && o.Where.Cause == CauseCgroup }); i >= 0 {
+		t.Where = all[i].Where
+	}
 	if t.Where == nil {
 		i := slices.IndexFunc(all, func(o *Trace) bool { return o.Where != nil })
 		if i >= 0 {
@@ -195,7 +198,11 @@ func (r *run) trace(f Flow) *Trace {
 		r.hop(n, nil, "send", string(f.Proto)+" to "+to, "ok", k)
 		q := k.lookup()
 		q.uid = k.Local.UID
-		end = r.send(n, k, q)
+		k.group = r.sender(n)
+		r.group = k.group
+		if end = r.connects(n, k); end == nil {
+			end = r.send(n, k, q)
+		}
 		if len(r.hops) > 0 && !r.hops[0].Src.Addr().IsValid() {
 			r.hops[0].Src = netip.AddrPortFrom(r.sent.src, r.sent.sport)
 		}
@@ -299,7 +306,7 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 	n, k := end.ns, &end.pkt
 	v, a, w := r.respond(t, end)
 	if w != nil {
-		w.Netns, w.Layer = n.n.ID, "socket"
+		w.Netns, w.Layer = n.n.ID, cmp.Or(w.Layer, "socket")
 		if w.Device == "" && end.dev != nil {
 			w.Device = end.dev.Name
 		}
@@ -311,7 +318,9 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 			t.unknown(*w)
 		}
 		t.Verdict, t.Where = v, w
-		r.hop(n, end.dev, "socket", w.Detail, verdict, k, w.Ref)
+		if w.Cause != CauseCgroup { // which has told of itself
+			r.hop(n, end.dev, "socket", w.Detail, verdict, k, w.Ref)
+		}
 		t.Forward = r.walked()
 		return
 	}
@@ -350,50 +359,3 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 		}
 	}
 }
-
-// accepted says what the answer's end means for the sender: v if it reached the
-// very socket that asked.
-func (r *run) accepted(f Flow, end *fate, v Verdict) (Verdict, *Where) {
-	if end == nil {
-		return Unknown, &Where{Netns: f.From, Cause: CauseModel, Reply: true, Detail: "the answer got lost in this program"}
-	}
-	k := &end.pkt
-	got := k.tuple().invert()
-	if k.inner != nil {
-		got = *k.inner
-	}
-	w := end.where
-	switch end.kind {
-	case fateUnknown:
-		return Unknown, &w
-	case fateOutside:
-		if f.Iif != "" && got == r.sent {
-			if end.ns.n.ID == f.From && end.dev.Name == f.Iif {
-				return v, nil
-			}
-			w.Detail = "the answer leaves by " + end.dev.Name + " of " + end.ns.n.ID + ", the question came in by " + f.Iif
-		}
-		return Unknown, &w
-	case fateArrived:
-		// Outside the snapshot's senders, whoever holds the source is the sender.
-		if got == r.sent && (end.ns.n.ID == f.From || f.Iif != "") {
-			return v, nil
-		}
-		w = Where{Netns: end.ns.n.ID, Layer: "socket", Cause: CauseNoListener, Reason: "NO_SOCKET", Reply: true}
-		if end.dev != nil {
-			w.Device = end.dev.Name
-		}
-		switch {
-		case end.ns.n.ID != f.From && f.Iif == "":
-			w.Detail = "the answer goes to " + end.ns.n.ID + ", which did not ask"
-		default:
-			w.Detail = fmt.Sprintf("the answer comes from %s to %s, but %s asked %s from %s", addrPort(got.dst, got.dport), addrPort(got.src, got.sport),
-				f.From, addrPort(r.sent.dst, r.sent.dport), addrPort(r.sent.src, r.sent.sport))
-		}
-		r.hop(end.ns, end.dev, "socket", w.Detail, "drop", k)
-		return Dropped, &w
-	}
-	return Dropped, &w
-}
-
-func addrPort(a netip.Addr, p uint16) string { return netip.AddrPortFrom(a, p).String() }

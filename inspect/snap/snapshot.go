@@ -32,6 +32,9 @@ type Snapshot struct {
 	Observers  []Observer  `json:"observers,omitempty"` // who watched the probes
 	Tracked    []Tracked   `json:"tracked,omitempty"`   // what conntrack has of them
 	Gaps       []Gap       `json:"gaps"`                // what could not be read
+	// Prober are the bpf programs of control groups that the probes of this program
+	// pass through.
+	Prober []uint32 `json:"prober,omitempty"`
 	// Hosts are the names of the hosts when this is several snapshots joined
 	// (inspect/join); nil for one host.
 	Hosts []string `json:"hosts,omitempty"`
@@ -139,6 +142,11 @@ type Netns struct {
 	// RouteAnswers are the kernel's own answers to RTM_GETROUTE, the second
 	// witness of the simulator's route walk.
 	RouteAnswers []RouteAnswer `json:"routeAnswers,omitempty"`
+	// Cgroups are the control groups of its processes and sockets that bpf programs
+	// watch over; Senders the groups of its processes, 0 for all those without
+	// programs. Of the host's processes this program stands for all.
+	Cgroups []Cgroup `json:"cgroups,omitempty"`
+	Senders []uint64 `json:"senders,omitempty"`
 	// Light says that only links and addresses were read, because nothing
 	// connects the namespace to this host.
 	Light bool `json:"light,omitempty"`

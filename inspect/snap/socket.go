@@ -55,7 +55,10 @@ type Socket struct {
 	// after 1, 2, 4, 8 s.
 	Repeats int `json:"repeats,omitempty"`
 	// BPF says that a socket filter or a reuseport program is attached.
-	BPF     bool     `json:"bpf,omitempty"`
+	BPF bool `json:"bpf,omitempty"`
+	// Cgroup is the Cgroup.ID of the control group that it was made in, if bpf
+	// programs watch over that.
+	Cgroup  uint64   `json:"cgroup,omitempty"`
 	Process *Process `json:"process,omitempty"` // nil: not found
 }
 
