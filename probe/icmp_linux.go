@@ -58,6 +58,15 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 		return sendErr(r, routeErr)
 	}
 	e := echo{v6: v6, id: uint16(p.id(1 << 16)), data: token(o.Size)}
+	send := func() (*extErr, error) { return s.sendEcho(e, sockaddr(from, r.Dst)) }
+	if o.Pieces && !v6 {
+		by, err := p.piecewise(from, o)
+		if err != nil {
+			return fail(r, err)
+		}
+		defer by.close()
+		send = func() (*extErr, error) { return nil, by.sendPieces(e, from, r.Src.Addr(), plain(r.Dst).Addr()) }
+	}
 	s.on = p.follow(Identity{From: from, ICMP: true, ID: e.id, Dst: r.Dst})
 	defer func() { ended(s.on, &out) }()
 	buf := make([]byte, 65535)
@@ -65,7 +74,7 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 		e.seq++
 		stop := s.until(ctx, slice(end, tries))
 		start := time.Now()
-		if x, err := s.sendEcho(e, sockaddr(from, r.Dst)); err != nil {
+		if x, err := send(); err != nil {
 			stop()
 			if x != nil {
 				return x.verdict(r)

@@ -42,6 +42,11 @@ func (p *Prober) Router(_ context.Context, from *snap.Netns, server netip.AddrPo
 	return fail(begin("router", from, server, o), snap.ErrUnsupported)
 }
 
+// Whole always has the outcome "error" here.
+func (p *Prober) Whole(_ context.Context, from *snap.Netns, dst netip.Addr, o Options) snap.Probe {
+	return fail(begin("whole", from, netip.AddrPortFrom(dst, 0), o), snap.ErrUnsupported)
+}
+
 // Arrive always has the outcome "error" here.
 func (p *Prober) Arrive(_ context.Context, q Question) snap.Probe {
 	return fail(begin(q.Kind, q.From, q.Dst, q.Options), snap.ErrUnsupported)

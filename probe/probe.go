@@ -71,6 +71,8 @@ type Options struct {
 	TTL    uint8  // 0: the namespace's default
 	// Via is the neighbour of the kind "router".
 	Via netip.Addr
+	// Pieces sends each IPv4 echo as two fragments, however small it is.
+	Pieces bool
 	// DNS alone.
 	Name string // the whole name, with or without the last dot
 	Type string // "A" when empty
@@ -80,7 +82,7 @@ type Options struct {
 
 // Question is one entry of a Run.
 type Question struct {
-	Kind string // "tcp", "udp", "icmp", "arp", "dns", "router"
+	Kind string // "tcp", "udp", "icmp", "arp", "dns", "router", "whole"
 	From *snap.Netns
 	Dst  netip.AddrPort // port 0 for ICMP and ARP
 	// Arrives says that the packet is to come in by Device, from Src beyond this
@@ -123,6 +125,8 @@ func (p *Prober) ask(ctx context.Context, q Question) snap.Probe {
 		return p.DNS(ctx, q.From, q.Dst, q.Options)
 	case "router":
 		return p.Router(ctx, q.From, q.Dst, q.Options)
+	case "whole":
+		return p.Whole(ctx, q.From, q.Dst.Addr(), q.Options)
 	}
 	r := begin(q.Kind, q.From, q.Dst, q.Options)
 	return fail(r, fmt.Errorf("probe of kind %q: %w", q.Kind, snap.ErrUnsupported))

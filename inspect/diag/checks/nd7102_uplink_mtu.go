@@ -22,7 +22,12 @@ is as large as the container asked for in its SYN (the MSS), and depends on ever
 router out there saying "fragmentation needed" and every firewall letting it
 through: where one does not, TLS handshakes and downloads hang, in containers only.
 
+It is an error where that was seen: the gateway is asked for an answer larger than
+the uplink takes, by an echo in pieces that fit, and the answer is lost, while one
+that just fits arrives, and one to a small echo in two pieces.
+
 See it by hand:
+    ping -c1 -M dont -s 1472 GATEWAY; ping -c1 -s 1000 GATEWAY   the first is not answered
     ip link show UPLINK; nsenter -t PID -n ip link show eth0     compare mtu
     iptables -t mangle -S FORWARD            a TCPMSS rule would hide it
 
@@ -72,11 +77,33 @@ func detectND7102(in *diag.Input) []diag.Finding {
 		if f.Covers.Traces = outward(in, host.ID, up.Name); len(f.Covers.Traces) > 0 {
 			f.Severity = diag.Error
 		}
-		measured(in, &f, device{host.ID, up.Name})
+		p := in.WholeAnswer(up)
+		if p == nil || p.Outcome != snap.TimedOut {
+			measured(in, &f, device{host.ID, up.Name})
+		}
+		if p != nil {
+			told(in, &f, up, p)
+		}
 		out = append(out, f)
 	}
 	return out
 }
+
+// told adds what became of an answer larger than the uplink takes. One that is lost is
+// what every larger segment of a server meets that asks no router for the path MTU.
+func told(in *diag.Input, f *diag.Finding, up *snap.Link, p *snap.Probe) {
+	size, from := p.Size+echoHeader4, p.Dst.Addr()
+	e := ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s's answers of %d bytes reach %s", from, size, in.Who(p.From)), snap.RefProbe(p.ID))
+	if p.Outcome == snap.TimedOut {
+		f.Severity, f.Confidence, f.Weight = diag.Error, diag.Proved, 45
+		f.Summary += ", and is lost"
+		e.Text = fmt.Sprintf("%s's answers of %d bytes do not reach %s (%d asked for), those of %d do, and it puts pieces together", from, size, in.Who(p.From), p.Sent, up.MTU)
+	}
+	f.Evidence = append(f.Evidence, e)
+}
+
+// echoHeader4 are the bytes of an IPv4 echo before its payload.
+const echoHeader4 = 28
 
 // outward are the asked TCP flows of others than the host that leave by a device.
 func outward(in *diag.Input, netns, dev string) []int {
