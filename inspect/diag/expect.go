@@ -160,7 +160,7 @@ func TakesAddr(s *snap.Socket, to netip.Addr) bool {
 func (e *expecter) egress() {
 	for i := range e.in.Snap.Networks {
 		n := &e.in.Snap.Networks[i]
-		if n.Internal || n.Driver != "bridge" {
+		if !n.Outward() || n.Driver != "bridge" {
 			continue
 		}
 		for _, m := range e.members(n) {
@@ -184,7 +184,7 @@ func (e *expecter) egress() {
 func (e *expecter) isGatewayNet(m member, n *snap.Network) bool {
 	var outer []*snap.Network
 	for i := range m.c.Endpoints {
-		if x := e.in.Snap.NetworkOf(m.c.Engine, &m.c.Endpoints[i]); x != nil && !x.Internal {
+		if x := e.in.Snap.NetworkOf(m.c.Engine, &m.c.Endpoints[i]); x != nil && x.Outward() {
 			outer = append(outer, x)
 		}
 	}

@@ -35,7 +35,7 @@ func (e *expecter) six() {
 					Flow:    sim.Flow{From: ms[a].c.Netns, Dst: b.e.IPv6.Addr(), Proto: snap.ICMPv6},
 				})
 			}
-			if !world || n.Internal || !ms[a].e.Gateway6.IsValid() {
+			if !world || !n.Outward() || !ms[a].e.Gateway6.IsValid() {
 				continue
 			}
 			for _, w := range outsideWorld6 {

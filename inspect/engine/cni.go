@@ -139,11 +139,31 @@ type cniPlugin struct {
 	Mode   string `json:"mode"`
 	IPMasq bool   `json:"ipMasq"`
 	MTU    int    `json:"mtu"`
+	Way    bool   `json:"isDefaultGateway"`
 	IPAM   struct {
+		Type    string       `json:"type"`
 		Subnet  string       `json:"subnet"`
 		Gateway string       `json:"gateway"`
 		Ranges  [][]cniRange `json:"ranges"`
+		Routes  []struct {
+			Dst string `json:"dst"`
+		} `json:"routes"`
 	} `json:"ipam"`
+}
+
+// noDefault says that whoever is attached gets no default route: the bridge plugin
+// adds one where it is told to (plugins/main/bridge: calcGateways), host-local and
+// static add those that they are given. What other address plugins do is not told.
+func (p *cniPlugin) noDefault() bool {
+	if p.Way || p.IPAM.Type != "host-local" && p.IPAM.Type != "static" {
+		return false
+	}
+	for _, r := range p.IPAM.Routes {
+		if d := prefixOf(r.Dst); d.IsValid() && d.Bits() == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 type cniRange struct {
@@ -163,7 +183,7 @@ func (l *cniList) network(engine, file string) (snap.Network, bool) {
 	n := snap.Network{
 		Engine: engine, ID: l.NerdctlID, Name: l.Name, Driver: main.Type, Scope: "local",
 		ICC: true, MTU: main.MTU, Masquerade: main.IPMasq, Labels: l.NerdctlLabels, File: file,
-		Default: l.NerdctlLabels["nerdctl/default-network"] == "true",
+		Default: l.NerdctlLabels["nerdctl/default-network"] == "true", NoDefault: main.noDefault(),
 	}
 	switch main.Type {
 	case "bridge":

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -36,7 +37,7 @@ func cniEntry(id, network, netns, addr, gw string) string {
 }
 
 const nerdConflist = `{"cniVersion":"1.0.0","name":"bridge","nerdctlID":"17f29b073143d8cd97b5bbe492bdeffec1c5fee55cc1fe2112c8b9335f8b6121","nerdctlLabels":{"nerdctl/default-network":"true"},
-	"plugins":[{"type":"bridge","bridge":"nerdctl0","isGateway":true,"ipMasq":true,"hairpinMode":true,"ipam":{"type":"host-local","ranges":[[{"gateway":"10.4.0.1","subnet":"10.4.0.0/24"}]]}},{"type":"portmap"}]}`
+	"plugins":[{"type":"bridge","bridge":"nerdctl0","isGateway":true,"ipMasq":true,"hairpinMode":true,"ipam":{"type":"host-local","ranges":[[{"gateway":"10.4.0.1","subnet":"10.4.0.0/24"}]],"routes":[{"dst":"0.0.0.0/0"}]}},{"type":"portmap"}]}`
 
 func TestContainerdIsReadFromShimsAndCNI(t *testing.T) {
 	t.Parallel()
@@ -102,7 +103,29 @@ func TestCNIWithoutARuntime(t *testing.T) {
 		t.Errorf("containers (-want +got):\n%s", diff)
 	}
 	n := got.Networks[0]
-	if n.Bridge != "cni0" || n.MTU != 1400 || n.Masquerade || fmt.Sprint(n.Pools[0].Gateway, n.DNSServers) != "10.5.0.1 [192.0.2.53]" {
+	if n.Bridge != "cni0" || n.MTU != 1400 || n.Masquerade || !n.NoDefault || fmt.Sprint(n.Pools[0].Gateway, n.DNSServers) != "10.5.0.1 [192.0.2.53]" {
 		t.Errorf("network = %+v", n)
+	}
+}
+
+// TestWhoGetsADefaultRouteByCNI: what is not told is taken for one that has it.
+func TestWhoGetsADefaultRouteByCNI(t *testing.T) {
+	t.Parallel()
+	for conf, none := range map[string]bool{
+		`{"type":"bridge","isGateway":true,"ipam":{"type":"host-local","subnet":"10.5.0.0/24"}}`:                                 true,
+		`{"type":"bridge","isGateway":true,"ipam":{"type":"host-local","subnet":"10.5.0.0/24","routes":[{"dst":"10.0.0.0/8"}]}}`: true,
+		`{"type":"bridge","isGateway":true,"ipam":{"type":"host-local","subnet":"10.5.0.0/24","routes":[{"dst":"0.0.0.0/0"}]}}`:  false,
+		`{"type":"bridge","isGateway":true,"ipam":{"type":"host-local","subnet":"fd00::/64","routes":[{"dst":"::/0"}]}}`:         false,
+		`{"type":"bridge","isDefaultGateway":true,"ipam":{"type":"host-local","subnet":"10.5.0.0/24"}}`:                          false,
+		`{"type":"macvlan","ipam":{"type":"dhcp"}}`:                                                                              false,
+		`{"type":"flannel","delegate":{"isDefaultGateway":true}}`:                                                                false,
+	} {
+		var p cniPlugin
+		if err := json.Unmarshal([]byte(conf), &p); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.noDefault(); got != none {
+			t.Errorf("%s: no default route %v, want %v", conf, got, none)
+		}
 	}
 }

@@ -44,7 +44,7 @@ type netavarkNetwork struct {
 func (n *netavarkNetwork) network(file string) snap.Network {
 	v := snap.Network{
 		Engine: Podman, ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: "local", Internal: n.Internal, IPv6: n.IPv6,
-		ICC: true, DNS: n.DNSEnabled, Default: n.Name == podDefault, Options: n.Options, Labels: n.Labels,
+		ICC: true, DNS: n.DNSEnabled, NoDefault: optionBool(n.Options, "no_default_route", false), Default: n.Name == podDefault, Options: n.Options, Labels: n.Labels,
 		Created: timeOf(n.Created), File: file,
 	}
 	v.MTU, _ = strconv.Atoi(n.Options["mtu"]) // 0: the default

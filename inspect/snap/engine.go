@@ -198,6 +198,9 @@ type Network struct {
 	MTU        int    `json:"mtu,omitempty"`    // as asked for; 0 default
 	ICC        bool   `json:"icc"`              // containers may talk to each other
 	Masquerade bool   `json:"masquerade"`
+	// NoDefault says that its containers get no default route by it, by their
+	// owner's will (netavark's no_default_route, CNI without such a route).
+	NoDefault bool `json:"noDefault,omitempty"`
 	// GatewayMode4/6: "nat", "nat-unprotected", "routed", "isolated"; "" is nat.
 	GatewayMode4 string            `json:"gatewayMode4,omitempty"`
 	GatewayMode6 string            `json:"gatewayMode6,omitempty"`
@@ -310,3 +313,6 @@ type HostsLine struct {
 	Addr  netip.Addr `json:"addr"`
 	Names []string   `json:"names"`
 }
+
+// Outward says whether the network leads its containers out of it.
+func (n *Network) Outward() bool { return !n.Internal && !n.NoDefault }

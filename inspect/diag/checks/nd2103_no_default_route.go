@@ -33,7 +33,7 @@ func detectND2103(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	done := map[string]bool{}
 	for _, a := range attachments(in) {
-		if done[a.c.Ref] || a.n.Internal || in.Snap.Container(ownerOf(in, a.ns)) != a.c {
+		if done[a.c.Ref] || !a.n.Outward() || in.Snap.Container(ownerOf(in, a.ns)) != a.c {
 			continue
 		}
 		done[a.c.Ref] = true
@@ -86,7 +86,7 @@ func gatewayAttachment(in *diag.Input, c *snap.Container) (*attachment, string) 
 	var best *attachment
 	gw := ""
 	for _, a := range attachmentsOf(in, c) {
-		if a.n.Internal || a.n.GatewayMode4 == "isolated" {
+		if !a.n.Outward() || a.n.GatewayMode4 == "isolated" {
 			continue
 		}
 		g := a.e.Gateway4

@@ -247,7 +247,7 @@ func lostDefault(in *diag.Input, x lost) (snap.Route, bool) {
 		return default6(x.dev, x.a.e.Gateway6), true
 	}
 	gw := x.a.e.Gateway4
-	if !gw.IsValid() || hasDefault(x.a.ns) || x.a.n.Internal {
+	if !gw.IsValid() || hasDefault(x.a.ns) || !x.a.n.Outward() {
 		return snap.Route{}, false
 	}
 	if best, want := gatewayAttachment(in, x.a.c); best != nil && want != gw.String() {
