@@ -19,7 +19,8 @@ type podStore struct {
 }
 
 // Defaults of Podman run by root (containers/storage types/options.go,
-// containers/common libnetwork/util).
+// containers/common libnetwork/util). Anybody else's networks lie in his store
+// (containers/common libnetwork/network/interface.go: getDefaultNetavarkConfigDir).
 const (
 	podRoot    = "/var/lib/containers/storage"
 	podRunroot = "/run/containers/storage"
@@ -43,9 +44,9 @@ func (m *machine) conmons() []conmon {
 			continue
 		}
 		args := p.args()
-		c := conmon{proc: p, store: podStore{podRoot, podRunroot, podNetdir}}
+		c := conmon{proc: p, store: podStore{podRoot, podRunroot, ""}}
 		one := func(into *string, list []string, names ...string) {
-			if v := flagValues(list, names...); len(v) > 0 {
+			if v := flagValues(list, names...); len(v) > 0 && v[0] != "" { // what was not set is handed on empty
 				*into = v[0]
 			}
 		}
@@ -56,6 +57,12 @@ func (m *machine) conmons() []conmon {
 		one(&c.store.root, exit, "--root")
 		one(&c.store.runroot, exit, "--runroot")
 		one(&c.store.netdir, exit, "--network-config-dir")
+		if c.store.netdir == "" {
+			c.store.netdir = podNetdir
+			if c.uid != 0 {
+				c.store.netdir = filepath.Join(c.store.root, "networks")
+			}
+		}
 		// CRI-O has conmons, too, without a command at exit.
 		if cmd := flagValues(args, "--exit-command"); isID(c.id) && len(cmd) > 0 && filepath.Base(cmd[0]) == "podman" {
 			out = append(out, c)

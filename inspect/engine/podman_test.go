@@ -43,13 +43,16 @@ func putAll(b *bolt.Bucket, kv map[string]string) error {
 
 // podHost is a host with a Podman store away from the default, one running and
 // one exited container.
-func podHost(t *testing.T) *fakeHost {
+func podHost(t *testing.T) *fakeHost { return podHostAt(t, "/srv/pod/net", "/srv/pod/net") }
+
+// podHostAt has the networks' files in dir, of which Podman's own arguments say told.
+func podHostAt(t *testing.T, told, dir string) *fakeHost {
 	t.Helper()
 	h := newFakeHost(t)
 	h.proc(fakeProc{pid: 22725, ppid: 1, comm: "conmon", args: []string{
 		"/usr/bin/conmon", "--api-version", "1", "-c", pwebID, "-u", pwebID, "-n", "pweb",
 		"--exit-command", "/usr/bin/podman", "--exit-command-arg", "--root", "--exit-command-arg", podAt, "--exit-command-arg", "--runroot", "--exit-command-arg", "/srv/pod/run",
-		"--exit-command-arg", "--network-config-dir", "--exit-command-arg", "/srv/pod/net", "--exit-command-arg", "container", "--exit-command-arg", "cleanup",
+		"--exit-command-arg", "--network-config-dir", "--exit-command-arg", told, "--exit-command-arg", "container", "--exit-command-arg", "cleanup",
 	}})
 	h.proc(fakeProc{pid: 22750, ppid: 22725, comm: "busybox", net: webNet, cgroup: "0::/libpod_parent/libpod-" + pwebID + "\n"})
 	h.boltFile(podAt+"/libpod/bolt_state.db", func(tx *bolt.Tx) error {
@@ -77,7 +80,7 @@ func podHost(t *testing.T) *fakeHost {
 		}
 		return putAll(cli, map[string]string{"config": podCliConfig, "state": podCliState})
 	})
-	h.file("/srv/pod/net/podnet.json", `{"name":"podnet","id":"b7fe506543e674c4598fbb713136425f86ad7a7713b584e2d5d3e611b47f569b","driver":"bridge","network_interface":"podman1",
+	h.file(dir+"/podnet.json", `{"name":"podnet","id":"b7fe506543e674c4598fbb713136425f86ad7a7713b584e2d5d3e611b47f569b","driver":"bridge","network_interface":"podman1",
 		"created":"2026-11-23T23:51:13.659156352Z","subnets":[{"subnet":"10.89.7.0/24","gateway":"10.89.7.1"}],"dns_enabled":true,"options":{"mtu":"1400"}}`)
 	return h
 }
@@ -157,6 +160,22 @@ func TestThePodmansDefaultNetworkHasNoFile(t *testing.T) {
 	}
 	if n := r.res.Networks[0]; n.Bridge != "podman0" || fmt.Sprint(n.Pools[0].Subnet) != "10.88.0.0/16" || n.DNS || !n.Default {
 		t.Errorf("network = %+v", n)
+	}
+}
+
+// TestPodmansNetworksLieWhereNobodySaidOtherwise: Podman hands an option that is not
+// set on as an empty word.
+func TestPodmansNetworksLieWhereNobodySaidOtherwise(t *testing.T) {
+	t.Parallel()
+	dir := podNetdir
+	if os.Getuid() != 0 { // the fake processes are this program's user's
+		dir = podAt + "/networks"
+	}
+	o := podHostAt(t, "", dir).options()
+	o.Runtime = Podman
+	got := Read(t.Context(), o)
+	if len(got.Networks) != 1 || got.Networks[0].File != dir+"/podnet.json" || len(got.Gaps) != 0 {
+		t.Errorf("networks = %+v, gaps %v", got.Networks, got.Gaps)
 	}
 }
 
