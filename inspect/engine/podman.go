@@ -58,10 +58,7 @@ func (m *machine) conmons() []conmon {
 		one(&c.store.runroot, exit, "--runroot")
 		one(&c.store.netdir, exit, "--network-config-dir")
 		if c.store.netdir == "" {
-			c.store.netdir = podNetdir
-			if c.uid != 0 {
-				c.store.netdir = filepath.Join(c.store.root, "networks")
-			}
+			c.store.netdir = m.podNetdir(&c)
 		}
 		// CRI-O has conmons, too, without a command at exit.
 		if cmd := flagValues(args, "--exit-command"); isID(c.id) && len(cmd) > 0 && filepath.Base(cmd[0]) == "podman" {
@@ -70,6 +67,16 @@ func (m *machine) conmons() []conmon {
 	}
 	slices.SortStableFunc(out, func(a, b conmon) int { return strings.Compare(a.id, b.id) })
 	return out
+}
+
+// podNetdir is where a container's networks are defined if nobody said where: whoever
+// looks from within the user's own namespace sees him as root.
+func (m *machine) podNetdir(c *conmon) string {
+	own := filepath.Join(c.store.root, "networks")
+	if c.uid != 0 || c.trusted() && exists(m.files(c.proc, own)) {
+		return own
+	}
+	return podNetdir
 }
 
 // podmanRead is one reading of Podman under way.

@@ -67,11 +67,12 @@ func attachments(in *diag.Input) []attachment {
 	return out
 }
 
-// attachmentsOf are those of one container; none when it doesn't run.
+// attachmentsOf are those of one container; none when it doesn't run, or when its
+// namespace was not read: one without even a loopback is none.
 func attachmentsOf(in *diag.Input, c *snap.Container) []attachment {
 	host := in.Snap.HostNs()
 	ns := in.Snap.Ns(c.Netns)
-	if !c.Running() || ns == nil || host == nil || ns == host {
+	if !c.Running() || ns == nil || host == nil || ns == host || len(ns.Links) == 0 {
 		return nil
 	}
 	var out []attachment
