@@ -46,7 +46,7 @@ func detectND2102(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Snap.Networks {
 		n := &in.Snap.Networks[i]
-		if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || n.GatewayMode4 == "isolated" || inhibited(n) {
+		if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || n.GatewayMode4 == "isolated" || inhibited(n) || unmanaged(n) {
 			continue
 		}
 		br := host.Link(n.Bridge)
@@ -131,13 +131,19 @@ func inhibited(n *snap.Network) bool {
 	return err == nil && yes
 }
 
+// unmanaged says that Podman was told to put containers on a bridge as it is
+// (netavark: src/network/bridge.rs, BridgeMode).
+func unmanaged(n *snap.Network) bool {
+	return n.Engine == "podman" && n.Options["mode"] == "unmanaged"
+}
+
 // sixBridges: the same of IPv6 gateways, as the engine gave them to the endpoints.
 func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 	var out []diag.Finding
 	for _, a := range attachments(in) {
 		br := host.Link(a.n.Bridge)
 		gw := a.e.Gateway6
-		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
+		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || unmanaged(a.n) || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
 			host.Sysctls["net/ipv6/conf/all/disable_ipv6"] == "1" {
 			continue
 		}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -38,7 +39,7 @@ func detectND2103(in *diag.Input) []diag.Finding {
 		}
 		done[a.c.Ref] = true
 		best, gw := gatewayAttachment(in, a.c)
-		if best == nil || hasDefault(a.ns) {
+		if best == nil || hasDefault(a.ns) || leadsOut(in, a.ns, somewhere) {
 			continue
 		}
 		out = append(out, diag.Finding{
@@ -51,6 +52,17 @@ func detectND2103(in *diag.Input) []diag.Finding {
 		})
 	}
 	return out
+}
+
+// somewhere is an address that only a default route, or one to a large part of the
+// world, leads to.
+var somewhere = netip.MustParseAddr("9.9.9.9")
+
+// leadsOut says whether a namespace has a way to an address by any of its tables, or
+// that can't be told: a VPN container has its routes in a table of its own.
+func leadsOut(in *diag.Input, ns *snap.Netns, to netip.Addr) bool {
+	r := in.World.Route(ns.ID, sim.RouteQuery{Dst: to})
+	return r.Errno == "" || r.Unknown != ""
 }
 
 // ownerOf is the Ref of the container whose sandbox a namespace is.
