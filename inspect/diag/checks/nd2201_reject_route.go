@@ -85,7 +85,8 @@ func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
 }
 
 // idleRejects are such routes in containers that no flow of this run met.
-// Engines never make any; in the host's own tables they are common and meant.
+// Engines never make any; in the host's own tables they are common and meant, and
+// routing daemons (a node of a cluster in a container) keep some of their own.
 func idleRejects(in *diag.Input, told []diag.Finding) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Snap.Netns {
@@ -109,7 +110,7 @@ func idleRejects(in *diag.Input, told []diag.Finding) []diag.Finding {
 			})
 		}
 		for k, r := range ns.Routes {
-			if rejecting(r.Type) && r.Family == snap.IPv4 {
+			if byHand := r.Protocol == "boot" || r.Protocol == "static"; byHand && rejecting(r.Type) && r.Family == snap.IPv4 {
 				add(snap.RefItem(ns.ID, "route", k), diag.Warning)
 			}
 		}

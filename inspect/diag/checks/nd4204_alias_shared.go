@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -112,14 +113,30 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}
-		if deaf.c.Health == "starting" && len(f.Covers.Names)+len(f.Covers.Traces) == 0 {
+		says := ""
+		if age := in.Snap.Taken.Start.Sub(deaf.c.Started); deaf.c.Health == "starting" {
+			says = ", says its health check"
+		} else if age < startTime && replicas(all) {
+			says = fmt.Sprintf(", since %d s", int(age.Seconds()))
+		}
+		if says != "" && len(f.Covers.Names)+len(f.Covers.Traces) == 0 {
 			f.Severity = diag.Info
-			f.Advice = fmt.Sprintf("%s is still starting, says its health check; Docker gives its address out all the same", deaf.c.Name)
+			f.Advice = fmt.Sprintf("%s is still starting%s; Docker gives its address out all the same", deaf.c.Name, says)
 		}
 		return f
 	}
 	return nil
 }
+
+// replicas says whether all are of one compose or swarm service, which run the same
+// program.
+func replicas(all []carrier) bool {
+	return all[0].c.Service != "" && !slices.ContainsFunc(all, func(x carrier) bool { return x.c.Service != all[0].c.Service })
+}
+
+// startTime is how long a program may take until it listens, where no health check
+// tells: as long as Docker's first one would take (docker-run(1): --health-interval).
+const startTime = 30 * time.Second
 
 func others(all []carrier, but int) string {
 	var out []string

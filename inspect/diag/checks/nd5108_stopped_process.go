@@ -31,7 +31,7 @@ Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check
 				if p == nil || p.State != "T" && p.State != "t" {
 					continue
 				}
-				out = append(out, diag.Finding{
+				out = append(out, unneeded(in, s, diag.Finding{
 					Summary: fmt.Sprintf("%s (pid %d) in %s is stopped (state %s): connections to port %d are accepted and never answered", p.Name, p.PID, s.who, p.State, s.socket.Local.Port()),
 					Cause:   fmt.Sprintf("the process that listens on %s is in state %s, so the kernel takes connections and nobody reads them", s.socket.Local, p.State),
 					Subject: diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s", s.socket.Local.Port(), s.who), Netns: s.ns.ID},
@@ -41,11 +41,24 @@ Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check
 					Covers: coverSocket(in, s),
 					Advice: fmt.Sprintf("find out who stopped it, then: kill -CONT %d", p.PID),
 					Weight: 66,
-				})
+				}))
 			}
 			return out
 		},
 	}
+}
+
+// unneeded makes less of a program that serves nobody, where no flow of this run ends
+// at it: of the host's own, as somebody's at the keyboard, it is a remark.
+func unneeded(in *diag.Input, s listening, f diag.Finding) diag.Finding {
+	switch {
+	case len(f.Covers.Traces) > 0:
+	case s.ns.ID == in.Snap.Host.Netns:
+		f.Severity = diag.Info
+	default:
+		f.Severity = diag.Warning
+	}
+	return f
 }
 
 // listening is a socket that takes connections, and where it is.

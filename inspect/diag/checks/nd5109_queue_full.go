@@ -56,7 +56,7 @@ net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 					f.Evidence = append(f.Evidence, ev(fmt.Sprintf("grep 'open files' /proc/%d/limits", x.Process.PID), fmt.Sprintf("Max open files %d, open are %d", x.Process.FilesMax, x.Process.Files), s.ref))
 					f.Advice = fmt.Sprintf("see what pid %d keeps open (ls -l /proc/%[1]d/fd), raise its limit (ulimit -n, --ulimit nofile=, LimitNOFILE=), and restart it", x.Process.PID)
 				}
-				out = append(out, f)
+				out = append(out, unneeded(in, s, f))
 			}
 			return out
 		},

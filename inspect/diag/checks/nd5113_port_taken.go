@@ -68,7 +68,10 @@ func detectND5113(in *diag.Input) []diag.Finding {
 // those that it exposes or names in its command line, if it ended with an error.
 func wanted(c *snap.Container) []snap.Port {
 	if c.NetworkMode != "host" {
-		if c.Error == "" && c.State != "created" {
+		// Docker leaves what a start failed of, and the exit code 128 (moby
+		// daemon/start.go: containerStart); without either nobody has tried yet.
+		untried := c.Engine == "docker" && c.ExitCode == 0
+		if c.Error == "" && (c.State != "created" || untried) {
 			return nil
 		}
 		return slices.DeleteFunc(slices.Clone(c.Ports), func(p snap.Port) bool { return p.HostPort == 0 })
