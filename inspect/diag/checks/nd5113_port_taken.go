@@ -68,10 +68,7 @@ func detectND5113(in *diag.Input) []diag.Finding {
 // those that it exposes or names in its command line, if it ended with an error.
 func wanted(c *snap.Container) []snap.Port {
 	if c.NetworkMode != "host" {
-		// Docker leaves what a start failed of, and the exit code 128 (moby
-		// daemon/start.go: containerStart); without either nobody has tried yet.
-		untried := c.Engine == "docker" && c.ExitCode == 0
-		if c.Error == "" && (c.State != "created" || untried) {
+		if !failedToStart(c) {
 			return nil
 		}
 		return slices.DeleteFunc(slices.Clone(c.Ports), func(p snap.Port) bool { return p.HostPort == 0 })
@@ -87,6 +84,13 @@ func wanted(c *snap.Container) []snap.Port {
 		out = append(out, snap.Port{Proto: snap.TCP, HostPort: n})
 	}
 	return out
+}
+
+// failedToStart says whether a container that does not run may be one whose start
+// failed: it left an error, or it never ran. Of a start that failed Docker keeps the
+// exit code 128 (moby daemon/start.go: containerStart): without it nobody has tried.
+func failedToStart(c *snap.Container) bool {
+	return c.Error != "" || c.State == "created" && (c.Engine != "docker" || c.ExitCode != 0)
 }
 
 // portHolder is who has a port of the host, in words, with the line and place

@@ -26,7 +26,7 @@ Sources: moby libnetwork/ipam; docker compose, ipv4_address`,
 			var out []diag.Finding
 			for i := range in.Snap.Containers {
 				c := &in.Snap.Containers[i]
-				if c.Running() || c.Error == "" && c.State != "created" {
+				if c.Running() || !failedToStart(c) {
 					continue
 				}
 				for j := range c.Endpoints {
