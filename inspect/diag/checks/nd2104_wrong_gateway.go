@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -24,7 +25,12 @@ See it by hand:
 
 Sources: net/core/neighbour.c: neigh_timer_handler`,
 		Detect: detectND2104,
-		Fix:    fixND2104,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if f.Subject.Name == "default6" {
+				return fixWrongGateway6(in, f)
+			}
+			return fixND2104(in, f)
+		},
 	}
 }
 
@@ -60,6 +66,7 @@ func detectND2104(in *diag.Input) []diag.Finding {
 			Weight: 84,
 		})
 	}
+	out = append(out, wrongGateways6(in)...)
 	return append(out, plainGateways(in)...)
 }
 

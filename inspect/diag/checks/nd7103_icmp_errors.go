@@ -44,10 +44,11 @@ func blind(in *diag.Input) []blinded {
 	from := map[string]bool{}
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		if f.Flow.Proto != snap.TCP || f.Outside || f.Broken() || f.Trace.LeftHost == "" || !f.Asked && (f.Kind != "egress" || from[f.Flow.From]) {
+		who := fmt.Sprint(f.Flow.From, f.Flow.Dst.Is4()) // each family has its own rules and its own errors
+		if f.Flow.Proto != snap.TCP || f.Outside || f.Broken() || f.Trace.LeftHost == "" || !f.Asked && (f.Kind != "egress" || from[who]) {
 			continue
 		}
-		from[f.Flow.From] = !f.Asked || from[f.Flow.From]
+		from[who] = !f.Asked || from[who]
 		t := in.World.TooBig(f.Flow)
 		if t == nil || t.Verdict != sim.Dropped || t.Where == nil || t.Where.Rule == nil || !owned(in, t.Where.Netns) {
 			continue
