@@ -204,6 +204,9 @@ func (in *Input) place(p *snap.Probe, model *sim.Where) *sim.Where {
 			return model
 		}
 	}
+	if n := in.Snap.Ns(d.Netns); model != nil && model.Cause == sim.CauseNoWayBack && d.Answer && n != nil && !n.Class.Ours() {
+		return model // it died out there, where the model has it sent
+	}
 	return &sim.Where{
 		Netns: d.Netns, Device: d.Device, Layer: layerOf(d), Reason: d.Reason, Reply: d.Answer,
 		Detail: "the kernel freed the packet in " + d.Netns + onDevice(d.Device) + because(d),

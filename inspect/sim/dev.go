@@ -80,6 +80,9 @@ func (r *run) veth(n *netns, dev *snap.Link, k *skb) *fate {
 		if r.stopOutside {
 			return r.leave(n, dev, far, k)
 		}
+		if f := r.strays(n, dev, k); f != nil {
+			return f
+		}
 		if !r.reply && r.quiet == 0 && r.leftHost == "" {
 			r.leftHost, r.leftNetns, r.exit = dev.Name, n.n.ID, k.tuple()
 		}

@@ -149,6 +149,9 @@ func (r *run) deliver(n *netns, dev *snap.Link, k *skb) *fate {
 
 // outside ends the walk where the snapshot ends.
 func (r *run) outside(n *netns, dev *snap.Link, k *skb) *fate {
+	if f := r.strays(n, dev, k); f != nil {
+		return f
+	}
 	if r.quiet == 0 {
 		r.hop(n, dev, "send", "leaves by "+dev.Name, "ok", k)
 	}

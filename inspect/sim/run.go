@@ -41,6 +41,7 @@ type run struct {
 	// sender and destination; teacher is who sends them.
 	redirects           map[runNeigh]netip.Addr
 	teacher             string
+	asker               *netns  // who sent the request; nil when it came in from outside
 	origin              *netns  // who sent the packet under way
 	originRoute         *routed // and by which route
 	circling            bool    // the packet was here before: more of the same is not recorded

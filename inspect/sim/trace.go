@@ -196,6 +196,7 @@ func (r *run) trace(f Flow) *Trace {
 			to = k.Dst.String()
 		}
 		r.hop(n, nil, "send", string(f.Proto)+" to "+to, "ok", k)
+		r.asker = n
 		q := k.lookup()
 		q.uid = k.Local.UID
 		k.group = r.sender(n)

@@ -46,6 +46,25 @@ Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp`,
 					})
 				}
 			}
+			for _, p := range in.Plains() {
+				for _, end := range []struct {
+					ns  *snap.Netns
+					dev *snap.Link
+				}{{p.NS, p.Link}, {host, p.Bridge}} {
+					if end.dev == nil || !end.dev.NoARP || seen[end.dev] {
+						continue
+					}
+					seen[end.dev] = true
+					out = append(out, diag.Finding{
+						Summary:  fmt.Sprintf("ARP is off on %s of %s, by which %s sends to %s: it finds no neighbour, and none finds it", end.dev.Name, in.Who(end.ns.ID), in.Who(p.NS.ID), p.Gateway),
+						Cause:    fmt.Sprintf("%s has the flag NOARP", end.dev.Name),
+						Subject:  diag.Subject{Kind: "link", Name: end.dev.Name, Netns: end.ns.ID},
+						Evidence: []diag.Evidence{ev(ipIn(in, end.ns.ID, "link show dev "+end.dev.Name), linkLine(end.dev), snap.RefLink(end.ns.ID, end.dev.Name))},
+						Covers:   fromPlain(in, p.NS.ID),
+						Weight:   91,
+					})
+				}
+			}
 			for _, l := range diag.Uplinks(in.Snap) {
 				if !l.NoARP || l.PointToPt || l.MAC == "" || bareIP(l) || seen[l] {
 					continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -26,7 +27,12 @@ See it by hand:
 Sources: net/ipv4/fib_frontend.c; moby daemon/libnetwork/sandbox.go: Less`,
 		After:  []diag.Code{"ND1103", "ND2206", "ND2207", "ND3205"},
 		Detect: detectND2103,
-		Fix:    fixND2103,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if f.Subject.Name == adriftRoute {
+				return fixAdrift(in, f)
+			}
+			return fixND2103(in, f)
+		},
 	}
 }
 
@@ -51,7 +57,7 @@ func detectND2103(in *diag.Input) []diag.Finding {
 			Weight:   84,
 		})
 	}
-	return out
+	return append(out, adrift(in, false)...)
 }
 
 // somewhere is an address that only a default route, or one to a large part of the

@@ -26,8 +26,11 @@ See it by hand:
 Sources: net/core/neighbour.c: neigh_timer_handler`,
 		Detect: detectND2104,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			if f.Subject.Name == "default6" {
+			switch f.Subject.Name {
+			case "default6":
 				return fixWrongGateway6(in, f)
+			case adriftRoute:
+				return fixAdrift(in, f)
 			}
 			return fixND2104(in, f)
 		},
@@ -67,6 +70,7 @@ func detectND2104(in *diag.Input) []diag.Finding {
 		})
 	}
 	out = append(out, wrongGateways6(in)...)
+	out = append(out, adrift(in, true)...)
 	return append(out, plainGateways(in)...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -23,6 +24,9 @@ answer takes the default route, or none. A network manager that flushes foreign
 routes takes them along (systemd-networkd: ManageForeignRoutes=), and an agent that
 has died does not put them back.
 
+A namespace may be the router of others behind it: whoever routes to it needs a route
+to their subnet by way of its address, or it has to translate their addresses.
+
 See it by hand:
     ip route get ADDRESS                     must name the veth
     ip route show table main dev VETH        is empty
@@ -30,6 +34,9 @@ See it by hand:
 Sources: CNI plugins: plugins/main/ptp/ptp.go: setupHostVeth; networkd.conf(5)`,
 		Detect: detectND2210,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if i := slices.IndexFunc(subnetsBehind(in), func(b beyond) bool { return b.to.String() == f.Subject.Name && b.router == f.Subject.Netns }); i >= 0 {
+				return subnetsBehind(in)[i].fix(in)
+			}
 			for _, x := range in.Routed() {
 				if x.Host.Name != f.Subject.Name || unroutedBy(in, &x).Text == "" {
 					continue
@@ -96,6 +103,11 @@ func detectND2210(in *diag.Input) []diag.Finding {
 			f.Severity = diag.Warning // nobody is in there
 		}
 		out = append(out, f)
+	}
+	for _, b := range subnetsBehind(in) {
+		if !slices.ContainsFunc(out, func(f diag.Finding) bool { return slices.Contains(f.Covers.Traces, b.flows[0]) }) {
+			out = append(out, b.finding(in))
+		}
 	}
 	return out
 }
