@@ -141,7 +141,11 @@ func diesAt(in *diag.Input, s *names.Server, dev diag.Subject) bool {
 // freedByProgram is the place of a drop that the kernel's words put down to a program
 // or a filter that the device does have; nil for any other.
 func freedByProgram(in *diag.Input, d *snap.Seen) *sim.Where {
-	l := in.Netns(d.Netns).Link(d.Device)
+	ns := in.Netns(d.Netns)
+	if ns == nil { // it came after the reading
+		return nil
+	}
+	l := ns.Link(d.Device)
 	w := &sim.Where{Netns: d.Netns, Device: d.Device, Reply: d.Answer}
 	switch {
 	case l == nil:
