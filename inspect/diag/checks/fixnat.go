@@ -12,6 +12,10 @@ import (
 // ownTable is the nftables table that fixes make where no other would do.
 const ownTable = "netdoctor_nat"
 
+// cniMasquerade is the table that CNI's plugins only add to (plugins
+// pkg/ip/ipmasq_nftables_linux.go).
+const cniMasquerade = "cni_plugins_masquerade"
+
 // fixND3204 masquerades the subnet behind its bridge: in the table that does
 // such things on this host, whoever's language it is written in.
 func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
@@ -41,8 +45,8 @@ func masquerade(s *snap.Snapshot, host *snap.Netns, subnet netip.Prefix, bridge 
 	text := fmt.Sprintf(fam.NFT()+" saddr %s oifname != %q masquerade", subnet, bridge)
 	for i := range host.Ruleset.Tables {
 		t := &host.Ruleset.Tables[i]
-		if t.System != snap.NFT || t.Family != fam && t.Family != snap.Inet {
-			continue
+		if t.System != snap.NFT || t.Family != fam && t.Family != snap.Inet || diag.TableOwner(t.Name) != "" && t.Name != cniMasquerade {
+			continue // its owner may write it anew
 		}
 		for j := range t.Chains {
 			if c := &t.Chains[j]; c.Type == "nat" && c.Hook == "postrouting" {

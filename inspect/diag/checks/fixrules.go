@@ -16,7 +16,7 @@ import (
 // managed are the owners whose rules are written by a program from its own
 // configuration: what is changed in the kernel comes back, or is lost. Their
 // remedy is advice.
-var managed = []string{"ufw", "firewalld", "kube-proxy", "Calico", "Cilium", "libvirt", "Docker", "Podman (netavark)", "a CNI plugin", "fail2ban", "netdoctor"}
+var managed = []string{"ufw", "firewalld", "kube-proxy", "kube-router", "Calico", "Cilium", "flannel", "Weave Net", "Istio", "Tailscale", "libvirt", "Docker", "Podman (netavark)", "a CNI plugin", "fail2ban", "CrowdSec", "netdoctor"}
 
 // fixRule removes a hand-made rule that drops what should pass. Rules of
 // programs are left to them.
@@ -103,7 +103,7 @@ func ownerAdvice(owner string) string {
 		return "take the address off the jail: fail2ban-client unban ADDRESS"
 	case "netdoctor", "Docker", "Podman (netavark)":
 		return "the engine keeps networks apart, and unpublished ports closed, by design: use a common network, or publish the port"
-	case "kube-proxy", "Calico", "Cilium":
+	case "kube-proxy", "kube-router", "Calico", "Cilium", "Weave Net":
 		return "a service without endpoints or a network policy says so: kubectl get endpoints, networkpolicy -A"
 	}
 	return "change it where " + owner + " is configured"
