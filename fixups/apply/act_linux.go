@@ -57,6 +57,10 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.sysctl(ctx, o)
 	case *fixups.ConntrackDelete:
 		return m.conntrack(ctx, o)
+	case *fixups.RecentDel:
+		return m.recent(ctx, o, o.Text(), 1)
+	case *fixups.RecentAdd:
+		return m.recent(ctx, &o.RecentDel, o.Text(), max(o.Hits, 1))
 	case *fixups.FileWrite:
 		return m.file(o)
 	case *fixups.FilePut:

@@ -180,6 +180,10 @@ func (m *machine) look(ctx context.Context, op fixups.Op) (*snap.Snapshot, error
 	switch o := op.(type) {
 	case *fixups.SysctlSet:
 		return s, m.lookSysctl(ctx, s, o)
+	case *fixups.RecentDel:
+		return s, m.lookRecent(ctx, s, o.Where)
+	case *fixups.RecentAdd:
+		return s, m.lookRecent(ctx, s, o.Where)
 	case *fixups.FileWrite:
 		return s, m.lookFile(s, o)
 	case *fixups.ProcessContinue:
@@ -268,7 +272,7 @@ func adopt(s *snap.Snapshot, w fixups.Where, id string, now *snap.Netns, opt ker
 	}
 	now.ID, now.Class, now.Names, now.Containers, now.Pids = id, old.Class, old.Names, old.Containers, old.Pids
 	if opt.NoRuleset {
-		now.Ruleset, now.IPSets = old.Ruleset, old.IPSets
+		now.Ruleset, now.IPSets, now.Recent, now.HashLimits = old.Ruleset, old.IPSets, old.Recent, old.HashLimits
 	}
 	if opt.NoConntrack {
 		now.Conntrack = old.Conntrack

@@ -122,6 +122,10 @@ func (rd *reader) filters() {
 	sets, err := readIPSets(rd.ctx)
 	rd.n.IPSets = sets
 	rd.gap("ipsets", err)
+	rd.n.Recent, err = readRecent()
+	rd.gap("xt_recent lists", err)
+	rd.n.HashLimits, err = readHashLimits()
+	rd.gap("hashlimit tables", err)
 }
 
 func (rd *reader) routing(r *requester) {

@@ -178,6 +178,12 @@ func (e env) IPSetAt(index int) *snap.IPSet {
 	return nil
 }
 
+func (e env) Recent(name string) *snap.RecentList { return e.ns.RecentList(name) }
+
+func (e env) HashLimit(name string, fam snap.Family) *snap.HashLimit {
+	return e.ns.HashLimit(name, fam)
+}
+
 func (e env) Sysctl(key string) (string, bool) { return e.ns.Sysctl(key) }
 
 func (e env) Socket(*rules.Packet, bool) (found, known bool) { return false, false }

@@ -92,7 +92,7 @@ func (r *run) veth(n *netns, dev *snap.Link, k *skb) *fate {
 	k.unbridge()
 	k.route, k.Local = nil, nil
 	if far != n {
-		k.Mark = 0
+		k.Mark, k.Recent = 0, nil
 	}
 	k.Priority = 0
 	return r.receive(far, peer, k)

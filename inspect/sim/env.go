@@ -56,6 +56,14 @@ func (n *netns) IPSet(name string) *snap.IPSet {
 	return nil
 }
 
+// Recent is the list of xt_recent of that name.
+func (n *netns) Recent(name string) *snap.RecentList { return n.n.RecentList(name) }
+
+// HashLimit is the table of xt_hashlimit of that name.
+func (n *netns) HashLimit(name string, fam snap.Family) *snap.HashLimit {
+	return n.n.HashLimit(name, fam)
+}
+
 // Sysctl by key with slashes.
 func (n *netns) Sysctl(key string) (string, bool) { return n.n.Sysctl(key) }
 

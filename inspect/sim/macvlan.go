@@ -29,7 +29,7 @@ func (r *run) macvlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 	k.dropCT()
 	k.route, k.Local = nil, nil
 	if ln != n {
-		k.Mark = 0
+		k.Mark, k.Recent = 0, nil
 	}
 	var copies []copyTo
 	if dev.Macvlan.Mode == "bridge" {

@@ -67,6 +67,7 @@ func (ns Netns) clone() Netns {
 	ns.Neighs = slices.Clone(ns.Neighs)
 	ns.FDB = slices.Clone(ns.FDB)
 	ns.Vlans = slices.Clone(ns.Vlans)
+	ns.Recent = slices.Clone(ns.Recent)
 	ns.Conntrack = slices.Clone(ns.Conntrack)
 	ns.Sockets = slices.Clone(ns.Sockets)
 	ns.Trying = slices.Clone(ns.Trying)

@@ -149,6 +149,26 @@ func (ns *Netns) Sysctl(key string) (value string, ok bool) {
 	return strings.TrimSpace(v), ok
 }
 
+// RecentList is xt_recent's list of that name; nil when it was not read.
+func (ns *Netns) RecentList(name string) *RecentList {
+	for i := range ns.Recent {
+		if ns.Recent[i].Name == name {
+			return &ns.Recent[i]
+		}
+	}
+	return nil
+}
+
+// HashLimit is xt_hashlimit's table of that name; nil when it was not read.
+func (ns *Netns) HashLimit(name string, fam Family) *HashLimit {
+	for i := range ns.HashLimits {
+		if h := &ns.HashLimits[i]; h.Name == name && h.Family == fam {
+			return h
+		}
+	}
+	return nil
+}
+
 // Table finds a table; nil when there is none.
 func (r *Ruleset) Table(sys System, fam Family, name string) *Table {
 	for i := range r.Tables {

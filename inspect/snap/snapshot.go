@@ -114,15 +114,18 @@ type Netns struct {
 	FDB      []FDBEntry       `json:"fdb"`
 	// Groups are the multicast groups that devices have joined; MDB tells which ports
 	// asked for which, and is read only of bridges that go by it.
-	Groups    []Group           `json:"groups,omitempty"`
-	MDB       []MDBEntry        `json:"mdb,omitempty"`
-	Vlans     []BridgeVlan      `json:"vlans,omitempty"`
-	Sysctls   map[string]string `json:"sysctls"` // "net/ipv4/conf/all/rp_filter" → "0"; slashes, as interface names hold dots
-	Ruleset   Ruleset           `json:"ruleset"`
-	IPSets    []IPSet           `json:"ipsets,omitempty"`
-	IPVS      []IPVSService     `json:"ipvs,omitempty"`
-	Xfrm      *Xfrm             `json:"xfrm,omitempty"` // nil: no IPsec
-	Conntrack []Conn            `json:"conntrack,omitempty"`
+	Groups  []Group           `json:"groups,omitempty"`
+	MDB     []MDBEntry        `json:"mdb,omitempty"`
+	Vlans   []BridgeVlan      `json:"vlans,omitempty"`
+	Sysctls map[string]string `json:"sysctls"` // "net/ipv4/conf/all/rp_filter" → "0"; slashes, as interface names hold dots
+	Ruleset Ruleset           `json:"ruleset"`
+	IPSets  []IPSet           `json:"ipsets,omitempty"`
+	// Recent and HashLimits are what xt's matches of these names have counted.
+	Recent     []RecentList  `json:"recent,omitempty"`
+	HashLimits []HashLimit   `json:"hashLimits,omitempty"`
+	IPVS       []IPVSService `json:"ipvs,omitempty"`
+	Xfrm       *Xfrm         `json:"xfrm,omitempty"` // nil: no IPsec
+	Conntrack  []Conn        `json:"conntrack,omitempty"`
 	// ConntrackMax and ConntrackCount are nf_conntrack_max and _count; 0 unknown.
 	ConntrackMax   int `json:"conntrackMax,omitempty"`
 	ConntrackCount int `json:"conntrackCount,omitempty"`

@@ -30,6 +30,10 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "the program or list that put it into the set puts it back: change it there, too"
 		return ops
 	}
+	if ops := forgive(in, f); len(ops) > 0 {
+		f.Advice = "what filled the list may do so again: see which rule has --set, and what the address did"
+		return ops
+	}
 	if owner := in.Owner(w); slices.Contains(managed, owner) {
 		f.Advice = ownerAdvice(owner)
 		if n := keptApart(in, &in.Flows[f.Covers.Traces[0]], w); n != nil {

@@ -146,7 +146,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		Summary:  fmt.Sprintf("%s (%s) in %s %s %s%s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, more(g), text),
 		Cause:    cause,
 		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
-		Evidence: []diag.Evidence{ev(source, text, g.Where.Ref)},
+		Evidence: append([]diag.Evidence{ev(source, text, g.Where.Ref)}, bannedLines(in, first)...),
 		Covers:   diag.Cover{Traces: g.Flows},
 		Weight:   60,
 	}

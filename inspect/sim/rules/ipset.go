@@ -12,6 +12,9 @@ import (
 // maxListDepth bounds list:set members that are lists: ipset allows none.
 const maxListDepth = 4
 
+// ipsetName names an ipset among the lists that a packet touched.
+func ipsetName(index int) string { return "ipset " + strconv.Itoa(index) }
+
 // setMatch compiles the match on an ipset (net/netfilter/xt_set.c).
 func (t *table) setMatch(v *fw.SetMatch) op {
 	filled := t.filled[v.Index]
@@ -21,7 +24,7 @@ func (t *table) setMatch(v *fw.SetMatch) op {
 			return unsure("ipset " + strconv.Itoa(v.Index) + ", which was not read").xor(v.Invert)
 		}
 		hit := m.inIPSet(s, v, 0)
-		if filled && hit.is != maybe {
+		if filled && (hit.is == no || hit.is == yes && m.touched(ipsetName(v.Index))) {
 			read := "not in it"
 			if hit.is == yes {
 				read = "in it"

@@ -94,6 +94,7 @@ func (m *machine) clone() *machine {
 	n.frames = slices.Clone(m.frames)
 	n.path = slices.Clip(m.path)
 	n.pkt.Assumed = slices.Clip(m.pkt.Assumed)
+	n.pkt.Recent, m.pkt.Recent = slices.Clip(m.pkt.Recent), slices.Clip(m.pkt.Recent)
 	n.alts, n.room = nil, nil
 	m.path = slices.Clip(m.path)
 	m.pkt.Assumed = slices.Clip(m.pkt.Assumed)

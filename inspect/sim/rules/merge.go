@@ -18,7 +18,7 @@ func (p *Packet) same(q *Packet) bool {
 		p.SrcMAC == q.SrcMAC && p.DstMAC == q.DstMAC && p.EtherType == q.EtherType && p.VLAN == q.VLAN && p.PktType == q.PktType &&
 		p.Iif == q.Iif && p.Oif == q.Oif && p.PhysIn == q.PhysIn && p.PhysOut == q.PhysOut && p.PhysBridged == q.PhysBridged &&
 		p.Mark == q.Mark && p.MarkUnknown == q.MarkUnknown && p.Priority == q.Priority && p.ARPOp == q.ARPOp && p.IPsec == q.IPsec && p.IPVS == q.IPVS &&
-		p.CT.same(&q.CT) && (p.Local == q.Local || p.Local != nil && q.Local != nil && *p.Local == *q.Local)
+		slices.Equal(p.Recent, q.Recent) && p.CT.same(&q.CT) && (p.Local == q.Local || p.Local != nil && q.Local != nil && *p.Local == *q.Local)
 }
 
 func (c *CT) same(d *CT) bool {

@@ -37,7 +37,7 @@ func (o lookupOp) exec(m *machine) ctl {
 		return o.answer(m, nil)
 	case allKnown(k):
 		e := s.find(v)
-		if s.filled {
+		if s.filled && (e == nil || m.touched(o.Lookup.Set)) {
 			return o.dynamic(m, v, e)
 		}
 		if e == nil && s.src.Truncated {
@@ -209,8 +209,9 @@ func (o lookupOp) answer(m *machine, e *element) ctl {
 	return m.stateful(e.ops, c)
 }
 
-// dynamic is a look-up in a set that rules fill: what it held when it was read
-// need not hold now.
+// dynamic is a look-up in a set that rules fill, of what it did not hold when it was
+// read, which packets since then may have put there, or of what this very packet may
+// have put there or taken out.
 func (o lookupOp) dynamic(m *machine, key []byte, e *element) ctl {
 	read := "not in it when it was read"
 	if e != nil {

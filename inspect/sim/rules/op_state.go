@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -44,6 +45,7 @@ type dynsetOp struct {
 }
 
 func (o dynsetOp) exec(m *machine) ctl {
+	m.touch(o.Dynset.Set, netip.Addr{}, o.Op == "delete")
 	if o.Op == "delete" {
 		return goOn
 	}

@@ -61,8 +61,19 @@ type Packet struct {
 	// Sender of a local packet; nil when it came from a device.
 	Local *Sender
 
+	// Recent is what rules did to xt_recent's lists, and to sets, for this packet.
+	Recent []RecentTouch
+
 	// Assumed are the unknown conditions decided so far on this path.
 	Assumed []Assumption
+}
+
+// RecentTouch is a stamp that a packet left in a list of xt_recent, or that it took an
+// address off it; of a set only which one it was is told.
+type RecentTouch struct {
+	List    string
+	Addr    netip.Addr
+	Removed bool
 }
 
 // Sender is the local process that made a packet.
@@ -186,6 +197,10 @@ type Env interface {
 	// IPSetAt finds an ipset by snap.IPSet.Index, which is how xt's set match
 	// names it; nil when it was not read.
 	IPSetAt(index int) *snap.IPSet
+	// Recent is xt_recent's list of that name, HashLimit xt_hashlimit's table; nil
+	// when it was not read.
+	Recent(name string) *snap.RecentList
+	HashLimit(name string, fam snap.Family) *snap.HashLimit
 	// Sysctl by key with slashes.
 	Sysctl(key string) (string, bool)
 	// Socket says whether a local socket would take the packet, for the socket

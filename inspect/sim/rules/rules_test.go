@@ -17,6 +17,8 @@ type fakeEnv struct {
 	types   map[string]string // address, or address%ifindex
 	fib     func(FIBQuery) (int, string, bool)
 	ipsets  []snap.IPSet
+	recent  []snap.RecentList
+	limits  []snap.HashLimit
 	sysctls map[string]string
 	socket  func(p *Packet, transparent bool) (bool, bool)
 	queues  []uint16
@@ -73,6 +75,14 @@ func (e *fakeEnv) IPSetAt(index int) *snap.IPSet {
 		}
 	}
 	return nil
+}
+
+func (e *fakeEnv) Recent(name string) *snap.RecentList {
+	return (&snap.Netns{Recent: e.recent}).RecentList(name)
+}
+
+func (e *fakeEnv) HashLimit(name string, fam snap.Family) *snap.HashLimit {
+	return (&snap.Netns{HashLimits: e.limits}).HashLimit(name, fam)
 }
 
 func (e *fakeEnv) Sysctl(key string) (string, bool) { v, ok := e.sysctls[key]; return v, ok }

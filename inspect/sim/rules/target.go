@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"net/netip"
 	"slices"
 
 	fw "github.com/netdoctor/netdoctor/inspect/firewall"
@@ -84,6 +85,8 @@ func change(v any) func(m *machine) {
 		return func(m *machine) { m.xtMSS(v) }
 	case *fw.SetTarget:
 		return func(m *machine) {
+			m.touch(ipsetName(v.Add.Index), netip.Addr{}, false)
+			m.touch(ipsetName(v.Del.Index), netip.Addr{}, true)
 			if v.MapMark {
 				m.pkt.Mark, m.pkt.MarkUnknown = 0, ^uint32(0)
 			}

@@ -14,15 +14,9 @@ func stateMatch(v any) matchFunc {
 	case *fw.LimitMatch:
 		return always(varies("limit of one packet in " + perPacket(uint64(v.Avg), 10000) + " is not used up"))
 	case *fw.HashlimitMatch:
-		if v.RateMatch || v.Bytes {
-			return always(varies("hashlimit " + v.Name + " is not used up").xor(v.Invert))
-		}
-		return always(varies("hashlimit " + v.Name + " of one packet in " + perPacket(v.Avg, v.Scale) + " is not used up").xor(v.Invert))
+		return func(m *machine) truth { return hashlimit(m, v) }
 	case *fw.RecentMatch:
-		if v.Set {
-			return always(is(!v.Invert)) // net/netfilter/xt_recent.c:recent_mt: what is not there is added
-		}
-		return always(varies("the address is on the list " + v.Name).xor(v.Invert))
+		return func(m *machine) truth { return recent(m, v) }
 	case *fw.QuotaMatch:
 		return always(varies("quota of " + strconv.FormatUint(v.Bytes, 10) + " bytes is not used up").xor(v.Invert))
 	case *fw.StatisticMatch:
