@@ -39,7 +39,11 @@ func TestReleaseIsBuiltAsHere(t *testing.T) {
 	if m == nil {
 		t.Fatal("the Makefile names no packages that are inlined")
 	}
-	want := []string{"-trimpath", "-gcflags=all=-l"}
+	tags := regexp.MustCompile(`(?m)^TAGS +:= (\S+)$`).FindSubmatch(makefile)
+	if tags == nil {
+		t.Fatal("the Makefile names no build tags")
+	}
+	want := []string{"-trimpath", "-tags=" + string(tags[1]), "-gcflags=all=-l"}
 	for p := range strings.FieldsSeq(m[1]) {
 		want = append(want, "-gcflags="+p+"=")
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
 )
 
 // paint is an SGR rendition; it is never the only carrier of a meaning.
@@ -43,15 +45,20 @@ func newPrinter(w io.Writer, st Style) *printer { return &printer{w: bufio.NewWr
 
 func (p *printer) flush() error { return p.w.Flush() }
 
-// put is the one door to the stream for text: it cleans, and paints.
-func (p *printer) put(sp span) {
+// put is the door to the stream for text: it cleans, and paints.
+func (p *printer) put(sp span) { p.w.WriteString(p.painted(sp)) } //nolint:errcheck // sticks, returned by flush
+
+// painted is a text as the stream gets it.
+func (p *printer) painted(sp span) string {
 	t := p.clean(sp.text)
 	if sp.paint == normal || !p.st.Color || strings.TrimSpace(t) == "" {
-		p.w.WriteString(t) //nolint:errcheck // sticks, returned by flush
-		return
+		return t
 	}
-	p.w.WriteString("\x1b[" + string(sp.paint) + "m" + t + "\x1b[0m") //nolint:errcheck // sticks, returned by flush
+	return "\x1b[" + string(sp.paint) + "m" + t + "\x1b[0m"
 }
+
+// raw writes a line of painted texts, without blanks at its end.
+func (p *printer) raw(t string) { p.w.WriteString(strings.TrimRight(t, " ") + "\n") } //nolint:errcheck // sticks, returned by flush
 
 // clean is the text as it will be seen.
 func (p *printer) clean(t string) string {
@@ -81,20 +88,9 @@ func (p *printer) line(spans ...span) {
 // columns is the width of a text on screen.
 func (p *printer) columns(t string) int { return width(p.clean(t)) }
 
-// width counts columns: combining marks take none, wide East Asian letters two.
-func width(t string) int {
-	n := 0
-	for _, r := range t {
-		switch {
-		case unicode.In(r, unicode.Mn, unicode.Me):
-		case r >= 0x1100 && unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana), r >= 0xff01 && r <= 0xff60, r >= 0x1f300 && r <= 0x1faff:
-			n += 2
-		default:
-			n++
-		}
-	}
-	return n
-}
+// width counts columns as a terminal does: combining marks take none, wide East Asian
+// letters two. The locale has no say in it, so that a run reads the same everywhere.
+func width(t string) int { return twwidth.WidthWithOptions(t, twwidth.Options{}) }
 
 // pad fills a text up to a width.
 func (p *printer) pad(t string, n int) string {
@@ -155,62 +151,6 @@ func (p *printer) wrap(t string, indent int) []string {
 		line += word
 	}
 	return append(out, line)
-}
-
-// table writes rows in aligned columns, two blanks between them. The last
-// column is wrapped on a terminal, on lines of its own where little room is left;
-// nothing is cut.
-func (p *printer) table(indent string, head []string, rows [][]span) {
-	var widths []int
-	grow := func(i int, t string) {
-		for len(widths) <= i {
-			widths = append(widths, 0)
-		}
-		widths[i] = max(widths[i], p.columns(t))
-	}
-	for i, h := range head {
-		grow(i, h)
-	}
-	for _, r := range rows {
-		for i, c := range r {
-			grow(i, c.text)
-		}
-	}
-	if len(head) > 0 {
-		hs := []span{s(indent)}
-		for i, h := range head {
-			hs = append(hs, in(dim, p.pad(h, widths[i])), s("  "))
-		}
-		p.line(hs...)
-	}
-	for _, r := range rows {
-		p.row(indent, widths, r)
-	}
-}
-
-func (p *printer) row(indent string, widths []int, cells []span) {
-	spans := []span{s(indent)}
-	at := width(indent)
-	for i, c := range cells {
-		if i == len(cells)-1 {
-			if c.text == "" {
-				break
-			}
-			if p.st.Wrap && p.st.width()-at < tooNarrow && at+p.columns(c.text) > p.st.width() {
-				p.line(spans...)
-				at, spans = width(indent)+8, []span{s(indent + strings.Repeat(" ", 8))}
-			}
-			parts := p.wrap(c.text, at)
-			p.line(append(spans, span{parts[0], c.paint})...)
-			for _, more := range parts[1:] {
-				p.line(s(strings.Repeat(" ", at)), span{more, c.paint})
-			}
-			return
-		}
-		spans = append(spans, span{p.pad(c.text, widths[i]), c.paint}, s("  "))
-		at += widths[i] + 2
-	}
-	p.line(spans...)
 }
 
 // upper is the first letter's capital.

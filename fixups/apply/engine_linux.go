@@ -1,23 +1,23 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"os"
+	"strings"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
-	"github.com/moby/moby/client"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/engine/dockerapi"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
-
-// dockerAPI is a connection to dockerd.
-type dockerAPI struct{ *client.Client }
-
-func (d *dockerAPI) close() { _ = d.Close() } // only idle connections
 
 // canEngine says whether the container's engine can be told anything.
 func (m *machine) canEngine(ctx context.Context, c fixups.Ctr) error {
@@ -36,30 +36,24 @@ func (m *machine) canEngine(ctx context.Context, c fixups.Ctr) error {
 
 // dockerd connects once. An engine on another machine is not this host's to
 // change.
-func (m *machine) dockerd(ctx context.Context) (*dockerAPI, error) {
+func (m *machine) dockerd(ctx context.Context) (*dockerapi.Client, error) {
 	if m.docker != nil {
 		return m.docker, nil
 	}
-	host := ""
+	at := cmp.Or(os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock")
 	if e := m.base.Engine("docker"); e != nil {
 		if e.Remote {
 			return nil, fmt.Errorf("docker is on another machine: %w", snap.ErrUnsupported)
 		}
-		host = e.Endpoint
+		at = cmp.Or(e.Endpoint, at)
 	}
-	opts := []client.Opt{client.WithTimeout(stepTimeout)}
-	if host != "" {
-		opts = append(opts, client.WithHost(host))
-	} else {
-		opts = append(opts, client.WithHostFromEnv())
+	network, addr, ok := strings.Cut(at, "://")
+	if !ok || network != "unix" && network != "tcp" {
+		return nil, fmt.Errorf("docker at %q: %w", at, snap.ErrUnsupported)
 	}
-	cli, err := client.New(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("docker: %w", err)
-	}
-	d := &dockerAPI{cli}
-	if _, err := d.Ping(ctx, client.PingOptions{}); err != nil {
-		d.close()
+	d := dockerapi.New(network, addr, nil)
+	if err := d.Hello(ctx); err != nil {
+		d.Close()
 		return nil, snap.Hint(fmt.Errorf("docker does not answer: %w", err), "start dockerd")
 	}
 	m.docker = d
@@ -75,19 +69,20 @@ func (m *machine) lookContainer(ctx context.Context, s *snap.Snapshot, c fixups.
 	if err != nil {
 		return err
 	}
-	res, err := d.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
-	if gone := (interface{ NotFound() })(nil); errors.As(err, &gone) {
+	var now container.InspectResponse
+	err = d.Get(ctx, "/containers/"+c.ID+"/json", nil, &now)
+	if errors.Is(err, snap.ErrNotFound) {
 		return fmt.Errorf("container %s: %w", c.Name, snap.ErrVanished)
 	}
 	if err != nil {
 		return fmt.Errorf("asking docker for %s: %w", c.Name, err)
 	}
 	x := place(s, c)
-	if st := res.Container.State; st != nil {
+	if st := now.State; st != nil {
 		x.State = string(st.Status)
 	}
-	if res.Container.NetworkSettings != nil {
-		dockerEndpoints(x, res.Container.NetworkSettings.Networks)
+	if now.NetworkSettings != nil {
+		dockerEndpoints(x, now.NetworkSettings.Networks)
 	}
 	return nil
 }
@@ -160,18 +155,17 @@ func (m *machine) engine(ctx context.Context, op fixups.Op, c fixups.Ctr) error 
 		if o.IPv4.IsValid() || o.IPv6.IsValid() {
 			e.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: o.IPv4, IPv6Address: o.IPv6}
 		}
-		_, err = d.NetworkConnect(ctx, named(o.NetworkID, o.Network), client.NetworkConnectOptions{Container: c.ID, EndpointConfig: e})
+		err = d.Order(ctx, "/networks/"+named(o.NetworkID, o.Network)+"/connect", nil, network.ConnectRequest{Container: c.ID, EndpointConfig: e})
 	case *fixups.EngineDisconnect:
-		_, err = d.NetworkDisconnect(ctx, named(o.NetworkID, o.Network), client.NetworkDisconnectOptions{Container: c.ID})
+		err = d.Order(ctx, "/networks/"+named(o.NetworkID, o.Network)+"/disconnect", nil, network.DisconnectRequest{Container: c.ID})
 	case *fixups.ContainerStart:
-		_, err = d.ContainerStart(ctx, c.ID, client.ContainerStartOptions{})
+		err = d.Order(ctx, "/containers/"+c.ID+"/start", nil, nil)
 	case *fixups.ContainerStop:
-		seconds := 5
-		_, err = d.ContainerStop(ctx, c.ID, client.ContainerStopOptions{Timeout: &seconds})
+		err = d.Order(ctx, "/containers/"+c.ID+"/stop", url.Values{"t": {"5"}}, nil)
 	case *fixups.ContainerPause:
-		_, err = d.ContainerPause(ctx, c.ID, client.ContainerPauseOptions{})
+		err = d.Order(ctx, "/containers/"+c.ID+"/pause", nil, nil)
 	case *fixups.ContainerUnpause:
-		_, err = d.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{})
+		err = d.Order(ctx, "/containers/"+c.ID+"/unpause", nil, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("docker: %w", err)
@@ -179,9 +173,5 @@ func (m *machine) engine(ctx context.Context, op fixups.Op, c fixups.Ctr) error 
 	return nil
 }
 
-func named(id, name string) string {
-	if id != "" {
-		return id
-	}
-	return name
-}
+// named is a network in a path.
+func named(id, name string) string { return url.PathEscape(cmp.Or(id, name)) }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/engine/dockerapi"
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -26,7 +27,7 @@ type machine struct {
 	cookie  uint64                // of the host namespace; 0: not known
 	handles map[string]*ns.Handle // by Where.ID
 	found   []ns.Found            // every namespace, looked for once
-	docker  *dockerAPI
+	docker  *dockerapi.Client
 	conns   map[connKey]*conn
 	rooms   map[string]*room // of namespaces that are new
 	born    map[string]bool  // namespace and name of devices that were born without IPv6
@@ -71,7 +72,7 @@ func (m *machine) close() {
 		_ = h.Close()
 	}
 	if m.docker != nil {
-		m.docker.close()
+		m.docker.Close()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/netdoctor/netdoctor/inspect/engine/dockerapi"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -120,10 +121,10 @@ func (r *dockerRead) online(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.close()
+	defer api.Close()
 	first, cancel := context.WithTimeout(ctx, r.m.deadline())
 	defer cancel()
-	if err := api.hello(first); err != nil {
+	if err := api.Hello(first); err != nil {
 		return err
 	}
 	var (
@@ -134,21 +135,21 @@ func (r *dockerRead) online(ctx context.Context) error {
 		errs    [4]error
 		wg      sync.WaitGroup
 	)
-	wg.Go(func() { errs[0] = api.get(first, "/info", nil, &info) })
-	wg.Go(func() { errs[1] = api.get(first, "/version", nil, &version) })
-	wg.Go(func() { errs[2] = api.get(first, "/containers/json", url.Values{"all": {"1"}}, &list) })
-	wg.Go(func() { errs[3] = api.get(first, "/networks", nil, &nets) })
+	wg.Go(func() { errs[0] = api.Get(first, "/info", nil, &info) })
+	wg.Go(func() { errs[1] = api.Get(first, "/version", nil, &version) })
+	wg.Go(func() { errs[2] = api.Get(first, "/containers/json", url.Values{"all": {"1"}}, &list) })
+	wg.Go(func() { errs[3] = api.Get(first, "/networks", nil, &nets) })
 	wg.Wait()
 	if errs[2] != nil {
-		return connectKind(errs[2]) // without the list the rest is worth little
+		return dockerapi.Kind(errs[2]) // without the list the rest is worth little
 	}
 	for i, what := range []string{"docker info", "docker version", "", "docker networks"} {
 		if errs[i] != nil {
-			r.gap(what, connectKind(errs[i]))
+			r.gap(what, dockerapi.Kind(errs[i]))
 		}
 	}
 	r.e.Reachable = true
-	r.e.API = api.moby.ClientVersion()
+	r.e.API = api.Version()
 	r.engine(api, &info, &version)
 	if p := r.process(); p != nil && !r.e.Rootless && !r.m.here(p) {
 		r.elsewhere(p)
@@ -164,13 +165,13 @@ func (r *dockerRead) online(ctx context.Context) error {
 }
 
 // engine fills in the engine itself.
-func (r *dockerRead) engine(api *dockerAPI, info *dockerInfo, version *dockerVersion) {
+func (r *dockerRead) engine(api *dockerapi.Client, info *dockerInfo, version *dockerVersion) {
 	e := &r.e
 	e.Version = info.ServerVersion
 	if e.Version == "" {
 		e.Version = version.Version
 	}
-	if p := r.m.procs[api.peer]; p != nil && p.comm == "dockerd" {
+	if p := r.m.procs[api.Peer()]; p != nil && p.comm == "dockerd" {
 		r.daemon = &daemon{proc: p}
 		r.daemon.read(r.m)
 	}
@@ -210,7 +211,7 @@ const perContainer = 5 * time.Millisecond
 
 // containers inspects the listed ones, the running first, a few at a time.
 // Those that could not be inspected in time are as the list tells.
-func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dockerSummary) {
+func (r *dockerRead) containers(ctx context.Context, api *dockerapi.Client, list []dockerSummary) {
 	list = slices.DeleteFunc(list, func(s dockerSummary) bool {
 		if isID(s.ID) {
 			return false
@@ -245,7 +246,7 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dock
 		}
 		if errs[i] != nil {
 			if late++; late == 1 {
-				r.gap("docker containers", connectKind(fmt.Errorf("inspecting container %s: %w", short(list[i].ID), errs[i])))
+				r.gap("docker containers", dockerapi.Kind(fmt.Errorf("inspecting container %s: %w", short(list[i].ID), errs[i])))
 			}
 			s := list[i].container()
 			c = &s
@@ -269,7 +270,7 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerAPI, list []dock
 
 // settle checks a pid. A process that is gone may have ended since: the engine
 // is asked once more, and what it says then replaces the container.
-func (r *dockerRead) settle(ctx context.Context, api *dockerAPI, c *snap.Container, all []*snap.Container) error {
+func (r *dockerRead) settle(ctx context.Context, api *dockerapi.Client, c *snap.Container, all []*snap.Container) error {
 	pid := c.PID
 	err := r.m.settle(c, all)
 	if !errors.Is(err, snap.ErrNotFound) && !errors.Is(err, snap.ErrVanished) {
@@ -300,9 +301,9 @@ func (r *dockerRead) notHere(claims, held int) {
 }
 
 // inspect reads one container.
-func (r *dockerRead) inspect(ctx context.Context, api *dockerAPI, s *dockerSummary) (*snap.Container, error) {
+func (r *dockerRead) inspect(ctx context.Context, api *dockerapi.Client, s *dockerSummary) (*snap.Container, error) {
 	var d dockerContainer
-	if err := api.get(ctx, "/containers/"+s.ID+"/json", nil, &d); err != nil {
+	if err := api.Get(ctx, "/containers/"+s.ID+"/json", nil, &d); err != nil {
 		return nil, err
 	}
 	if d.ID != s.ID {

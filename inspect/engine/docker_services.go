@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/netdoctor/netdoctor/inspect/engine/dockerapi"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -42,7 +43,7 @@ type swarmService struct {
 // services reads what the swarm's services are on its networks: their virtual
 // addresses, their tasks on all hosts, and, from a manager, the ports that every
 // host publishes for them.
-func (r *dockerRead) services(ctx context.Context, api *dockerAPI, manager bool) {
+func (r *dockerRead) services(ctx context.Context, api *dockerapi.Client, manager bool) {
 	var nets []*snap.Network
 	for i := range r.res.Networks {
 		if n := &r.res.Networks[i]; n.Scope == "swarm" && n.Driver == "overlay" && isNetworkID(n.ID) {
@@ -62,15 +63,15 @@ func (r *dockerRead) services(ctx context.Context, api *dockerAPI, manager bool)
 	var wg sync.WaitGroup
 	answers, errs := make([]dockerServices, len(nets)), make([]error, len(nets)+1)
 	if manager {
-		wg.Go(func() { errs[len(nets)] = api.get(ctx, "/services", nil, &all) })
+		wg.Go(func() { errs[len(nets)] = api.Get(ctx, "/services", nil, &all) })
 	}
 	for i, n := range nets {
-		wg.Go(func() { errs[i] = api.get(ctx, "/networks/"+n.ID, url.Values{"verbose": {"true"}}, &answers[i]) })
+		wg.Go(func() { errs[i] = api.Get(ctx, "/networks/"+n.ID, url.Values{"verbose": {"true"}}, &answers[i]) })
 	}
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			r.gap("docker services", connectKind(err))
+			r.gap("docker services", dockerapi.Kind(err))
 			break
 		}
 	}

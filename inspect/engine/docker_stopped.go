@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/netdoctor/netdoctor/inspect/engine/dockerapi"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -26,7 +27,7 @@ type dockerEvent struct {
 // which it keeps the last 256 (moby daemon/events/events.go); of earlier ends, in
 // the container's file (moby daemon/kill.go: HasBeenManuallyStopped), which
 // "docker kill" marks as well. What can't be read leaves a container unmarked.
-func (r *dockerRead) stopped(ctx context.Context, api *dockerAPI, all []*snap.Container) {
+func (r *dockerRead) stopped(ctx context.Context, api *dockerapi.Client, all []*snap.Container) {
 	var ended []*snap.Container
 	since := time.Time{}
 	for _, c := range all {
@@ -56,10 +57,10 @@ func (r *dockerRead) stopped(ctx context.Context, api *dockerAPI, all []*snap.Co
 
 // ends are the moments when containers last died, and when a stop of them was
 // last complete, as far back as Docker remembers.
-func (r *dockerRead) ends(ctx context.Context, api *dockerAPI, since time.Time) (died, stop map[string]int64) {
+func (r *dockerRead) ends(ctx context.Context, api *dockerapi.Client, since time.Time) (died, stop map[string]int64) {
 	died, stop = map[string]int64{}, map[string]int64{}
 	now := time.Now() // past when Docker reads it, so that it does not wait for more
-	raw, err := api.ask(ctx, "/events", url.Values{
+	raw, err := api.Ask(ctx, "/events", url.Values{
 		"since":   {strconv.FormatInt(since.Unix(), 10)},
 		"until":   {fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond())},
 		"filters": {`{"type":["container"],"event":["die","stop"]}`},

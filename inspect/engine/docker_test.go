@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/netdoctor/netdoctor/inspect/engine/dockerapi"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -164,7 +165,7 @@ func TestBadEnginesCostADeadlineAndAGap(t *testing.T) {
 	}
 	huge := func(w http.ResponseWriter, _ *http.Request) {
 		b := []byte(`["` + strings.Repeat("x", 1<<20))
-		for range maxAnswer>>20 + 2 {
+		for range dockerapi.MaxAnswer>>20 + 2 {
 			if _, err := w.Write(b); err != nil {
 				return
 			}

@@ -24,7 +24,7 @@ const module = "github.com/netdoctor/netdoctor/"
 var floors = map[string]int{
 	"inspect/snap": 0, "cmd/schema": 0, "testenv/ipam": 0, "testenv/house": 0,
 	"inspect/firewall": 1, "inspect/resolv": 1, "inspect/walk": 1, "inspect/ns": 1, "fixups": 1, "testenv/spec": 1, "inspect/join": 1,
-	"testenv/labtest": 2, "inspect/sim/rules": 2, "inspect/kernel": 2, "inspect/engine/boltfile": 1, "inspect/engine/sqlitefile": 1, "inspect/engine": 2, "inspect/intent": 2, "inspect/diff": 2, "fixups/shell": 2, "probe": 2, "testenv/fault": 2,
+	"testenv/labtest": 2, "inspect/sim/rules": 2, "inspect/kernel": 2, "inspect/engine/boltfile": 1, "inspect/engine/dockerapi": 1, "inspect/engine/sqlitefile": 1, "inspect/engine": 2, "inspect/intent": 2, "inspect/diff": 2, "fixups/shell": 2, "probe": 2, "testenv/fault": 2,
 	"probe/witness": 3, "inspect/sim": 3, "inspect/names": 3, "inspect": 4, "fixups/apply": 4, "testenv/dns": 2, "testenv/driver": 2, "testenv/store": 3,
 	"inspect/diag": 5, "testenv": 5, "testenv/judge": 5,
 	"inspect/diag/checks": 6, "testenv/lab": 6, "testenv/dockerd": 6,
@@ -128,9 +128,31 @@ func TestPurePackagesTouchNothing(t *testing.T) {
 }
 
 func TestTablesAreDrawnInOnePlace(t *testing.T) {
+	drawn := false
 	for _, p := range list(t) {
-		if path := strings.TrimPrefix(p.ImportPath, module); path != "cmd/render" && slices.Contains(p.Imports, "github.com/olekukonko/tablewriter") {
+		if !slices.Contains(p.Imports, "github.com/olekukonko/tablewriter") {
+			continue
+		}
+		if path := strings.TrimPrefix(p.ImportPath, module); path != "cmd/render" {
 			t.Errorf("%s imports tablewriter: only cmd/render may", path)
+		}
+		drawn = true
+	}
+	if !drawn {
+		t.Error("nobody draws tables with tablewriter")
+	}
+}
+
+// The libraries that the project is built on are in the program, not in go.mod alone.
+func TestProgramStandsOnItsLibraries(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"cmd/netdoctor").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	for _, lib := range []string{"spf13/cobra", "vishvananda/netlink", "vishvananda/netns", "miekg/dns", "olekukonko/tablewriter"} {
+		if !slices.Contains(deps, "github.com/"+lib) {
+			t.Errorf("%s is not in the program", lib)
 		}
 	}
 }
