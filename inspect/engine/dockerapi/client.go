@@ -164,6 +164,9 @@ func (c *Client) do(ctx context.Context, method, at string, body []byte) (http.H
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err // the URL says nothing: it is of a socket
+	}
 	if err != nil {
 		return nil, nil, err
 	}
