@@ -77,14 +77,23 @@ func (in *Input) healed(f *Finding) {
 			f.Covers.Traces = append(f.Covers.Traces, i)
 		}
 	}
+	bare := in.Bare()
 	for i := range in.Names {
-		if in.Names[i].Bad() && !then.Names[i].Bad() && f.mends(&f.Covers.Names, i) {
+		was, is := &in.Names[i], &then.Names[i]
+		// What a server said, or did not say, is not known to be another by a change
+		// that has nothing to do with the way to it.
+		if was.Bad() && !is.Bad() && (bare.Names[i].Bad() || asksOthers(was, is)) && f.mends(&f.Covers.Names, i) {
 			f.Covers.Names = append(f.Covers.Names, i)
 		}
 	}
 	if len(f.Covers.Traces)+len(f.Covers.Names) > 0 && f.Severity == Warning {
 		f.Severity = Error
 	}
+}
+
+// asksOthers says whether a name is asked of other servers, or from elsewhere, than it was.
+func asksOthers(was, is *NameCase) bool {
+	return !slices.EqualFunc(was.Path.Servers, is.Path.Servers, func(a, b names.Server) bool { return a.Addr == b.Addr && a.AskedFrom == b.AskedFrom })
 }
 
 // Arrives says whether a flow that was stopped on its way gets to its target now,
