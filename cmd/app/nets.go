@@ -236,5 +236,8 @@ func (a *App) Ps(ctx context.Context) (*v1.ListResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(items) == 0 {
+		a.note("those that netdoctor run started; netdoctor ls lists the containers of every engine")
+	}
 	return &v1.ListResult{Of: "containers", Items: items, Head: a.head(v1.KindList, start)}, nil
 }

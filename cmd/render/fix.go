@@ -71,7 +71,14 @@ func (p *printer) changes(cs []v1.Change) {
 		if code != "" {
 			code += " "
 		}
-		p.line(s(fmt.Sprintf("%2d  ", c.ID)), in(bold, code), s(c.Summary+place))
+		head := fmt.Sprintf("%2d  ", c.ID)
+		for i, part := range p.wrap(c.Summary+place, width(head+code)) {
+			if i == 0 {
+				p.line(s(head), in(bold, code), s(part))
+			} else {
+				p.line(s(strings.Repeat(" ", width(head+code))), s(part))
+			}
+		}
 		for _, l := range c.Do {
 			p.labelled("    ", "do", in(cyan, l))
 		}

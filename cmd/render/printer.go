@@ -115,13 +115,14 @@ func (p *printer) ends(left []span, right span) {
 
 // labelled writes "    label   text", wrapped on a terminal under the text.
 func (p *printer) labelled(indent, label string, t span) {
-	head := indent + p.pad(label, 8)
+	label = p.pad(label, max(8, width(label)+1))
+	head := indent + label
 	for i, part := range p.wrap(t.text, width(head)) {
 		if i > 0 {
 			head = strings.Repeat(" ", width(head))
 		}
 		if i == 0 {
-			p.line(s(indent), in(dim, p.pad(label, 8)), span{part, t.paint})
+			p.line(s(indent), in(dim, label), span{part, t.paint})
 		} else {
 			p.line(s(head), span{part, t.paint})
 		}

@@ -62,7 +62,7 @@ func results() map[string]v1.Result {
 	}}}
 	lost := dns
 	lost.Verdict, lost.Answers, lost.Name, lost.Problem = "timeout", nil, "cache", &v1.DNSProblem{Kind: "upstream-dead", Detail: "198.51.100.53 does not answer"}
-	change := v1.Change{ID: 1, Finding: "ND3204", Summary: "append to nat POSTROUTING", Do: []string{"iptables -t nat -A POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Undo: []string{"iptables -t nat -D POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Risk: "low", Survives: "until reboot", Netns: "host"}
+	change := v1.Change{ID: 1, Finding: "ND3204", Summary: "append to nat POSTROUTING: -s 172.20.0.0/16 ! -o br-app -j MASQUERADE", Do: []string{"iptables -t nat -A POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Undo: []string{"iptables -t nat -D POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Risk: "low", Survives: "until reboot", Netns: "host"}
 	return map[string]v1.Result{
 		"check": &v1.CheckResult{
 			Head: head(v1.KindCheck), Verdict: "problems", Host: host, Summary: v1.Summary{Errors: 1, Warnings: 1, Passed: 212, Skipped: 1, Networks: 3, Containers: 7, Running: 6},
@@ -93,7 +93,7 @@ func results() map[string]v1.Result {
 		"inspect":      &v1.InspectResult{Head: head(v1.KindInspect), Subject: v1.Subject{Kind: "container", Name: "web", Netns: "web"}, Sections: []v1.Section{{Title: "container docker:web", Facts: []v1.Fact{{Name: "state", Value: "running"}}}}, Object: json.RawMessage(`{"name":"web"}`)},
 		"snapshot":     &v1.SnapshotResult{Head: head(v1.KindSnapshot), File: "host.ndsnap", Bytes: 12345, Redacted: []string{"label values"}, Contents: []v1.Fact{{Name: "namespaces", Value: "7"}}},
 		"capabilities": &v1.CapabilitiesResult{Head: head(v1.KindCapabilities), Host: host, Can: []v1.Ability{{Name: "raw sockets", Have: "no", For: "ping", Why: "not permitted", Needs: "CAP_NET_RAW"}}, Tools: []v1.Fact{{Name: "ip", Value: "/usr/sbin/ip"}}},
-		"explain":      &v1.ExplainResult{Head: head(v1.KindExplain), Code: "ND3204", Name: "no-masquerade", Title: "Nothing masquerades", Severity: "error", Since: "v1.0", Doc: "Because.\n\nSee it by hand:\n\n\tiptables -t nat -S", After: []string{"ND6101"}, Fixable: true},
+		"explain":      &v1.ExplainResult{Head: head(v1.KindExplain), Code: "ND3204", Name: "no-masquerade", Title: "Nothing masquerades", Severity: "error", Since: "v1.0", Doc: "Because.\n\nSee it by hand:\n\n\tiptables -t nat -S", After: []string{"ND6101", "ND1101", "ND1103", "ND1107", "ND1108", "ND2101", "ND2105"}, Fixable: true},
 		"version":      &v1.VersionResult{Head: head(v1.KindVersion), Version: "v1.2.3", Commit: "0123abc", Go: "go1.26", OS: "linux", Arch: "amd64", SnapshotSchema: 1},
 		"test":         testResult([]v1.Finding{cause}),
 		"map":          mapResult(8),

@@ -118,7 +118,7 @@ func (p *printer) explain(r *v1.ExplainResult) {
 	}
 	if len(r.After) > 0 {
 		p.line()
-		p.labelled("", "hidden by", s(" "+strings.Join(r.After, ", ")))
+		p.labelled("", "hidden by", s(strings.Join(r.After, ", ")))
 	}
 	if r.Fixable {
 		p.line()

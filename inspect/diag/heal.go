@@ -79,10 +79,10 @@ func (in *Input) healed(f *Finding) {
 	}
 	bare := in.Bare()
 	for i := range in.Names {
-		was, is := &in.Names[i], &then.Names[i]
+		model, is := &bare.Names[i], &then.Names[i]
 		// What a server said, or did not say, is not known to be another by a change
 		// that has nothing to do with the way to it.
-		if was.Bad() && !is.Bad() && (bare.Names[i].Bad() || asksOthers(was, is)) && f.mends(&f.Covers.Names, i) {
+		if in.Names[i].Bad() && !is.Bad() && (model.Bad() || asksOtherwise(model, is)) && f.mends(&f.Covers.Names, i) {
 			f.Covers.Names = append(f.Covers.Names, i)
 		}
 	}
@@ -91,9 +91,12 @@ func (in *Input) healed(f *Finding) {
 	}
 }
 
-// asksOthers says whether a name is asked of other servers, or from elsewhere, than it was.
-func asksOthers(was, is *NameCase) bool {
-	return !slices.EqualFunc(was.Path.Servers, is.Path.Servers, func(a, b names.Server) bool { return a.Addr == b.Addr && a.AskedFrom == b.AskedFrom })
+// asksOtherwise says whether a name is asked of other servers, from elsewhere, or by
+// another way than it was.
+func asksOtherwise(was, is *NameCase) bool {
+	return !slices.EqualFunc(was.Path.Servers, is.Path.Servers, func(a, b names.Server) bool {
+		return a.Addr == b.Addr && a.AskedFrom == b.AskedFrom && slices.Equal(a.Reach.Because, b.Reach.Because)
+	})
 }
 
 // Arrives says whether a flow that was stopped on its way gets to its target now,

@@ -319,6 +319,12 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 	if t == "" {
 		t = fmt.Sprintf("%d sent, %d answered", p.Sent, p.Got)
 	}
+	if p.Detail == "" && p.Outcome == snap.Rejected { // the only answer is an error, and not of who was asked
+		t = fmt.Sprintf("%d sent, rejected", p.Sent)
+		if p.By.IsValid() {
+			t += " by " + p.By.String()
+		}
+	}
 	switch d := p.Died; {
 	case d != nil && d.Answer:
 		t += "; the answer died in " + d.Netns + onDevice(d.Device) + because(d)
