@@ -62,6 +62,7 @@ func (in *Input) questions() []snap.Probe {
 	}
 	out := unique(nil, asked, len(asked))
 	out = unique(out, in.whoHas(), maxPinned)
+	out = unique(out, in.hopQuestions(), maxHops)
 	out = unique(out, in.wholeQuestions(), maxPinned)
 	out = unique(out, suspect, maxSuspects)
 	out = unique(out, witness, maxWitnesses)

@@ -12,6 +12,14 @@ type nexthop struct {
 	linkdown bool // its link has no carrier, and that is to be heeded
 }
 
+// wayName is a way by what tells it from others: its gateway, or its device.
+func (n *netns) wayName(w way) string {
+	if w.gw.IsValid() {
+		return w.gw.String()
+	}
+	return n.devName(w.oif)
+}
+
 // nearer is another route of the same metric that leads out of the device that
 // the look-up prefers; nil when there is none.
 func (f *fib) nearer(r *fibRoute, rest []*fibRoute, q *lookup) *fibRoute {

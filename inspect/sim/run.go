@@ -218,7 +218,7 @@ func (r *run) pickWay(n *netns) func([]way, string) way {
 		i := r.choose(len(ways))
 		r.assume(n.n.ID, rules.Assumption{
 			Key: fmt.Sprintf("multipath %s %d %d", text, i, r.at), Value: true, StateDependent: true,
-			What:   "the flow's hash takes " + n.devName(ways[i].oif) + " of " + text,
+			What:   "the flow's hash takes " + n.wayName(ways[i]) + " of " + text,
 			Chance: float64(ways[i].weight) / float64(sum),
 		})
 		return ways[i]
