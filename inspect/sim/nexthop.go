@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -56,6 +57,9 @@ func (f *fib) siblings(r *fibRoute, rest []*fibRoute, q *lookup) []way {
 func (f *fib) ready(r *fibRoute) {
 	add := func(w way, flags []string) {
 		dev := f.n.links[w.oif]
+		if f.ownGateway(w) {
+			w.gw = netip.Addr{}
+		}
 		if slices.Contains(flags, "dead") || r.Type != "local" && dev != nil && !dev.Up {
 			return
 		}
@@ -85,6 +89,15 @@ func (f *fib) ready(r *fibRoute) {
 		r.ways = append(r.ways, h.way)
 	}
 	r.ways = slices.Clip(r.ways)
+}
+
+// ownGateway says whether a nexthop's gateway is an address of its own device: an
+// IPv4 route then takes its scope from the local one, "host", and leads to what
+// lies on the link (net/ipv4/fib_semantics.c:fib_check_nh_v4_gw, route.c:
+// rt_set_nexthop asks for scope link). Cilium's routes are of that kind. IPv6 takes
+// no such route.
+func (f *fib) ownGateway(w way) bool {
+	return w.gw.Is4() && slices.ContainsFunc(f.n.n.Addrs, func(a snap.Addr) bool { return a.Index == w.oif && a.Prefix.Addr() == w.gw })
 }
 
 // ways are the nexthops of a route that can be used (fib_lookup_good_nhc).

@@ -47,6 +47,8 @@ host ip route add 10.0.1.2/32 nexthop dev br1 nexthop via 10.0.5.9 dev d0
 host ip link set d1 down; for i in $(seq 100); do ip route | grep -q linkdown && break; sleep 0.02; done`, []string{"client tcp 10.0.1.2:80 = delivered"}},
 	{"IPv4 by an IPv6 gateway", `host ip route add 10.77.0.0/24 via inet6 2001:db8:1::2 dev br1
 db ip addr add 10.77.0.1/32 dev lo`, []string{"client tcp 10.77.0.1:80 = delivered"}},
+	{"a gateway that is the host's own address", `host ip route add 10.0.1.2/32 via 10.0.1.1 dev br1`, []string{"client tcp 10.0.1.2:80 = delivered", "host tcp 10.0.1.2:80 = delivered"}},
+	{"the same by a nexthop object", `host ip nexthop add id 5 via 10.0.1.1 dev br1; ip route add 10.0.1.2/32 nhid 5`, []string{"client tcp 10.0.1.2:80 = delivered"}},
 	{"strict rp_filter, asymmetric", `host echo 1 > /proc/sys/net/ipv4/conf/br0/rp_filter; ip route add 10.0.0.2/32 dev br1`, []string{"client tcp 10.0.1.2:80 = dropped", "web tcp 10.0.1.2:80 = delivered"}},
 	{"loose rp_filter", `host echo 2 > /proc/sys/net/ipv4/conf/br0/rp_filter; ip route add unreachable 10.0.0.2/32`, []string{"client tcp 10.0.1.2:80 = dropped", "web tcp 10.0.1.2:80 = delivered"}},
 	{"strict rp_filter with a mark", `
