@@ -61,3 +61,27 @@ func (e *expecter) ends(l *snap.Link) []netip.Addr {
 	}
 	return out
 }
+
+// shutTunnel says whether a flow to a neighbour behind a tunnel dies at a port of the
+// bridge that tunnel and sender are on: the port is isolated, blocked, in another VLAN,
+// or is given no broadcasts.
+func (in *Input) shutTunnel(f *FlowCase) bool {
+	host, ns := in.Snap.HostNs(), in.Snap.Ns(f.Flow.From)
+	w := RulePlace(f.Trace.Where)
+	if w == nil || host == nil || ns == nil || !in.ours(w.Netns) || len(in.Graph.Owners(f.Flow.Dst)) > 0 ||
+		!slices.Contains([]sim.Cause{sim.CauseBridgeFlood, sim.CauseIsolated, sim.CausePortState, sim.CauseVlan}, w.Cause) {
+		return false
+	}
+	for i := range ns.Links {
+		l := &ns.Links[i]
+		if l.Kind != "veth" || l.PeerNetns != host.ID || !slices.ContainsFunc(ns.AddrsOf(l.Index), func(a snap.Addr) bool { return a.Prefix.Contains(f.Flow.Dst) }) {
+			continue
+		}
+		if end := host.LinkAt(l.Peer); end != nil && end.Master != 0 {
+			if br := host.LinkAt(end.Master); br != nil && slices.ContainsFunc(in.Graph.Ports(host, br), func(p *snap.Link) bool { return p.Vxlan != nil && p.Up }) {
+				return true
+			}
+		}
+	}
+	return false
+}

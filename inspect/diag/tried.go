@@ -140,13 +140,17 @@ func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {
 
 // oversight says of a flow that a container tries and that this host stops
 // whether that is hardly meant: a rule that lets the request out and drops the
-// answer; a service of the host that is open to whoever comes in by the uplink,
+// answer; a bridge port of the host that keeps frames from the tunnel which the bridge
+// was made for; a service of the host that is open to whoever comes in by the uplink,
 // while no rule, but a policy alone, keeps the host's own containers out.
 func (in *Input) oversight(f *FlowCase) bool {
 	w := f.Trace.Where
 	host := in.Snap.HostNs()
 	if w != nil && host != nil && w.Netns == host.ID && w.Reply && w.Cause == sim.CauseRule {
 		return !in.apart(f)
+	}
+	if in.shutTunnel(f) {
+		return true
 	}
 	if w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CausePolicy || w.Reply {
 		return false

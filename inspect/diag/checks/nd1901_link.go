@@ -111,7 +111,7 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	default:
 		return nil
 	}
-	if ops := []fixups.Op{set}; heals(in, f.Covers.Traces[0], ops) {
+	if ops := []fixups.Op{set}; heals(in, f.Covers.Traces[0], ops) || releases(in, f.Covers.Traces[0], ops) {
 		return ops
 	}
 	return nil
@@ -198,6 +198,14 @@ func unisolate(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 		if a.host != nil && a.host.Master == port.Master && a.host.Port != nil && a.host.Port.Isolated {
 			ops = append(ops, &fixups.PortSet{Where: at(in, ns.ID), Name: a.host.Name, Isolated: &off})
 		}
+	}
+	for i := range ns.Links { // a tunnel that is isolated passes nothing on to whoever will be
+		if l := &ns.Links[i]; l.Vxlan != nil && l.Master == port.Master && l.Port != nil && l.Port.Isolated {
+			ops = append(ops, &fixups.PortSet{Where: at(in, ns.ID), Name: l.Name, Isolated: &off})
+		}
+	}
+	if releases(in, f.Covers.Traces[0], ops) {
+		return ops
 	}
 	if !heals(in, f.Covers.Traces[0], ops) {
 		ops = []fixups.Op{&fixups.PortSet{Where: at(in, w.Netns), Name: w.Device, Isolated: &off}}

@@ -214,13 +214,30 @@ func unrouteAt(in *diag.Input, ref snap.Ref, netns string) []fixups.Op {
 // heals tries operations on a copy of the value and says whether one flow
 // works then.
 func heals(in *diag.Input, flow int, ops []fixups.Op) bool {
+	f := tried(in, flow, ops)
+	return f != nil && f.Works()
+}
+
+// tried is a flow after operations on a copy of the state; nil when they can't be made.
+func tried(in *diag.Input, flow int, ops []fixups.Op) *diag.FlowCase {
 	s := in.Snap.Clone()
 	for _, op := range ops {
 		if op.On(s) != nil {
-			return false
+			return nil
 		}
 	}
 	f := in.Flows[flow]
 	f.Trace = sim.New(s).Trace(f.Flow)
-	return f.Works()
+	return &f
+}
+
+// releases says whether operations take away the firm stop of a flow to somewhere beyond
+// this host, of which no more is known than that it did not answer until now.
+func releases(in *diag.Input, flow int, ops []fixups.Op) bool {
+	f := in.Flows[flow]
+	if len(in.Graph.Owners(f.Flow.Dst)) > 0 || f.Trace.Verdict != sim.Dropped {
+		return false
+	}
+	after := tried(in, flow, ops)
+	return after != nil && after.Trace.Verdict == sim.Unknown && after.Trace.IfAnswered != sim.Dropped
 }

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -43,7 +44,7 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 					continue
 				}
 				v := l.Vxlan
-				out = append(out, diag.Finding{
+				fd := diag.Finding{
 					Summary:  fmt.Sprintf("packets of %s to %s leave this host in VXLAN %s (VNI %d, UDP port %d), and no answer returns: compare the VNI and port of the other end, and whether it lets the port in", f.From, f.To, l.Name, v.VNI, v.Port),
 					Cause:    "the other end does not answer through the tunnel: another VNI or port there, or UDP dropped between the hosts",
 					Subject:  subject,
@@ -51,17 +52,26 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 					Covers:   diag.Cover{Traces: []int{i}},
 					Advice:   fmt.Sprintf("on the other host: ip -d link show type vxlan must say id %d dstport %d; tcpdump -ni UPLINK udp port %d shows what returns", v.VNI, v.Port, v.Port),
 					Weight:   42,
-				})
+				}
+				if d, ok := deadEndOf(in, f, ns, l); ok {
+					d.tell(in, &fd, f, l)
+					if ops := d.fix(in, l); len(ops) > 0 {
+						fd.Fix = &diag.Fix{Ops: ops, Survives: "until reboot"}
+					}
+				}
+				out = append(out, fd)
 			}
 			return out
 		},
 	}
 }
 
-// stoppedHere says whether a rule of this host stops the flow, or the tunnel's packets.
+// stoppedHere says whether this host itself stops the flow, or the tunnel's packets: a
+// rule, a bridge port that floods nothing, anything but that nobody answers for the
+// destination, which is what a silent tunnel looks like from here.
 func stoppedHere(in *diag.Input, f *diag.FlowCase) bool {
 	w := diag.RulePlace(f.Trace.Where)
-	return f.Broken() && w != nil && w.Rule != nil && owned(in, w.Netns)
+	return f.Broken() && w != nil && owned(in, w.Netns) && (w.Rule != nil || f.Trace.Verdict == sim.Dropped && !slices.Contains([]sim.Cause{sim.CauseNeighFailed, sim.CauseOutside, sim.CauseVxlan}, w.Cause))
 }
 
 // tunnel is the VXLAN port of the sender's bridge behind which a flow's
