@@ -13,19 +13,17 @@ import (
 // sockets pass through. Most hosts have none, and then no process is looked at.
 func (c *collector) cgroups(s *snap.Snapshot) {
 	progs := kernel.OpenCgroups()
-	members := map[uint64][]string{} // groups by namespace, in order of pid
+	members := map[uint64][]string{}
 	byID := map[uint64]*snap.Cgroup{}
 	if progs != nil {
+		at := make([]string, len(c.procs.List))
 		for i := range c.procs.List {
-			p := &c.procs.List[i]
-			at := ns.CgroupOf(p.PID)
-			if g := progs.Of(at); g != nil {
+			at[i] = ns.CgroupOf(c.procs.List[i].PID)
+			if g := progs.Of(at[i]); g != nil {
 				byID[g.ID] = g
 			}
-			if at != "" && !slices.Contains(members[p.Netns], at) {
-				members[p.Netns] = append(members[p.Netns], at)
-			}
 		}
+		members = senders(c.procs.List, at)
 		if own := progs.Of(ns.CgroupOf(os.Getpid())); own != nil {
 			for _, p := range own.Programs {
 				if !slices.Contains(s.Prober, p.ID) {
@@ -61,4 +59,28 @@ func (c *collector) cgroups(s *snap.Snapshot) {
 			n.Senders = nil
 		}
 	}
+}
+
+// senders are the control groups of whoever sends from each namespace, by its inode,
+// in the order of list; at are the processes' own. Where a service manager came first,
+// as in a container that is a machine of its own, only its group counts: its services
+// have lists that say nothing of what else runs there.
+func senders(list []ns.Proc, at []string) map[uint64][]string {
+	out := map[uint64][]string{}
+	first := map[uint64]int{}
+	for i := range list {
+		p := &list[i]
+		if k, ok := first[p.Netns]; !ok || p.Start < list[k].Start {
+			first[p.Netns] = i
+		}
+		if at[i] != "" && !slices.Contains(out[p.Netns], at[i]) {
+			out[p.Netns] = append(out[p.Netns], at[i])
+		}
+	}
+	for inode, i := range first {
+		if n := list[i].Name; (n == "systemd" || n == "init") && at[i] != "" {
+			out[inode] = []string{at[i]}
+		}
+	}
+	return out
 }
