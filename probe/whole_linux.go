@@ -77,7 +77,7 @@ func (s *sock) sendPieces(e echo, from *snap.Netns, src, dst netip.Addr) error {
 	for i, part := range [][]byte{seg[:cut], seg[cut:]} {
 		b := packet(src, dst, protoICMP, part)
 		binary.BigEndian.PutUint16(b[4:], e.id^e.seq|1) // one for both
-		at := uint16(cut/8) * uint16(i)                 //nolint:gosec // an echo is smaller than 64 KiB
+		at := uint16(cut/8) * uint16(i)                 // an echo is smaller than 64 KiB
 		if i == 0 {
 			at = 0x2000 // more fragments
 		}

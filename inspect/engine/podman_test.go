@@ -43,7 +43,10 @@ func putAll(b *bolt.Bucket, kv map[string]string) error {
 
 // podHost is a host with a Podman store away from the default, one running and
 // one exited container.
-func podHost(t *testing.T) *fakeHost { return podHostAt(t, "/srv/pod/net", "/srv/pod/net") }
+func podHost(t *testing.T) *fakeHost {
+	t.Helper()
+	return podHostAt(t, "/srv/pod/net", "/srv/pod/net")
+}
 
 // podHostAt has the networks' files in dir, of which Podman's own arguments say told.
 func podHostAt(t *testing.T, told, dir string) *fakeHost {

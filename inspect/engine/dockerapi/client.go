@@ -36,7 +36,7 @@ const (
 	defaultMinor = 41
 )
 
-// ErrRefused: a socket is there, and nobody listens on it.
+// ErrRefused says that a socket is there, and nobody listens on it.
 var ErrRefused = fmt.Errorf("nobody listens: %w", snap.ErrNotFound)
 
 var errRedirect = errors.New("the engine answered with a redirect")

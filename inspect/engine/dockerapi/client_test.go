@@ -22,7 +22,7 @@ func daemon(t *testing.T, h http.HandlerFunc) *Client {
 		t.Fatal(err)
 	}
 	s := &http.Server{Handler: h}
-	go s.Serve(l) //nolint:errcheck // ends with the test
+	go s.Serve(l) // it ends with the test
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
