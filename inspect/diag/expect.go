@@ -54,6 +54,19 @@ func (e *expecter) add(f FlowCase) {
 	e.flows = append(e.flows, f)
 }
 
+// KeptApart says whether a network was made in a mode in which its members exchange
+// nothing, whatever is between them (docs.docker.com, macvlan and ipvlan; podman-
+// network-create(1)).
+func KeptApart(n *snap.Network) bool {
+	switch n.Driver {
+	case "macvlan":
+		return n.Options["macvlan_mode"] == "private" || n.Options["mode"] == "private"
+	case "ipvlan":
+		return n.Options["ipvlan_flag"] == "private"
+	}
+	return false
+}
+
 // members are the running containers of a network with their endpoints there.
 type member struct {
 	c *snap.Container
@@ -85,7 +98,7 @@ func (e *expecter) peers() {
 		if n.Driver != "bridge" && n.Driver != "overlay" && n.Driver != "macvlan" {
 			continue
 		}
-		if !n.ICC && n.Driver == "bridge" || n.Ingress {
+		if !n.ICC && n.Driver == "bridge" || n.Ingress || KeptApart(n) {
 			continue // Docker's own rules keep the tasks apart on an ingress network
 		}
 		ms := e.members(n)

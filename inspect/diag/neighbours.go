@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -17,7 +18,7 @@ type Pinned struct {
 	Ref   snap.Ref
 }
 
-// PinnedNeighs are the permanent IPv4 entries of this host's namespaces on devices
+// PinnedNeighs are the permanent IPv4 entries, and those that need no ARP, of this host's namespaces on devices
 // that ask by ARP. Those of overlays are an engine's, and are left out: nobody
 // answers ARP for them.
 func (in *Input) PinnedNeighs() []Pinned {
@@ -30,7 +31,9 @@ func (in *Input) PinnedNeighs() []Pinned {
 		for k := range ns.Neighs {
 			n := &ns.Neighs[k]
 			l := ns.LinkAt(n.Index)
-			if n.State != "permanent" || n.Proxy || n.ExtLearn || !n.IP.Is4() || n.MAC == "" || l == nil || l.NoARP || l.Vxlan != nil || l.Loopback || !l.Up {
+			// The kernel's own entries without ARP are those of groups and broadcasts.
+			noarp := n.State == "noarp" && !n.IP.IsMulticast() && !strings.HasPrefix(strings.ToLower(n.MAC), "ff:ff:ff")
+			if n.State != "permanent" && !noarp || n.Proxy || n.ExtLearn || !n.IP.Is4() || n.MAC == "" || l == nil || l.NoARP || l.Vxlan != nil || l.Loopback || !l.Up {
 				continue
 			}
 			if len(out) < maxPinned {

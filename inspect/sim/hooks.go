@@ -137,6 +137,9 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.
 		return br, nil
 	}
 	place := n.say(br.Place)
+	if to := n.links[br.FwdTo]; br.Verdict == "stolen" && to != nil {
+		return br, r.forwarded(n, dev, to, place, k)
+	}
 	w := Where{Layer: "netfilter", Rule: &place.place, Ref: place.place.Ref, Reason: "NETFILTER_DROP", Cause: CauseRule}
 	if br.Place.Policy {
 		w.Cause = CausePolicy
@@ -164,6 +167,20 @@ func (r *run) chain(n *netns, h *hookState, b *rules.BaseChain, k *skb) (*rules.
 		return br, r.end(fateDropped, "reject", n, dev, k, w)
 	}
 	return br, r.drop(n, dev, k, w)
+}
+
+// forwarded is nft's fwd at a device (net/netfilter/nf_dup_netdev.c:
+// nf_fwd_netdev_egress): the frame leaves by another device as it is, and this stack
+// sees nothing more of it.
+func (r *run) forwarded(n *netns, dev, to *snap.Link, place *said, k *skb) *fate {
+	how := place.name + " sends it out of " + to.Name
+	r.hop(n, dev, place.chain, how, "ok", k, place.place.Ref).Rule = place.line
+	f := r.xmit(n, to, k)
+	if f != nil && (f.kind == fateDropped || f.kind == fateUnknown) && f.where.Rule == nil && f.where.Netns == n.n.ID {
+		f.where.Detail = how + "; " + f.where.Detail
+		f.where.Layer, f.where.Cause, f.where.Rule, f.where.Ref = "netfilter", CauseRule, &place.place, place.place.Ref
+	}
+	return f
 }
 
 // left is the rule of the base chain itself by which the packet returned to the

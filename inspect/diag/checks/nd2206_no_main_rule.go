@@ -35,14 +35,19 @@ Sources: net/ipv4/fib_rules.c: fib_default_rules_init; ip-rule(8)`,
 				if len(c.Traces)+len(c.Names) == 0 {
 					continue // its own tables do what the main one would
 				}
-				out = append(out, diag.Finding{
+				f := diag.Finding{
 					Summary:  fmt.Sprintf("no routing rule of %s asks the main table: none of its routes is ever found", in.Who(ns.ID)),
 					Cause:    "the kernel's own rule 32766 (lookup main) is gone, and no other one takes its place",
 					Subject:  diag.Subject{Kind: "route", Name: "main", Netns: ns.ID},
 					Evidence: []diag.Evidence{ev(ipIn(in, ns.ID, "rule"), "(no rule with lookup main)", snap.RefNetns(ns.ID))},
 					Covers:   c,
 					Weight:   92,
-				})
+				}
+				if r, i := suppressed(ns); r != nil {
+					f.Summary = fmt.Sprintf("the only routing rule of %s that asks the main table takes none of its routes with %d bits or fewer: its default route is never found", in.Who(ns.ID), r.SuppressPrefixLen)
+					f.Evidence = []diag.Evidence{ev(ipIn(in, ns.ID, "rule"), fmt.Sprintf("%d: lookup main suppress_prefixlength %d", r.Priority, r.SuppressPrefixLen), snap.RefItem(ns.ID, "iprule", i))}
+				}
+				out = append(out, f)
 			}
 			return out
 		},
@@ -56,12 +61,23 @@ Sources: net/ipv4/fib_rules.c: fib_default_rules_init; ip-rule(8)`,
 	}
 }
 
-// asksMain says whether an IPv4 routing rule asks the main table.
+// suppressed is an IPv4 rule that asks the main table and takes no short prefixes
+// from it, as VPNs write beside the kernel's own; nil when there is none.
+func suppressed(ns *snap.Netns) (*snap.PolicyRule, int) {
+	for i := range ns.Rules {
+		if r := &ns.Rules[i]; r.Family == snap.IPv4 && r.Action == "table" && r.Table == snap.TableMain && r.SuppressPrefixLen >= 0 {
+			return r, i
+		}
+	}
+	return nil, 0
+}
+
+// asksMain says whether an IPv4 routing rule asks the main table for all its routes.
 func asksMain(ns *snap.Netns) bool {
 	v4 := false
 	for _, r := range ns.Rules {
 		v4 = v4 || r.Family == snap.IPv4
-		if r.Family == snap.IPv4 && r.Action == "table" && r.Table == snap.TableMain {
+		if r.Family == snap.IPv4 && r.Action == "table" && r.Table == snap.TableMain && r.SuppressPrefixLen < 0 {
 			return true
 		}
 	}

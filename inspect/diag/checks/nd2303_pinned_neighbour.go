@@ -49,10 +49,10 @@ func detectND2303(in *diag.Input) []diag.Finding {
 		}
 		f := diag.Finding{
 			Summary: fmt.Sprintf("%s has %s pinned to the MAC %s on %s, and who has that address is %s: what is sent by it reaches nobody", in.Who(p.Netns.ID), p.Neigh.IP, p.Neigh.MAC, p.Link.Name, mac),
-			Cause:   "the entry is permanent, and the neighbour's MAC is another one by now",
+			Cause:   "the entry never ages, and the neighbour's MAC is another one by now",
 			Subject: diag.Subject{Kind: "address", Name: string(p.Ref), Netns: p.Netns.ID},
 			Evidence: []diag.Evidence{
-				ev(ipIn(in, p.Netns.ID, "neigh show nud permanent"), fmt.Sprintf("%s dev %s lladdr %s PERMANENT", p.Neigh.IP, p.Link.Name, p.Neigh.MAC), p.Ref),
+				ev(ipIn(in, p.Netns.ID, "neigh show nud "+p.Neigh.State), fmt.Sprintf("%s dev %s lladdr %s %s", p.Neigh.IP, p.Link.Name, p.Neigh.MAC, strings.ToUpper(p.Neigh.State)), p.Ref),
 				ev(fmt.Sprintf("probe %d", probe.ID), fmt.Sprintf("ARP: %s is at %s", p.Neigh.IP, mac), snap.RefProbe(probe.ID)),
 			},
 			Confidence: diag.Proved,

@@ -142,6 +142,9 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if strings.Contains(g.Where.Detail, " hands it to ") {
 		cause = g.Where.Detail // a program that is not there
 	}
+	if strings.Contains(g.Where.Detail, " sends it out of ") { // nft's fwd
+		does, cause = "sends away", g.Where.Detail
+	}
 	return diag.Finding{
 		Summary:  fmt.Sprintf("%s (%s) in %s %s %s%s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, more(g), text),
 		Cause:    cause,
