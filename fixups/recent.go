@@ -119,7 +119,7 @@ func (o *RecentAdd) Inverse(s *snap.Snapshot) (Op, error) {
 	return &del, nil
 }
 
-// Risk: whoever was shut out may come in.
+// Risk is that whoever was shut out may come in.
 func (*RecentDel) Risk() Risk { return RiskMedium }
 
 // Object is whether the address is on the list: stamps come with every packet.

@@ -91,7 +91,7 @@ func containerFacts(s *snap.Snapshot, c *snap.Container) v1.Section {
 	f := facts{v1.Section{Title: "container " + c.Ref}}
 	f.add("id", "%s", c.ID)
 	f.add("image", "%s", c.Image)
-	f.add("state", "%s", joined(", ", c.State, c.Health, c.Error))
+	f.add("state", "%s", diag.Joined(", ", c.State, c.Health, c.Error))
 	if c.PID != 0 {
 		f.add("pid", "%d", c.PID)
 	}
@@ -117,7 +117,7 @@ func containerFacts(s *snap.Snapshot, c *snap.Container) v1.Section {
 		if e.Link != "" {
 			links = e.Link + " ↔ " + e.HostLink
 		}
-		f.add("on "+e.Network, "%s", joined(", ", strings.Join(addrs, " "), driver, via, e.MAC, links, strings.Join(e.Aliases, " ")))
+		f.add("on "+e.Network, "%s", diag.Joined(", ", strings.Join(addrs, " "), driver, via, e.MAC, links, strings.Join(e.Aliases, " ")))
 	}
 	for _, p := range c.Ports {
 		f.add("published", "%s", published(p))
@@ -128,7 +128,7 @@ func containerFacts(s *snap.Snapshot, c *snap.Container) v1.Section {
 func networkFacts(s *snap.Snapshot, n *snap.Network) v1.Section {
 	f := facts{v1.Section{Title: "network " + n.Ref}}
 	f.add("id", "%s", n.ID)
-	f.add("driver", "%s", joined(", ", n.Driver, n.Mode, n.Scope))
+	f.add("driver", "%s", diag.Joined(", ", n.Driver, n.Mode, n.Scope))
 	f.add("bridge", "%s", n.Bridge)
 	f.add("parent", "%s", n.Parent)
 	for _, p := range n.Pools {
@@ -136,7 +136,7 @@ func networkFacts(s *snap.Snapshot, n *snap.Network) v1.Section {
 		if p.Gateway.IsValid() {
 			gw = "gateway " + p.Gateway.String()
 		}
-		f.add("subnet", "%s", joined(", ", p.Subnet.String(), gw))
+		f.add("subnet", "%s", diag.Joined(", ", p.Subnet.String(), gw))
 	}
 	f.add("internal", "%v", n.Internal)
 	f.add("masquerade", "%v", n.Masquerade)
@@ -153,7 +153,7 @@ func networkFacts(s *snap.Snapshot, n *snap.Network) v1.Section {
 				if e.IPv4.IsValid() {
 					addr = e.IPv4.Addr().String()
 				}
-				f.add("member", "%s", joined(" ", c.Name, addr, "("+c.State+")"))
+				f.add("member", "%s", diag.Joined(" ", c.Name, addr, "("+c.State+")"))
 			}
 		}
 	}

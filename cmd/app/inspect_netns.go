@@ -55,7 +55,7 @@ func linkFacts(ns *snap.Netns) v1.Section {
 		if l.Kind == "veth" && l.PeerNetns != "" {
 			peer = "peer in " + l.PeerNetns
 		}
-		f.add(l.Name, "%s", joined(", ", l.Kind, state, fmt.Sprintf("mtu %d", l.MTU), on, peer, strings.Join(addrs, " ")))
+		f.add(l.Name, "%s", diag.Joined(", ", l.Kind, state, fmt.Sprintf("mtu %d", l.MTU), on, peer, strings.Join(addrs, " ")))
 	}
 	return f.sec
 }
@@ -81,7 +81,7 @@ func routeFacts(ns *snap.Netns) v1.Section {
 		if typ == "unicast" {
 			typ = ""
 		}
-		f.add(r.Dst.String(), "%s", joined(" ", typ, via, dev, table, strings.Join(r.Flags, " ")))
+		f.add(r.Dst.String(), "%s", diag.Joined(" ", typ, via, dev, table, strings.Join(r.Flags, " ")))
 	}
 	return f.sec
 }
@@ -94,7 +94,7 @@ func socketFacts(ns *snap.Netns) v1.Section {
 		if k.Process != nil {
 			who = fmt.Sprintf("%s (pid %d)", k.Process.Name, k.Process.PID)
 		}
-		f.add(k.Local.String(), "%s", joined(" ", string(k.Proto), who))
+		f.add(k.Local.String(), "%s", diag.Joined(" ", string(k.Proto), who))
 	}
 	return f.sec
 }
@@ -141,7 +141,7 @@ func (a *App) addressFacts(s *snap.Snapshot, t Target) v1.Section {
 				if l := ns.LinkAt(nb.Index); l != nil {
 					dev = l.Name
 				}
-				f.add("neighbour of "+ns.ID, "%s", joined(" ", nb.MAC, nb.State, dev))
+				f.add("neighbour of "+ns.ID, "%s", diag.Joined(" ", nb.MAC, nb.State, dev))
 			}
 		}
 	}

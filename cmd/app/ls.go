@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -68,11 +69,11 @@ func (a *App) List(ctx context.Context, o ListOptions) (*v1.ListResult, error) {
 			case !e.Reachable:
 				state = "silent"
 			}
-			res.Items = append(res.Items, v1.Item{Kind: "engine", Name: e.Name, ID: e.Version, State: state, Detail: joined("; ", e.Endpoint, e.Rules, e.Error)})
+			res.Items = append(res.Items, v1.Item{Kind: "engine", Name: e.Name, ID: e.Version, State: state, Detail: diag.Joined("; ", e.Endpoint, e.Rules, e.Error)})
 		}
 	case "gaps":
 		for _, g := range s.Gaps {
-			res.Items = append(res.Items, v1.Item{Kind: "gap", Name: g.What, State: g.Kind, Netns: g.Netns, Detail: joined("; ", g.Why, g.Needs)})
+			res.Items = append(res.Items, v1.Item{Kind: "gap", Name: g.What, State: g.Kind, Netns: g.Netns, Detail: diag.Joined("; ", g.Why, g.Needs)})
 		}
 	}
 	res.Coverage.Skipped = gaps(s)
@@ -121,9 +122,9 @@ func networks(s *snap.Snapshot) []v1.Item {
 	var out []v1.Item
 	for i := range s.Networks {
 		n := &s.Networks[i]
-		it := v1.Item{Kind: "network", Name: n.Name, Target: "net:" + n.Name, ID: short(n.ID), State: n.Driver, Detail: joined("; ", n.Bridge, n.Parent)}
+		it := v1.Item{Kind: "network", Name: n.Name, Target: "net:" + n.Name, ID: short(n.ID), State: n.Driver, Detail: diag.Joined("; ", n.Bridge, n.Parent)}
 		if n.Internal {
-			it.Detail = joined("; ", it.Detail, "internal")
+			it.Detail = diag.Joined("; ", it.Detail, "internal")
 		}
 		for _, p := range n.Pools {
 			it.Addresses = append(it.Addresses, p.Subnet.String())
@@ -190,9 +191,4 @@ func short(id string) string {
 		return id[:12]
 	}
 	return id
-}
-
-// joined puts together what is not empty.
-func joined(sep string, parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), sep)
 }

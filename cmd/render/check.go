@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // check is the screen of a check-up: quiet when healthy.
@@ -61,7 +62,7 @@ func hostLine(h v1.HostInfo, sum *v1.Summary) string {
 		parts = append(parts, "no container engine")
 	}
 	if sum != nil {
-		parts = append(parts, plural(sum.Networks, "network"), plural(sum.Containers, "container"))
+		parts = append(parts, diag.Count(sum.Networks, "network"), diag.Count(sum.Containers, "container"))
 	}
 	return strings.Join(parts, " · ")
 }
@@ -87,7 +88,7 @@ func total(r *v1.CheckResult) string {
 		what string
 	}{{r.Summary.Errors, "error"}, {r.Summary.Warnings, "warning"}, {r.Summary.Infos, "remark"}} {
 		if c.n > 0 {
-			bad = append(bad, plural(c.n, c.what))
+			bad = append(bad, diag.Count(c.n, c.what))
 		}
 	}
 	if r.Verdict != "problems" || len(bad) == 0 {
@@ -185,13 +186,6 @@ func seconds(ms float64) string {
 		return fmt.Sprintf("%.0f ms", ms)
 	}
 	return fmt.Sprintf("%.1f s", ms/1000)
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // engineName is an engine's name as its makers write it.

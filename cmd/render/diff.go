@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // diff is the screen of two states: what broke something first.
@@ -66,7 +67,7 @@ func (p *printer) diff(r *v1.DiffResult) {
 	if len(r.Changes) > 0 {
 		p.line()
 	}
-	sum := plural(len(r.Changes), "change")
+	sum := diag.Count(len(r.Changes), "change")
 	if len(r.Changes) == 0 {
 		sum = "nothing changed"
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // plan is the screen of what would be changed.
@@ -12,7 +13,7 @@ func (p *printer) plan(r *v1.FixPlan) {
 	if len(r.Changes) == 0 {
 		p.line(s("nothing to change"))
 	} else {
-		p.line(in(bold, plural(len(r.Changes), "change")))
+		p.line(in(bold, diag.Count(len(r.Changes), "change")))
 		p.changes(r.Changes)
 	}
 	p.shortly("then", r.After)
@@ -30,9 +31,9 @@ const maxOthers = 8
 func (p *printer) others(o *v1.Others) {
 	said := "no other flow changes"
 	if n := len(o.Opens) + len(o.Closes) + len(o.Differ); n > 0 {
-		said = plural(n, "other flow") + " changes"
+		said = diag.Count(n, "other flow") + " changes"
 		if n > 1 {
-			said = plural(n, "other flow") + " change"
+			said = diag.Count(n, "other flow") + " change"
 		}
 	}
 	left := ""
@@ -85,7 +86,7 @@ func (p *printer) changes(cs []v1.Change) {
 		for _, l := range c.Undo {
 			p.labelled("    ", "undo", s(l))
 		}
-		p.labelled("    ", "risk", s(join(", ", c.Risk, lasting(c.Survives))))
+		p.labelled("    ", "risk", s(diag.Joined(", ", c.Risk, lasting(c.Survives))))
 	}
 }
 
@@ -131,7 +132,7 @@ func (p *printer) fixed(r *v1.FixResult) {
 	switch {
 	case r.Verified:
 		sign, paint := p.st.sign("ok")
-		p.line(in(paint, sign+" "), s(fmt.Sprintf("%s made and verified", plural(len(r.Changes), "change"))))
+		p.line(in(paint, sign+" "), s(fmt.Sprintf("%s made and verified", diag.Count(len(r.Changes), "change"))))
 		p.undoLines(r.Transactions)
 	case r.Applied:
 		sign, paint := p.st.sign("warning")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // mapTree is the screen of the map: the host, its uplinks, its networks, and what
@@ -57,9 +58,9 @@ func (p *printer) branch(r *v1.MapResult, n *v1.MapNode, indent string, last boo
 	what := []span{in(dim, indent+tee)}
 	switch n.Kind {
 	case "network":
-		what = append(what, in(bold, "net:"+n.Name), s("  "+join("  ", n.State, n.Device, strings.Join(n.Addresses, ", "))))
+		what = append(what, in(bold, "net:"+n.Name), s("  "+diag.Joined("  ", n.State, n.Device, strings.Join(n.Addresses, ", "))))
 	case "uplink":
-		what = append(what, in(bold, n.Name), s("  "+join("  ", strings.Join(n.Addresses, ", "), "→ internet", notUp(n.State))))
+		what = append(what, in(bold, n.Name), s("  "+diag.Joined("  ", strings.Join(n.Addresses, ", "), "→ internet", notUp(n.State))))
 	default:
 		width := 0
 		for i := range r.Nodes {
@@ -71,7 +72,7 @@ func (p *printer) branch(r *v1.MapResult, n *v1.MapNode, indent string, last boo
 		if n.Device != "" {
 			dev = "↔ " + n.Device
 		}
-		what = append(what, s(p.pad(n.Name, width)+"  "+join("  ", strings.Join(n.Addresses, ", "), dev, strings.Join(n.Ports, ", "), notUp(n.State))))
+		what = append(what, s(p.pad(n.Name, width)+"  "+diag.Joined("  ", strings.Join(n.Addresses, ", "), dev, strings.Join(n.Ports, ", "), notUp(n.State))))
 	}
 	p.line(append(what, p.marks(r, n)...)...)
 	var below []*v1.MapNode
@@ -100,7 +101,7 @@ func (p *printer) marks(r *v1.MapResult, n *v1.MapNode) []span {
 		}
 		if r.Path.Broken == n.ID {
 			sign, paint := p.st.sign("fail")
-			out = append(out, in(paint, "  "+join(" ", sign, "ends here", r.Path.Code)))
+			out = append(out, in(paint, "  "+diag.Joined(" ", sign, "ends here", r.Path.Code)))
 		}
 	}
 	codes := n.Findings
@@ -119,11 +120,6 @@ func notUp(state string) string {
 		return ""
 	}
 	return state
-}
-
-// join puts together what is not empty.
-func join(sep string, parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), sep)
 }
 
 // dot writes the map in Graphviz' language; every foreign text is a quoted label.

@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // probes is the screen of probe. Cells that are as expected are counted only,
 // unless they were asked for.
 func (p *printer) probes(r *v1.ProbeResult, wide bool) {
 	n := &r.Summary
-	head := fmt.Sprintf("%s, %d seen, %d as expected", plural(n.Cells, "flow"), n.Seen, n.Same)
+	head := fmt.Sprintf("%s, %d seen, %d as expected", diag.Count(n.Cells, "flow"), n.Seen, n.Same)
 	if n.Differ > 0 {
 		head += fmt.Sprintf(", %d other than expected", n.Differ)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 //go:embed page/page.css
@@ -76,7 +77,7 @@ func pageBanner(c *v1.CheckResult) *html.Node {
 	if c.Host.Snapshot != "" {
 		read += " from " + c.Host.Snapshot
 	}
-	read += " · " + plural(c.Summary.Errors, "error") + " · " + plural(c.Summary.Warnings, "warning") + fmt.Sprintf(" · %d passed", c.Summary.Passed)
+	read += " · " + diag.Count(c.Summary.Errors, "error") + " · " + diag.Count(c.Summary.Warnings, "warning") + fmt.Sprintf(" · %d passed", c.Summary.Passed)
 	if c.Summary.Skipped > 0 {
 		read += fmt.Sprintf(" · %d could not be looked at", c.Summary.Skipped)
 	}

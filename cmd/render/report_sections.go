@@ -8,6 +8,7 @@ import (
 	"golang.org/x/net/html"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // find is the attribute that the page's filter looks through.
@@ -79,7 +80,7 @@ func fixBlock(f *v1.Fix) *html.Node {
 	if f.Reversible {
 		undo = "can be undone"
 	}
-	risk := join(", ", f.Risk+" risk", undo, lasting(f.Survives))
+	risk := diag.Joined(", ", f.Risk+" risk", undo, lasting(f.Survives))
 	return el("div", class("fix"),
 		el("p", el("strong", "Fix"), " ", el("code", "netdoctor fix "+f.ID), " ", el("span", class("risk"), risk)),
 		el("pre", strings.Join(f.Commands, "\n")+"\n"),

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // Sizes of the map in pixels. Networks stand one under the other with what is on
@@ -253,18 +254,18 @@ func (m *mapLayout) group(b *strings.Builder, g *mapGroup) {
 	var codes []string
 	if g.node != nil {
 		name, class, id, codes = "net:"+g.node.Name, m.classes(g.node), g.node.ID, g.node.Findings
-		sub = join("  ", g.node.Device, strings.Join(g.node.Addresses, ", "), g.node.State)
+		sub = diag.Joined("  ", g.node.Device, strings.Join(g.node.Addresses, ", "), g.node.State)
 	}
 	fmt.Fprintf(b, `<g class="group%s" data-id="%s" data-y="%d" data-h="%d" transform="translate(%d %d)"><rect width="%d" height="%d" rx="10"/>`, class, esc(id), g.y, g.h, margin, g.y, m.groupW, g.h)
 	fmt.Fprintf(b, `<g class="head"><title>%s</title><text class="name" x="%d" y="21">%s</text><text class="sub" x="%d" y="21">%s</text><text class="sub count" x="%d" y="21" text-anchor="end">%s</text></g>`,
-		esc(name+" "+sub), groupPad, html.EscapeString(fit(name, 26)), groupPad+190, html.EscapeString(fit(sub, 56)), m.groupW-groupPad, esc(plural(len(g.members), "container")))
+		esc(name+" "+sub), groupPad, html.EscapeString(fit(name, 26)), groupPad+190, html.EscapeString(fit(sub, 56)), m.groupW-groupPad, esc(diag.Count(len(g.members), "container")))
 	if len(codes) > 0 {
 		fmt.Fprintf(b, `<text class="code" x="%d" y="21" text-anchor="end">%s</text>`, m.groupW-groupPad-80, esc(strings.Join(codes, " ")))
 	}
 	b.WriteString(`<g class="members">` + "\n")
 	for k, c := range g.members {
 		x, y := groupPad+k%m.perRow*(chipW+chipGap), groupHead+k/m.perRow*(chipH+chipGap)
-		title := join("\n", c.Name, strings.Join(c.Addresses, ", "), c.Device, strings.Join(c.Ports, ", "), c.State, strings.Join(c.Findings, " "))
+		title := diag.Joined("\n", c.Name, strings.Join(c.Addresses, ", "), c.Device, strings.Join(c.Ports, ", "), c.State, strings.Join(c.Findings, " "))
 		fmt.Fprintf(b, `<g class="chip%s" data-id="%s" data-name="%s" transform="translate(%d %d)"><title>%s</title><rect width="%d" height="%d" rx="6"/><text class="name" x="9" y="17">%s</text><text class="sub" x="9" y="31">%s</text>`,
 			m.classes(c), esc(c.ID), esc(strings.ToLower(c.Name+" "+strings.Join(c.Addresses, " "))), x, y, esc(title), chipW, chipH, html.EscapeString(fit(c.Name, 17)), html.EscapeString(fit(first(c.Addresses, notUp(c.State)), 20)))
 		switch {
@@ -317,7 +318,7 @@ func (m *mapLayout) path(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, `<path class="path" d="%s"><title>%s</title></path>`+"\n", m.line(p.Nodes), esc(p.From+" → "+p.To+": "+p.Verdict))
 	if at, ok := m.spots[p.Broken]; ok && p.Broken != "" {
-		text := join(" ", "×", p.Code)
+		text := diag.Joined(" ", "×", p.Code)
 		w := 10 + 7*utf8.RuneCountInString(text)
 		x, y := at.x, at.y-hostH/2-1 // on the border of a box
 		switch {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // list is the screen of ls.
@@ -158,7 +159,7 @@ func fixable(b bool) string {
 }
 
 // joinDots puts together what is not empty.
-func joinDots(parts ...string) string { return join(" · ", parts...) }
+func joinDots(parts ...string) string { return diag.Joined(" · ", parts...) }
 
 // written is the screen of snapshot.
 func (p *printer) written(r *v1.SnapshotResult) {

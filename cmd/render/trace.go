@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 )
 
 // trace is the screen of one flow.
@@ -29,7 +30,7 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 		p.line()
 	}
 	if n := len(r.Reply); n > 0 && len(hops) == 1 && r.Verdict == "delivered" {
-		p.labelled("", "back", s(fmt.Sprintf("the answer comes back over %s (-v shows them)", plural(n, "stage"))))
+		p.labelled("", "back", s(fmt.Sprintf("the answer comes back over %s (-v shows them)", diag.Count(n, "stage"))))
 	}
 	p.said(r, wide)
 	if r.WhatIf != nil {

@@ -84,10 +84,10 @@ func TestProgramsOfControlGroups(t *testing.T) {
 	}
 	var byHook [2]*snap.CgroupProgram
 	for i := range deep.Programs {
-		switch p := &deep.Programs[i]; {
-		case p.At == at+"/inner":
+		switch p := &deep.Programs[i]; p.At {
+		case at + "/inner":
 			byHook[0] = p
-		case p.At == at:
+		case at:
 			byHook[1] = p
 		}
 	}
@@ -115,7 +115,7 @@ func TestSystemdListsWithAny(t *testing.T) {
 	labtest.Netns(t)
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "sd_fw_egress", Type: ebpf.CGroupSKB, AttachType: ebpf.AttachCGroupInetEgress, License: "GPL", Instructions: unitFirewall(t, true, "198.51.100.0/24")})
 	labtest.Ran(t, err)
-	defer p.Close() //nolint:errcheck // only a descriptor
+	defer p.Close()
 	info, err := p.Info()
 	labtest.Ran(t, err)
 	id, _ := info.ID()

@@ -23,7 +23,7 @@ COMMIT
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd) //nolint:errcheck // every line is a write of its own
+		defer unix.Close(fd)
 		for _, l := range []string{"+192.0.2.9\n", "+192.0.2.9\n", "+192.0.2.10\n"} {
 			_, err := unix.Seek(fd, 0, unix.SEEK_SET)
 			if err == nil {
