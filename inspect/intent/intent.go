@@ -115,10 +115,15 @@ func Of(s *snap.Snapshot) []Set {
 			}
 		}
 		if e.Name == "podman" {
-			if sys, ok := varkSystem(s); ok {
-				out = append(out, netavark(s, e, sys))
-			} else if varkDriver(s, e) == "netavark-nft" {
+			switch varkDriver(s, e) {
+			case "netavark-nft":
 				out = append(out, netavarkNFT(s, e))
+			case "netavark-iptables":
+				sys, there := varkSystem(s)
+				if !there { // all of it was flushed
+					sys = systemOf(s)
+				}
+				out = append(out, netavark(s, e, sys))
 			}
 		}
 	}

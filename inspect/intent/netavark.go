@@ -21,7 +21,8 @@ const (
 )
 
 // varkSystem tells whether, and in which iptables, netavark has its chains.
-// Where none are there it may use nftables or firewalld: nothing is said then.
+// Where none are there it may use nftables or firewalld: its own notes tell
+// (varkDriver), else nothing is said.
 func varkSystem(s *snap.Snapshot) (snap.System, bool) {
 	host := s.HostNs()
 	if host == nil {

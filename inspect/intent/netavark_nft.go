@@ -172,11 +172,15 @@ func varkRanges(ports []varkPort) [][]varkPort {
 }
 
 // varkDriver is the driver by which netavark writes rules: as it noted down itself
-// from 1.9 on, else by what is there; "" when that tells nothing.
+// from 1.9 on, else by what is there; "" when that tells nothing. What another
+// driver has left behind since the last start does not count.
 func varkDriver(s *snap.Snapshot, e *snap.Engine) string {
 	there := ""
 	if host := s.HostNs(); host != nil && host.Ruleset.Table(snap.NFT, snap.Inet, varkTable) != nil {
 		there = "netavark-nft"
+	}
+	if _, ok := varkSystem(s); ok {
+		there = "netavark-iptables"
 	}
 	return cmp.Or(e.Rules, there)
 }

@@ -10,6 +10,40 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
+// TestNetavarksDriver: what is there, else what it noted down itself.
+func TestNetavarksDriver(t *testing.T) {
+	t.Parallel()
+	table := func(sys snap.System, f snap.Family, name, chain string) []snap.Table {
+		return []snap.Table{{System: sys, Family: f, Name: name, Chains: []snap.Chain{{Name: chain}}}}
+	}
+	for _, tt := range []struct {
+		noted  string
+		tables []snap.Table
+		want   snap.System // "" nothing is wanted
+	}{
+		{"", nil, ""},
+		{"none", nil, ""},
+		{"netavark-nft", nil, snap.NFT},
+		{"netavark-iptables", nil, snap.IPTablesNFT},
+		{"", table(snap.NFT, snap.Inet, "netavark", "INPUT"), snap.NFT},
+		{"", table(snap.IPTablesNFT, snap.IPv4, "filter", "NETAVARK_FORWARD"), snap.IPTablesNFT},
+		{"netavark-iptables", table(snap.IPTablesLegacy, snap.IPv4, "filter", "NETAVARK_FORWARD"), snap.IPTablesLegacy},
+		{"netavark-nft", table(snap.IPTablesNFT, snap.IPv4, "filter", "NETAVARK_FORWARD"), snap.NFT}, // left behind
+	} {
+		s := &snap.Snapshot{
+			Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{{ID: "host", Class: snap.ClassHost, Ruleset: snap.Ruleset{Tables: tt.tables}}},
+			Engines: []snap.Engine{{Name: "podman", IPTables: true, Rules: tt.noted}},
+		}
+		var got snap.System
+		for _, set := range Of(s) {
+			got = set.System
+		}
+		if got != tt.want {
+			t.Errorf("noted %q, there %+v: %q, want %q", tt.noted, tt.tables, got, tt.want)
+		}
+	}
+}
+
 // The rules below are those that netavark 1.14.0 wrote for Podman 5.4.2, as nft lists
 // them, chain by chain; those that decide nothing or keep networks apart are left out.
 func TestWhatNetavarkWritesWithNftables(t *testing.T) {
