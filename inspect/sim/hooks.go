@@ -183,18 +183,25 @@ func (r *run) forwarded(n *netns, dev, to *snap.Link, place *said, k *skb) *fate
 	return f
 }
 
-// left is the rule of the base chain itself by which the packet returned to the
-// policy, past the rules behind it; nil when it met them all.
+// left is the rule of the base chain itself by which the packet came to the policy,
+// past the rules behind it: a return, or a goto, whose chain's end is that of the base
+// chain, too (net/netfilter/nf_tables_core.c:nft_do_chain, NFT_GOTO). Nil when it met
+// them all.
 func (n *netns) left(br *rules.Branch) *rules.Place {
+	inside := false // the last step was in another chain
 	for _, p := range slices.Backward(br.Path) {
 		if p.Policy {
 			continue
 		}
-		if p.Maybe || p.ChainP != br.Place.ChainP || p.Rule == nil {
+		if p.Maybe || p.Rule == nil {
 			return nil
 		}
+		if p.ChainP != br.Place.ChainP {
+			inside = true
+			continue
+		}
 		for _, e := range p.Rule.Exprs {
-			if x, ok := e.(*snap.Immediate); ok && x.Verdict != nil && x.Verdict.Code == "return" {
+			if x, ok := e.(*snap.Immediate); ok && x.Verdict != nil && (x.Verdict.Code == "goto" || x.Verdict.Code == "return" && !inside) {
 				return &n.say(p.Place).place
 			}
 		}

@@ -110,7 +110,7 @@ type Where struct {
 	// NEIGH_FAILED …) or the errno of the sender (ENETUNREACH …); "" when none applies.
 	Reason string
 	Rule   *rules.Place // with CauseRule and CausePolicy
-	Left   *rules.Place // with CausePolicy: the RETURN that ended the chain before its end; nil for none
+	Left   *rules.Place // with CausePolicy: the RETURN or goto that ended the chain before its end; nil for none
 	Ref    snap.Ref     // the deciding line
 	// Program is the bpf program with CauseCgroup; Sender says that it is one of the
 	// flow's sender, and not of who takes the packet.

@@ -2,11 +2,13 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -34,6 +36,9 @@ Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
 		Detect: detectND3101,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			if f.Subject.Kind == "rule" {
+				if f.Advice != "" {
+					return nil // the chain that it leads to is somebody's: see leftEarly
+				}
 				return deleteSubject(in, f)
 			}
 			ops := fixAccept(in, f)
@@ -98,7 +103,7 @@ func vain(in *diag.Input, flows []int, ops []fixups.Op) bool {
 	return true
 }
 
-// leftEarly is the finding where a RETURN in the base chain itself took the packet
+// leftEarly is the finding where a RETURN or a goto in the base chain itself took the packet
 // past the rules behind it, straight to the policy; nil when it met all of them.
 func leftEarly(in *diag.Input, g diag.Group) *diag.Finding {
 	first, p := &in.Flows[g.Flows[0]], g.Where.Left
@@ -107,15 +112,40 @@ func leftEarly(in *diag.Input, g diag.Group) *diag.Finding {
 	}
 	text, source := ruleText(in, g.Where.Netns, p)
 	at := &sim.Where{Netns: g.Where.Netns, Rule: p}
+	cause, advice := "RETURN in a base chain ends it: the chain's policy decides, and no rule behind it is asked", ""
+	if to := goesTo(p.Rule); to != "" {
+		if !empty(p, to) {
+			advice = fmt.Sprintf("what should pass needs a rule in %s, which the packet goes through to its end", to)
+		}
+		cause = "a goto does not come back: at the end of the chain that it leads to the base chain's policy decides, and no rule behind it is asked"
+	}
 	return &diag.Finding{
 		Summary: fmt.Sprintf("%s (%s) in %s takes %s → %s%s past the rules that accept, to the policy, which is DROP: %s",
 			diag.ChainName(at), in.Owner(at), in.Who(g.Where.Netns), first.From, first.To, more(g), text),
-		Cause:    "RETURN in a base chain ends it: the chain's policy decides, and no rule behind it is asked",
+		Cause:    cause,
 		Subject:  diag.Subject{Kind: "rule", Name: string(p.Ref), Netns: g.Where.Netns},
 		Evidence: []diag.Evidence{ev(source, text, p.Ref)},
 		Covers:   diag.Cover{Traces: g.Flows},
+		Advice:   advice,
 		Weight:   72,
 	}
+}
+
+// goesTo is the chain that a rule goes to for good; "" for any other rule.
+func goesTo(r *snap.Rule) string {
+	if r != nil {
+		for _, e := range r.Exprs {
+			if x, ok := e.(*snap.Immediate); ok && x.Verdict != nil && x.Verdict.Code == "goto" {
+				return x.Verdict.Chain
+			}
+		}
+	}
+	return ""
+}
+
+// empty says whether the chain of that name in the table of a place has no rules.
+func empty(p *rules.Place, name string) bool {
+	return p.TableP != nil && slices.ContainsFunc(p.TableP.Chains, func(c snap.Chain) bool { return c.Name == name && len(c.Rules) == 0 })
 }
 
 // more counts the flows of a group beyond the first.
