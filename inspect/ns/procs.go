@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // Proc is one process as a scan saw it.
@@ -29,6 +30,9 @@ type Procs struct {
 	sockets map[uint64]int      // socket inode → lowest pid that has it open
 	held    map[uint64][]string // netns inode → /proc/PID/fd/N
 	bpf     []bpfFD             // descriptors of bpf programs, links and maps
+
+	freezersOnce sync.Once
+	freezers     freezers
 }
 
 // Get is the process with that pid, nil when the scan did not see it.

@@ -67,6 +67,8 @@ type Process struct {
 	PID   int    `json:"pid"`
 	Name  string `json:"name"`            // comm
 	State string `json:"state,omitempty"` // "R", "S", "T" stopped, "Z", "D"
+	// Frozen says that its control group is frozen, of those that have sockets.
+	Frozen bool `json:"frozen,omitempty"`
 	// Args is its command line, at most 4 KiB; redacted bundles leave it out,
 	// save docker-proxy's.
 	Args []string `json:"args,omitempty"`

@@ -127,12 +127,18 @@ func routeCommand(in *diag.Input, h *diag.Hop) string {
 	return ipIn(in, h.Netns.ID, args)
 }
 
-// flowsBy are the broken flows that die for want of the gateway.
+// flowsBy are the broken flows that die for want of the gateway, and those that may be
+// led by it and whose probe got no answer.
 func flowsBy(in *diag.Input, h *diag.Hop) []int {
 	var out []int
 	for i := range in.Flows {
 		f := &in.Flows[i]
 		w := f.Trace.Where
+		if !f.Excused && diag.ProbeSays(f.Probe) == "dropped" && f.Trace.LeftNetns == h.Netns.ID &&
+			slices.ContainsFunc(in.World.Route(h.Netns.ID, sim.RouteQuery{Dst: f.Trace.ExitDst.Addr()}).Ways, func(w sim.RouteWay) bool { return w.Gateway == h.Gateway }) {
+			out = append(out, i)
+			continue
+		}
 		if !f.Broken() || f.Excused || w == nil || w.Cause != sim.CauseNeighFailed || w.Netns != h.Netns.ID || !strings.Contains(w.Detail, h.Gateway.String()) {
 			continue
 		}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -13,12 +14,14 @@ func nd5108() diag.Check {
 		Code: "ND5108", Name: "process-stopped", Severity: diag.Error, Since: "0.1",
 		Title: "The process that listens on the port is stopped",
 		Doc: `The process that owns the listening socket is in state T: stopped by SIGSTOP, or
-by a debugger that holds it. The kernel completes the handshake for it, so the
+by a debugger that holds it. Or its control group is frozen, which ps does not show
+and an engine need not know of. The kernel completes the handshake for it, so the
 connection is accepted, and then no data ever comes back. The network is fine.
 
 See it by hand:
     ps -o pid,stat,comm -p PID               STAT shows T
     kill -CONT PID
+    cat /proc/PID/cgroup                     then GROUP/cgroup.events: frozen 1
 
 False positives: a process that is being debugged.
 
@@ -28,10 +31,10 @@ Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check
 			var out []diag.Finding
 			for _, s := range seats(in) {
 				p := s.socket.Process
-				if p == nil || p.State != "T" && p.State != "t" {
+				if p == nil || p.State != "T" && p.State != "t" && (!p.Frozen || paused(in, s.ns)) {
 					continue
 				}
-				out = append(out, unneeded(in, s, diag.Finding{
+				f := diag.Finding{
 					Summary: fmt.Sprintf("%s (pid %d) in %s is stopped (state %s): connections to port %d are accepted and never answered", p.Name, p.PID, s.who, p.State, s.socket.Local.Port()),
 					Cause:   fmt.Sprintf("the process that listens on %s is in state %s, so the kernel takes connections and nobody reads them", s.socket.Local, p.State),
 					Subject: diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s", s.socket.Local.Port(), s.who), Netns: s.ns.ID},
@@ -41,11 +44,24 @@ Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check
 					Covers: coverSocket(in, s),
 					Advice: fmt.Sprintf("find out who stopped it, then: kill -CONT %d", p.PID),
 					Weight: 66,
-				}))
+				}
+				if p.Frozen {
+					f.Summary = fmt.Sprintf("%s (pid %d) in %s is frozen by its control group: connections to port %d are accepted and never answered", p.Name, p.PID, s.who, s.socket.Local.Port())
+					f.Cause = fmt.Sprintf("the control group of the process that listens on %s is frozen, so the kernel takes connections and nobody reads them", s.socket.Local)
+					f.Evidence = []diag.Evidence{ev(fmt.Sprintf("cat /proc/%d/cgroup; cat GROUP/cgroup.events (or freezer.state)", p.PID), "frozen 1", s.ref)}
+					f.Advice = fmt.Sprintf("find out who froze the group (the 0:: or freezer: line of /proc/%d/cgroup), then: echo 0 > GROUP/cgroup.freeze (or THAWED > GROUP/freezer.state)", p.PID)
+				}
+				out = append(out, unneeded(in, s, f))
 			}
 			return out
 		},
 	}
+}
+
+// paused says whether an engine says that it froze the containers of a namespace
+// itself, which ND5107 tells of.
+func paused(in *diag.Input, ns *snap.Netns) bool {
+	return slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool { return c.Netns == ns.ID && c.State == "paused" })
 }
 
 // unneeded makes less of a program that serves nobody, where no flow of this run ends
