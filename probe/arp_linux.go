@@ -94,6 +94,9 @@ func (s *sock) whoHas(ctx context.Context, r snap.Probe, o Options, end time.Tim
 			if len(macs) == 1 {
 				r.RTTMs = ms(time.Since(start))
 				stop()
+				if o.First {
+					break
+				}
 				stop = s.until(ctx, earlier(end, time.Now().Add(settle)))
 			}
 		}

@@ -71,6 +71,9 @@ type Options struct {
 	TTL    uint8  // 0: the namespace's default
 	// Via is the neighbour of the kind "router".
 	Via netip.Addr
+	// First ends an ARP at the first answer: whether anybody has the address is asked,
+	// not who all have it.
+	First bool
 	// Pieces sends each IPv4 echo as two fragments, however small it is.
 	Pieces bool
 	// DNS alone.
@@ -82,7 +85,7 @@ type Options struct {
 
 // Question is one entry of a Run.
 type Question struct {
-	Kind string // "tcp", "udp", "icmp", "arp", "dns", "router", "whole"
+	Kind string // "tcp", "udp", "icmp", "arp", "neigh", "dns", "router", "whole"
 	From *snap.Netns
 	Dst  netip.AddrPort // port 0 for ICMP and ARP
 	// Arrives says that the packet is to come in by Device, from Src beyond this
@@ -121,6 +124,11 @@ func (p *Prober) ask(ctx context.Context, q Question) snap.Probe {
 		return p.ICMP(ctx, q.From, q.Dst.Addr(), q.Options)
 	case "arp":
 		return p.ARP(ctx, q.From, q.Dst.Addr(), q.Options)
+	case "neigh":
+		q.First = true
+		r := p.ARP(ctx, q.From, q.Dst.Addr(), q.Options)
+		r.Kind = q.Kind
+		return r
 	case "dns":
 		return p.DNS(ctx, q.From, q.Dst, q.Options)
 	case "router":

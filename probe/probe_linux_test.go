@@ -170,6 +170,9 @@ func TestOutcomes(t *testing.T) {
 		},
 		{"arp for a neighbour", Question{Kind: "arp", Dst: ap("192.0.2.254:0")}, snap.Probe{Outcome: snap.Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
 		{"neighbour solicitation", Question{Kind: "arp", Dst: ap("[2001:db8:1::254]:0")}, snap.Probe{Outcome: snap.Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
+		{"whether anybody has an address", Question{Kind: "neigh", Dst: ap("192.0.2.254:0")}, snap.Probe{Outcome: snap.Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
+		{"whether anybody has an IPv6 address", Question{Kind: "neigh", Dst: ap("[2001:db8:1::254]:0")}, snap.Probe{Outcome: snap.Answered, Got: 1, MAC: w.router.n.Link("lan").MAC}},
+		{"whether anybody has an address that nobody has", Question{Kind: "neigh", Dst: ap("192.0.2.78:0")}, snap.Probe{Outcome: snap.TimedOut}},
 		{"arp for nobody", Question{Kind: "arp", Dst: ap("192.0.2.78:0")}, snap.Probe{Outcome: snap.TimedOut}},
 		{"neighbour solicitation for nobody", Question{Kind: "arp", Dst: ap("[2001:db8:1::78]:0")}, snap.Probe{Outcome: snap.TimedOut}},
 		{

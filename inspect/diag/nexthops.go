@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -49,7 +50,7 @@ func (in *Input) Hops() []Hop {
 					}
 				}
 				for j := range in.Snap.Probes {
-					if p := &in.Snap.Probes[j]; p.Kind == "arp" && p.From == ns.ID && p.Dst.Addr() == h.asked() {
+					if p := &in.Snap.Probes[j]; (p.Kind == "neigh" || p.Kind == "arp") && p.From == ns.ID && p.Dst.Addr() == h.asked() {
 						h.Probe = p
 					}
 				}
@@ -77,13 +78,29 @@ func (h *Hop) asked() netip.Addr {
 // Dead says whether nobody on the wire has the gateway: it was asked for in vain, or
 // the kernel has done so.
 func (h *Hop) Dead() bool {
-	if n := h.Neigh; n != nil && (n.State == "permanent" || n.State == "noarp" || n.State == "reachable") {
+	if h.known() {
 		return false
 	}
 	if p := h.Probe; p != nil {
 		return p.Outcome == snap.TimedOut && p.Sent > 0
 	}
 	return h.Neigh != nil && h.Neigh.State == "failed"
+}
+
+// known says whether the kernel has the gateway's address, and lately used it.
+func (h *Hop) known() bool {
+	return h.Neigh != nil && (h.Neigh.State == "permanent" || h.Neigh.State == "noarp" || h.Neigh.State == "reachable")
+}
+
+// askedBy says whether a flow that was asked for may be led by the gateway.
+func (in *Input) askedBy(h *Hop) bool {
+	return slices.ContainsFunc(in.Flows, func(f FlowCase) bool {
+		dst := f.Trace.ExitDst.Addr()
+		if !dst.IsValid() {
+			dst = f.Flow.Dst
+		}
+		return slices.ContainsFunc(in.World.Route(h.Netns.ID, sim.RouteQuery{Dst: dst}).Ways, func(w sim.RouteWay) bool { return w.Gateway == h.Gateway })
+	})
 }
 
 // hopQuestions ask who has the gateways of routes with several, and of the IPv6
@@ -93,7 +110,10 @@ func (in *Input) hopQuestions() []snap.Probe {
 	hops := in.Hops()
 	for i := range hops {
 		h := &hops[i]
-		q := snap.Probe{Kind: "arp", From: h.Netns.ID, Dst: netip.AddrPortFrom(h.asked(), 0)}
+		if h.known() || in.onlyAsked && !in.askedBy(h) {
+			continue
+		}
+		q := snap.Probe{Kind: "neigh", From: h.Netns.ID, Dst: netip.AddrPortFrom(h.asked(), 0)}
 		if !slices.ContainsFunc(out, func(x snap.Probe) bool { return x.From == q.From && x.Dst == q.Dst }) {
 			out = append(out, q)
 		}

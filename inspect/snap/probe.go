@@ -19,7 +19,7 @@ const (
 // because it was not allowed is a Gap, not a Probe.
 type Probe struct {
 	ID   int    `json:"id"`   // its index in Snapshot.Probes plus one
-	Kind string `json:"kind"` // "tcp", "udp", "icmp", "arp", "dns", "http", "router", "whole"
+	Kind string `json:"kind"` // "tcp", "udp", "icmp", "arp", "neigh", "dns", "http", "router", "whole"
 	From string `json:"from"` // Netns.ID that it was sent from
 	// In is the device by which it came in, as if somebody beyond this host had sent
 	// it; "" for one that was sent.
