@@ -21,7 +21,11 @@ func after(d *diagnosis, changed *snap.Snapshot, flows, asked []int) []v1.AfterF
 			continue
 		}
 		f := &d.in.Flows[i]
-		out = append(out, v1.AfterFlow{From: f.From, To: f.To, Before: flowOutcome(f), After: flowOutcome(&then.Flows[i])})
+		was, is := flowOutcome(f), flowOutcome(&then.Flows[i])
+		if a, b := f.Trace.ExitSrc.Addr(), then.Flows[i].Trace.ExitSrc.Addr(); was == is && a.IsValid() && b.IsValid() && a != b {
+			was, is = was+" as "+a.String(), is+" as "+b.String() // who answers to the wrong one is not followed
+		}
+		out = append(out, v1.AfterFlow{From: f.From, To: f.To, Before: was, After: is})
 	}
 	for _, i := range slices.Compact(asked) {
 		if i < 0 || i >= len(then.Names) {
