@@ -234,6 +234,8 @@ func (d *daemon) fill(e *snap.Engine, version string) {
 	e.Rules = dockerRules(version, d.conf.Backend, e.IPTables)
 	if d.proc != nil {
 		e.PID = d.proc.pid
+		off, known := d.proc.env("DOCKER_INSECURE_NO_IPTABLES_RAW") // since 28.0.2; nftables' backend does not ask
+		e.Fences = d.known && e.IPTables && (e.Rules == "docker-nft" || e.Rules == "docker-28" && known && off != "1")
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // context writes the metadata of a docker context.
@@ -129,6 +131,33 @@ func TestRulesByVersion(t *testing.T) {
 	} {
 		if got := dockerRules(tt.version, tt.backend, tt.iptables); got != tt.want {
 			t.Errorf("dockerRules(%q, %q, %v) = %q, want %q", tt.version, tt.backend, tt.iptables, got, tt.want)
+		}
+	}
+}
+
+func TestTheRawTableIsDockersWhereThatIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, version, flag, environ string
+		want                         bool
+	}{
+		{"28", "28.0.4", "", "HOME=/root\x00PATH=/bin\x00", true},
+		{"27 has no such rules", "27.5.1", "", "HOME=/root\x00", false},
+		{"told not to", "29.0.0", "", "HOME=/root\x00DOCKER_INSECURE_NO_IPTABLES_RAW=1\x00", false},
+		{"another value", "29.0.0", "", "DOCKER_INSECURE_NO_IPTABLES_RAW=0\x00", true},
+		{"environment not read", "29.0.0", "", "", false},
+		{"nftables does not ask", "29.0.0", "--firewall-backend=nftables", "DOCKER_INSECURE_NO_IPTABLES_RAW=1\x00", true},
+		{"no rules at all", "29.0.0", "--iptables=false", "HOME=/root\x00", false},
+	} {
+		h := newFakeHost(t)
+		h.proc(fakeProc{pid: 800, comm: "dockerd", args: []string{"dockerd", tt.flag}})
+		if tt.environ != "" {
+			h.file("/proc/800/environ", tt.environ)
+		}
+		var e snap.Engine
+		newMachine(h.options()).findDaemons()[0].fill(&e, tt.version)
+		if e.Fences != tt.want {
+			t.Errorf("%s: fences %v", tt.name, e.Fences)
 		}
 	}
 }

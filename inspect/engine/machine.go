@@ -122,6 +122,21 @@ func (p *proc) args() []string {
 	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 }
 
+// env is a variable that it was started with, "" when it has none; not known when
+// its environment can't be read.
+func (p *proc) env(name string) (value string, known bool) {
+	b, err := os.ReadFile(filepath.Join(p.dir, "environ"))
+	if err != nil {
+		return "", false
+	}
+	for v := range strings.SplitSeq(string(b), "\x00") {
+		if val, ok := strings.CutPrefix(v, name+"="); ok {
+			return val, true
+		}
+	}
+	return "", true
+}
+
 // capEff are its effective capabilities, sixteen hexadecimal digits
 // (proc_pid_status(5)); "" when they can't be read.
 func (p *proc) capEff() string {

@@ -14,9 +14,6 @@ import (
 // networks apart in DOCKER-ISOLATION-STAGE-1 and -2, 29 by the DROP at the end
 // of DOCKER, with DOCKER-INTERNAL for internal networks. ok is false for 28.0.0,
 // which used an ipset, and where the generation can't be told.
-//
-// The raw table is left out: whether direct access is fenced off there hangs
-// on a daemon option that the API does not tell.
 func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok bool) {
 	set = Set{Engine: e.Name, Family: family, System: systemOf(s)}
 	stages, ok := docker28Stages(s, e, &set)
@@ -40,6 +37,9 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 
 	set.add("filter", "FORWARD", "-j DOCKER-USER", "the user's own rules come first", nil)
 	set.add("filter", "FORWARD", "-j DOCKER-FORWARD", "everything of Docker's", nil)
+	if before(e.Version, 28, 3) { // AddReturnRule of libnetwork/firewall_linux.go went with 28.3
+		set.add("filter", "DOCKER-USER", "-j RETURN", "the end of the chain", nil).Optional = true
+	}
 	set.add("filter", "DOCKER-FORWARD", "-j DOCKER-CT", "answers", nil)
 	set.add("filter", "DOCKER-FORWARD", "-j "+fence, "networks are kept apart", nil)
 	set.add("filter", "DOCKER-FORWARD", "-j DOCKER-BRIDGE", "published ports", nil)
@@ -84,6 +84,7 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 		}
 		set.add("filter", "DOCKER", "! -i "+b.bridge+" -o "+b.bridge+" -j DROP", "unpublished ports of "+b.n.Name+" are closed", b.n)
 	}
+	docker28Raw(s, e, &set)
 	return set, true
 }
 

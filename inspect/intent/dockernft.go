@@ -19,9 +19,6 @@ var dockerMaps = []string{"filter-forward-in", "filter-forward-out", "nat-postro
 // daemon/libnetwork/drivers/bridge/internal/nftabler; its own generated
 // documents, integration/network/bridge/nftablesdoc/generated). One table, a pair of
 // chains a network and direction, and maps from the bridge to them.
-//
-// raw-PREROUTING is left out, as in docker28: whether direct access is fenced
-// off hangs on a daemon option that the API does not tell.
 func dockerNFT(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 	set := Set{Engine: e.Name, System: snap.NFT, Family: family}
 	for _, c := range []Chain{
@@ -62,6 +59,7 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 			dockerNFTDNAT(&set, e, p)
 		}
 	}
+	dockerNFTRaw(s, e, &set)
 	return set
 }
 

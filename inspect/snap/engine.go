@@ -48,8 +48,12 @@ type Engine struct {
 	TLSVerify bool     `json:"tlsVerify,omitempty"`
 	// DirectRouting says that it was told not to fence container addresses off
 	// from the host's neighbours (--allow-direct-routing).
-	DirectRouting bool       `json:"directRouting,omitempty"`
-	Own           *OwnEngine `json:"own,omitempty"` // of networks of our own
+	DirectRouting bool `json:"directRouting,omitempty"`
+	// Fences says that it is known to write rules into the raw table, which fence
+	// container addresses off unless DirectRouting: Docker from 28.0 on, without
+	// DOCKER_INSECURE_NO_IPTABLES_RAW=1 in its environment.
+	Fences bool       `json:"fences,omitempty"`
+	Own    *OwnEngine `json:"own,omitempty"` // of networks of our own
 }
 
 // Container is one container of any engine. For plain namespaces the engine is

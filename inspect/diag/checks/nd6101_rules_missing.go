@@ -101,7 +101,10 @@ func incomplete(in *diag.Input, g []intent.Drift) diag.Finding {
 	case set.Engine == "podman":
 		f.Advice = "podman network reload --all writes all of them again, those that keep networks apart (isolate), too, which the fix does not; keep the firewall from flushing what it does not own"
 	case gone:
-		f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
+		f.Advice = "restarting the daemon writes all of it again, too; let /etc/nftables.conf delete its own tables instead of flush ruleset"
+		if e := in.Snap.Engine(set.Engine); e != nil && !e.Fences {
+			f.Advice = "restarting the daemon writes all of it again, and what keeps the host's neighbours from container addresses (raw-PREROUTING), which the fix does not; let /etc/nftables.conf delete its own tables instead of flush ruleset"
+		}
 	}
 	return f
 }
