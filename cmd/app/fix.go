@@ -151,10 +151,26 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 	run := a.now().UTC().Format(time.RFC3339Nano)
 	got, err := a.carryOut(ctx, d, chosen, o, run, res)
 	if err == nil && !res.Verified && len(o.Want)+len(o.Target) == 0 {
-		err = a.further(ctx, d, got, o, run, res)
+		err = a.further(ctx, d, &got, o, run, res)
+	}
+	if got.after != nil {
+		res.Advice = unmended(d, chosen, got.after)
 	}
 	res.Head = a.head(v1.KindFix, start)
 	return res, err
+}
+
+// unmended is the advice for those of the chosen findings that have no fix and are
+// still there: many go with another's cause.
+func unmended(d *diagnosis, chosen []int, now *diagnosis) v1.List[v1.Advice] {
+	var out v1.List[v1.Advice]
+	ids := fixIDs(d.r.Findings)
+	for _, i := range chosen {
+		if f := &d.r.Findings[i]; f.Fix == nil && f.Advice != "" && still(now.r.Findings, f) {
+			out = append(out, v1.Advice{Finding: ids[i], Summary: f.Summary, Advice: f.Advice})
+		}
+	}
+	return out
 }
 
 // choose picks the findings to mend.

@@ -14,9 +14,9 @@ import (
 // an uplink is seen, and who the router there is can be asked, when it is up again.
 // Each round is planned, confirmed and verified like the first, and what does not
 // help is taken back alone. Only what suffered before is mended.
-func (a *App) further(ctx context.Context, d *diagnosis, got carried, o FixOptions, run string, res *v1.FixResult) error {
-	now := got.after
+func (a *App) further(ctx context.Context, d *diagnosis, got *carried, o FixOptions, run string, res *v1.FixResult) error {
 	for range maxRounds {
+		now := got.after
 		chosen := behind(d, now)
 		if len(chosen) == 0 {
 			return nil
@@ -48,8 +48,8 @@ func (a *App) further(ctx context.Context, d *diagnosis, got carried, o FixOptio
 		if next.Transaction != "" {
 			res.Transaction = next.Transaction
 		}
-		res.Tail, res.Error, now = next.Tail, next.Error, then.after
-		if n := unhealed(d, now, got.did); n > 0 && res.Error == "" {
+		res.Tail, res.Error, got.after = next.Tail, next.Error, then.after
+		if n := unhealed(d, got.after, got.did); n > 0 && res.Error == "" {
 			res.Error = stillFail(n)
 		}
 		if res.Verified = res.Error == ""; res.Verified {

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -91,5 +94,20 @@ func TestFixGoesOn(t *testing.T) {
 				t.Errorf("journalled as the runs %v, want one", p.runs)
 			}
 		})
+	}
+}
+
+// TestUnmended: advice for what went with another's cause is not repeated after the
+// change; what is still there keeps it.
+func TestUnmended(t *testing.T) {
+	t.Parallel()
+	gone := diag.Finding{Code: "ND8101", Subject: diag.Subject{Kind: "link", Name: "vx42"}, Summary: "nobody answers in vx42", Advice: "look there"}
+	stays := diag.Finding{Code: "ND4301", Subject: diag.Subject{Kind: "server", Name: "192.0.2.53"}, Summary: "192.0.2.53 is silent", Advice: "ask its owner"}
+	mends := diag.Finding{Code: "ND3102", Fix: &diag.Fix{}, Advice: "mind the rule's owner"}
+	d := &diagnosis{r: diag.Report{Findings: []diag.Finding{mends, gone, stays}}}
+	now := &diagnosis{r: diag.Report{Findings: []diag.Finding{stays, mends}}}
+	want := v1.List[v1.Advice]{{Finding: "ND4301", Summary: stays.Summary, Advice: stays.Advice}}
+	if diff := cmp.Diff(want, unmended(d, []int{0, 1, 2}, now)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -21,7 +21,7 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 		all = append(all, every[i])
 		if f.Fix == nil || len(f.Fix.Ops) == 0 {
 			if f.Advice != "" {
-				p.Advice = append(p.Advice, v1.Advice{Finding: ids[i], Advice: f.Advice})
+				p.Advice = append(p.Advice, v1.Advice{Finding: ids[i], Summary: f.Summary, Advice: f.Advice})
 			}
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -77,7 +78,8 @@ func (l batchLine) dst() (string, error) {
 
 // TraceBatch follows flows, one JSON line each, over one snapshot of the host,
 // and gives the results to emit in the order of the lines. Lines that can't be
-// understood give a result of verdict unknown that says why.
+// understood give a result of verdict unknown that says why, and the error
+// at the end is of kind ErrUsage.
 func (a *App) TraceBatch(ctx context.Context, c Common, in io.Reader, emit func(*v1.TraceResult) error) error {
 	s, err := a.snapshot(ctx, c)
 	if err != nil {
@@ -109,10 +111,16 @@ func (a *App) TraceBatch(ctx context.Context, c Common, in io.Reader, emit func(
 	if err := flush(); err != nil {
 		return err
 	}
-	if err := sc.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return emit(a.errorTrace(a.now(), fmt.Sprintf("a line is longer than %d bytes; it and what follows was not read", maxLine)))
-	} else if err != nil {
+	switch err := sc.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		if err := emit(b.wrong(a.now(), Usagef("a line is longer than %d bytes; it and what follows was not read", maxLine))); err != nil {
+			return err
+		}
+	case err != nil:
 		return fmt.Errorf("reading flows: %w", err)
+	}
+	if n := b.bad.Load(); n > 0 {
+		return snap.Hint(Usagef("%s could not be asked: not understood", diag.Count(int(n), "line")), "each one's answer says why")
 	}
 	return nil
 }
@@ -123,6 +131,7 @@ type batch struct {
 	c     Common
 	s     *snap.Snapshot
 	world *sim.World
+	bad   atomic.Int64 // lines that the caller got wrong
 }
 
 // all follows some lines at once, in order, and proves them when it may.
@@ -220,14 +229,14 @@ func (b *batch) one(ctx context.Context, line []byte) (*v1.TraceResult, *diag.Fl
 	start := b.a.now()
 	var l batchLine
 	if err := json.Unmarshal(line, &l); err != nil {
-		return b.a.errorTrace(start, "not a flow: "+err.Error()), nil
+		return b.wrong(start, Usagef("not a flow: %v", err)), nil
 	}
 	to, err := l.dst()
 	if err != nil {
-		return b.a.errorTrace(start, err.Error()), nil
+		return b.wrong(start, err), nil
 	}
 	if err := ctx.Err(); err != nil {
-		return b.a.errorTrace(start, "--timeout is over"), nil
+		return b.wrong(start, errors.New("--timeout is over")), nil
 	}
 	t := &tracer{a: &App{Now: b.a.Now, Probe: b.a.Probe}, c: b.c, s: b.s, batch: true, world: b.world}
 	f := finder{b.s}
@@ -241,7 +250,7 @@ func (b *batch) one(ctx context.Context, line []byte) (*v1.TraceResult, *diag.Fl
 			return b.walk(ctx, t, &ask{src: src, dst: dst}, TraceOptions{Size: l.Size, Sport: uint16(l.Sport)})
 		}
 	}
-	return b.a.errorTrace(start, err.Error()), nil
+	return b.wrong(start, err), nil
 }
 
 // walk follows an ask through the model alone; names are not asked of the wire.
@@ -249,7 +258,7 @@ func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) (*v
 	start := b.a.now()
 	t.c.NoProbe = true
 	if err := t.resolve(ctx, q); err != nil {
-		return b.a.errorTrace(start, err.Error()), nil
+		return b.wrong(start, err), nil
 	}
 	t.flow(q, o)
 	res := &v1.TraceResult{From: q.from, To: q.to, Proto: string(q.dst.Proto), Why: "asked", Name: q.name}
@@ -269,10 +278,14 @@ func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) (*v
 	return res, fc
 }
 
-// errorTrace is the result for a flow that could not even be asked.
-func (a *App) errorTrace(start time.Time, why string) *v1.TraceResult {
+// wrong is the result for a flow that could not even be asked.
+func (b *batch) wrong(start time.Time, err error) *v1.TraceResult {
+	if errors.Is(err, ErrUsage) {
+		b.bad.Add(1)
+	}
+	why := err.Error()
 	return &v1.TraceResult{
-		Head: a.head(v1.KindTrace, start), Verdict: string(sim.Unknown), Why: "asked",
+		Head: b.a.head(v1.KindTrace, start), Verdict: string(sim.Unknown), Why: "asked",
 		Predicted: &v1.Said{Verdict: string(sim.Unknown), Detail: why}, Unknown: v1.List[string]{why},
 	}
 }

@@ -28,6 +28,7 @@ published ports. How to write SRC and DST: netdoctor help targets.
 With --batch the flows are JSON lines on stdin, such as
 {"from":"web","to":"10.0.0.5:53/udp"}, and one result a line comes out, in the
 same order, over one snapshot of the host, proved unless --no-probe says otherwise.
+A line that is no flow is answered "unknown", with the reason, and the exit code is 2.
 
 With --what-if a change is made on the model first, written as it would be typed
 (exactly one command; given again for more), and what else on this host it would
@@ -106,7 +107,8 @@ address. That forges a source: use it where you may.`,
 	return cmd
 }
 
-// batch writes one result a line as they come, and ends with the worst code.
+// batch writes one result a line as they come. It ends with the worst code; lines
+// that are no flow are wrong usage, whatever the others say.
 func (s *session) batch(ctx context.Context, a *app.App, c app.Common) error {
 	_, err := s.reading(ctx, func(ctx context.Context) (v1.Result, error) {
 		return nil, a.TraceBatch(ctx, c, s.env.Stdin, func(r *v1.TraceResult) error {

@@ -164,6 +164,7 @@ func (p *printer) sent(all []v1.Sent) {
 	for _, q := range all {
 		rows = append(rows, []span{s(q.Kind), s(q.From), s(strings.TrimSpace(q.Dst + " " + q.Question)), s(q.Outcome), s(q.Detail)})
 	}
+	p.line()
 	p.table(" ", []string{"sent", "from", "to", "outcome", "detail"}, rows)
 	p.line()
 }

@@ -32,14 +32,7 @@ func (p *printer) briefly(fs []v1.Finding, wide bool) bool {
 // finding writes one; full with its reasons, every with all of its evidence.
 func (p *printer) finding(f *v1.Finding, full, every bool) {
 	sign, paint := p.st.sign(f.Severity)
-	head := sign + " " + f.Code + " "
-	for i, part := range p.wrap(f.Summary, p.columns(head)) {
-		if i == 0 {
-			p.line(in(paint, sign+" "), in(bold, f.Code+" "), s(part))
-		} else {
-			p.line(s(strings.Repeat(" ", p.columns(head))), s(part))
-		}
-	}
+	p.coded(in(paint, sign+" "), f.Code, f.Summary)
 	if !full {
 		return
 	}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -68,18 +69,7 @@ func (p *printer) changes(cs []v1.Change) {
 		if c.Netns == "" || strings.HasSuffix(c.Summary, place) {
 			place = ""
 		}
-		code := c.Finding
-		if code != "" {
-			code += " "
-		}
-		head := fmt.Sprintf("%2d  ", c.ID)
-		for i, part := range p.wrap(c.Summary+place, width(head+code)) {
-			if i == 0 {
-				p.line(s(head), in(bold, code), s(part))
-			} else {
-				p.line(s(strings.Repeat(" ", width(head+code))), s(part))
-			}
-		}
+		p.coded(s(fmt.Sprintf("%2d  ", c.ID)), c.Finding, c.Summary+place)
 		for _, l := range c.Do {
 			p.labelled("    ", "do", in(cyan, l))
 		}
@@ -118,7 +108,7 @@ func (p *printer) advice(as []v1.Advice) {
 	p.line()
 	p.line(in(bold, "needs a person"))
 	for _, a := range as {
-		p.line(s("    "), in(bold, a.Finding))
+		p.coded(s("    "), a.Finding, a.Summary)
 		p.labelled("    ", "do", s(a.Advice))
 	}
 }
@@ -152,7 +142,9 @@ func (p *printer) fixed(r *v1.FixResult) {
 		p.line()
 		p.findings(r.Findings, false)
 	}
-	p.advice(r.Advice)
+	p.advice(slices.DeleteFunc(slices.Clone(r.Advice), func(a v1.Advice) bool { // shown already
+		return slices.ContainsFunc(r.Findings, func(f v1.Finding) bool { return f.Severity == "error" && f.Summary == a.Summary })
+	}))
 }
 
 // undone is the screen of what was put back.

@@ -36,6 +36,9 @@ func in(p paint, text string) span { return span{text, p} }
 type printer struct {
 	w  *bufio.Writer
 	st Style
+	// begun says that a line was written, gap that a blank one goes before the next:
+	// blank lines separate, so that none is first, last or beside another.
+	begun, gap bool
 	// flow goes behind "netdoctor fix CODE", for findings that plain check need not
 	// make: the flow that was asked for. "" where it does not matter.
 	flow string
@@ -58,7 +61,18 @@ func (p *printer) painted(sp span) string {
 }
 
 // raw writes a line of painted texts, without blanks at its end.
-func (p *printer) raw(t string) { p.w.WriteString(strings.TrimRight(t, " ") + "\n") } //nolint:errcheck // sticks, returned by flush
+func (p *printer) raw(t string) {
+	p.separate()
+	p.w.WriteString(strings.TrimRight(t, " ") + "\n") //nolint:errcheck // sticks, returned by flush
+}
+
+// separate writes the blank line that is due.
+func (p *printer) separate() {
+	if p.gap && p.begun {
+		p.w.WriteByte('\n') //nolint:errcheck // sticks, returned by flush
+	}
+	p.begun, p.gap = true, false
+}
 
 // clean is the text as it will be seen.
 func (p *printer) clean(t string) string {
@@ -69,7 +83,7 @@ func (p *printer) clean(t string) string {
 	return t
 }
 
-// line writes one line without blanks at its end.
+// line writes one line without blanks at its end; an empty one before the next.
 func (p *printer) line(spans ...span) {
 	for len(spans) > 0 {
 		last := &spans[len(spans)-1]
@@ -79,6 +93,11 @@ func (p *printer) line(spans ...span) {
 		}
 		spans = spans[:len(spans)-1]
 	}
+	if len(spans) == 0 {
+		p.gap = true
+		return
+	}
+	p.separate()
 	for _, sp := range spans {
 		p.put(sp)
 	}
@@ -125,6 +144,21 @@ func (p *printer) labelled(indent, label string, t span) {
 			p.line(s(indent), in(dim, label), span{part, t.paint})
 		} else {
 			p.line(s(head), span{part, t.paint})
+		}
+	}
+}
+
+// coded writes a sentence behind a finding's code, which may be "".
+func (p *printer) coded(head span, code, t string) {
+	if code != "" {
+		code += " "
+	}
+	indent := p.columns(head.text + code)
+	for i, part := range p.wrap(t, indent) {
+		if i == 0 {
+			p.line(head, in(bold, code), s(part))
+		} else {
+			p.line(s(strings.Repeat(" ", indent)), s(part))
 		}
 	}
 }

@@ -18,6 +18,12 @@ func (p *printer) probes(r *v1.ProbeResult, wide bool) {
 	if n.Broken > 0 {
 		head += fmt.Sprintf(", %d that must work and do not", n.Broken)
 	}
+	if k := n.Cells - n.Seen; k > 0 && n.Seen > 0 {
+		head += fmt.Sprintf("; %d not tried", k)
+		if !p.st.Verbose && !wide {
+			head += " (-v shows them)"
+		}
+	}
 	p.line(s(head))
 	var rows [][]span
 	for i := range r.Cells {

@@ -83,7 +83,7 @@ func results() map[string]v1.Result {
 		"uneven":       &uneven,
 		"allnames":     &v1.DNSSetResult{Head: head(v1.KindDNSSet), Verdict: "timeout", Results: []v1.DNSResult{dns, lost}},
 		"names":        &v1.DNSSetResult{Head: head(v1.KindDNSSet), Verdict: "resolved", Name: "db", Type: "A", Results: []v1.DNSResult{dns}},
-		"plan":         &v1.FixPlan{Head: head(v1.KindFixPlan), Changes: []v1.Change{change}, Pending: true, After: []v1.AfterFlow{{From: "client", To: "198.51.100.20:80/tcp", Before: "dropped", After: "delivered"}}, Others: v1.Others{Followed: 48, LeftOut: 3, Opens: []v1.AfterFlow{{From: "db", To: "198.51.100.20:80/tcp", Before: "dropped", After: "delivered"}}}, Advice: []v1.Advice{{Finding: "ND1107", Advice: "docker restart cache"}}, Tail: tail},
+		"plan":         &v1.FixPlan{Head: head(v1.KindFixPlan), Changes: []v1.Change{change}, Pending: true, After: []v1.AfterFlow{{From: "client", To: "198.51.100.20:80/tcp", Before: "dropped", After: "delivered"}}, Others: v1.Others{Followed: 48, LeftOut: 3, Opens: []v1.AfterFlow{{From: "db", To: "198.51.100.20:80/tcp", Before: "dropped", After: "delivered"}}}, Advice: []v1.Advice{{Finding: "ND1107", Summary: loose.Summary, Advice: "docker restart cache"}}, Tail: tail},
 		"fixed":        &v1.FixResult{Head: head(v1.KindFix), Changes: []v1.Change{change}, Applied: true, Verified: true, Transaction: "t-1", Transactions: []string{"t-1"}, Gone: []string{"ND3204"}},
 		"failed":       &v1.FixResult{Head: head(v1.KindFix), Changes: []v1.Change{change}, Error: "no such device", Left: []string{"rule 2 of nat POSTROUTING"}},
 		"undone":       &v1.UndoResult{Head: head(v1.KindUndo), Transaction: "t-1", Done: []string{"deleted rule 2"}},

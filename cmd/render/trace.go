@@ -199,6 +199,7 @@ func (p *printer) ruleHits(all []v1.RuleHit) {
 		}
 		rows = append(rows, []span{s(h.Netns), in(dim, way), s(place), in(paint, h.Verdict), in(dim, h.Rule)})
 	}
+	p.line()
 	p.table(" ", []string{"netns", "packet", "met", "verdict", "rule"}, rows)
 	p.line()
 }

@@ -55,6 +55,8 @@ type AfterFlow struct {
 type Advice struct {
 	// Code of the finding.
 	Finding string `json:"finding"`
+	// What is wrong, in one sentence.
+	Summary string `json:"summary"`
 	// What to do.
 	Advice string `json:"advice"`
 }

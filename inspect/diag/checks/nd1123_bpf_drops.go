@@ -57,7 +57,7 @@ func detectND1123(in *diag.Input) []diag.Finding {
 		x.Evidence, x.Advice = programLines(in, w, l)
 		if p != nil {
 			x.Confidence = diag.Proved
-			x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s to %s from %s: the kernel freed it on %s%s", p.Kind, p.Dst.Addr(), in.Who(p.From), p.Died.Device, freedAt(p.Died)), snap.RefProbe(p.ID)))
+			x.Evidence = append(x.Evidence, probed(in, p, fmt.Sprintf("the kernel freed it on %s%s", p.Died.Device, freedAt(p.Died))))
 		}
 		out = append(out, x)
 	}

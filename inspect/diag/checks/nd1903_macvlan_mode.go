@@ -74,7 +74,7 @@ Sources: drivers/net/macvlan.c: macvlan_queue_xmit, macvlan_broadcast; ip-link(8
 				}
 				if says == "dropped" {
 					x.Confidence = diag.Proved
-					x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s from %s: %s", f.Probe.Kind, f.Probe.Dst.Addr(), f.From, f.Probe.Outcome), snap.RefProbe(f.Probe.ID)))
+					x.Evidence = append(x.Evidence, probed(in, f.Probe, f.Probe.Outcome))
 				}
 				out = append(out, x)
 			}

@@ -43,35 +43,50 @@ Sources: RFC 1812 section 5.2.7.1`,
 				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent || f.Kind == "tried" && (!silent || twin == "delivered") {
 					continue
 				}
-				x := diag.Finding{
-					Summary: fmt.Sprintf("packets of %s to %s leave %s, but no answer returns: they are lost beyond this host", f.From, f.To, f.Trace.LeftHost),
-					Cause:   "this host lets the packet out and would let an answer in; a router, a firewall or the destination beyond it drops the packet or the answer",
-					Subject: diag.Subject{Kind: "address", Name: f.Flow.Dst.String()},
-					Covers:  diag.Cover{Traces: []int{i}},
-					Advice:  "nothing on this host is wrong: try the same from the host itself, and ask whoever runs the network beyond " + f.Trace.LeftHost,
-					Weight:  40,
+				if twin == "dropped" && f.Kind == "tried" && in.HeardBeyond(f) {
+					dead[f.From] = append(dead[f.From], len(out))
 				}
-				switch twin {
-				case "dropped":
-					x.Summary += "; this host itself gets no answer either"
-					x.Advice = "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost
-					if f.Kind == "tried" && in.HeardBeyond(f) {
-						dead[f.From] = append(dead[f.From], len(out))
-					}
-				case "delivered":
-					x.Summary += "; this host itself gets an answer"
-					x.Cause = "something beyond this host, or what netdoctor does not model, treats the container's packets otherwise than the host's own"
-					x.Advice = fmt.Sprintf("compare both on the wire: tcpdump -ni %s host %s", f.Trace.LeftHost, f.Flow.Dst)
-				}
-				if f.Probe != nil {
-					x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s from %s: %d sent, %d answers, %s", f.Probe.Kind, f.Probe.Dst, f.From, f.Probe.Sent, f.Probe.Got, f.Probe.Outcome), snap.RefProbe(f.Probe.ID)))
-				}
-				x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, f.Trace.ExitSrc), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
-				out = append(out, x)
+				out = append(out, lostBeyond(in, i, twin))
 			}
 			return remarked(in, out, dead)
 		},
 	}
+}
+
+// lostBeyond is what is said of a flow whose packets are lost out there; twin says how
+// the host's own packets fare.
+func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
+	f := &in.Flows[i]
+	x := diag.Finding{
+		Summary: fmt.Sprintf("packets of %s to %s leave %s, but no answer returns: they are lost beyond this host", f.From, f.To, f.Trace.LeftHost),
+		Cause:   "this host lets the packet out and would let an answer in; a router, a firewall or the destination beyond it drops the packet or the answer",
+		Subject: diag.Subject{Kind: "address", Name: f.Flow.Dst.String()},
+		Covers:  diag.Cover{Traces: []int{i}},
+		Advice:  "nothing on this host is wrong: try the same from the host itself, and ask whoever runs the network beyond " + f.Trace.LeftHost,
+		Weight:  40,
+	}
+	if p := f.Probe; p != nil && p.Outcome == snap.Rejected && p.By.IsValid() {
+		x.Summary = fmt.Sprintf("packets of %s to %s leave %s, and %s beyond this host rejects them", f.From, f.To, f.Trace.LeftHost, p.By)
+		x.Cause = "this host lets the packet out; a router or firewall beyond it answers with an ICMP error in the destination's place"
+	}
+	switch twin {
+	case "dropped":
+		x.Summary += "; this host itself gets no answer either"
+		x.Advice = "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost
+	case "delivered":
+		x.Summary += "; this host itself gets an answer"
+		x.Cause = "something beyond this host, or what netdoctor does not model, treats the container's packets otherwise than the host's own"
+		x.Advice = fmt.Sprintf("compare both on the wire: tcpdump -ni %s host %s", f.Trace.LeftHost, f.Flow.Dst)
+	}
+	if f.Probe != nil {
+		x.Evidence = append(x.Evidence, probed(in, f.Probe, fared(f.Probe)))
+	}
+	as := f.Trace.ExitSrc.String()
+	if f.Flow.Dport == 0 { // ICMP: its identifier is no port
+		as = f.Trace.ExitSrc.Addr().String()
+	}
+	x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, as), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
+	return x
 }
 
 // manyDead is from how many dead machines on a container is taken for one that
@@ -118,8 +133,7 @@ func strangers(in *diag.Input, flows []int) diag.Finding {
 		Advice:  "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost,
 	}
 	for _, i := range flows {
-		p := in.Flows[i].Probe
-		x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s to %s from %s: %d sent, %d answers, %s", p.Kind, p.Dst, f.From, p.Sent, p.Got, p.Outcome), snap.RefProbe(p.ID)))
+		x.Evidence = append(x.Evidence, probed(in, in.Flows[i].Probe, fared(in.Flows[i].Probe)))
 	}
 	return x
 }

@@ -45,7 +45,7 @@ Sources: net/core/neighbour.c: neigh_alloc; net/ipv4/ip_output.c: ip_finish_outp
 			for i := range in.Snap.Probes {
 				if p := &in.Snap.Probes[i]; died(p) {
 					if n++; len(f.Evidence) < 2 {
-						f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s to %s from %s died: %s", p.Kind, p.Dst, in.Who(p.From), noNeighRoom), snap.RefProbe(p.ID)))
+						f.Evidence = append(f.Evidence, probed(in, p, "it died: "+noNeighRoom))
 					}
 				}
 			}

@@ -64,7 +64,7 @@ func detectND2305(in *diag.Input) []diag.Finding {
 		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("a question to %s that was handed to %s (%s) got no answer", p.Dst.Addr(), gw, p.MAC), snap.RefProbe(p.ID)))
 	case p != nil:
 		f.Confidence = diag.Proved
-		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s to %s from %s: no neighbour %s", p.Kind, p.Dst.Addr(), in.Who(p.From), gw), snap.RefProbe(p.ID)))
+		f.Evidence = append(f.Evidence, probed(in, p, fmt.Sprintf("no neighbour %s", gw)))
 	default:
 		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("ip neigh show to %s dev %s", gw, l.Name), silent.Where.Detail, silent.Where.Ref))
 	}

@@ -67,7 +67,7 @@ func detectND5117(in *diag.Input) []diag.Finding {
 		f.Covers.Traces = append(f.Covers.Traces, i)
 		if d := p; d != nil && d.Died != nil && f.Confidence == "" {
 			f.Confidence = diag.Proved
-			f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", p.ID), fmt.Sprintf("%s to %s from %s: the kernel freed it in %s (%s)", p.Kind, p.Dst, in.Who(p.From), in.Who(d.Died.Netns), d.Died.Reason), snap.RefProbe(p.ID)))
+			f.Evidence = append(f.Evidence, probed(in, p, fmt.Sprintf("the kernel freed it in %s (%s)", in.Who(d.Died.Netns), d.Died.Reason)))
 		}
 	}
 	for _, g := range in.Groups(sim.CauseCgroup) {

@@ -44,7 +44,7 @@ Sources: RFC 9293 section 3.10.7.1`,
 					Weight:  40,
 				}
 				if f.Probe != nil {
-					x.Evidence = append(x.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), fmt.Sprintf("%s to %s from %s: %s", f.Probe.Kind, f.Probe.Dst, f.From, f.Probe.Outcome), snap.RefProbe(f.Probe.ID)))
+					x.Evidence = append(x.Evidence, probed(in, f.Probe, f.Probe.Outcome))
 				} else {
 					x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s, refused beyond it", f.Trace.LeftHost), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 				}
