@@ -75,24 +75,40 @@ func covers(e *snap.Element, a netip.Addr) bool {
 	return bytes.Equal(e.Key, b)
 }
 
-// exception accepts what comes in by the flow's bridge right before a rule that
-// drops whatever is left: the rule stays. The narrowest that works is taken.
+// exception accepts what comes in by the suffering flows' bridges right before a
+// rule that drops whatever is left: the rule stays. Of the bridges by which a sender
+// comes in one is taken that helps it; nil when none helps the first.
 func exception(in *diag.Input, f *diag.Finding) []fixups.Op {
-	i := f.Covers.Traces[0]
-	w := diag.RulePlace(in.Flows[i].Trace.Where)
+	w := diag.RulePlace(in.Flows[f.Covers.Traces[0]].Trace.Where)
 	p := w.Rule
-	for _, br := range bridgesOf(in, f.Covers.Traces) {
-		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
-		if p.System == snap.NFT {
-			op.Text = `iifname "` + br + `" accept`
-		} else {
-			op.Args = []string{"-i", br, "-j", "ACCEPT"}
+	var ops []fixups.Op
+	looked := map[string]bool{} // by sender: all that one sends comes in the same way
+	for _, i := range f.Covers.Traces {
+		from := in.Flows[i].Flow.From
+		if looked[from] {
+			continue
 		}
-		if ops := []fixups.Op{op}; heals(in, i, ops) {
-			return ops
+		looked[from] = true
+		if len(ops) > 0 && heals(in, i, ops) {
+			continue
+		}
+		for _, br := range bridgesOf(in, []int{i}) {
+			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
+			if p.System == snap.NFT {
+				op.Text = `iifname "` + br + `" accept`
+			} else {
+				op.Args = []string{"-i", br, "-j", "ACCEPT"}
+			}
+			if more := append(slices.Clone(ops), op); heals(in, i, more) {
+				ops = more
+				break
+			}
+		}
+		if len(ops) == 0 {
+			return nil
 		}
 	}
-	return nil
+	return ops
 }
 
 // unban deletes fail2ban's rule for one address, which is what
