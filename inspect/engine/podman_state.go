@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -274,8 +275,9 @@ func (r *podRecord) container() snap.Container {
 	for name, n := range c.Networks {
 		v.Endpoints = append(v.Endpoints, r.endpoint(name, n))
 	}
+	six := slices.ContainsFunc(v.Endpoints, func(e snap.Endpoint) bool { return e.IPv6.IsValid() })
 	for _, p := range c.NewPortMappings {
-		v.Ports = append(v.Ports, p.ports()...)
+		v.Ports = append(v.Ports, p.ports(six)...)
 	}
 	for num, protos := range c.Exposed {
 		for _, proto := range protos {
@@ -353,8 +355,14 @@ func (r *podRecord) endpoint(name string, n podNetwork) snap.Endpoint {
 	return e
 }
 
-// ports unrolls a range; an empty one is one port.
-func (p podPort) ports() []snap.Port {
+// ports unrolls a range; an empty one is one port. One without an address is
+// published for each family that the container has an address of (netavark
+// src/network/bridge.rs: setup_port_forward).
+func (p podPort) ports(six bool) []snap.Port {
+	at := []netip.Addr{unspecified(addrOf(p.HostIP))}
+	if six && p.HostIP == "" {
+		at = append(at, netip.IPv6Unspecified())
+	}
 	var out []snap.Port
 	for proto := range strings.SplitSeq(p.Protocol, ",") {
 		if proto == "" {
@@ -364,10 +372,9 @@ func (p podPort) ports() []snap.Port {
 			if p.HostPort > 65535-i || p.ContainerPort > 65535-i {
 				break
 			}
-			out = append(out, snap.Port{
-				Proto: snap.Proto(proto), HostIP: unspecified(addrOf(p.HostIP)),
-				HostPort: p.HostPort + i, ContainerPort: p.ContainerPort + i,
-			})
+			for _, ip := range at {
+				out = append(out, snap.Port{Proto: snap.Proto(proto), HostIP: ip, HostPort: p.HostPort + i, ContainerPort: p.ContainerPort + i})
+			}
 		}
 	}
 	return out

@@ -107,7 +107,9 @@ func TestPodmanIsReadFromItsDatabase(t *testing.T) {
 		}},
 		Ports: []snap.Port{
 			{Proto: snap.TCP, HostIP: netip.IPv4Unspecified(), HostPort: 8088, ContainerPort: 80},
+			{Proto: snap.TCP, HostIP: netip.IPv6Unspecified(), HostPort: 8088, ContainerPort: 80},
 			{Proto: snap.TCP, HostIP: netip.IPv4Unspecified(), HostPort: 8089, ContainerPort: 81},
+			{Proto: snap.TCP, HostIP: netip.IPv6Unspecified(), HostPort: 8089, ContainerPort: 81},
 		},
 		DNS: []string{"192.0.2.53"}, ExtraHosts: []string{"nas:192.0.2.9"}, Labels: map[string]string{"io.podman.compose.project": "shop"}, Project: "shop",
 		Sysctls:        map[string]string{"net.ipv4.ping_group_range": "0 0"},

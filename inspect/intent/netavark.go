@@ -73,8 +73,8 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
 		chain("nat", hash)
 		add(b.n, "filter", varkForward, "-d "+net+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "answers to "+b.n.Name, true)
 		add(b.n, "filter", varkForward, "-s "+net+" -j ACCEPT", b.n.Name+" to the world", true)
-		add(b.n, "nat", hash, "-d "+net+" -j ACCEPT", b.n.Name+" keeps its addresses inside", true)
-		add(b.n, "nat", hash, "! -d 224.0.0.0/4 -j MASQUERADE", b.n.Name+" leaves with this host's address", true)
+		add(b.n, "nat", hash, "-d "+net+" -j ACCEPT", b.n.Name+" keeps its addresses inside", false)
+		add(b.n, "nat", hash, "! -d 224.0.0.0/4 -j MASQUERADE", b.n.Name+" leaves with this host's address", false)
 		add(b.n, "nat", "POSTROUTING", "-s "+net+" -j "+hash, b.n.Name+" leaves with this host's address", true)
 		// Ranges of ports are written as one rule, and ports that may come from one
 		// are left out.
@@ -167,9 +167,9 @@ func varkPublish(set *Set, ports []varkPort, add func(*snap.Network, string, str
 			}
 		}
 		add(x.n, "nat", varkDNAT, match+fmt.Sprintf(` -m comment --comment "dnat name: %s id: %s" -j %s`, x.n.Name, x.c.ID, dn), why, true)
-		add(x.n, "nat", dn, "-s "+subnet+" "+to+match+" -j "+varkSetMark, why, true)
-		add(x.n, "nat", dn, "-s 127.0.0.1/32 "+to+match+" -j "+varkSetMark, why, true)
-		add(x.n, "nat", dn, to+match+" -j DNAT --to-destination "+netip.AddrPortFrom(x.addr, x.p.ContainerPort).String(), why, true)
+		add(x.n, "nat", dn, "-s "+subnet+" "+to+match+" -j "+varkSetMark, why, false)
+		add(x.n, "nat", dn, "-s 127.0.0.1/32 "+to+match+" -j "+varkSetMark, why, false)
+		add(x.n, "nat", dn, to+match+" -j DNAT --to-destination "+netip.AddrPortFrom(x.addr, x.p.ContainerPort).String(), why, false)
 		for k := len(set.Rules) - 4; k < len(set.Rules); k++ {
 			set.Rules[k].Container, set.Rules[k].Port = x.c.Ref, x.p
 		}

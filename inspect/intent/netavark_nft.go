@@ -64,9 +64,10 @@ func (v *varkSet) chain(c Chain) {
 	}
 }
 
-// rule appends a wanted rule; netavark's go to the end of their chains.
-func (v *varkSet) rule(chain, text, why string, n *snap.Network, end bool) *Rule {
-	v.Rules = append(v.Rules, Rule{Table: varkTable, Chain: chain, Text: text, For: why, Network: n.Ref, Append: end})
+// rule appends a wanted rule. One that is lost belongs before those that were
+// written behind it: where an address is translated nothing behind is looked at.
+func (v *varkSet) rule(chain, text, why string, n *snap.Network) *Rule {
+	v.Rules = append(v.Rules, Rule{Table: varkTable, Chain: chain, Text: text, For: why, Network: n.Ref})
 	return &v.Rules[len(v.Rules)-1]
 }
 
@@ -80,11 +81,11 @@ func (v *varkSet) frame(n *snap.Network) {
 	v.chain(Chain{Name: "OUTPUT", Hook: "output", Type: "nat", Priority: -100})
 	v.chain(Chain{Name: varkDNAT})
 	v.chain(Chain{Name: varkSetMark})
-	v.rule("POSTROUTING", "meta mark & 0x00002000 == 0x00002000 masquerade", "masquerades what is marked", n, false)
-	v.rule(varkSetMark, "meta mark set meta mark | 0x00002000", "marks what must be masqueraded", n, true)
+	v.rule("POSTROUTING", "meta mark & 0x00002000 == 0x00002000 masquerade", "masquerades what is marked", n)
+	v.rule(varkSetMark, "meta mark set meta mark | 0x00002000", "marks what must be masqueraded", n)
 	const local = "fib daddr type local jump " + varkDNAT
-	v.rule("PREROUTING", local, "published ports, from outside", n, true)
-	v.rule("OUTPUT", local, "published ports, from this host", n, true)
+	v.rule("PREROUTING", local, "published ports, from outside", n)
+	v.rule("OUTPUT", local, "published ports, from this host", n)
 }
 
 // varkChain is the chain of a network's subnet.
@@ -115,9 +116,9 @@ func (v *varkSet) network(b bridgeNet, family snap.Family) {
 	for i := range not {
 		not[i] += leave
 	}
-	v.rule(chain, fmt.Sprintf("%s daddr %s accept", word, b.subnet), b.n.Name+" keeps its addresses inside", b.n, true)
-	v.rule(chain, v.one(chain, not...), b.n.Name+" leaves with this host's address", b.n, true)
-	v.rule("POSTROUTING", fmt.Sprintf("%s saddr %s jump %s", word, b.subnet, chain), b.n.Name+" leaves with this host's address", b.n, true)
+	v.rule(chain, fmt.Sprintf("%s daddr %s accept", word, b.subnet), b.n.Name+" keeps its addresses inside", b.n)
+	v.rule(chain, v.one(chain, not...), b.n.Name+" leaves with this host's address", b.n)
+	v.rule("POSTROUTING", fmt.Sprintf("%s saddr %s jump %s", word, b.subnet, chain), b.n.Name+" leaves with this host's address", b.n)
 }
 
 // ports leads a network's published ports to their containers.
@@ -135,7 +136,7 @@ func (v *varkSet) ports(b bridgeNet, family snap.Family, ports []varkPort) {
 			to = word + " daddr " + h.String() + " "
 		}
 		rule := func(x varkPort, chain string, texts ...string) {
-			r := v.rule(chain, v.one(chain, texts...), fmt.Sprintf("port %d goes to %s", x.p.HostPort, x.c.Name), b.n, true)
+			r := v.rule(chain, v.one(chain, texts...), fmt.Sprintf("port %d goes to %s", x.p.HostPort, x.c.Name), b.n)
 			r.Container, r.Port = x.c.Ref, x.p
 		}
 		rule(x, varkDNAT, to+match+" jump "+dn, match+" jump "+dn) // without the address before 1.14

@@ -44,7 +44,7 @@ Sources: GHSA-mq39-4gv4-mvpx (CVE-2024-29018); aardvark-dns 1.11.0 release notes
 					Advice:     "upgrade Docker; until then make its containers again with --dns and an address that answers nothing, which is then asked from the container's own namespace",
 					Weight:     38,
 				}
-				if s.Probe != nil && s.Probe.Outcome == snap.Answered && s.Probe.DNS.RCode == "NOERROR" {
+				if answersNames(s) {
 					f.Confidence = diag.Proved
 					f.Evidence = append(f.Evidence, ev(fmt.Sprintf("probe %d", s.Probe.ID), "NS . is answered", snap.RefProbe(s.Probe.ID)))
 				}
@@ -65,11 +65,19 @@ func forwarder(in *diag.Input, n *diag.NameCase) *names.Server {
 	for i := range n.Path.Servers {
 		s := &n.Path.Servers[i]
 		lo := s.AskedFrom == n.Ask.Netns && s.Addr.Addr().IsLoopback()
+		if s.Role == "aardvark" && !answersNames(s) {
+			continue // whether it forwards for an internal network depends on its release: 1.11 and later do not
+		}
 		if s.Reach.Known && s.Reach.OK && !lo && !(s.AskedFrom == n.Ask.Netns && onItsNetworks(in, c, s.Addr.Addr())) {
 			return s
 		}
 	}
 	return nil
+}
+
+// answersNames says that the server was seen to answer a question about the world.
+func answersNames(s *names.Server) bool {
+	return s.Probe != nil && s.Probe.Outcome == snap.Answered && s.Probe.DNS.RCode == "NOERROR"
 }
 
 // onItsNetworks says whether an address is of a member of one of its networks.
