@@ -32,7 +32,7 @@ func pathMTU(in *diag.Input, f *diag.FlowCase) *v1.PathMTU {
 	limit, why := in.Ladder(f)
 	m := in.PathMTU(f)
 	switch {
-	case limit == 0 && why == "":
+	case limit == 0 && why == "", limit > 0 && !in.Measured(f): // nor in a snapshot that holds the probe alone
 		return nil
 	case limit == 0:
 		return &v1.PathMTU{Why: why}

@@ -82,7 +82,8 @@ func TestCheckInSARIF(t *testing.T) {
 	if err := sarifSchema(t).Validate(doc); err != nil {
 		t.Error(err)
 	}
-	for _, want := range []string{`"level": "error"`, `"level": "warning"`, `"level": "note"`, `"fullyQualifiedName": "host/eth0"`} {
+	for _, want := range []string{`"level": "error"`, `"level": "warning"`, `"level": "note"`, `"fullyQualifiedName": "host/eth0"`,
+		`"text": "The bridge of a network is administratively down"`, `/docs/checks/ND1101.md"`, `"text": "ND1101 `} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s:\n%s", want, text)
 		}

@@ -6,6 +6,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/diag/checks"
 )
 
 // The part of SARIF 2.1.0 that is used (OASIS sarif-v2.1.0, section 3).
@@ -33,6 +36,7 @@ type sarifRule struct {
 	ID    string    `json:"id"`
 	Name  string    `json:"name,omitempty"`
 	Short sarifText `json:"shortDescription"`
+	Help  string    `json:"helpUri,omitempty"`
 }
 
 type sarifText struct {
@@ -70,20 +74,19 @@ type sarifLogical struct {
 // its rule is the finding that explains it, or the sort of expectation.
 func sarif(w io.Writer, all *trials) error {
 	run := sarifRun{Results: []sarifResult{}, ColumnKind: "unicodeCodePoints"}
-	run.Tool.Driver = sarifDriver{Name: "netdoctor", InformationURI: "https://github.com/netdoctor/netdoctor", Rules: []sarifRule{}}
+	run.Tool.Driver = sarifDriver{Name: "netdoctor", InformationURI: home, Rules: []sarifRule{}}
 	for i := range all.list {
 		t := &all.list[i]
 		if t.level == "" {
 			continue
 		}
 		if !slices.ContainsFunc(run.Tool.Driver.Rules, func(x sarifRule) bool { return x.ID == t.rule }) {
-			rule := sarifRule{t.rule, t.kind, sarifText{t.kind}}
-			if strings.HasPrefix(t.rule, "expectation-") {
-				rule = sarifRule{ID: t.rule, Short: sarifText{"An expectation that does not hold"}}
-			}
-			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, rule)
+			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, ruleOf(t))
 		}
-		res := sarifResult{RuleID: t.rule, Level: t.level, Message: sarifText{t.name + ": " + t.text}}
+		res := sarifResult{RuleID: t.rule, Level: t.level, Message: sarifText{t.text}}
+		if !strings.HasPrefix(t.text, t.rule) { // it does not say what it is about
+			res.Message.Text = t.name + ": " + t.text
+		}
 		var at sarifLocation
 		if t.file != "" {
 			at.Physical = &sarifPhysical{}
@@ -96,6 +99,20 @@ func sarif(w io.Writer, all *trials) error {
 		run.Results = append(run.Results, res)
 	}
 	return writeJSON(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}, true)
+}
+
+// home is where the program and its documents live.
+const home = "https://github.com/netdoctor/netdoctor"
+
+// ruleOf is the rule of a result: the check that found it, or the sort of expectation.
+func ruleOf(t *trial) sarifRule {
+	if c, ok := checks.ByCode(diag.Code(t.rule)); ok {
+		return sarifRule{t.rule, t.kind, sarifText{c.Title}, home + "/blob/main/docs/checks/" + t.rule + ".md"}
+	}
+	if strings.HasPrefix(t.rule, "expectation-") {
+		return sarifRule{ID: t.rule, Short: sarifText{"An expectation that does not hold"}}
+	}
+	return sarifRule{ID: t.rule, Name: t.kind, Short: sarifText{t.kind}}
 }
 
 // uri is a file's name as a reference of RFC 3986; a full name is a file's URI.

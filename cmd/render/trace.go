@@ -293,7 +293,7 @@ func (p *printer) hops(lists [][]v1.Hop, wide bool) (head []string, rows [][]spa
 	head = append(head, "result")
 	for _, list := range lists {
 		for _, h := range list {
-			did := h.Did
+			did := strings.Replace(h.Did, h.Stage+" rule ", "rule ", 1) // the stage stands beside it
 			if h.Rule != "" && !strings.Contains(did, h.Rule) {
 				did = strings.TrimSpace(did + "  " + h.Rule)
 			}

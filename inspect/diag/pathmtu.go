@@ -3,6 +3,7 @@ package diag
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -59,7 +60,7 @@ func (in *Input) PathMTU(f *FlowCase) *PathMTU {
 	var lost []int
 	for i := range in.Snap.Probes {
 		p := &in.Snap.Probes[i]
-		if p.Kind != "icmp" || !p.DF || p.Size == 0 || p.From != f.Flow.From || p.Dst.Addr() != f.Flow.Dst || p.Outcome == snap.Failed {
+		if !measures(p, f) {
 			continue
 		}
 		size := p.Size + header
@@ -85,6 +86,16 @@ func (in *Input) PathMTU(f *FlowCase) *PathMTU {
 		m.Told, m.By = 0, netip.Addr{}
 	}
 	return m
+}
+
+// measures says whether a probe is an echo that tells what the way of a flow carries.
+func measures(p *snap.Probe, f *FlowCase) bool {
+	return p.Kind == "icmp" && p.DF && p.Size > 0 && p.From == f.Flow.From && p.Dst.Addr() == f.Flow.Dst && p.Outcome != snap.Failed
+}
+
+// Measured says whether echoes were sent to find out what the way of a flow carries.
+func (in *Input) Measured(f *FlowCase) bool {
+	return slices.ContainsFunc(in.Snap.Probes, func(p snap.Probe) bool { return measures(&p, f) })
 }
 
 // MTUOption is how packets of a sender are kept at that size for good: an option
