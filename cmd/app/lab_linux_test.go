@@ -102,6 +102,7 @@ func TestProofInALab(t *testing.T) {
 	})
 	t.Run("the kernel's own trace names the rule", testRuleTrace)
 	t.Run("the largest packet is measured", testSizes)
+	t.Run("what comes after the handshake is followed", testLater)
 	t.Run("a packet comes in from beyond", testInject)
 	t.Run("counters alone name the rule", func(t *testing.T) {
 		r := trace(t, New(), TraceOptions{Common: Common{Observe: Observe{"counters"}}, From: "client", To: "198.51.100.20:80"})

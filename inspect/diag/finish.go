@@ -11,12 +11,11 @@ import (
 
 // finish fills in what follows from the covered cases: flows and confidence.
 func (in *Input) finish(f *Finding) {
-	proved, contradicted, half, later := 0, 0, 0, 0
+	proved, contradicted, half := 0, 0, 0
+	later := map[string]bool{}
 	for _, i := range f.Covers.Traces {
 		c := &in.Flows[i]
-		if c.Trace.Later {
-			later++
-		}
+		later[c.Trace.Tells()] = true
 		f.Asked = f.Asked || c.Asked
 		f.Flows = append(f.Flows, FlowRef{From: c.From, To: c.To})
 		if t := Tried(c); c.Kind == "tried" && len(f.Covers.Traces) == 1 && !slices.Contains(f.Evidence, t) {
@@ -36,8 +35,12 @@ func (in *Input) finish(f *Finding) {
 			proved++
 		}
 	}
-	if later > 0 && later == len(f.Covers.Traces) {
-		f.Cause += "; the connection opens, as its first packet and the answer get through, and nothing more does"
+	if len(later) == 1 {
+		for tells := range later {
+			if tells != "" {
+				f.Cause += "; " + tells
+			}
+		}
 	}
 	// Of what it explains everything was seen to get through: what it tells of is
 	// there, and stops nobody now (a neighbour that was learned otherwise, a

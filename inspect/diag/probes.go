@@ -195,6 +195,7 @@ func (in *Input) Question(f *FlowCase) (snap.Probe, bool) {
 	switch f.Flow.Proto {
 	case snap.TCP:
 		q.Kind = "tcp"
+		q.Size = max(q.Size, carried(f.Trace))
 	case snap.UDP:
 		q.Kind = "udp"
 		if f.Flow.Dport == 53 && f.Flow.Size == 0 && !f.Outside {
@@ -207,6 +208,16 @@ func (in *Input) Question(f *FlowCase) (snap.Probe, bool) {
 		return snap.Probe{}, false
 	}
 	return q, true
+}
+
+// carried is how much data a probe's connection has to carry to meet what the model
+// has dropped; 0: none. What drops the server's packets, or a connection that has
+// carried much, no probe meets.
+func carried(t *sim.Trace) int {
+	if t == nil || t.Where == nil || t.Where.Reply || t.Later != sim.LaterData && t.Later != sim.LaterFull {
+		return 0
+	}
+	return t.Size
 }
 
 // probeOf is the last probe of the very flow; nil when there is none.

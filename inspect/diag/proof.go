@@ -115,13 +115,13 @@ func (in *Input) beyond(f *FlowCase) bool {
 // so nothing is proved of the way from there. Or that the handshake was answered,
 // where the model has die what comes after it.
 func halfway(f *FlowCase) bool {
-	return f.Probe != nil && f.Probe.Kind == "tcp" && f.Probe.Outcome == snap.Answered && f.Trace != nil && (f.Trace.Proxy != nil || f.Trace.Later)
+	return f.Probe != nil && f.Probe.Kind == "tcp" && f.Probe.Outcome == snap.Answered && f.Trace != nil && (f.Trace.Proxy != nil || f.Trace.Later != "" && f.Probe.Size == 0)
 }
 
 // afterwards is where the packet after the handshake was seen to be dropped, if it
 // is where the model says so; nil when nobody watched.
 func afterwards(f *FlowCase) *snap.Seen {
-	if f.Probe == nil || f.Trace == nil || !f.Trace.Later || f.Trace.Where == nil {
+	if f.Probe == nil || f.Trace == nil || f.Trace.Later == "" || f.Trace.Where == nil {
 		return nil
 	}
 	i := slices.IndexFunc(f.Probe.Seen, func(s snap.Seen) bool {

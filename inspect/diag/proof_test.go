@@ -39,7 +39,7 @@ func TestProve(t *testing.T) {
 	noWay, back := model(sim.Dropped, "web", "route", "ENETUNREACH"), model(sim.Dropped, "db", "socket", "NO_SOCKET")
 	noWay.Where.Reply, back.Where.Reply = true, true
 	later := *rejects
-	later.Later = true
+	later.Later = sim.LaterAll
 	after := func(outcome string, watched bool, seen ...snap.Seen) *snap.Probe {
 		return &snap.Probe{Kind: "tcp", Outcome: outcome, Watched: watched, Seen: seen}
 	}

@@ -27,7 +27,9 @@ func (in *Input) Unproved(f *FlowCase) string {
 		return fmt.Sprintf("no probe speaks %s, or its namespace can't be entered", f.Flow.Proto)
 	case f.Probe.In != "" && f.Probe.Outcome != snap.Failed && f.Probe.Outcome != snap.TimedOut:
 		return "an answer left this host, and what becomes of it beyond is not seen from here"
-	case f.Trace.Later && f.Probe.Outcome == snap.Answered:
+	case f.Trace.Later != "" && f.Trace.Where.Reply && f.Probe.Outcome == snap.Answered:
+		return "the handshake was answered, as it was to be; what is dropped is the server's, and no probe makes it say anything"
+	case f.Trace.Later != "" && f.Probe.Outcome == snap.Answered:
 		return "the handshake was answered, as it was to be, and nobody saw what became of the packets after it"
 	case f.Probe.Outcome == snap.Failed:
 		return "the probe itself did not work: " + f.Probe.Detail

@@ -31,6 +31,9 @@ type conn struct {
 	seenReply    bool
 	assured      bool
 	fromSnapshot int // index in Netns.Conntrack plus one; 0: made by this walk
+	// packets and bytes are what went by it in each direction; of an entry of the
+	// snapshot they are not known.
+	packets, bytes [2]uint64
 }
 
 // zone is a struct nf_conntrack_zone: connections of one zone are none of
@@ -182,10 +185,12 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 		}
 		k.conn, k.dir, k.isNew = r.entries.new(), dirOrig, true
 		k.conn.orig, k.conn.reply, k.conn.zone, k.conn.helper = t, t.invert(), z, helper
+		k.conn.count(k)
 		k.syncCT("new")
 		return nil
 	}
 	k.conn, k.dir, k.isNew = c, dir, false
+	c.count(k)
 	switch {
 	case dir == dirReply:
 		c.seenReply = true
@@ -197,6 +202,12 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 		k.syncCT("new")
 	}
 	return nil
+}
+
+// count is net/netfilter/nf_conntrack_core.c:nf_ct_acct_update.
+func (c *conn) count(k *skb) {
+	c.packets[k.dir]++
+	c.bytes[k.dir] += uint64(k.Len)
 }
 
 // neverTracked are multicast listener and neighbour discovery messages
@@ -226,6 +237,7 @@ func (k *skb) syncCT(state string) {
 		State: state, Reply: k.dir == dirReply, SNAT: c.snat, DNAT: c.dnat,
 		SeenReply: c.seenReply, Assured: c.assured, Confirmed: c.confirmed, Mark: c.mark,
 		Orig: c.orig.snapTuple(), ReplyTuple: c.reply.snapTuple(), Zone: c.zone.id, ZoneDir: c.zone.dir, Helper: c.helper, Label: c.label,
+		Packets: c.packets, Bytes: c.bytes, Counted: c.fromSnapshot == 0,
 	}
 }
 

@@ -134,6 +134,7 @@ func protoName(p uint8) snap.Proto {
 const (
 	tcpSYN = 2
 	tcpRST = 4
+	tcpPSH = 8
 	tcpACK = 16
 )
 

@@ -52,12 +52,7 @@ func (r *run) respond(t *Trace, end *fate) (Verdict, *skb, *Where) {
 		return stop.verdict(), nil, &w
 	}
 	r.hop(n, end.dev, "socket", fmt.Sprintf("%s/%s%s", s.Local, s.Proto, who), "delivered", k, ref)
-	a := r.answerTo(k)
-	a.group = s.Cgroup
-	if k.Proto == 6 && n.sysctl("net/ipv4/tcp_fwmark_accept", 0) != 0 {
-		a.Mark = k.Mark
-	}
-	return Delivered, a, nil
+	return Delivered, r.answerOf(n, k, s), nil
 }
 
 // respondEcho is icmp_echo (net/ipv4/icmp.c).
@@ -75,6 +70,18 @@ func (r *run) respondEcho(n *netns, dev *snap.Link, k *skb) (Verdict, *skb, *Whe
 		a.Mark = k.Mark
 	}
 	return Delivered, a, nil
+}
+
+// answerOf is a socket's answer to a packet; a nil socket is of nobody that is known.
+func (r *run) answerOf(n *netns, k *skb, s *snap.Socket) *skb {
+	a := r.answerTo(k)
+	if s != nil {
+		a.group = s.Cgroup
+	}
+	if k.Proto == 6 && n.sysctl("net/ipv4/tcp_fwmark_accept", 0) != 0 {
+		a.Mark = k.Mark
+	}
+	return a
 }
 
 // respondGroup is for packets to broadcast and multicast addresses: only a

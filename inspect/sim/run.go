@@ -51,7 +51,9 @@ type run struct {
 	useSnapConns        bool   // entries of the snapshot count: the flow has a source port of its own
 	usedConn            bool   // and one did
 	stopOutside         bool
-	sent                tuple // the request as its sender's socket knows it
+	sent                tuple  // the request as its sender's socket knows it
+	took                *fate  // where it ended: at who takes it, or beyond the host; nil when it got nowhere
+	gave                uint16 // MSS of the SYN-ACK as its rules left it
 	leftHost, leftNetns string
 	exit                tuple // the packet as it left there
 

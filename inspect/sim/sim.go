@@ -175,9 +175,12 @@ type Trace struct {
 	NATed []rules.NAT
 	// Routes are the routing decisions of both directions, in order.
 	Routes []RouteAsk
-	// Later says that the first packet and the answer to it get through, and that
-	// this is about the ones after them (World.Later).
-	Later bool
+	// Later says that the first packet and the answer to it get through, and which of
+	// the ones after them do not (World.Later); "" when this is about the first ones.
+	Later Later
+	// Size goes with Later: bytes of data of the packet that is dropped, with
+	// LaterMuch what the connection had carried each way before. 0 else.
+	Size int
 }
 
 // BranchOutcome is one side of a fork that mattered.

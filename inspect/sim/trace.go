@@ -254,10 +254,12 @@ func (r *run) conclude(t *Trace, f Flow, end *fate) {
 	case end.kind == fateUnknown:
 		t.unknown(end.where)
 	case end.kind == fateOutside:
+		r.took = end
 		r.outsideAnswer(t, f, end)
 	case end.kind == fateGroup:
 		t.Verdict = Delivered
 	case end.kind == fateArrived:
+		r.took = end
 		t.Arrived, t.ArrivedAs = end.ns.n.ID, end.pkt.dest()
 		r.answer(t, f, end)
 	default:
@@ -286,6 +288,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 	}
 	r.turn()
 	back := r.receive(end.ns, end.dev, a)
+	r.given(back)
 	v, w := r.accepted(f, back, Delivered)
 	t.Reply, t.IfAnswered = r.walked(), v
 	if v == Dropped {
@@ -331,22 +334,8 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 		return
 	}
 	r.turn()
-	q := a.lookup()
-	if l := end.dev; l != nil {
-		if vrf := n.vrfOf(l); vrf != nil {
-			q.oif = vrf.Index
-		}
-		// An answer to a link-local address leaves by the device that was asked on
-		// (tcp_v6_route_req, sin6_scope_id), an echo reply rather by that one
-		// (net/ipv6/icmp.c:icmpv6_echo_reply).
-		switch {
-		case k.Family == snap.IPv6 && a.Dst.IsLinkLocalUnicast() && q.oif == 0:
-			q.oif = l.Index
-		case k.Proto == 58:
-			q.near = l.Index
-		}
-	}
-	back := r.send(n, a, q)
+	back := r.send(n, a, n.answering(a, k, end.dev))
+	r.given(back)
 	got, why := r.accepted(f, back, v)
 	t.Reply, t.Verdict = r.walked(), got
 	switch got {
@@ -358,5 +347,33 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 		if got == Unknown {
 			t.Unknown = append(t.Unknown, why.Detail)
 		}
+	}
+}
+
+// answering is the look-up of an answer to what came in by a device; nil for none.
+func (n *netns) answering(a, k *skb, dev *snap.Link) lookup {
+	q := a.lookup()
+	if dev == nil {
+		return q
+	}
+	if vrf := n.vrfOf(dev); vrf != nil {
+		q.oif = vrf.Index
+	}
+	// An answer to a link-local address leaves by the device that was asked on
+	// (tcp_v6_route_req, sin6_scope_id), an echo reply rather by that one
+	// (net/ipv6/icmp.c:icmpv6_echo_reply).
+	switch {
+	case k.Family == snap.IPv6 && a.Dst.IsLinkLocalUnicast() && q.oif == 0:
+		q.oif = dev.Index
+	case k.Proto == 58:
+		q.near = dev.Index
+	}
+	return q
+}
+
+// given notes what the answer to a SYN asked for.
+func (r *run) given(back *fate) {
+	if back != nil {
+		r.gave = back.pkt.TCPMSS
 	}
 }

@@ -124,10 +124,17 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = ownerAdvice(o)
 		return nil
 	}
-	if untracked(w.Rule) {
+	if untracked(w.Rule) || picks(in, f) {
 		return fixRule(in, f)
 	}
 	return established(in, w.Netns, w.Rule, max(w.Rule.Num, 1))
+}
+
+// picks says whether a rule lets the answer to a first packet pass and drops others of
+// the connection: an exception for established ones would leave it nothing to drop.
+func picks(in *diag.Input, f *diag.Finding) bool {
+	l := in.Flows[f.Covers.Traces[0]].Trace.Later
+	return l != "" && l != sim.LaterAll
 }
 
 // untracked says whether connections are not told apart yet where a rule

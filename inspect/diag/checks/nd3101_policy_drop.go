@@ -168,6 +168,15 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if g.Where.Reply {
 		what = "the answers of " + what
 	}
+	what += more(g)
+	switch t := first.Trace; t.Later {
+	case sim.LaterData:
+		what = "the data of " + what
+	case sim.LaterFull:
+		what = "the full packets of " + what
+	case sim.LaterMuch:
+		what += fmt.Sprintf(" once the connection has carried about %d bytes each way", t.Size)
+	}
 	cause := ruleCause(g.Where)
 	if strings.Contains(g.Where.Detail, " hands it to ") {
 		cause = g.Where.Detail // a program that is not there
@@ -176,7 +185,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		does, cause = "sends away", g.Where.Detail
 	}
 	return diag.Finding{
-		Summary:  fmt.Sprintf("%s (%s) in %s %s %s%s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, more(g), text),
+		Summary:  fmt.Sprintf("%s (%s) in %s %s %s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, text),
 		Cause:    cause,
 		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
 		Evidence: append([]diag.Evidence{ev(source, text, g.Where.Ref)}, bannedLines(in, first)...),

@@ -34,7 +34,7 @@ Sources: docs.docker.com, packet filtering and firewalls; iptables-extensions(8)
 					f := ruleFinding(in, g)
 					if n := in.Fence(g.Where); n != nil {
 						f.Cause = fmt.Sprintf("the network %s has no masquerade, so answers come to its members' own addresses, and Docker closes those to whatever does not come by %s", n.Name, n.Bridge)
-					} else {
+					} else if !picks(in, &f) {
 						f.Cause += "; no rule before it accepts established connections"
 					}
 					out = append(out, f)

@@ -12,6 +12,7 @@ type table struct {
 	sets   map[string]*set
 	objs   map[string][]op // stateful objects as expressions, by "type/name"
 	filled map[int]bool    // ipsets, by index, that rules add to or delete from
+	looks  bool            // see Program.Looks
 }
 
 // chain is a compiled chain.
@@ -79,6 +80,7 @@ func (c *chain) compile() {
 func (t *table) compileExprs(exprs snap.Exprs) []op {
 	ops := make([]op, 0, len(exprs))
 	for _, e := range exprs {
+		t.looks = t.looks || looksAt(e)
 		if o := t.compileExpr(e); o != nil {
 			ops = append(ops, o)
 		}

@@ -211,6 +211,8 @@ func TestSameLooksAtEveryField(t *testing.T) {
 				x.Dst = netip.MustParseAddrPort("192.0.2.99:9")
 			case *[]byte:
 				*x = []byte{1}
+			case *[2]uint64:
+				x[1]++
 			case *[]RecentTouch:
 				*x = []RecentTouch{{List: "x"}}
 			case **Sender:

@@ -24,7 +24,8 @@ func (p *Packet) same(q *Packet) bool {
 func (c *CT) same(d *CT) bool {
 	return c.State == d.State && c.Reply == d.Reply && c.SNAT == d.SNAT && c.DNAT == d.DNAT && c.SeenReply == d.SeenReply &&
 		c.Assured == d.Assured && c.Confirmed == d.Confirmed && c.Mark == d.Mark && c.MarkUnknown == d.MarkUnknown &&
-		c.Orig == d.Orig && c.ReplyTuple == d.ReplyTuple && c.Zone == d.Zone && c.ZoneDir == d.ZoneDir && c.Helper == d.Helper && bytes.Equal(c.Label, d.Label)
+		c.Orig == d.Orig && c.ReplyTuple == d.ReplyTuple && c.Zone == d.Zone && c.ZoneDir == d.ZoneDir && c.Helper == d.Helper && bytes.Equal(c.Label, d.Label) &&
+		c.Packets == d.Packets && c.Bytes == d.Bytes && c.Counted == d.Counted
 }
 
 // same says whether two mappings are alike, wherever they come from.

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -108,7 +109,11 @@ func (o ctOp) exec(m *machine) ctl {
 			return o.hidden(m, 16)
 		}
 	case "pkts", "bytes", "avgpkt":
-		return o.hidden(m, 8)
+		v, known := c.amount(o.Key, o.Dir)
+		if !known {
+			return o.hidden(m, 8)
+		}
+		m.store(o.Dreg, binary.NativeEndian.AppendUint64(nil, v))
 	case "expiration", "secmark", "id":
 		return o.hidden(m, 4)
 	case "src", "dst", "src-ip", "dst-ip", "src-ip6", "dst-ip6", "proto-src", "proto-dst":

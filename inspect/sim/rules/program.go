@@ -16,6 +16,7 @@ type Program struct {
 	bases []*BaseChain
 	hooks map[hookKey][]*BaseChain // what BaseChains gives, for all hooks but those of devices
 	ports []*BaseChain             // on the hooks of devices
+	looks bool                     // see Looks
 }
 
 type hookKey struct {
@@ -55,6 +56,7 @@ func Compile(rs *snap.Ruleset) *Program {
 		if t.src.Dormant {
 			continue // net/netfilter/nf_tables_api.c: a dormant table's chains are not registered
 		}
+		p.looks = p.looks || t.looks
 		for _, c := range t.chains {
 			if !c.src.Base() {
 				continue

@@ -83,8 +83,7 @@ type Sender struct {
 	Cgroup   string
 }
 
-// CT is what conntrack attached to the packet, but for its counters of packets and
-// bytes.
+// CT is what conntrack attached to the packet.
 type CT struct {
 	// State is "new", "established", "related", "invalid", "untracked", or ""
 	// before conntrack ran.
@@ -101,6 +100,10 @@ type CT struct {
 	ZoneDir                       string // "original" or "reply": the zone is of that direction alone
 	Helper                        string
 	Label                         []byte
+	// Packets and Bytes are what the connection has had in each direction, this packet
+	// counted in; Counted says that they are known.
+	Packets, Bytes [2]uint64
+	Counted        bool
 }
 
 // Assumption is an unknown condition that a path has taken to be so.

@@ -25,6 +25,7 @@ func (t *table) compileXt(x *snap.Xt) op {
 		}
 		return unknownXt(x)
 	}
+	t.looks = t.looks || looks(v)
 	switch v := v.(type) {
 	case *fw.CommentMatch:
 		return nil

@@ -27,10 +27,15 @@ func connMatch(v any) matchFunc {
 		}
 	case *fw.ConnbytesMatch:
 		return func(m *machine) truth {
-			if !m.pkt.CT.tracked() {
+			c := &m.pkt.CT
+			if !c.tracked() {
 				return is(false)
 			}
-			return varies("the connection has had so many " + v.What)
+			n, known := c.amount(v.What, v.Direction)
+			if !known {
+				return varies("the connection has had so many " + v.What)
+			}
+			return is(n >= v.From && n <= v.To).xor(v.Invert)
 		}
 	case *fw.ConnlimitMatch:
 		return func(*machine) truth { return varies("more connections than the limit").xor(v.Invert) }
@@ -42,6 +47,31 @@ func connMatch(v any) matchFunc {
 		return func(m *machine) truth { return cluster(&m.pkt, v) }
 	}
 	return nil
+}
+
+// amount is what a connection has had of packets, of bytes, or of bytes a packet, in
+// one direction or both (net/netfilter/xt_connbytes.c:connbytes_mt,
+// nft_ct.c:nft_ct_get_eval). A rule that asks turns the counters on.
+func (c *CT) amount(what, dir string) (n uint64, known bool) {
+	var packets, octets uint64
+	for i, d := range [2]string{"original", "reply"} {
+		if dir == "" || dir == "both" || dir == d {
+			packets, octets = packets+c.Packets[i], octets+c.Bytes[i]
+		}
+	}
+	switch what {
+	case "packets", "pkts":
+		n = packets
+	case "bytes":
+		n = octets
+	case "avgpkt":
+		if packets > 0 {
+			n = octets / packets
+		}
+	default:
+		return 0, false
+	}
+	return n, c.Counted
 }
 
 // stateName is the packet's state as xt's state and conntrack name it: without
