@@ -49,13 +49,13 @@ func (e *expecter) six() {
 }
 
 // published6: who knocks at a port published for IPv6 is let in, where something on
-// the host takes it: an engine says [::] of every port, whether or not it can serve
-// it there (moby daemon/libnetwork/portmapper).
+// the host takes it: Docker says [::] of every port, whether or not it can serve
+// it there (moby daemon/libnetwork/portmapper). Podman's are led on by rules alone.
 func (e *expecter) published6(c *snap.Container, p *snap.Port, ups []*snap.Link) {
 	for _, up := range ups {
 		for _, a := range e.host.AddrsOf(up.Index) {
 			ip := a.Prefix.Addr()
-			if !ip.Is6() || !ip.IsGlobalUnicast() || !CoversAddr(p, ip) || !e.takes(p, ip) {
+			if !ip.Is6() || !ip.IsGlobalUnicast() || !CoversAddr(p, ip) || !e.takes(p, ip) && !byRules6(c) {
 				continue
 			}
 			for _, src := range sources6(e.host, up, a.Prefix) {
@@ -68,6 +68,12 @@ func (e *expecter) published6(c *snap.Container, p *snap.Port, ups []*snap.Link)
 			break // one address of the uplink is enough
 		}
 	}
+}
+
+// byRules6 says that a container's ports are led to it by rules for IPv6, and by
+// nothing else: Podman's, where it has an address for them.
+func byRules6(c *snap.Container) bool {
+	return c != nil && c.Engine == "podman" && slices.ContainsFunc(c.Endpoints, func(ep snap.Endpoint) bool { return ep.IPv6.IsValid() })
 }
 
 // takes says whether a socket of the host takes what comes to a published port.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -35,9 +36,15 @@ func linkUpFix(in *diag.Input, f *diag.Finding) []fixups.Op {
 	return []fixups.Op{&fixups.LinkSet{Where: at(in, f.Subject.Netns), Name: f.Subject.Name, Up: true}}
 }
 
-// fixND1103 sets the device up and gives back the default route that went with it.
+// fixND1103 sets the device up and gives back what went with it: IPv6 addresses and
+// the default routes.
 func fixND1103(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ops := linkUpFix(in, f)
+	for _, x := range lostAddrs(in) {
+		if x.wentDown() && x.a.ns.ID == f.Subject.Netns && x.dev.Name == f.Subject.Name {
+			ops = append(ops, x.back(in)...)
+		}
+	}
 	c := container(in, f.Subject.Netns)
 	if c == nil {
 		return ops
@@ -47,7 +54,7 @@ func fixND1103(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return ops
 	}
 	if r, ok := defaultVia(best.ns, best.link, gw); ok {
-		ops = append(ops, &fixups.RouteAdd{Where: at(in, best.ns.ID), Route: r, Devs: []string{best.link.Name}})
+		ops = append(ops, &fixups.RouteAdd{Where: at(in, best.ns.ID), Route: asEngine(best, r), Devs: []string{best.link.Name}})
 	}
 	return ops
 }
@@ -62,6 +69,20 @@ func defaultVia(_ *snap.Netns, dev *snap.Link, gw string) (snap.Route, bool) {
 		Family: snap.IPv4, Table: snap.TableMain, Type: "unicast", Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0),
 		Scope: "global", Protocol: "boot", Oif: dev.Index, Gateway: ip,
 	}, true
+}
+
+// asEngine is a default route as the container's engine writes it: netavark's say
+// who made them and have a metric (netavark src/network/constants.rs: DEFAULT_METRIC;
+// option metric of the network).
+func asEngine(a *attachment, r snap.Route) snap.Route {
+	if a.n.Engine != "podman" {
+		return r
+	}
+	r.Protocol, r.Metric = "static", 100
+	if m, err := strconv.ParseUint(a.n.Options["metric"], 10, 32); err == nil {
+		r.Metric = uint32(m)
+	}
+	return r
 }
 
 // fixND1107 makes the veth a port of its network's bridge again.
@@ -164,7 +185,7 @@ func fixND2103(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if !ok {
 		return nil
 	}
-	return []fixups.Op{&fixups.RouteAdd{Where: at(in, best.ns.ID), Route: r, Devs: []string{best.link.Name}}}
+	return []fixups.Op{&fixups.RouteAdd{Where: at(in, best.ns.ID), Route: asEngine(best, r), Devs: []string{best.link.Name}}}
 }
 
 // fixND2104 replaces the wrong default route.

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -24,7 +25,7 @@ See it by hand:
 
 Sources: net/bridge/br_device.c: br_dev_open; moby#40217`,
 		Detect: detectND1101,
-		Fix:    linkUpFix,
+		Fix:    fixND1101,
 	}
 }
 
@@ -59,4 +60,20 @@ func detectND1101(in *diag.Input) []diag.Finding {
 		})
 	}
 	return out
+}
+
+// fixND1101 sets the bridge up and gives back the IPv6 gateway address, which the
+// kernel took off it (net/ipv6/addrconf.c: addrconf_ifdown).
+func fixND1101(in *diag.Input, f *diag.Finding) []fixups.Op {
+	ops := linkUpFix(in, f)
+	host := in.Snap.HostNs()
+	if host == nil {
+		return ops
+	}
+	for _, g := range sixBridges(in, host) {
+		if g.Subject.Name == f.Subject.Name {
+			ops = append(ops, fixND2102(in, &g)...)
+		}
+	}
+	return ops
 }

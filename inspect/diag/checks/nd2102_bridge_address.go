@@ -97,7 +97,11 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, f)
 	}
-	return slices.Concat(out, sixBridges(in, host), plainBridges(in, host))
+	six := slices.DeleteFunc(sixBridges(in, host), func(f diag.Finding) bool {
+		br := host.Link(f.Subject.Name)
+		return !br.Up || br.MTU < minMTU6 // ND1101 gives it back; a device so narrow has no IPv6 (net/ipv6/addrconf.c: addrconf_notify)
+	})
+	return slices.Concat(out, six, plainBridges(in, host))
 }
 
 // strayGateway is a network's gateway address on another device of the host than

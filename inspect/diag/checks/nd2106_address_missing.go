@@ -79,6 +79,10 @@ func lostAddrs(in *diag.Input) []lost {
 	return out
 }
 
+// wentDown says that the address is gone because its device was set down: IPv6's go
+// then, and don't come back (net/ipv6/addrconf.c: addrconf_ifdown).
+func (x *lost) wentDown() bool { return x.prefix.Addr().Is6() && !x.dev.Up }
+
 // narrowed is the address of an endpoint where its device holds it with another
 // prefix length than its network's; nil when it is as it should be.
 func narrowed(ns *snap.Netns, dev *snap.Link, n *snap.Network, p netip.Prefix) *snap.Addr {
@@ -126,6 +130,9 @@ func deviceOf(ns *snap.Netns, c *snap.Container, e *snap.Endpoint) *snap.Link {
 func detectND2106(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for _, x := range lostAddrs(in) {
+		if x.wentDown() {
+			continue // ND1103 tells of it, and gives it back
+		}
 		f := diag.Finding{
 			Summary: fmt.Sprintf("%s has lost its address %s on network %s: %s has no such address", x.a.c.Name, x.prefix.Addr(), x.a.n.Name, x.dev.Name),
 			Cause:   fmt.Sprintf("%s gave %s the address %s, and no device in its namespace holds it", x.a.c.Engine, x.a.c.Name, x.prefix),
@@ -204,37 +211,41 @@ func addrList(ns *snap.Netns, l *snap.Link) string {
 // that went with it.
 func fixND2106(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for _, x := range lostAddrs(in) {
-		if x.a.ns.ID != f.Subject.Netns || x.prefix.Addr().String() != f.Subject.Name {
-			continue
+		if x.a.ns.ID == f.Subject.Netns && x.prefix.Addr().String() == f.Subject.Name {
+			return x.back(in)
 		}
-		w := at(in, x.a.ns.ID)
-		var ops []fixups.Op
-		if x.has != nil {
-			ops = append(ops, &fixups.AddrDel{Where: w, Dev: x.dev.Name, Prefix: x.has.Prefix, Peer: x.has.Peer})
-		}
-		a := snap.Addr{Index: x.dev.Index, Prefix: x.prefix, Scope: "global", ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"}}
-		if x.prefix.Addr().Is6() {
-			if x.dev.MTU < minMTU6 {
-				mtu := wideMTU(in, &x)
-				if mtu < minMTU6 {
-					return nil
-				}
-				// A device that gets IPv6 anew begins with the namespace's default.
-				ops = append(ops, &fixups.LinkMTU{Where: w, Name: x.dev.Name, MTU: mtu}, &fixups.SysctlSet{Where: w, Key: "net/ipv6/conf/" + x.dev.Name + "/disable_ipv6", Value: "0"})
-			} else if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
-				ops = append(ops, &fixups.SysctlSet{Where: w, Key: key, Value: "0"})
-			}
-			a.Flags = append(a.Flags, "nodad")
-		} else {
-			a.Bcast, a.Label = snap.LastAddr(x.prefix), x.dev.Name
-		}
-		ops = append(ops, &fixups.AddrAdd{Where: w, Dev: x.dev.Name, Addr: a})
-		if r, ok := lostDefault(in, x); ok {
-			ops = append(ops, &fixups.RouteAdd{Where: w, Route: r, Devs: []string{x.dev.Name}})
-		}
-		return ops
 	}
 	return nil
+}
+
+// back gives the address back.
+func (x *lost) back(in *diag.Input) []fixups.Op {
+	w := at(in, x.a.ns.ID)
+	var ops []fixups.Op
+	if x.has != nil {
+		ops = append(ops, &fixups.AddrDel{Where: w, Dev: x.dev.Name, Prefix: x.has.Prefix, Peer: x.has.Peer})
+	}
+	a := snap.Addr{Index: x.dev.Index, Prefix: x.prefix, Scope: "global", ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"}}
+	if x.prefix.Addr().Is6() {
+		if x.dev.MTU < minMTU6 {
+			mtu := wideMTU(in, x)
+			if mtu < minMTU6 {
+				return nil
+			}
+			// A device that gets IPv6 anew begins with the namespace's default.
+			ops = append(ops, &fixups.LinkMTU{Where: w, Name: x.dev.Name, MTU: mtu}, &fixups.SysctlSet{Where: w, Key: "net/ipv6/conf/" + x.dev.Name + "/disable_ipv6", Value: "0"})
+		} else if key := ipv6Off(x.a.ns, x.dev.Name); key != "" {
+			ops = append(ops, &fixups.SysctlSet{Where: w, Key: key, Value: "0"})
+		}
+		a.Flags = append(a.Flags, "nodad")
+	} else {
+		a.Bcast, a.Label = snap.LastAddr(x.prefix), x.dev.Name
+	}
+	ops = append(ops, &fixups.AddrAdd{Where: w, Dev: x.dev.Name, Addr: a})
+	if r, ok := lostDefault(in, *x); ok {
+		ops = append(ops, &fixups.RouteAdd{Where: w, Route: r, Devs: []string{x.dev.Name}})
+	}
+	return ops
 }
 
 // lostDefault is the default route that went with an address, if the network
@@ -244,7 +255,7 @@ func lostDefault(in *diag.Input, x lost) (snap.Route, bool) {
 		if !x.a.e.Gateway6.IsValid() || hasDefault6(x.a.ns) {
 			return snap.Route{}, false
 		}
-		return default6(x.dev, x.a.e.Gateway6), true
+		return asEngine(&x.a, default6(x.dev, x.a.e.Gateway6)), true
 	}
 	gw := x.a.e.Gateway4
 	if !gw.IsValid() || hasDefault(x.a.ns) || !x.a.n.Outward() {
@@ -253,7 +264,8 @@ func lostDefault(in *diag.Input, x lost) (snap.Route, bool) {
 	if best, want := gatewayAttachment(in, x.a.c); best != nil && want != gw.String() {
 		return snap.Route{}, false
 	}
-	return defaultVia(x.a.ns, x.dev, gw.String())
+	r, ok := defaultVia(x.a.ns, x.dev, gw.String())
+	return asEngine(&x.a, r), ok
 }
 
 func hasDefault6(ns *snap.Netns) bool {

@@ -28,7 +28,7 @@ Sources: moby libnetwork/osl/route_linux.go; moby#27101`,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			for _, a := range without6(in) {
 				if a.ns.ID == f.Subject.Netns && a.link != nil {
-					return []fixups.Op{&fixups.RouteAdd{Where: at(in, a.ns.ID), Route: default6(a.link, a.e.Gateway6), Devs: []string{a.link.Name}}}
+					return []fixups.Op{&fixups.RouteAdd{Where: at(in, a.ns.ID), Route: asEngine(&a, default6(a.link, a.e.Gateway6)), Devs: []string{a.link.Name}}}
 				}
 			}
 			return nil

@@ -101,7 +101,9 @@ func elsewhere(in *diag.Input, f *diag.FlowCase, to netip.Addr) bool {
 	if f.Port == nil || c == nil || c.Netns == "" {
 		return len(owners) == 0 && in.Graph.NetworkOfAddr(to) != nil
 	}
-	its := slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.IPv4.IsValid() && e.IPv4.Addr() == to })
+	its := slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool {
+		return e.IPv4.IsValid() && e.IPv4.Addr() == to || e.IPv6.IsValid() && e.IPv6.Addr() == to
+	})
 	return !its && !slices.ContainsFunc(owners, func(o walk.End) bool { return o.Netns.ID == c.Netns })
 }
 
@@ -109,8 +111,10 @@ func elsewhere(in *diag.Input, f *diag.FlowCase, to netip.Addr) bool {
 func addresses(c *snap.Container) string {
 	var out []string
 	for _, e := range c.Endpoints {
-		if e.IPv4.IsValid() {
-			out = append(out, e.IPv4.Addr().String())
+		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
+			if p.IsValid() {
+				out = append(out, p.Addr().String())
+			}
 		}
 	}
 	if len(out) == 0 {

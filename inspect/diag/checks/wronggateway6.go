@@ -81,7 +81,7 @@ func fixWrongGateway6(in *diag.Input, f *diag.Finding) []fixups.Op {
 			dev := []string{a.link.Name}
 			return []fixups.Op{
 				&fixups.RouteDel{Where: at(in, a.ns.ID), Route: a.ns.Routes[defaultRoute6(a.ns)], Devs: dev},
-				&fixups.RouteAdd{Where: at(in, a.ns.ID), Route: default6(a.link, a.e.Gateway6), Devs: dev},
+				&fixups.RouteAdd{Where: at(in, a.ns.ID), Route: asEngine(&a, default6(a.link, a.e.Gateway6)), Devs: dev},
 			}
 		}
 	}
