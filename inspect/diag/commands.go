@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -107,6 +108,51 @@ func ConnectCommand(eng, options, network, name string) string {
 // DisconnectCommand takes a container off a network.
 func DisconnectCommand(eng, network, name string) string {
 	return networkVerb(eng, "disconnect", "", network, name)
+}
+
+// CreateCommand makes a network anew with options; "" where an engine's networks are
+// files that a person writes.
+func CreateCommand(eng, options string) string {
+	tool := toolOf(eng, "")
+	if tool == "" {
+		return ""
+	}
+	return tool + " network create " + options + " NAME"
+}
+
+// RemoveCommand takes a network away.
+func RemoveCommand(n *snap.Network) string {
+	switch tool := toolOf(n.Engine, ""); {
+	case tool != "":
+		return tool + " network rm " + n.Name
+	case n.File != "":
+		return "rm " + n.File
+	}
+	return "netdoctor teardown"
+}
+
+// UnpauseCommand lets the frozen processes of a container go on.
+func UnpauseCommand(c *snap.Container) string {
+	if tool := toolOf(c.Engine, c.Name); tool != "" {
+		return tool + " unpause " + c.Name
+	}
+	return "let the engine resume " + c.Name
+}
+
+// MTUOption is how a network is given an MTU for good, in its engine's words; "" where
+// no option is known.
+func MTUOption(n *snap.Network, mtu int) string {
+	switch {
+	case n.Engine == "podman":
+		return fmt.Sprintf("podman network create --opt mtu=%d …", mtu)
+	case n.Engine == "docker" && n.Name == "bridge":
+		return fmt.Sprintf("\"mtu\": %d in /etc/docker/daemon.json", mtu)
+	case n.Engine == "docker":
+		return fmt.Sprintf("docker network create -o com.docker.network.driver.mtu=%d …", mtu)
+	case n.Engine == "netdoctor":
+		return fmt.Sprintf("com.docker.network.driver.mtu: %d in driver_opts, in the file of netdoctor setup", mtu)
+	}
+	return ""
 }
 
 func networkVerb(eng, verb, options, network, name string) string {

@@ -111,13 +111,8 @@ func (in *Input) MTUOption(f *FlowCase, size int) string {
 			if n == nil || n.Bridge == "" {
 				continue
 			}
-			switch {
-			case n.Engine == "podman":
-				return fmt.Sprintf("podman network create --opt mtu=%d …", size)
-			case n.Engine == "docker" && n.Name == "bridge":
-				return fmt.Sprintf("\"mtu\": %d in /etc/docker/daemon.json", size)
-			case n.Engine == "docker":
-				return fmt.Sprintf("docker network create -o com.docker.network.driver.mtu=%d …", size)
+			if how := MTUOption(n, size); how != "" {
+				return how
 			}
 		}
 	}

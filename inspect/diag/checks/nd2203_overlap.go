@@ -197,7 +197,7 @@ func vainly(in *diag.Input, n *snap.Network, subnet netip.Prefix) []diag.Finding
 			proof,
 			ev(diag.NetworkCommand(n), "subnet "+subnet.String()+", no containers", snap.RefNetwork(n.Ref)),
 		},
-		Advice: fmt.Sprintf("if it is not needed: %s network rm %s; else make it anew with another --subnet", n.Engine, n.Name),
+		Advice: fmt.Sprintf("if it is not needed: %s; else make it anew with another subnet", diag.RemoveCommand(n)),
 		Weight: 79,
 	}
 	for k := range in.Flows {

@@ -84,13 +84,17 @@ func detectND3404(in *diag.Input) []diag.Finding {
 		if len(g.nets) == 0 {
 			continue
 		}
+		advice := "make them again with --cap-drop NET_RAW (in compose: cap_drop: [NET_RAW]); containers that don't trust each other get networks of their own"
+		if g.severity == diag.Warning {
+			advice = "make them again without --privileged and --cap-add NET_ADMIN, and " + strings.TrimPrefix(advice, "make them again ")
+		}
 		out = append(out, diag.Finding{
 			Severity: g.severity,
 			Summary:  fmt.Sprintf("%s can answer ARP for their neighbours on network %s", diag.Count(g.able, "container"), commas(g.nets)),
 			Cause:    "they hold CAP_NET_RAW or CAP_NET_ADMIN in a network that they share",
 			Subject:  diag.Subject{Kind: "network", Name: strings.Join(g.subjects, ","), Netns: in.Snap.Host.Netns},
 			Evidence: g.lines[:min(len(g.lines), 8)],
-			Advice:   "make them again with --cap-drop NET_RAW (in compose: cap_drop: [NET_RAW]); containers that don't trust each other get networks of their own",
+			Advice:   advice,
 		})
 	}
 	return out

@@ -37,7 +37,7 @@ Sources: iptables-restore(8); iptables iptables/xshared.c: add_param_to_argv (me
 					c := &t.Chains[j]
 					for k := range c.Rules {
 						r := &c.Rules[k]
-						if !strings.ContainsAny(r.Comment, "\n\r") {
+						if !strings.Contains(r.Comment, "\n") {
 							continue
 						}
 						cmd := "iptables"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,57 +76,99 @@ func detectND4204(in *diag.Input) []diag.Finding {
 	return out
 }
 
-// sharedName is the finding about one name; nil when all carriers serve alike.
+// sharedName is the finding about one name; nil when all carriers serve alike, or
+// none serves at all.
 func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *diag.Finding {
-	for k, deaf := range all {
-		var want []uint16 // that every other one serves
+	want, deaf := unserved(all)
+	if len(deaf) == 0 {
+		return nil
+	}
+	first := deaf[0]
+	who := make([]string, len(deaf))
+	for i, x := range deaf {
+		who[i] = fmt.Sprintf("%s (%s)", x.c.Name, x.addr)
+	}
+	does, share, fails := "does", "one", "fails"
+	if len(deaf) > 1 {
+		does, share, fails = "do", strconv.Itoa(len(deaf)), "fail"
+	}
+	f := &diag.Finding{
+		Summary: fmt.Sprintf("%s on network %s is the name of %d containers, and %s %s not listen on port %d: %s in %d connections to %s %s",
+			name, n.Name, len(all), commas(who), does, want[0], share, len(all), name, fails),
+		Cause:   fmt.Sprintf("%s carries the name or alias %s beside %s, and serves nothing there", first.c.Name, name, others(all, first.c)),
+		Subject: diag.Subject{Kind: "container", Name: first.c.Name, Netns: first.c.Netns},
+		Advice: fmt.Sprintf("stop %s if it is a leftover, or attach it without the alias: %s, then %s",
+			first.c.Name, diag.DisconnectCommand(first.c.Engine, n.Name, first.c.Name), diag.ConnectCommand(first.c.Engine, "", n.Name, first.c.Name)),
+		Weight: 58,
+	}
+	for _, x := range all {
+		f.Evidence = append(f.Evidence, ev(diag.InspectCommand(x.c), fmt.Sprintf("%s %s answers to %s, listens on %s", x.c.Name, x.addr, name, portList(x.ports)), snap.RefContainer(x.c.Ref)))
+	}
+	for _, x := range deaf {
+		f.Covers = suffering(in, f.Covers, name, want, x.addr)
+	}
+	if says := starting(in, all, deaf); says != "" && len(f.Covers.Names)+len(f.Covers.Traces) == 0 {
+		f.Severity = diag.Info
+		f.Advice = fmt.Sprintf("%s is still starting%s; Docker gives its address out all the same", first.c.Name, says)
+	}
+	return f
+}
+
+// unserved are the carriers that have nothing on the ports that all the others which
+// serve anything have in common; none when there are no such ports.
+func unserved(all []carrier) (want []uint16, deaf []carrier) {
+	for k := range all {
+		want, deaf = nil, []carrier{all[k]}
+		serving := false
 		for j, o := range all {
 			switch {
 			case j == k:
-			case want == nil:
-				want = slices.Clone(o.ports)
+			case len(o.ports) == 0:
+				deaf = append(deaf, o)
+			case !serving:
+				want, serving = slices.Clone(o.ports), true
 			default:
 				want = slices.DeleteFunc(want, func(p uint16) bool { return !slices.Contains(o.ports, p) })
 			}
 		}
-		if len(want) == 0 || slices.ContainsFunc(want, func(p uint16) bool { return slices.Contains(deaf.ports, p) }) {
-			continue
+		if len(want) > 0 && !slices.ContainsFunc(want, func(p uint16) bool { return slices.Contains(all[k].ports, p) }) {
+			return want, deaf
 		}
-		f := &diag.Finding{
-			Summary: fmt.Sprintf("%s on network %s is the name of %d containers, and %s (%s) does not listen on port %d: one in %d connections to %s fails",
-				name, n.Name, len(all), deaf.c.Name, deaf.addr, want[0], len(all), name),
-			Cause:   fmt.Sprintf("%s carries the name or alias %s beside %s, and serves nothing there", deaf.c.Name, name, others(all, k)),
-			Subject: diag.Subject{Kind: "container", Name: deaf.c.Name, Netns: deaf.c.Netns},
-			Advice: fmt.Sprintf("stop %s if it is a leftover, or attach it without the alias: %s, then %s",
-				deaf.c.Name, diag.DisconnectCommand(deaf.c.Engine, n.Name, deaf.c.Name), diag.ConnectCommand(deaf.c.Engine, "", n.Name, deaf.c.Name)),
-			Weight: 58,
-		}
-		for _, x := range all {
-			f.Evidence = append(f.Evidence, ev(diag.InspectCommand(x.c), fmt.Sprintf("%s %s answers to %s, listens on %s", x.c.Name, x.addr, name, portList(x.ports)), snap.RefContainer(x.c.Ref)))
-		}
-		for i := range in.Names {
-			if a := &in.Names[i]; a.Asked && a.Path != nil && strings.EqualFold(strings.TrimSuffix(a.Ask.Name, "."), name) && slices.Contains(a.Path.Answers, deaf.addr.String()) {
-				f.Covers.Names = append(f.Covers.Names, i)
-			}
-		}
-		for i := range in.Flows {
-			if a := &in.Flows[i]; a.Asked && a.Flow.Dst == deaf.addr && slices.Contains(want, a.Flow.Dport) && !a.Works() {
-				f.Covers.Traces = append(f.Covers.Traces, i)
-			}
-		}
-		says := ""
-		if age := in.Snap.Taken.Start.Sub(deaf.c.Started); deaf.c.Health == "starting" {
-			says = ", says its health check"
-		} else if age < startTime && replicas(all) {
-			says = fmt.Sprintf(", since %d s", int(age.Seconds()))
-		}
-		if says != "" && len(f.Covers.Names)+len(f.Covers.Traces) == 0 {
-			f.Severity = diag.Info
-			f.Advice = fmt.Sprintf("%s is still starting%s; Docker gives its address out all the same", deaf.c.Name, says)
-		}
-		return f
 	}
-	return nil
+	return nil, nil
+}
+
+// suffering adds what was asked for by name, and what goes to a carrier that does not
+// serve.
+func suffering(in *diag.Input, c diag.Cover, name string, want []uint16, addr netip.Addr) diag.Cover {
+	for i := range in.Names {
+		if a := &in.Names[i]; a.Asked && a.Path != nil && strings.EqualFold(strings.TrimSuffix(a.Ask.Name, "."), name) && slices.Contains(a.Path.Answers, addr.String()) && !slices.Contains(c.Names, i) {
+			c.Names = append(c.Names, i)
+		}
+	}
+	for i := range in.Flows {
+		if a := &in.Flows[i]; a.Asked && a.Flow.Dst == addr && slices.Contains(want, a.Flow.Dport) && !a.Works() {
+			c.Traces = append(c.Traces, i)
+		}
+	}
+	return c
+}
+
+// starting says by what each of the carriers that don't serve is known to be starting
+// still; "" when one of them is not.
+func starting(in *diag.Input, all, deaf []carrier) string {
+	says := ""
+	for _, x := range slices.Backward(deaf) {
+		switch age := in.Snap.Taken.Start.Sub(x.c.Started); {
+		case x.c.Health == "starting":
+			says = ", says its health check"
+		case age < startTime && replicas(all):
+			says = fmt.Sprintf(", since %d s", int(age.Seconds()))
+		default:
+			return ""
+		}
+	}
+	return says
 }
 
 // replicas says whether all are of one compose or swarm service, which run the same
@@ -138,10 +181,10 @@ func replicas(all []carrier) bool {
 // tells: as long as Docker's first one would take (docker-run(1): --health-interval).
 const startTime = 30 * time.Second
 
-func others(all []carrier, but int) string {
+func others(all []carrier, but *snap.Container) string {
 	var out []string
-	for i, x := range all {
-		if i != but {
+	for _, x := range all {
+		if x.c != but {
 			out = append(out, x.c.Name)
 		}
 	}

@@ -42,7 +42,7 @@ func detectND4207(in *diag.Input) []diag.Finding {
 			if who == nil {
 				continue
 			}
-			subject := diag.Subject{Kind: "container", Name: who.Name, Netns: c.From}
+			subject := diag.Subject{Kind: "container", Name: who.Name, Netns: who.Netns}
 			if k := slices.IndexFunc(out, func(f diag.Finding) bool { return f.Subject.Name == who.Name }); k >= 0 {
 				if !slices.Contains(out[k].Covers.Names, i) {
 					out[k].Covers.Names = append(out[k].Covers.Names, i)

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -22,7 +23,8 @@ See it by hand:
     docker ps                                Up 3 hours (Paused)
     docker unpause NAME
 
-False positives: a container that is paused by will.
+False positives: a container that is paused by will. One that publishes nothing,
+and that no other container can have used by a network, is a warning only.
 
 Sources: docker-pause(1); Documentation/admin-guide/cgroup-v2.rst, cgroup.freeze`,
 		Detect: func(in *diag.Input) []diag.Finding {
@@ -32,15 +34,19 @@ Sources: docker-pause(1); Documentation/admin-guide/cgroup-v2.rst, cgroup.freeze
 				if c.State != "paused" {
 					continue
 				}
-				out = append(out, diag.Finding{
+				f := diag.Finding{
 					Summary:  fmt.Sprintf("%s is paused: its processes are frozen, connections to it hang", c.Name),
 					Cause:    fmt.Sprintf("the container %s is paused, so the kernel takes packets for it and no program answers them", c.Name),
 					Subject:  diag.Subject{Kind: "container", Name: c.Name, Netns: c.Netns},
-					Evidence: []diag.Evidence{ev(c.Engine+" ps", c.Name+" (Paused)", snap.RefContainer(c.Ref))},
+					Evidence: []diag.Evidence{ev(diag.ListCommand(c), c.Name+" (Paused)", snap.RefContainer(c.Ref))},
 					Covers:   coverTarget(in, c),
-					Advice:   fmt.Sprintf("%s unpause %s", c.Engine, c.Name),
+					Advice:   diag.UnpauseCommand(c),
 					Weight:   88,
-				})
+				}
+				if len(f.Covers.Traces) == 0 && !serves(in, c) { // nobody needs it now
+					f.Severity = diag.Warning
+				}
+				out = append(out, f)
 			}
 			return out
 		},
@@ -53,6 +59,17 @@ Sources: docker-pause(1); Documentation/admin-guide/cgroup-v2.rst, cgroup.freeze
 			return nil
 		},
 	}
+}
+
+// serves says whether others may be talking to a container: by a port that it
+// publishes, or on a network where it listens and is not alone.
+func serves(in *diag.Input, c *snap.Container) bool {
+	if publishes(c) != "" {
+		return true
+	}
+	ns := in.Snap.Ns(c.Netns)
+	return ns != nil && slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.IPv4.IsValid() && len(tcpPorts(ns, e.IPv4.Addr())) > 0 }) &&
+		slices.ContainsFunc(in.Snap.Containers, func(o snap.Container) bool { return o.Ref != c.Ref && o.Running() && len(shared(&o, c)) > 0 })
 }
 
 // coverTarget covers the flows that a container should answer, whatever the

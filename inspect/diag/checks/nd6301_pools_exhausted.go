@@ -12,13 +12,14 @@ import (
 // nd6301: no block is left for new networks.
 func nd6301() diag.Check {
 	return diag.Check{
-		Code: "ND6301", Name: "pools-exhausted", Severity: diag.Error, Since: "0.1",
+		Code: "ND6301", Name: "pools-exhausted", Severity: diag.Warning, Since: "0.1",
 		Title: "The engine has no subnet left for new networks",
 		Doc: `Networks that are made without a subnet get the first free block of the
 default-address-pools: 31 blocks when nothing is configured. Blocks that overlap a
 network, an on-link route or a name server of the host are passed over. When none
 is left, "docker network create", and so "docker compose up", fails with "could
-not find an available, non-overlapping IPv4 address pool among the defaults".
+not find an available, non-overlapping IPv4 address pool among the defaults". The
+networks that there are go on.
 
 See it by hand:
     docker network ls; docker network prune  unused networks keep their block

@@ -11,13 +11,13 @@ import (
 // nd6302: a network has no address left.
 func nd6302() diag.Check {
 	return diag.Check{
-		Code: "ND6302", Name: "network-full", Severity: diag.Error, Since: "0.1",
+		Code: "ND6302", Name: "network-full", Severity: diag.Warning, Since: "0.1",
 		Title: "A network has no address left for another container",
 		Doc: `Each container takes an address of the network's subnet (or of its --ip-range);
 the network address, the broadcast address and the gateway are taken from the
 start. When all are in use, starting one more container fails with "no available
 IPv4 addresses on this network's address pools". A subnet can't be changed: the
-network has to be made anew.
+network has to be made anew. What runs goes on.
 
 See it by hand:
     docker network inspect NET               IPAM.Config, Containers
@@ -37,12 +37,16 @@ Sources: moby libnetwork/ipam; netavark ipam`,
 					if !full {
 						continue
 					}
+					anew := "make a network with a larger subnet and move the containers to it"
+					if c := diag.CreateCommand(n.Engine, "--subnet …"); c != "" {
+						anew += ": " + c
+					}
 					out = append(out, diag.Finding{
 						Summary:  fmt.Sprintf("network %s is full: all %s of %s are in use", n.Name, diag.Count(used, "usable address"), space),
 						Cause:    fmt.Sprintf("%s has no address left for another container", space),
 						Subject:  diag.Subject{Kind: "network", Name: networkName(in, n), Netns: in.Snap.Host.Netns},
 						Evidence: []diag.Evidence{ev(diag.NetworkCommand(n), fmt.Sprintf("subnet %s, %d in use", p.Subnet, used), snap.RefNetwork(n.Ref))},
-						Advice:   fmt.Sprintf("make a network with a larger subnet and move the containers to it: %s network create --subnet … NAME", n.Engine),
+						Advice:   anew,
 						Weight:   28,
 					})
 				}

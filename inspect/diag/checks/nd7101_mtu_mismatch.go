@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -170,7 +171,7 @@ func detectND7101(in *diag.Input) []diag.Finding {
 				ev("ip link show "+t.dev.Name, linkLine(t.dev), snap.RefLink(e.host.ID, t.dev.Name)),
 				ev(ipIn(in, t.pair.ns.ID, "link show "+t.pair.link.Name), linkLine(t.pair.link), snap.RefLink(t.pair.ns.ID, t.pair.link.Name)),
 			},
-			Advice: fmt.Sprintf("one MTU for the whole network lasts when it is an option of the network: %s network create -o com.docker.network.driver.mtu=%d …", e.n.Engine, e.want),
+			Advice: "one MTU for the whole network lasts when it is an option of the network: " + cmp.Or(diag.MTUOption(e.n, e.want), fmt.Sprintf("%d bytes", e.want)),
 			Weight: 50,
 		}
 		if e.alone(&t) {

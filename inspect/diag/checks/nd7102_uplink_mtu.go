@@ -71,8 +71,11 @@ func detectND7102(in *diag.Input) []diag.Finding {
 				ev(ipIn(in, first.ns.ID, "link show "+first.link.Name), linkLine(first.link), snap.RefLink(first.ns.ID, first.link.Name)),
 				ev("iptables -t mangle -S FORWARD", "(no rule clamps the MSS)", snap.RefNetns(host.ID)),
 			},
-			Advice: fmt.Sprintf("for good: \"mtu\": %d in daemon.json, and -o com.docker.network.driver.mtu=%d for each network, which must be made anew", up.MTU, up.MTU),
+			Advice: fmt.Sprintf("for good: make each network anew with an MTU of %d", up.MTU),
 			Weight: 32,
+		}
+		if how := diag.MTUOption(first.n, up.MTU); how != "" {
+			f.Advice += ": " + how
 		}
 		if f.Covers.Traces = outward(in, host.ID, up.Name); len(f.Covers.Traces) > 0 {
 			f.Severity = diag.Error

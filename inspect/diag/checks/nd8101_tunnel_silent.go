@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -45,7 +46,7 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 				}
 				v := l.Vxlan
 				fd := diag.Finding{
-					Summary:  fmt.Sprintf("packets of %s to %s leave this host in VXLAN %s (VNI %d, UDP port %d), and no answer returns: compare the VNI and port of the other end, and whether it lets the port in", f.From, f.To, l.Name, v.VNI, v.Port),
+					Summary:  fmt.Sprintf("packets of %s to %s leave this host in VXLAN %s (VNI %d, UDP port %d), and no answer returns", f.From, f.To, l.Name, v.VNI, v.Port),
 					Cause:    "the other end does not answer through the tunnel: another VNI or port there, or UDP dropped between the hosts",
 					Subject:  subject,
 					Evidence: []diag.Evidence{ev(ipIn(in, ns.ID, "-d link show "+l.Name), fmt.Sprintf("%s: vxlan id %d local %s dstport %d", l.Name, v.VNI, v.Local, v.Port), snap.RefLink(ns.ID, l.Name))},
@@ -75,25 +76,39 @@ func stoppedHere(in *diag.Input, f *diag.FlowCase) bool {
 }
 
 // tunnel is the VXLAN port of the sender's bridge behind which a flow's
-// destination must be: it is on the sender's subnet, and nobody here holds it.
+// destination must be: it is on the sender's subnet, and nobody here holds it. Docker
+// has the bridges of overlay networks in namespaces of their own (moby
+// daemon/libnetwork/drivers/overlay/ov_network.go: initSandbox).
 func tunnel(in *diag.Input, f *diag.FlowCase) (*snap.Netns, *snap.Link) {
-	host := in.Snap.HostNs()
-	if host == nil || len(in.Graph.Owners(f.Flow.Dst)) > 0 {
+	from := in.Netns(f.Flow.From)
+	if from == nil || len(in.Graph.Owners(f.Flow.Dst)) > 0 {
 		return nil, nil
 	}
-	for _, a := range attachments(in) {
-		if a.ns.ID != f.Flow.From || a.host == nil || !a.e.IPv4.IsValid() || !a.e.IPv4.Masked().Contains(f.Flow.Dst) {
+	for _, a := range from.Addrs {
+		l := from.LinkAt(a.Index)
+		if l == nil || !a.Prefix.Masked().Contains(f.Flow.Dst) {
 			continue
 		}
-		br := host.LinkAt(a.host.Master)
+		peer, ok := in.Graph.Peer(l)
+		if !ok || !owned(in, peer.Netns.ID) {
+			continue
+		}
+		br := peer.Netns.LinkAt(peer.Link.Master)
 		if br == nil {
 			continue
 		}
-		for _, l := range in.Graph.Ports(host, br) {
-			if l.Vxlan != nil && l.Up {
-				return host, l
+		for _, port := range in.Graph.Ports(peer.Netns, br) {
+			if port.Vxlan != nil && port.Up && (!port.Vxlan.Proxy || knows(peer.Netns, port, f.Flow.Dst)) {
+				return peer.Netns, port
 			}
 		}
 	}
 	return nil, nil
+}
+
+// knows says whether a device's namespace has a neighbour entry for an address. A VXLAN
+// device that answers ARP itself sends nothing for others
+// (drivers/net/vxlan/vxlan_core.c:arp_reduce).
+func knows(ns *snap.Netns, l *snap.Link, ip netip.Addr) bool {
+	return slices.ContainsFunc(ns.Neighs, func(n snap.Neigh) bool { return n.Index == l.Index && n.IP == ip && n.MAC != "" })
 }
