@@ -22,7 +22,7 @@ func kinds() []Op {
 		&RuleInsert{}, &RuleDelete{}, &RuleRestore{}, &ChainPolicy{}, &ChainAdd{}, &ChainDel{}, &TableAdd{}, &TableDel{},
 		&SetElementAdd{}, &SetElementDel{}, &ConntrackDelete{}, &RecentDel{}, &RecentAdd{},
 		&FileWrite{}, &EngineConnect{}, &EngineDisconnect{}, &ContainerStart{}, &ContainerStop{}, &ContainerPause{}, &ContainerUnpause{},
-		&ProcessContinue{}, &ProcessStop{}, &NetnsAdd{}, &NetnsDel{},
+		&ProcessContinue{}, &ProcessStop{}, &GroupThaw{}, &GroupFreeze{}, &NetnsAdd{}, &NetnsDel{},
 		&SandboxAdd{}, &SandboxDel{}, &SetAdd{}, &SetDel{}, &TableDrop{}, &FilePut{}, &LinkGroupDel{}, &HelperStart{}, &HelperStop{}, &AardvarkStart{}, &AardvarkStop{},
 	}
 }

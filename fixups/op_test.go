@@ -272,6 +272,18 @@ func opCases() []opCase {
 		{"a process goes on", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.ProcessContinue{Proc: fixups.Proc{PID: 100, Name: "nginx"}}
 		}, []string{"kill -CONT 100"}, []string{"kill -STOP 100"}},
+		{
+			"a frozen control group goes on", func(s *snap.Snapshot) fixups.Op { return fixups.NewGroupThaw(s, "/sys/fs/cgroup/app/cgroup.freeze") },
+			[]string{"echo 0 > /sys/fs/cgroup/app/cgroup.freeze"},
+			[]string{"echo 1 > /sys/fs/cgroup/app/cgroup.freeze"},
+		},
+		{
+			"one of the older kind is frozen", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.GroupFreeze{Freezer: fixups.Freezer{File: "/sys/fs/cgroup/freezer/app/freezer.state", Procs: []fixups.Proc{{PID: 100, Name: "nginx"}}}}
+			},
+			[]string{"echo FROZEN > /sys/fs/cgroup/freezer/app/freezer.state"},
+			[]string{"echo THAWED > /sys/fs/cgroup/freezer/app/freezer.state"},
+		},
 		{"podman's resolver starts", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.AardvarkStart{Aardvark: fixups.Aardvark{
 				Program: "/usr/lib/podman/aardvark-dns", Dir: "/run/containers/networks/aardvark-dns",

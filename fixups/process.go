@@ -43,34 +43,42 @@ func (o *ProcessContinue) Shell() []string {
 
 func (o *ProcessStop) Shell() []string { return []string{words("kill", "-STOP", strconv.Itoa(o.PID))} }
 
-// each calls f for every mention of the process; the pointers may be replaced.
-func (p Proc) each(s *snap.Snapshot, f func(**snap.Process)) (found bool) {
-	visit := func(x **snap.Process) {
-		if *x != nil && (*x).PID == p.PID {
-			found = true
+// eachProcess calls f for every mention of a process; the pointers may be replaced.
+func eachProcess(s *snap.Snapshot, f func(**snap.Process)) {
+	for i := range s.Containers {
+		if x := &s.Containers[i].Process; *x != nil {
 			f(x)
 		}
 	}
-	for i := range s.Containers {
-		visit(&s.Containers[i].Process)
-	}
 	for i := range s.Netns {
 		for j := range s.Netns[i].Sockets {
-			visit(&s.Netns[i].Sockets[j].Process)
+			if x := &s.Netns[i].Sockets[j].Process; *x != nil {
+				f(x)
+			}
 		}
 	}
+}
+
+// Each calls f for every mention of the process; false when there is none.
+func (p Proc) Each(s *snap.Snapshot, f func(**snap.Process)) (found bool) {
+	eachProcess(s, func(x **snap.Process) {
+		if (*x).PID == p.PID {
+			found = true
+			f(x)
+		}
+	})
 	return found
 }
 
 // state is its state, "" when the snapshot does not know the process.
 func (p Proc) state(s *snap.Snapshot) string {
 	out := ""
-	p.each(s, func(x **snap.Process) { out = (*x).State })
+	p.Each(s, func(x **snap.Process) { out = (*x).State })
 	return out
 }
 
 func (p Proc) set(s *snap.Snapshot, state string) error {
-	if !p.each(s, func(x **snap.Process) {
+	if !p.Each(s, func(x **snap.Process) {
 		c := **x
 		c.State = state
 		*x = &c

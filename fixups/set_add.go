@@ -105,7 +105,7 @@ func (o *SetAdd) Shell() []string {
 	}
 	out := []string{o.line("nft", "add", o.what(), o.Family.NFT(), o.Table, o.Set.Name, "{ type "+typ+" ; }")}
 	if len(o.Set.Elements) > 0 {
-		out = append(out, o.elementLine("add", o.Set.Name, o.Set.Elements))
+		out = append(out, o.elementLine("add", o.Set.Name, elements(o.Set.Elements, o.Set.Fields)))
 	}
 	return out
 }

@@ -16,6 +16,7 @@ import (
 type SetElementAdd struct {
 	ChainRef
 	Set      string         `json:"set"`
+	Fields   []int          `json:"fields,omitempty"` // as Set.Fields
 	Elements []snap.Element `json:"elements"`
 }
 
@@ -23,6 +24,7 @@ type SetElementAdd struct {
 type SetElementDel struct {
 	ChainRef
 	Set      string         `json:"set"`
+	Fields   []int          `json:"fields,omitempty"` // as Set.Fields
 	Elements []snap.Element `json:"elements"`
 }
 
@@ -30,42 +32,62 @@ func (*SetElementAdd) Kind() string { return "set-element-add" }
 func (*SetElementDel) Kind() string { return "set-element-del" }
 
 func (o *SetElementAdd) Describe() string {
-	return fmt.Sprintf("add %s to set %s of %s%s", elements(o.Elements), o.Set, o.Table, o.in())
+	return fmt.Sprintf("add %s to set %s of %s%s", elements(timeless(o.Elements), o.Fields), o.Set, o.Table, o.in())
 }
 
 func (o *SetElementDel) Describe() string {
-	return fmt.Sprintf("delete %s from set %s of %s%s", elements(o.Elements), o.Set, o.Table, o.in())
+	return fmt.Sprintf("delete %s from set %s of %s%s", elements(timeless(o.Elements), o.Fields), o.Set, o.Table, o.in())
 }
 
-func (o *SetElementAdd) Shell() []string { return []string{o.elementLine("add", o.Set, o.Elements)} }
-
-func (o *SetElementDel) Shell() []string { return []string{o.elementLine("delete", o.Set, o.Elements)} }
-
-func (c ChainRef) elementLine(verb, set string, list []snap.Element) string {
-	return c.line("nft", verb, "element", c.Family.NFT(), c.Table, set, "{ "+elements(list)+" }")
+func (o *SetElementAdd) Shell() []string {
+	return []string{o.elementLine("add", o.Set, elements(o.Elements, o.Fields))}
 }
 
-func elements(list []snap.Element) string {
+func (o *SetElementDel) Shell() []string {
+	return []string{o.elementLine("delete", o.Set, elements(timeless(o.Elements), o.Fields))}
+}
+
+func (c ChainRef) elementLine(verb, set, list string) string {
+	return c.line("nft", verb, "element", c.Family.NFT(), c.Table, set, "{ "+list+" }")
+}
+
+func elements(list []snap.Element, fields []int) string {
 	out := make([]string, len(list))
 	for i, e := range list {
-		out[i] = elementText(e)
+		out[i] = elementText(e, fields)
 	}
 	return strings.Join(out, ", ")
 }
 
 // elementText writes an element as nft(8) does, as far as its length tells what
 // it is: addresses and ports; anything else in hexadecimal.
-func elementText(e snap.Element) string {
-	s := keyText(e.Key)
+func elementText(e snap.Element, fields []int) string {
+	s := ""
+	if len(fields) < 2 {
+		s = rangeText(e.Key, e.KeyEnd)
+	}
+	for i, at := 0, 0; len(fields) > 1 && i < len(fields); i++ { // each filled up to words
+		to, end := at+fields[i], []byte(nil)
+		if len(e.Key) < to {
+			break
+		}
+		if len(e.KeyEnd) >= to {
+			end = e.KeyEnd[at:to]
+		}
+		if s != "" {
+			s += " . "
+		}
+		s += rangeText(e.Key[at:to], end)
+		at += (fields[i] + 3) &^ 3
+	}
 	if e.CatchAll {
 		s = "*"
 	}
-	if len(e.KeyEnd) > 0 && !bytes.Equal(e.Key, e.KeyEnd) {
-		if bits, ok := prefixBits(e.Key, e.KeyEnd); ok && (len(e.Key) == 4 || len(e.Key) == 16) {
-			s += "/" + strconv.Itoa(bits)
-		} else {
-			s += "-" + keyText(e.KeyEnd)
-		}
+	if e.TimeoutMs > 0 {
+		s += " timeout " + span(e.TimeoutMs)
+	}
+	if e.ExpiresMs > 0 {
+		s += " expires " + span(e.ExpiresMs)
 	}
 	switch {
 	case e.Verdict != nil && e.Verdict.Chain != "":
@@ -74,6 +96,36 @@ func elementText(e snap.Element) string {
 		s += " : " + e.Verdict.Code
 	case len(e.Data) > 0:
 		s += " : " + keyText(e.Data)
+	}
+	return s
+}
+
+// span writes a time as nft does.
+func span(ms int64) string {
+	if ms%1000 == 0 {
+		return fmt.Sprintf("%ds", ms/1000)
+	}
+	return fmt.Sprintf("%dms", ms)
+}
+
+// timeless are elements without the time that they have left, which is not asked for
+// where they are deleted.
+func timeless(list []snap.Element) []snap.Element {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].TimeoutMs, out[i].ExpiresMs = 0, 0
+	}
+	return out
+}
+
+// rangeText writes a key that may span others: a prefix where it is one.
+func rangeText(key, end []byte) string {
+	s := keyText(key)
+	if len(end) > 0 && !bytes.Equal(key, end) {
+		if bits, ok := prefixBits(key, end); ok && (len(key) == 4 || len(key) == 16) {
+			return s + "/" + strconv.Itoa(bits)
+		}
+		s += "-" + keyText(end)
 	}
 	return s
 }
@@ -170,7 +222,7 @@ func (o *SetElementDel) On(s *snap.Snapshot) error {
 	for _, e := range o.Elements {
 		i := findElement(set, e)
 		if i < 0 {
-			return snap.NotFoundf("set %s has no %s", o.Set, elementText(e))
+			return snap.NotFoundf("set %s has no %s", o.Set, elementText(e, o.Fields))
 		}
 		set.Elements = slices.Delete(set.Elements, i, i+1)
 	}
@@ -182,7 +234,7 @@ func (o *SetElementAdd) Inverse(s *snap.Snapshot) (Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	back := &SetElementDel{ChainRef: o.ChainRef, Set: o.Set}
+	back := &SetElementDel{ChainRef: o.ChainRef, Set: o.Set, Fields: o.Fields}
 	for _, e := range o.Elements {
 		if findElement(set, e) < 0 {
 			back.Elements = append(back.Elements, e)
@@ -199,7 +251,7 @@ func (o *SetElementDel) Inverse(s *snap.Snapshot) (Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	back := &SetElementAdd{ChainRef: o.ChainRef, Set: o.Set}
+	back := &SetElementAdd{ChainRef: o.ChainRef, Set: o.Set, Fields: o.Fields}
 	for _, e := range o.Elements {
 		if i := findElement(set, e); i >= 0 {
 			back.Elements = append(back.Elements, set.Elements[i])

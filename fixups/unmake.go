@@ -29,7 +29,7 @@ func Unmake(op Op) Op {
 	case *SetAdd:
 		return &SetDel{o.ChainRef, o.Set.Name}
 	case *SetElementAdd:
-		return &SetElementDel{o.ChainRef, o.Set, o.Elements}
+		return &SetElementDel{o.ChainRef, o.Set, o.Fields, o.Elements}
 	case *RuleInsert:
 		r, err := o.Compile()
 		if err != nil {

@@ -64,7 +64,7 @@ func world(t *testing.T) *snap.Snapshot {
 		Schema: 1, Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{host, web, blue},
 		Containers: []snap.Container{
 			{
-				Ref: "docker:web", Engine: "docker", ID: "w1", Name: "web", State: "running", PID: 100, Netns: "web", Process: &snap.Process{PID: 100, Name: "nginx", State: "T"},
+				Ref: "docker:web", Engine: "docker", ID: "w1", Name: "web", State: "running", PID: 100, Netns: "web", Process: &snap.Process{PID: 100, Name: "nginx", State: "T", Frozen: true, FrozenBy: []string{"/sys/fs/cgroup/app/cgroup.freeze"}},
 				Endpoints: []snap.Endpoint{{Network: "app", NetworkID: "n1", IPv4: pfx("172.30.1.12/24"), Gateway4: ip("172.30.1.1"), Link: "eth0", HostLink: "veth1", DNSNames: []string{"web"}}},
 			},
 			{Ref: "docker:cache", Engine: "docker", ID: "c1", Name: "cache", State: "paused", Endpoints: []snap.Endpoint{}},

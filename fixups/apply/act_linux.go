@@ -73,6 +73,10 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.signal(o.Proc, true)
 	case *fixups.ProcessStop:
 		return m.signal(o.Proc, false)
+	case *fixups.GroupThaw:
+		return m.freezer(ctx, o.Freezer, false)
+	case *fixups.GroupFreeze:
+		return m.freezer(ctx, o.Freezer, true)
 	case *fixups.HelperStart:
 		return m.a.Helper(ctx, o.Dir, true)
 	case *fixups.HelperStop:
@@ -173,6 +177,17 @@ func (m *machine) prepare(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 			return nil, nil, err
 		}
 		c.Start = now.Start
+		op = &c
+	case *fixups.GroupThaw:
+		c := fixups.GroupThaw{Freezer: fixups.Freezer{File: o.File}}
+		for _, p := range o.Procs {
+			now, err := sameProc(p)
+			if err != nil {
+				return nil, nil, err
+			}
+			p.Start = now.Start
+			c.Procs = append(c.Procs, p)
+		}
 		op = &c
 	}
 	undo, err := op.Inverse(now)

@@ -18,29 +18,22 @@ func (m *machine) lookProc(s *snap.Snapshot, p fixups.Proc) error {
 	if err != nil {
 		return err
 	}
-	found := false
-	for i := range s.Containers {
-		if x := s.Containers[i].Process; x != nil && x.PID == p.PID {
-			c := *x
-			c.State, found = now.State, true
-			s.Containers[i].Process = &c
-		}
-	}
-	for i := range s.Netns {
-		for j := range s.Netns[i].Sockets {
-			if x := s.Netns[i].Sockets[j].Process; x != nil && x.PID == p.PID {
-				c := *x
-				c.State, found = now.State, true
-				s.Netns[i].Sockets[j].Process = &c
-			}
-		}
-	}
-	if !found { // undo has no snapshot: a place for it
-		s.Containers = append(s.Containers, snap.Container{
-			Ref: "pid:" + strconv.Itoa(p.PID), Engine: "pid", Process: &snap.Process{PID: p.PID, Name: now.Name, State: now.State},
-		})
-	}
+	setProc(s, p, now, func(x *snap.Process) { x.State = now.State })
 	return nil
+}
+
+// setProc puts what was read of a process into every mention of it.
+func setProc(s *snap.Snapshot, p fixups.Proc, now ns.Proc, set func(*snap.Process)) {
+	found := p.Each(s, func(x **snap.Process) {
+		c := **x
+		set(&c)
+		*x = &c
+	})
+	if !found { // undo has no snapshot: a place for it
+		x := &snap.Process{PID: p.PID, Name: now.Name, State: now.State}
+		set(x)
+		s.Containers = append(s.Containers, snap.Container{Ref: "pid:" + strconv.Itoa(p.PID), Engine: "pid", Process: x})
+	}
 }
 
 // sameProc reads a process, which must be the one that was meant.

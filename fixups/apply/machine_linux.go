@@ -191,6 +191,10 @@ func (m *machine) look(ctx context.Context, op fixups.Op) (*snap.Snapshot, error
 		return s, m.lookProc(s, o.Proc)
 	case *fixups.ProcessStop:
 		return s, m.lookProc(s, o.Proc)
+	case *fixups.GroupThaw:
+		return s, m.lookFreezer(s, o.Freezer)
+	case *fixups.GroupFreeze:
+		return s, m.lookFreezer(s, o.Freezer)
 	case *fixups.NetnsAdd:
 		return s, m.lookNamed(s, o.Name)
 	case *fixups.NetnsDel:

@@ -16,8 +16,8 @@ const (
 	setTable, setName, setFlags, setKeyType, setKeyLen, setDataType, setDataLen, setDesc, setIDAttr, setUserData = 1, 2, 3, 4, 5, 6, 7, 9, 10, 13
 	descSize, descConcat, fieldLen                                                                               = 1, 2, 1
 
-	elemListTable, elemListSet, elemListElements, elemListSetID      = 1, 2, 3, 4
-	elemKey, elemData, elemFlags, elemTimeout, elemObject, elemKeyTo = 1, 2, 3, 4, 9, 10
+	elemListTable, elemListSet, elemListElements, elemListSetID                   = 1, 2, 3, 4
+	elemKey, elemData, elemFlags, elemTimeout, elemExpires, elemObject, elemKeyTo = 1, 2, 3, 4, 5, 9, 10
 
 	dataValue, dataVerdict   = 1, 2
 	verdictCode, verdictName = 1, 2
@@ -218,6 +218,9 @@ func (e rawElement) encode(a *attrs) {
 	}
 	if e.TimeoutMs > 0 {
 		a.be64(elemTimeout, uint64(e.TimeoutMs))
+		if e.ExpiresMs > 0 { // what is left of it
+			a.be64(elemExpires, uint64(e.ExpiresMs))
+		}
 	}
 	if e.Object != "" {
 		a.str(elemObject, e.Object)

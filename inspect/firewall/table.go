@@ -17,7 +17,7 @@ func DecodeTable(family uint8, b []byte) (snap.Table, error) {
 	f := r.u32(2)
 	t := snap.Table{
 		System: snap.NFT, Family: FamilyOf(family), Name: r.str(1), Handle: r.u64(4),
-		Dormant: f&1 != 0, Owner: r.u32(7),
+		Dormant: f&1 != 0, Owner: r.u32(7), Noted: len(a.v[6]) > 0,
 	}
 	if r.bad || t.Name == "" || t.Family == "" {
 		return t, fmt.Errorf("nf_tables table %q of family %d: %w", t.Name, family, errMalformed)
@@ -46,7 +46,7 @@ func DecodeChain(family uint8, b []byte) (ChainMessage, error) {
 		m.Use = 1 // not told: there may be rules
 	}
 	c := &m.Chain
-	*c = snap.Chain{Name: r.str(3), Handle: r.u64(2), Type: r.str(7), PolicyPackets: -1, PolicyBytes: -1}
+	*c = snap.Chain{Name: r.str(3), Handle: r.u64(2), Type: r.str(7), PolicyPackets: -1, PolicyBytes: -1, Noted: len(a.v[12]) > 0}
 	if r.has(4) {
 		c.Hook, c.Priority, c.Devices = r.hook(4, FamilyOf(family))
 		switch r.u32(5) {

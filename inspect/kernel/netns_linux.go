@@ -248,7 +248,8 @@ func (rd *reader) owners() {
 			return
 		}
 		if found[p.PID] == nil {
-			x := &snap.Process{PID: p.PID, Name: p.Name, State: p.State, Frozen: rd.o.Procs.Frozen(p.PID), Args: rd.o.Procs.Args(p.PID)}
+			by := rd.o.Procs.FrozenBy(p.PID)
+			x := &snap.Process{PID: p.PID, Name: p.Name, State: p.State, Frozen: len(by) > 0, FrozenBy: by, Args: rd.o.Procs.Args(p.PID)}
 			if p.Netns != 0 {
 				x.Netns = InodeID(p.Netns)
 			}

@@ -30,39 +30,66 @@ func findFreezers(mountinfo []byte) (f freezers) {
 	return f
 }
 
-// Frozen says whether the control group of a process, or one above it, is frozen
-// (Documentation/admin-guide/cgroup-v2.rst: cgroup.events; cgroup-v1/
-// freezer-subsystem.rst: freezer.state). What can't be read is not frozen.
-func (p *Procs) Frozen(pid int) bool {
+// FrozenBy are the files by which the control group of a process, and those above
+// it, are frozen (Documentation/admin-guide/cgroup-v2.rst: cgroup.freeze;
+// cgroup-v1/freezer-subsystem.rst: freezer.self_freezing); they are written to thaw
+// it. What can't be read is not frozen.
+func (p *Procs) FrozenBy(pid int) []string {
 	if p == nil {
-		return false
+		return nil
 	}
-	p.freezersOnce.Do(func() {
-		if b, err := os.ReadFile("/proc/thread-self/mountinfo"); err == nil {
-			p.freezers = findFreezers(b)
-		}
-	})
+	p.freezersOnce.Do(p.freezers.find)
+	return p.freezers.by(pid)
+}
+
+// FrozenBy is the same of one process alone, as it is now.
+func FrozenBy(pid int) []string {
+	var f freezers
+	f.find()
+	return f.by(pid)
+}
+
+func (f *freezers) find() {
+	if b, err := os.ReadFile("/proc/thread-self/mountinfo"); err == nil {
+		*f = findFreezers(b)
+	}
+}
+
+func (f *freezers) by(pid int) (out []string) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
 	if err != nil {
-		return false
+		return nil
 	}
-	says := func(c Cgroup2, group, file, want string) bool {
-		dir, ok := c.Dir(group)
-		if !ok {
-			return false
+	up := func(c Cgroup2, group, state, frozen, own, file string) {
+		if dir, ok := c.Dir(group); !ok || !says(path.Join(dir, state), frozen) {
+			return
 		}
-		b, err := os.ReadFile(path.Join(dir, file))
-		return err == nil && slices.Contains(strings.Split(string(b), "\n"), want)
+		for {
+			dir, ok := c.Dir(group)
+			if ok && says(path.Join(dir, own), "1") {
+				out = append(out, path.Join(dir, file))
+			}
+			if !ok || group == "/" {
+				return
+			}
+			group = path.Dir(group)
+		}
 	}
 	for l := range strings.Lines(string(b)) {
-		f := strings.SplitN(strings.TrimRight(l, "\n"), ":", 3)
+		g := strings.SplitN(strings.TrimRight(l, "\n"), ":", 3)
 		switch {
-		case len(f) != 3:
-		case f[0] == "0" && p.freezers.hasTwo && says(p.freezers.two, f[2], "cgroup.events", "frozen 1"):
-			return true
-		case p.freezers.hasOne && slices.Contains(strings.Split(f[1], ","), "freezer") && says(p.freezers.one, f[2], "freezer.state", "FROZEN"):
-			return true
+		case len(g) != 3:
+		case g[0] == "0" && f.hasTwo:
+			up(f.two, g[2], "cgroup.events", "frozen 1", "cgroup.freeze", "cgroup.freeze")
+		case f.hasOne && slices.Contains(strings.Split(g[1], ","), "freezer"):
+			up(f.one, g[2], "freezer.state", "FROZEN", "freezer.self_freezing", "freezer.state")
 		}
 	}
-	return false
+	return out
+}
+
+// says says whether a file has that line.
+func says(file, line string) bool {
+	b, err := os.ReadFile(file)
+	return err == nil && slices.Contains(strings.Split(string(b), "\n"), line)
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,8 +48,8 @@ func TestFrozen(t *testing.T) {
 	})
 	write("cgroup.procs", strconv.Itoa(c.Process.Pid))
 	p := &Procs{}
-	if p.Frozen(c.Process.Pid) {
-		t.Error("it is frozen before anybody did it")
+	if by := p.FrozenBy(c.Process.Pid); by != nil {
+		t.Errorf("it is frozen before anybody did it: %v", by)
 	}
 	write("cgroup.freeze", "1")
 	for end := time.Now().Add(10 * time.Second); ; {
@@ -60,10 +61,11 @@ func TestFrozen(t *testing.T) {
 			break
 		}
 	}
-	if !p.Frozen(c.Process.Pid) {
-		t.Error("its group is frozen, and it is not")
+	want := []string{filepath.Join(dir, "cgroup.freeze")}
+	if by := p.FrozenBy(c.Process.Pid); !slices.Equal(by, want) {
+		t.Errorf("frozen by %v, want %v", by, want)
 	}
-	if p.Frozen(1 << 22) {
-		t.Error("a process that is not there is frozen")
+	if by := FrozenBy(1 << 22); by != nil {
+		t.Errorf("a process that is not there is frozen by %v", by)
 	}
 }

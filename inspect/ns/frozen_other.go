@@ -5,5 +5,8 @@ package ns
 // freezers are nowhere here.
 type freezers struct{}
 
-// Frozen is always false here.
-func (p *Procs) Frozen(int) bool { return false }
+// FrozenBy is always nil here.
+func (p *Procs) FrozenBy(int) []string { return nil }
+
+// FrozenBy is always nil here.
+func FrozenBy(int) []string { return nil }

@@ -34,6 +34,7 @@ type Table struct {
 	Handle     uint64      `json:"handle,omitempty"`
 	Dormant    bool        `json:"dormant,omitempty"` // no chain of it is hooked
 	Owner      uint32      `json:"owner,omitempty"`   // netlink port id of a program that owns it
+	Noted      bool        `json:"noted,omitempty"`   // it has user data (NFTA_TABLE_USERDATA): a comment
 	Chains     []Chain     `json:"chains"`
 	Sets       []Set       `json:"sets,omitempty"`
 	Objects    []Object    `json:"objects,omitempty"`
@@ -51,6 +52,7 @@ type Chain struct {
 	Priority int32    `json:"priority,omitempty"`
 	Policy   string   `json:"policy,omitempty"`  // "accept" or "drop", base chains only
 	Devices  []string `json:"devices,omitempty"` // of netdev and inet ingress chains
+	Noted    bool     `json:"noted,omitempty"`   // it has user data (NFTA_CHAIN_USERDATA): a comment
 	// PolicyPackets and PolicyBytes count what met the policy; -1 not counted.
 	PolicyPackets int64  `json:"policyPackets"`
 	PolicyBytes   int64  `json:"policyBytes"`

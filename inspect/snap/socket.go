@@ -69,6 +69,9 @@ type Process struct {
 	State string `json:"state,omitempty"` // "R", "S", "T" stopped, "Z", "D"
 	// Frozen says that its control group is frozen, of those that have sockets.
 	Frozen bool `json:"frozen,omitempty"`
+	// FrozenBy are the files that say so, cgroup.freeze or freezer.state of its
+	// group and of those above it: where it is thawed by. nil with Frozen: not known.
+	FrozenBy []string `json:"frozenBy,omitempty"`
 	// Args is its command line, at most 4 KiB; redacted bundles leave it out,
 	// save docker-proxy's.
 	Args []string `json:"args,omitempty"`

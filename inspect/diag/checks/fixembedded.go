@@ -8,6 +8,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -21,6 +22,9 @@ func fixEmbeddedNAT(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ns := in.Netns(in.Names[f.Covers.Names[0]].Ask.Netns)
 	if ns == nil {
 		return nil
+	}
+	if _, ops := takenBefore(in, ns.ID); len(ops) > 0 {
+		return ops
 	}
 	ports := resolverPorts(ns)
 	if ports[snap.UDP] == 0 || ports[snap.TCP] == 0 {
@@ -58,6 +62,37 @@ func fixEmbeddedNAT(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 	}
 	return ops
+}
+
+// takenBefore is the rule of a container's nat OUTPUT that takes the questions to the
+// embedded resolver before the engine's jump is asked, and what takes it away; nil
+// when there is none without which they would be answered.
+func takenBefore(in *diag.Input, netns string) (*rules.Place, []fixups.Op) {
+	ns := in.Netns(netns)
+	if ns == nil {
+		return nil, nil
+	}
+	t := ns.Ruleset.Table(embeddedSystem(in, ns), snap.IPv4, "nat")
+	if t == nil || t.Chain("OUTPUT") == nil || !has(ns, t, "OUTPUT", "-d 127.0.0.11/32 -j DOCKER_OUTPUT") {
+		return nil, nil
+	}
+	c := t.Chain("OUTPUT")
+	for k := range c.Rules {
+		if slices.ContainsFunc(c.Rules[k].Exprs, func(e snap.Expr) bool {
+			x, ok := e.(*snap.Immediate)
+			return ok && x.Verdict != nil && x.Verdict.Chain == "DOCKER_OUTPUT"
+		}) {
+			break
+		}
+		op := deleteRule(in, netns, t.System, t.Family, t.Name, c.Name, k+1)
+		if op == nil {
+			continue
+		}
+		if ops := []fixups.Op{op}; len(mends(in, ops).Names) > 0 {
+			return placeOf(ns, snap.RefRule(netns, t, c.Name, k+1)), ops
+		}
+	}
+	return nil, nil
 }
 
 // resolverPorts are the ports of the daemon's sockets in a container's namespace.

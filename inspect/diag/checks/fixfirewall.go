@@ -13,9 +13,9 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// fixSetElement takes out of a set what makes a rule match the flow: the rule
-// and the rest of the set stay. nil when the rule looks nothing up, or the flow
-// would still not work.
+// fixSetElement takes out of a set, or out of a map of verdicts, what makes a rule
+// match the flow: the rule and the rest of the set stay. nil when the rule looks
+// nothing up, or the flow would still not work.
 func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
 	i := f.Covers.Traces[0]
 	fl := &in.Flows[i]
@@ -25,26 +25,44 @@ func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	for _, e := range w.Rule.Rule.Exprs {
 		l, ok := e.(*snap.Lookup)
-		if !ok || l.Invert || l.Dreg != snap.NoReg {
+		if !ok || l.Invert {
 			continue
 		}
 		set := w.Rule.TableP.Set(l.Set)
-		if set == nil {
-			continue
+		if set == nil || set.Constant || set.Anonymous {
+			continue // what a rule holds itself can't be changed
 		}
-		for _, a := range addrsOf(fl) {
-			for _, el := range set.Elements {
-				if !covers(&el, a) {
-					continue
-				}
-				ops := []fixups.Op{&fixups.SetElementDel{ChainRef: fixups.ChainAt(in.Snap, w.Netns, w.Rule.TableP, w.Rule.Chain), Set: l.Set, Elements: []snap.Element{el}}}
-				if heals(in, i, ops) {
-					return ops
-				}
+		for _, el := range blockers(set, addrsOf(fl)) {
+			ops := []fixups.Op{&fixups.SetElementDel{ChainRef: fixups.ChainAt(in.Snap, w.Netns, w.Rule.TableP, w.Rule.Chain), Set: l.Set, Fields: set.Fields, Elements: []snap.Element{el}}}
+			if heals(in, i, ops) {
+				return ops
 			}
 		}
 	}
 	return nil
+}
+
+// maxTried bounds how many elements of a set are tried that name no address of the flow.
+const maxTried = 64
+
+// blockers are the elements of a set that may stop a flow of these addresses: those
+// that name one of them, else all of a small set of something else (ports, devices).
+// In a map of verdicts only those that drop count.
+func blockers(set *snap.Set, addrs []netip.Addr) []snap.Element {
+	var named, all []snap.Element
+	for _, el := range set.Elements {
+		if el.CatchAll || el.Verdict != nil && el.Verdict.Code != "drop" || el.Verdict == nil && set.Map {
+			continue
+		}
+		all = append(all, el)
+		if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return covers(set, &el, a) }) {
+			named = append(named, el)
+		}
+	}
+	if len(named) > 0 || len(all) > maxTried {
+		return named
+	}
+	return all
 }
 
 // addrsOf are the addresses that a flow has on its way.
@@ -63,16 +81,30 @@ func addrsOf(f *diag.FlowCase) []netip.Addr {
 	return out
 }
 
-// covers says whether an element is, or spans, an address.
-func covers(e *snap.Element, a netip.Addr) bool {
-	b := a.AsSlice()
-	if e.CatchAll || len(e.Key) != len(b) {
-		return false
+// covers says whether an element, or one field of it, is or spans an address. Each
+// field of a concatenation is filled up to words (net/netfilter/nf_tables_api.c:
+// nft_set_desc_concat).
+func covers(set *snap.Set, e *snap.Element, a netip.Addr) bool {
+	b, at := a.AsSlice(), 0
+	fields := set.Fields
+	if len(fields) == 0 {
+		fields = []int{len(e.Key)}
 	}
-	if len(e.KeyEnd) == len(b) {
-		return bytes.Compare(e.Key, b) <= 0 && bytes.Compare(b, e.KeyEnd) <= 0
+	for _, n := range fields {
+		from, to := at, at+n
+		at += (n + 3) &^ 3
+		if n != len(b) || len(e.Key) < to {
+			continue
+		}
+		if len(e.KeyEnd) >= to {
+			if bytes.Compare(e.Key[from:to], b) <= 0 && bytes.Compare(b, e.KeyEnd[from:to]) <= 0 {
+				return true
+			}
+		} else if bytes.Equal(e.Key[from:to], b) {
+			return true
+		}
 	}
-	return bytes.Equal(e.Key, b)
+	return false
 }
 
 // exception accepts what comes in by the suffering flows' bridges right before a
@@ -123,16 +155,17 @@ func unban(in *diag.Input, w *sim.Where) []fixups.Op {
 
 // tidy takes away what a deleted rule leaves behind when it was the only one of
 // its table: a table of nf_tables that a hand made for it, with chains that
-// accept, and nothing else in it.
+// accept, and nothing else in it. One that carries a comment was made to stay, and one
+// that a program holds (NFT_TABLE_F_OWNER) is not ours to delete.
 func tidy(in *diag.Input, netns string, p *rules.Place) []fixups.Op {
 	t := p.TableP
-	if t == nil || p.System == snap.IPTablesLegacy || len(t.Sets)+len(t.Objects)+len(t.Flowtables) > 0 {
+	if t == nil || p.System == snap.IPTablesLegacy || len(t.Sets)+len(t.Objects)+len(t.Flowtables) > 0 || t.Noted || t.Owner != 0 {
 		return nil
 	}
 	var ops []fixups.Op
 	for i := range t.Chains {
 		c := &t.Chains[i]
-		if n := len(c.Rules); n > 1 || n == 1 && c.Name != p.Chain || c.Unread != "" || c.Policy != "" && c.Policy != "accept" {
+		if n := len(c.Rules); n > 1 || n == 1 && c.Name != p.Chain || c.Unread != "" || c.Noted || c.Policy != "" && c.Policy != "accept" {
 			return nil
 		}
 		ops = append(ops, &fixups.ChainDel{ChainRef: fixups.ChainAt(in.Snap, netns, t, c.Name)})

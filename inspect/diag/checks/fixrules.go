@@ -49,7 +49,11 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
 	if ops := deleteAlike(in, w.Netns, p); len(ops) > 0 {
-		return append(ops, tidy(in, w.Netns, p)...)
+		more := tidy(in, w.Netns, p)
+		if len(more) > 0 && p.System == snap.NFT {
+			f.Advice += fmt.Sprintf("; it is the only one of table %s, which goes with it and does nothing then: whatever adds to that table has to make it again", p.Table)
+		}
+		return append(ops, more...)
 	}
 	return nil
 }
@@ -231,16 +235,18 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 const narrowest = "add the narrowest rule that accepts it, or have the program that owns the chain do so"
 
 // acceptPorts lets what comes in by the senders' bridges, or by a container's own
-// device, reach the very ports that they ask for.
+// device, reach the very ports that they ask for; and what is sent from here leave
+// for those that it asks for, by the device that the routes choose.
 func acceptPorts(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) []fixups.Op {
-	if p.ChainP.Hook != "input" {
+	out := p.ChainP.Hook == "output"
+	if !out && p.ChainP.Hook != "input" {
 		return nil
 	}
 	var ops []fixups.Op
 	seen := map[string]bool{}
 	for _, i := range f.Covers.Traces {
 		flow := in.Flows[i].Flow
-		if flow.From == netns && flow.Iif == "" && !seen["lo"] { // a host talks to itself by its loopback
+		if flow.From == netns && flow.Iif == "" && !out && !seen["lo"] { // a host talks to itself by its loopback
 			seen["lo"] = true
 			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain), Args: []string{"-i", "lo", "-j", "ACCEPT"}}
 			if p.System == snap.NFT {
@@ -251,36 +257,63 @@ func acceptPorts(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) 
 				continue
 			}
 		}
-		by := bridgesOf(in, []int{i})
-		if w := diag.RulePlace(in.Flows[i].Trace.Where); netns != in.Snap.Host.Netns && w.Device != "" {
+		by, dport := bridgesOf(in, []int{i}), flow.Dport
+		if w := diag.RulePlace(in.Flows[i].Trace.Where); w.Device != "" && (out || netns != in.Snap.Host.Netns) {
 			by = []string{w.Device}
 		}
-		for _, br := range by {
-			key := fmt.Sprint(br, flow.Proto, flow.Dport)
+		if out {
+			dport = sentTo(&in.Flows[i], netns)
+		}
+		for _, dev := range by {
+			key := fmt.Sprint(dev, flow.Proto, dport)
 			if seen[key] {
 				continue
 			}
 			seen[key] = true
-			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain)}
-			switch {
-			case p.System == snap.NFT && flow.Dport == 0:
-				op.Text = fmt.Sprintf("iifname %q meta l4proto %s accept", br, flow.Proto)
-			case p.System == snap.NFT:
-				op.Text = fmt.Sprintf("iifname %q %s dport %d accept", br, flow.Proto, flow.Dport)
-			default:
-				op.Args = []string{"-i", br, "-p", string(flow.Proto)}
-				if flow.Dport != 0 {
-					op.Args = append(op.Args, "-m", string(flow.Proto), "--dport", port(flow.Dport))
-				}
-				op.Args = append(op.Args, "-j", "ACCEPT")
-			}
-			ops = append(ops, op)
-			if usesUFW(p.TableP) {
-				f.Advice = fmt.Sprintf("to keep it over ufw's next reload: ufw allow in on %s to any port %d proto %s", br, flow.Dport, flow.Proto)
+			ops = append(ops, acceptPort(fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain), out, dev, flow.Proto, dport))
+			if usesUFW(p.TableP) && !out {
+				f.Advice = fmt.Sprintf("to keep it over ufw's next reload: ufw allow in on %s to any port %d proto %s", dev, dport, flow.Proto)
 			}
 		}
 	}
 	return ops
+}
+
+// sentTo is the port that a flow is sent to from this namespace in the end: DNAT in
+// OUTPUT comes before the filter, and a proxy here asks for another one.
+func sentTo(f *diag.FlowCase, netns string) uint16 {
+	t, port := f.Trace, f.Flow.Dport
+	for t.Proxy != nil {
+		t = t.Proxy
+	}
+	for _, h := range t.Forward {
+		if h.Netns == netns && h.Dst.IsValid() && h.Dst.Port() != 0 {
+			port = h.Dst.Port()
+		}
+	}
+	return port
+}
+
+// acceptPort is the rule for one device and one port; 0 is none, for ICMP.
+func acceptPort(ref fixups.ChainRef, out bool, dev string, proto snap.Proto, dport uint16) fixups.Op {
+	op := &fixups.RuleInsert{ChainRef: ref}
+	name, flag := "iifname", "-i"
+	if out {
+		name, flag = "oifname", "-o"
+	}
+	switch {
+	case ref.System == snap.NFT && dport == 0:
+		op.Text = fmt.Sprintf("%s %q meta l4proto %s accept", name, dev, proto)
+	case ref.System == snap.NFT:
+		op.Text = fmt.Sprintf("%s %q %s dport %d accept", name, dev, proto, dport)
+	default:
+		op.Args = []string{flag, dev, "-p", string(proto)}
+		if dport != 0 {
+			op.Args = append(op.Args, "-m", string(proto), "--dport", port(dport))
+		}
+		op.Args = append(op.Args, "-j", "ACCEPT")
+	}
+	return op
 }
 
 // usesUFW says whether ufw wrote chains into a table.

@@ -26,6 +26,7 @@ See it by hand:
     dig @FIRST example.com
 
 Sources: resolv.conf(5); moby libnetwork/resolver.go: extIOTimeout`,
+		After: []diag.Code{"ND5108"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.FirstServerDead) {
@@ -53,6 +54,10 @@ func fixFirstServer(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if c == nil || r == nil || !slices.Contains(r.ResolvConf.Nameservers, dead) {
 		return nil
 	}
+	if n := ownResolver(in, c, dead); n != nil { // it alone knows the containers' names
+		f.Advice = fmt.Sprintf("%s is the resolver of network %s itself and stays first: see what holds it up (ss -lnup 'sport = 53'; ps -o pid,stat,args)", dead, n.Name)
+		return nil
+	}
 	text := ""
 	if c.Engine == "docker" && !slices.Contains(c.DNS, dead.String()) {
 		text = engineResolvConf(in, c)
@@ -67,6 +72,17 @@ func fixFirstServer(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = fmt.Sprintf("it was given by --dns or dns: in the compose file; change it there, too, for when %s is made again", c.Name)
 	}
 	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
+}
+
+// ownResolver is the container's network whose own resolver has that address; nil for none.
+func ownResolver(in *diag.Input, c *snap.Container, a netip.Addr) *snap.Network {
+	for i := range c.Endpoints {
+		n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[i])
+		if n != nil && n.DNS && (a == snap.DockerResolver() || slices.ContainsFunc(n.Pools, func(p snap.Pool) bool { return p.Gateway == a })) {
+			return n
+		}
+	}
+	return nil
 }
 
 // withoutServer is the text of a resolv.conf without one server.

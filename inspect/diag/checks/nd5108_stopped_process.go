@@ -3,8 +3,11 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -50,12 +53,83 @@ Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check
 					f.Cause = fmt.Sprintf("the control group of the process that listens on %s is frozen, so the kernel takes connections and nobody reads them", s.socket.Local)
 					f.Evidence = []diag.Evidence{ev(fmt.Sprintf("cat /proc/%d/cgroup; cat GROUP/cgroup.events (or freezer.state)", p.PID), "frozen 1", s.ref)}
 					f.Advice = fmt.Sprintf("find out who froze the group (the 0:: or freezer: line of /proc/%d/cgroup), then: echo 0 > GROUP/cgroup.freeze (or THAWED > GROUP/freezer.state)", p.PID)
+					var lines []string
+					for _, by := range p.FrozenBy {
+						lines = append(lines, fixups.NewGroupThaw(in.Snap, by).Shell()...)
+					}
+					if len(lines) > 0 {
+						f.Evidence = []diag.Evidence{ev(fmt.Sprintf("cat /proc/%d/cgroup; cat %s", p.PID, p.FrozenBy[0]), "frozen by "+strings.Join(p.FrozenBy, ", "), s.ref)}
+						f.Advice = "find out who froze the group (systemctl freeze, an engine that died half-way), then: " + strings.Join(lines, "; ")
+					}
 				}
 				out = append(out, unneeded(in, s, f))
 			}
-			return out
+			return append(out, stoppedResolvers(in)...)
 		},
+		Fix: goOn,
 	}
+}
+
+// goOn lets a program go on that flows of this run need: by its control group, or by
+// SIGCONT where a signal stopped it. One that a debugger holds stays, and so does one
+// that nobody asks for.
+func goOn(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if len(f.Covers.Traces)+len(f.Covers.Names) == 0 {
+		return nil
+	}
+	v, err := in.Snap.At(f.Evidence[0].Ref)
+	s, ok := v.(*snap.Socket)
+	if err != nil || !ok || s.Process == nil {
+		return nil
+	}
+	p := s.Process
+	var ops []fixups.Op
+	for _, by := range p.FrozenBy {
+		ops = append(ops, fixups.NewGroupThaw(in.Snap, by))
+	}
+	if len(ops) > 0 {
+		f.Advice = "find out who froze the group: it may do so again"
+	}
+	if p.State == "T" {
+		ops = append(ops, &fixups.ProcessContinue{Proc: fixups.Proc{PID: p.PID, Name: p.Name}})
+		f.Advice = "find out who stopped it: it may do so again"
+	}
+	return ops
+}
+
+// stoppedResolvers are the resolvers of engines, Podman's aardvark-dns, that are
+// stopped while somebody asks them; a daemon that is one itself is ND6201's.
+func stoppedResolvers(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	at := map[int]int{} // by pid, into out
+	for i := range in.Names {
+		n := &in.Names[i]
+		if !n.Bad() || n.Path.Problem.Kind != names.EngineHung && n.Path.Problem.Kind != names.FirstServerDead {
+			continue
+		}
+		ref := n.Path.Problem.Ref
+		v, err := in.Snap.At(ref)
+		s, ok := v.(*snap.Socket)
+		if err != nil || !ok || s.Process == nil || s.Process.Name == "dockerd" || !strings.EqualFold(s.Process.State, "T") {
+			continue
+		}
+		p := s.Process
+		k, ok := at[p.PID]
+		if !ok {
+			k = len(out)
+			at[p.PID] = k
+			out = append(out, diag.Finding{
+				Summary:  fmt.Sprintf("%s (pid %d) in %s is stopped (state %s): questions to %s are never answered", p.Name, p.PID, in.Who(ref.Netns()), p.State, s.Local),
+				Cause:    fmt.Sprintf("the process that answers names at %s is in state %s: the kernel takes the questions and nobody reads them", s.Local, p.State),
+				Subject:  diag.Subject{Kind: "resolver", Name: p.Name, Netns: ref.Netns()},
+				Evidence: []diag.Evidence{ev(fmt.Sprintf("ps -o pid,stat,comm -p %d", p.PID), fmt.Sprintf("%d %s %s", p.PID, p.State, p.Name), ref)},
+				Advice:   fmt.Sprintf("find out who stopped it, then: kill -CONT %d", p.PID),
+				Weight:   72,
+			})
+		}
+		out[k].Covers.Names = append(out[k].Covers.Names, i)
+	}
+	return out
 }
 
 // paused says whether an engine says that it froze the containers of a namespace

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -53,14 +54,14 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 					Advice:   fmt.Sprintf("start the daemon again (systemctl start %s) and read why it ended (journalctl -u %s); containers keep running with live-restore", e.Name, e.Name),
 					Weight:   96,
 				}
-				if pid := servingDaemon(in); pid != 0 {
+				if p := servingDaemon(in); p != nil {
 					f.Severity = diag.Warning
-					f.Summary = fmt.Sprintf("the API of %s does not answer: %s; it runs (pid %d) and serves names to containers", daemon(e.Name), e.Error, pid)
+					f.Summary = fmt.Sprintf("the API of %s does not answer: %s; it runs (pid %d) and serves names to containers", daemon(e.Name), e.Error, p.PID)
 					f.Cause = "it serves its API at another address than the one that was asked, or not any more"
-					f.Advice = fmt.Sprintf("look where it listens (ss -lxp | grep pid=%d) and ask there: --docker-host, DOCKER_HOST; where it listens nowhere, restart it: systemctl restart %s", pid, e.Name)
+					f.Advice = fmt.Sprintf("look where it listens (ss -lxp | grep pid=%d) and ask there: --docker-host, DOCKER_HOST; where it listens nowhere, restart it: systemctl restart %s", p.PID, e.Name)
 				}
-				if pid := stoppedDaemon(in); pid != 0 {
-					f.Advice = fmt.Sprintf("its process is stopped by a signal or a debugger (state T): kill -CONT %d; find out who stopped it", pid)
+				if p := stoppedDaemon(in); p != nil {
+					f.Advice = fmt.Sprintf("its process is stopped by a signal or a debugger (state T): kill -CONT %d; find out who stopped it", p.PID)
 				}
 				f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
 					k := n.Path.Problem.Kind
@@ -80,6 +81,16 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 			}
 			return out
 		},
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if f.Subject.Name != "docker" {
+				return nil
+			}
+			p := stoppedDaemon(in)
+			if p == nil || p.State != "T" { // "t": a debugger holds it
+				return nil
+			}
+			return []fixups.Op{&fixups.ProcessContinue{Proc: fixups.Proc{PID: p.PID, Name: p.Name}}}
+		},
 	}
 }
 
@@ -98,20 +109,20 @@ func daemon(engine string) string {
 }
 
 // stoppedDaemon is the process of an engine's daemon that holds a resolver's
-// socket and is stopped; 0 for none.
-func stoppedDaemon(in *diag.Input) int { return daemonWith(in, true) }
+// socket and is stopped; nil for none.
+func stoppedDaemon(in *diag.Input) *snap.Process { return daemonWith(in, true) }
 
 // servingDaemon is one that is not stopped.
-func servingDaemon(in *diag.Input) int { return daemonWith(in, false) }
+func servingDaemon(in *diag.Input) *snap.Process { return daemonWith(in, false) }
 
-func daemonWith(in *diag.Input, stopped bool) int {
+func daemonWith(in *diag.Input, stopped bool) *snap.Process {
 	for i := range in.Snap.Netns {
 		for k := range in.Snap.Netns[i].Sockets {
 			s := &in.Snap.Netns[i].Sockets[k]
 			if p := s.Process; p != nil && p.Name == "dockerd" && (p.State == "T" || p.State == "t") == stopped && s.Local.Addr() == snap.DockerResolver() {
-				return p.PID
+				return p
 			}
 		}
 	}
-	return 0
+	return nil
 }
