@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,7 +59,7 @@ func opCases() []opCase {
 		return fixups.Ctr{Ref: "docker:" + name, Engine: "docker", ID: id, Name: name}
 	}
 	on, yes := new(true), true
-	return append(append(xdpCases(), xfrmCases()...), []opCase{
+	return append(slices.Concat(xdpCases(), xfrmCases(), freezerCases()), []opCase{
 		{
 			"a bridge goes down and takes its routes", func(s *snap.Snapshot) fixups.Op { return &fixups.LinkSet{Where: host(s), Name: "br-app"} },
 			[]string{"ip link set dev br-app down"},
@@ -269,21 +270,6 @@ func opCases() []opCase {
 		{"a container starts", func(s *snap.Snapshot) fixups.Op { return &fixups.ContainerStart{Ctr: ctr("db", "d1")} }, []string{"docker start db"}, []string{"docker stop db"}},
 		{"a container is paused", func(s *snap.Snapshot) fixups.Op { return &fixups.ContainerPause{Ctr: ctr("web", "w1")} }, []string{"docker pause web"}, []string{"docker unpause web"}},
 		{"a container goes on", func(s *snap.Snapshot) fixups.Op { return &fixups.ContainerUnpause{Ctr: ctr("cache", "c1")} }, []string{"docker unpause cache"}, []string{"docker pause cache"}},
-		{"a process goes on", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.ProcessContinue{Proc: fixups.Proc{PID: 100, Name: "nginx"}}
-		}, []string{"kill -CONT 100"}, []string{"kill -STOP 100"}},
-		{
-			"a frozen control group goes on", func(s *snap.Snapshot) fixups.Op { return fixups.NewGroupThaw(s, "/sys/fs/cgroup/app/cgroup.freeze") },
-			[]string{"echo 0 > /sys/fs/cgroup/app/cgroup.freeze"},
-			[]string{"echo 1 > /sys/fs/cgroup/app/cgroup.freeze"},
-		},
-		{
-			"one of the older kind is frozen", func(s *snap.Snapshot) fixups.Op {
-				return &fixups.GroupFreeze{Freezer: fixups.Freezer{File: "/sys/fs/cgroup/freezer/app/freezer.state", Procs: []fixups.Proc{{PID: 100, Name: "nginx"}}}}
-			},
-			[]string{"echo FROZEN > /sys/fs/cgroup/freezer/app/freezer.state"},
-			[]string{"echo THAWED > /sys/fs/cgroup/freezer/app/freezer.state"},
-		},
 		{"podman's resolver starts", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.AardvarkStart{Aardvark: fixups.Aardvark{
 				Program: "/usr/lib/podman/aardvark-dns", Dir: "/run/containers/networks/aardvark-dns",
