@@ -242,7 +242,7 @@ func (x *lost) back(in *diag.Input) []fixups.Op {
 		a.Bcast, a.Label = snap.LastAddr(x.prefix), x.dev.Name
 	}
 	ops = append(ops, &fixups.AddrAdd{Where: w, Dev: x.dev.Name, Addr: a})
-	if r, ok := lostDefault(in, *x); ok {
+	if r, ok := lostDefault(in, *x); ok && (x.dev.Up || x.wentDown()) { // else ND1103 gives it back, when the device is up
 		ops = append(ops, &fixups.RouteAdd{Where: w, Route: r, Devs: []string{x.dev.Name}})
 	}
 	return ops
