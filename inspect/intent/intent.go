@@ -123,7 +123,9 @@ func Of(s *snap.Snapshot) []Set {
 				if !there { // all of it was flushed
 					sys = systemOf(s)
 				}
-				out = append(out, netavark(s, e, sys))
+				for _, f := range []snap.Family{snap.IPv4, snap.IPv6} {
+					out = append(out, netavark(s, e, sys, f))
+				}
 			}
 		}
 	}

@@ -50,8 +50,8 @@ func varkHash(network string) string {
 
 // netavark is what netavark's iptables driver writes for networks with running
 // containers.
-func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
-	set := Set{Engine: e.Name, Family: snap.IPv4, System: sys}
+func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System, family snap.Family) Set {
+	set := Set{Engine: e.Name, Family: family, System: sys}
 	add := func(n *snap.Network, table, chain, text, why string, end bool) {
 		set.Rules = append(set.Rules, Rule{Table: table, Chain: chain, Text: "-A " + chain + " " + text, For: why, Network: n.Ref, Append: end})
 	}
@@ -63,7 +63,10 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
 		if !running || !b.n.Masquerade || b.n.Internal {
 			continue
 		}
-		hash := "NETAVARK-" + varkHash(b.n.Name)
+		hash, multicast := "NETAVARK-"+varkHash(b.n.Name), "224.0.0.0/4"
+		if family == snap.IPv6 {
+			multicast = "ff00::/8"
+		}
 		net := b.subnet.String()
 		if first {
 			first = false
@@ -74,7 +77,7 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System) Set {
 		add(b.n, "filter", varkForward, "-d "+net+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "answers to "+b.n.Name, true)
 		add(b.n, "filter", varkForward, "-s "+net+" -j ACCEPT", b.n.Name+" to the world", true)
 		add(b.n, "nat", hash, "-d "+net+" -j ACCEPT", b.n.Name+" keeps its addresses inside", false)
-		add(b.n, "nat", hash, "! -d 224.0.0.0/4 -j MASQUERADE", b.n.Name+" leaves with this host's address", false)
+		add(b.n, "nat", hash, "! -d "+multicast+" -j MASQUERADE", b.n.Name+" leaves with this host's address", false)
 		add(b.n, "nat", "POSTROUTING", "-s "+net+" -j "+hash, b.n.Name+" leaves with this host's address", true)
 		// Ranges of ports are written as one rule, and ports that may come from one
 		// are left out.
@@ -146,7 +149,10 @@ func varkPublish(set *Set, ports []varkPort, add func(*snap.Network, string, str
 	add(n, "nat", "POSTROUTING", "-j "+varkMasq, "masquerades what is marked", false)
 	add(n, "nat", "PREROUTING", "-m addrtype --dst-type LOCAL -j "+varkDNAT, "published ports, from outside", true)
 	add(n, "nat", "OUTPUT", "-m addrtype --dst-type LOCAL -j "+varkDNAT, "published ports, from this host", true)
-	made := map[string]bool{}
+	made, local := map[string]bool{}, "127.0.0.1/32"
+	if set.Family == snap.IPv6 {
+		local = "::1/128"
+	}
 	for _, x := range ports {
 		dn := "NETAVARK-DN-" + varkHash(x.n.Name)
 		if !made[dn] {
@@ -157,7 +163,7 @@ func varkPublish(set *Set, ports []varkPort, add func(*snap.Network, string, str
 		match := fmt.Sprintf("-p %s -m %s --dport %d", proto, proto, x.p.HostPort)
 		to := ""
 		if h := hostIP(x.p); h.IsValid() {
-			to = "-d " + h.String() + "/32 "
+			to = "-d " + one(h) + " "
 		}
 		why := fmt.Sprintf("port %d goes to %s", x.p.HostPort, x.c.Name)
 		subnet := ""
@@ -168,7 +174,7 @@ func varkPublish(set *Set, ports []varkPort, add func(*snap.Network, string, str
 		}
 		add(x.n, "nat", varkDNAT, match+fmt.Sprintf(` -m comment --comment "dnat name: %s id: %s" -j %s`, x.n.Name, x.c.ID, dn), why, true)
 		add(x.n, "nat", dn, "-s "+subnet+" "+to+match+" -j "+varkSetMark, why, false)
-		add(x.n, "nat", dn, "-s 127.0.0.1/32 "+to+match+" -j "+varkSetMark, why, false)
+		add(x.n, "nat", dn, "-s "+local+" "+to+match+" -j "+varkSetMark, why, false)
 		add(x.n, "nat", dn, to+match+" -j DNAT --to-destination "+netip.AddrPortFrom(x.addr, x.p.ContainerPort).String(), why, false)
 		for k := len(set.Rules) - 4; k < len(set.Rules); k++ {
 			set.Rules[k].Container, set.Rules[k].Port = x.c.Ref, x.p
