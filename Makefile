@@ -17,7 +17,7 @@ FAULTS   ?= all
 
 export CGO_ENABLED = 0
 
-.PHONY: mutate mutate-faultlab proved-faultlab pairs-faultlab package all build demo test tools lint gen vet faultlab dryrun truth adopt bench fuzz soak clean
+.PHONY: names mutate mutate-faultlab proved-faultlab pairs-faultlab package all build demo test tools lint gen vet faultlab dryrun truth adopt bench fuzz soak clean
 
 all: build
 
@@ -45,7 +45,7 @@ LINTER := $(or $(shell command -v golangci-lint),$(wildcard $(shell $(GO) env GO
 lint:
 	$(or $(LINTER),golangci-lint) run --allow-parallel-runners ./...
 
-# Everything that is generated: the schema, docs/commands.
+# Everything that is generated: the schema, docs/checks, docs/commands.
 gen:
 	$(GO) generate ./...
 	rm -rf docs/commands

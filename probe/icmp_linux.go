@@ -82,36 +82,44 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 			return sendErr(r, err)
 		}
 		r.Sent++
-		for {
-			n, src, x, err := s.recv(buf)
-			switch {
-			case x != nil && !e.quotedBy(x.quoted):
-				continue // another raw socket's packet
-			case x != nil:
-				stop()
-				r.Got, r.RTTMs = 1, ms(time.Since(start))
-				return x.verdict(r)
-			case err == nil && !e.answeredBy(buf[:n]):
-				continue
-			case err == nil && src.Addr() != plain(r.Dst).Addr():
-				r.Detail = "an answer came from " + src.Addr().String() + " instead"
-				continue
-			case err == nil:
-				stop()
-				r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), snap.Answered
-				return r
-			}
-			stop()
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				return sendErr(r, err)
-			}
-			break
+		done := s.awaitEcho(e, &r, start, buf)
+		stop()
+		if done {
+			return r
 		}
 		if ctx.Err() != nil || dead(s.on) {
 			break
 		}
 	}
 	return timedOut(ctx, r)
+}
+
+// awaitEcho waits until the socket's deadline for what comes back of an echo, and says
+// whether something did: then r is the answer.
+func (s *sock) awaitEcho(e echo, r *snap.Probe, start time.Time, buf []byte) bool {
+	for {
+		n, src, x, err := s.recv(buf)
+		switch {
+		case x != nil && !e.quotedBy(x.quoted):
+			continue // another raw socket's packet
+		case x != nil:
+			r.Got, r.RTTMs = 1, ms(time.Since(start))
+			*r = x.verdict(*r)
+			return true
+		case err == nil && !e.answeredBy(buf[:n]):
+			continue
+		case err == nil && src.Addr() != plain(r.Dst).Addr():
+			r.Detail = "an answer came from " + src.Addr().String() + " instead"
+			continue
+		case err == nil:
+			r.Got, r.RTTMs, r.Outcome = r.Got+1, ms(time.Since(start)), snap.Answered
+			return true
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			*r = sendErr(*r, err)
+			return true
+		}
+		return false
+	}
 }
 
 // maxStrangers is how many errors about others' packets are passed over.

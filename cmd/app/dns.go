@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -55,24 +56,9 @@ func (a *App) DNS(ctx context.Context, o DNSOptions) (v1.Result, error) {
 // the answers of the questions.
 func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) (v1.Result, error) {
 	start := a.now()
-	typ, err := typeOf(o.Type, o.Common)
+	server, err := a.dnsWords(&o)
 	if err != nil {
 		return nil, err
-	}
-	o.Type = typ
-	server, err := serverOf(o.Server)
-	if err != nil {
-		return nil, err
-	}
-	if !o.All {
-		name, err := nameOf(o.Name)
-		if err != nil {
-			return nil, err
-		}
-		if name != o.Name {
-			a.note("%s is asked as %s (IDNA)", o.Name, name)
-		}
-		o.Name = name
 	}
 	if *state == nil {
 		read, err := a.snapshot(ctx, o.Common)
@@ -86,19 +72,7 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 	if err != nil {
 		return nil, err
 	}
-	asks, more := everyName(s, from)
-	if o.All && more {
-		a.note("only the first %d names are asked: name who asks with --from to see the rest", maxAll)
-	}
-	if !o.All {
-		asks = nil
-		for _, t := range from {
-			asks = append(asks, askOf(t, o.Name, o.Type))
-		}
-	}
-	for i := range asks {
-		asks[i].Name.TCP, asks[i].Name.Server = o.TCP, server
-	}
+	asks := a.dnsAsks(s, from, server, o)
 	ex, err := a.examine(ctx, s, asks, diag.Options{OnlyAsked: true}, o.Common)
 	if err != nil {
 		return nil, err
@@ -134,6 +108,45 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 	}
 	set.Head = a.head(v1.KindDNSSet, start)
 	return set, nil
+}
+
+// dnsWords checks what is asked, writes it as it goes over the wire, and gives the
+// server to ask: zero where it is the asker's own.
+func (a *App) dnsWords(o *DNSOptions) (server netip.AddrPort, err error) {
+	if o.Type, err = typeOf(o.Type, o.Common); err != nil {
+		return server, err
+	}
+	if server, err = serverOf(o.Server); err != nil || o.All {
+		return server, err
+	}
+	name, err := nameOf(o.Name)
+	if err != nil {
+		return server, err
+	}
+	if name != o.Name {
+		a.note("%s is asked as %s (IDNA)", o.Name, name)
+	}
+	o.Name = name
+	return server, nil
+}
+
+// dnsAsks are the questions: the name, or every name that each of them may need.
+func (a *App) dnsAsks(s *snap.Snapshot, from []Target, server netip.AddrPort, o DNSOptions) []diag.Ask {
+	var asks []diag.Ask
+	if o.All {
+		var more bool
+		if asks, more = everyName(s, from); more {
+			a.note("only the first %d names are asked: name who asks with --from to see the rest", maxAll)
+		}
+	} else {
+		for _, t := range from {
+			asks = append(asks, askOf(t, o.Name, o.Type))
+		}
+	}
+	for i := range asks {
+		asks[i].Name.TCP, asks[i].Name.Server = o.TCP, server
+	}
+	return asks
 }
 
 // askers are who asks: the one given, or every running container that has a

@@ -44,21 +44,8 @@ func (a *App) TraceAll(ctx context.Context, o TraceOptions) (*v1.TraceSetResult,
 		if !concerns(s, f, &src) {
 			continue
 		}
-		t := v1.TraceResult{
-			Head: a.head(v1.KindTrace, start), Why: f.Kind, Proto: string(f.Flow.Proto),
-			From: v1.Endpoint{Target: f.From, Netns: f.Flow.From, Outside: f.Outside, Device: f.Flow.Iif},
-			To:   v1.Endpoint{Target: f.To, Container: f.Target, Address: f.Flow.Dst.String(), Port: int(f.Flow.Dport)},
-		}
-		if f.Asked {
-			t.Why = "gateway"
-		}
-		if f.Flow.Src.IsValid() {
-			t.From.Address = f.Flow.Src.String()
-		}
-		fill(ex.in.Snap, &t, f)
-		if leavesWell(f) {
-			t.Verdict = string(sim.Delivered)
-		}
+		t := neededTrace(ex.in.Snap, f)
+		t.Head = a.head(v1.KindTrace, start)
 		res.Traces = append(res.Traces, t)
 	}
 	for i := range ex.in.Names {
@@ -74,6 +61,26 @@ func (a *App) TraceAll(ctx context.Context, o TraceOptions) (*v1.TraceSetResult,
 	res.Verdict = worst(res)
 	res.Head = a.head(v1.KindTraceSet, start)
 	return res, nil
+}
+
+// neededTrace is one of the flows that a source needs.
+func neededTrace(s *snap.Snapshot, f *diag.FlowCase) v1.TraceResult {
+	t := v1.TraceResult{
+		Why: f.Kind, Proto: string(f.Flow.Proto),
+		From: v1.Endpoint{Target: f.From, Netns: f.Flow.From, Outside: f.Outside, Device: f.Flow.Iif},
+		To:   v1.Endpoint{Target: f.To, Container: f.Target, Address: f.Flow.Dst.String(), Port: int(f.Flow.Dport)},
+	}
+	if f.Asked {
+		t.Why = "gateway"
+	}
+	if f.Flow.Src.IsValid() {
+		t.From.Address = f.Flow.Src.String()
+	}
+	fill(s, &t, f)
+	if leavesWell(f) {
+		t.Verdict = string(sim.Delivered)
+	}
+	return t
 }
 
 // leavesWell says of a flow into the world, which nobody answered yet, that it

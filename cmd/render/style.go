@@ -1,5 +1,6 @@
-// Package render writes results to a stream: text, wide, json, yaml, ndjson and
-// markdown. It sorts, aligns and colours; it computes nothing.
+// Package render writes results to a stream: text for people, JSON and its kin for
+// programs, JUnit, TAP, SARIF and annotations for CI, DOT and SVG for maps, HTML for
+// the report. It sorts, aligns and colours; it computes nothing.
 //
 // House rules: every string passes Clean on its way out, in printer.put and in
 // the encoders of json.go and yaml.go, nowhere else. Nothing cuts an address, a

@@ -41,29 +41,7 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 		return w.orSeen(o, srv.AskedFrom, srv.Addr, name)
 	}
 	l := w.listener(owner, srv.Addr)
-	at := fmt.Sprintf("%s/%s in %s", srv.Addr, w.proto(), w.nsName(owner))
-	switch {
-	case l.unread != "":
-		return unknownStep(st, l.unread, l.ref)
-	case l.sock == nil:
-		o.fail(Refused, st, Problem{
-			Kind: AardvarkDead, Server: srv.Addr, Network: n.Ref, Ref: snap.RefNetwork(n.Ref), Because: []snap.Ref{snap.RefNetwork(n.Ref)},
-			Detail: "aardvark-dns does not run: nothing listens on " + at + ", the server of network " + n.Name,
-		})
-		return o
-	case l.sock.Process == nil:
-		return w.orSeen(unknownStep(st, "who listens on "+at+" is not known", l.ref), srv.AskedFrom, srv.Addr, name)
-	case l.sock.Process.Name != "aardvark-dns":
-		o.fail(Unknown, st, Problem{
-			Kind: Port53Taken, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Port: 53, Because: []snap.Ref{l.ref, snap.RefNetwork(n.Ref)},
-			Detail: process(l.sock) + " listens on " + at + " in the place of aardvark-dns: it does not know the containers of " + n.Name,
-		})
-		return w.orSeen(o, srv.AskedFrom, srv.Addr, name)
-	case stopped(l.sock.Process):
-		o.fail(Timeout, st, Problem{
-			Kind: EngineHung, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Because: []snap.Ref{l.ref},
-			Detail: process(l.sock) + " on " + at + " is stopped and answers nothing",
-		})
+	if o, bad := w.notAardvark(n, owner, srv, name, l, st); bad {
 		return o
 	}
 	if r := srv.Reach; r.Known && !r.OK {
@@ -110,6 +88,38 @@ func (w *walker) aardvark(srv Server, name string) outcome {
 		return w.orSeen(join(o, unknownStep(Step{Where: "aardvark-dns", Asked: name}, why, snap.RefNetwork(n.Ref))), srv.AskedFrom, srv.Addr, name)
 	}
 	return w.orSeen(join(o, w.aardvarkForward(n, owner, name)), srv.AskedFrom, srv.Addr, name)
+}
+
+// notAardvark is what becomes of a question where aardvark-dns does not take it: nobody
+// listens at the gateway, somebody else does, or it is stopped. bad is false where it
+// does.
+func (w *walker) notAardvark(n *snap.Network, owner *snap.Netns, srv Server, name string, l listening, st Step) (o outcome, bad bool) {
+	at := fmt.Sprintf("%s/%s in %s", srv.Addr, w.proto(), w.nsName(owner))
+	switch {
+	case l.unread != "":
+		return unknownStep(st, l.unread, l.ref), true
+	case l.sock == nil:
+		o.fail(Refused, st, Problem{
+			Kind: AardvarkDead, Server: srv.Addr, Network: n.Ref, Ref: snap.RefNetwork(n.Ref), Because: []snap.Ref{snap.RefNetwork(n.Ref)},
+			Detail: "aardvark-dns does not run: nothing listens on " + at + ", the server of network " + n.Name,
+		})
+		return o, true
+	case l.sock.Process == nil:
+		return w.orSeen(unknownStep(st, "who listens on "+at+" is not known", l.ref), srv.AskedFrom, srv.Addr, name), true
+	case l.sock.Process.Name != "aardvark-dns":
+		o.fail(Unknown, st, Problem{
+			Kind: Port53Taken, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Port: 53, Because: []snap.Ref{l.ref, snap.RefNetwork(n.Ref)},
+			Detail: process(l.sock) + " listens on " + at + " in the place of aardvark-dns: it does not know the containers of " + n.Name,
+		})
+		return w.orSeen(o, srv.AskedFrom, srv.Addr, name), true
+	case stopped(l.sock.Process):
+		o.fail(Timeout, st, Problem{
+			Kind: EngineHung, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Because: []snap.Ref{l.ref},
+			Detail: process(l.sock) + " on " + at + " is stopped and answers nothing",
+		})
+		return o, true
+	}
+	return o, false
 }
 
 // aardvarkRecord is what aardvark-dns knows of a name: the addresses that it

@@ -38,81 +38,99 @@ Sources: net/core/dev.c: do_xdp_generic, sch_handle_ingress; bpf(2)`,
 }
 
 func detectND1123(in *diag.Input) []diag.Finding {
-	var out []diag.Finding
-	note := func(w *sim.Where, flows []int, p *snap.Probe) {
-		l := in.Netns(w.Netns).Link(w.Device)
-		subject := diag.Subject{Kind: "link", Name: w.Device, Netns: w.Netns}
-		if at := sameSubject(out, subject); at >= 0 {
-			out[at].Covers.Traces = append(out[at].Covers.Traces, flows...)
-			return
-		}
-		if l == nil {
-			return
-		}
-		x := diag.Finding{
-			Summary: strings.NewReplacer(" on "+w.Device, " on "+w.Device+" of "+in.Who(w.Netns), "may do anything with it", "drops packets").Replace(w.Detail) + by(w, l),
-			Cause:   "what the program or filter drops at the device, no firewall rule and no socket ever sees",
-			Subject: subject, Covers: diag.Cover{Traces: slices.Clone(flows)}, Weight: 86,
-		}
-		x.Evidence, x.Advice = programLines(in, w, l)
-		if p != nil {
-			x.Confidence = diag.Proved
-			x.Evidence = append(x.Evidence, probed(in, p, fmt.Sprintf("the kernel freed it on %s%s", p.Died.Device, freedAt(p.Died))))
-		}
-		out = append(out, x)
-	}
+	d := droppers{in: in}
 	for _, g := range in.Groups(sim.CauseXDP, sim.CauseTC) {
-		w := diag.RulePlace(g.Where)
-		if w.Behind != nil {
-			w = w.Behind
-		}
+		w := program(g.Where)
 		if owned(in, w.Netns) && in.Netns(w.Netns) != nil && !byQueue(w) {
-			note(w, g.Flows, nil)
-		}
-	}
-	seen := func(f *diag.FlowCase, i int) {
-		w, p := f.Trace.Where, f.Probe
-		if f.Trace.Verdict != sim.Unknown || w == nil || w.Cause != sim.CauseXDP && w.Cause != sim.CauseTC || diag.ProbeSays(p) != "dropped" {
-			return
-		}
-		if w.Behind != nil {
-			w = w.Behind
-		}
-		switch d := p.Died; {
-		case !owned(in, w.Netns):
-		case d != nil && d.Netns == w.Netns && d.Device == w.Device && d.Answer == w.Reply:
-			note(w, []int{i}, p)
-		case f.Trace.LeftHost == "" && (d == nil || d.Reason == "NEIGH_FAILED"):
-			note(w, []int{i}, nil) // all else on the way is known, and lets it pass
+			d.note(w, g.Flows, nil)
 		}
 	}
 	for i := range in.Flows {
 		if !in.Flows[i].Excused {
-			seen(&in.Flows[i], i)
+			d.undecided(&in.Flows[i], i)
 		}
 	}
 	for i := range in.Witnesses {
-		seen(&in.Witnesses[i].FlowCase, in.Witnesses[i].Of)
+		d.undecided(&in.Witnesses[i].FlowCase, in.Witnesses[i].Of)
 	}
 	for i := range in.Snap.Probes {
 		if p := &in.Snap.Probes[i]; diedHere(in, p) {
 			if w := freedByProgram(in, p.Died); w != nil {
-				note(w, nil, p)
+				d.note(w, nil, p)
 			}
 		}
 	}
 	for _, w := range silentBehind(in) {
-		note(w, nil, nil)
+		d.note(w, nil, nil)
 	}
-	for k := range out {
-		f := &out[k]
+	for k := range d.found {
+		f := &d.found[k]
 		slices.Sort(f.Covers.Traces)
 		f.Covers.Traces = slices.Compact(f.Covers.Traces)
 		f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool {
 			return upstreamCut(n) && slices.ContainsFunc(n.Path.Servers, func(s names.Server) bool { return diesAt(in, &s, f.Subject) })
 		})
 	}
-	return out
+	return d.found
+}
+
+// program is the place of the program or filter that decides.
+func program(w *sim.Where) *sim.Where {
+	if w = diag.RulePlace(w); w.Behind != nil {
+		return w.Behind
+	}
+	return w
+}
+
+// droppers are the devices with a program or filter that drops packets, a finding each.
+type droppers struct {
+	in    *diag.Input
+	found []diag.Finding
+}
+
+// note puts down that one of them drops these flows; p is the probe that proves it, nil
+// for none.
+func (d *droppers) note(w *sim.Where, flows []int, p *snap.Probe) {
+	l := d.in.Netns(w.Netns).Link(w.Device)
+	subject := diag.Subject{Kind: "link", Name: w.Device, Netns: w.Netns}
+	if at := sameSubject(d.found, subject); at >= 0 {
+		d.found[at].Covers.Traces = append(d.found[at].Covers.Traces, flows...)
+		return
+	}
+	if l == nil {
+		return
+	}
+	x := diag.Finding{
+		Summary: strings.NewReplacer(" on "+w.Device, " on "+w.Device+" of "+d.in.Who(w.Netns), "may do anything with it", "drops packets").Replace(w.Detail) + by(w, l),
+		Cause:   "what the program or filter drops at the device, no firewall rule and no socket ever sees",
+		Subject: subject, Covers: diag.Cover{Traces: slices.Clone(flows)}, Weight: 86,
+	}
+	x.Evidence, x.Advice = programLines(d.in, w, l)
+	if p != nil {
+		x.Confidence = diag.Proved
+		x.Evidence = append(x.Evidence, probed(d.in, p, fmt.Sprintf("the kernel freed it on %s%s", p.Died.Device, freedAt(p.Died))))
+	}
+	d.found = append(d.found, x)
+}
+
+// undecided notes the program that the model can't judge where a probe of the flow was
+// dropped: at that very place, or with nothing else on the way that could have done it.
+// i is the flow that suffers.
+func (d *droppers) undecided(f *diag.FlowCase, i int) {
+	w, p := f.Trace.Where, f.Probe
+	if f.Trace.Verdict != sim.Unknown || w == nil || w.Cause != sim.CauseXDP && w.Cause != sim.CauseTC || diag.ProbeSays(p) != "dropped" {
+		return
+	}
+	if w.Behind != nil {
+		w = w.Behind
+	}
+	switch died := p.Died; {
+	case !owned(d.in, w.Netns):
+	case died != nil && died.Netns == w.Netns && died.Device == w.Device && died.Answer == w.Reply:
+		d.note(w, []int{i}, p)
+	case f.Trace.LeftHost == "" && (died == nil || died.Reason == "NEIGH_FAILED"):
+		d.note(w, []int{i}, nil) // all else on the way is known, and lets it pass
+	}
 }
 
 // by is who holds an XDP program there, as a part of a sentence.

@@ -109,7 +109,17 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		f.Fix = &diag.Fix{Ops: stray, Survives: "until reboot"}
 		f.Advice = "the address belongs on the network's bridge alone; whatever put it there may do so again"
 	}
-	hit := false
+	var hit bool
+	if f.Covers.Traces, hit = ledAway(in, n, r); !hit {
+		f.Severity = diag.Warning
+	}
+	return f, true
+}
+
+// ledAway are the flows that a route takes away from a network; hit says whether one of
+// the network's containers has an address that it covers.
+func ledAway(in *diag.Input, n *snap.Network, r snap.Route) (flows []int, hit bool) {
+	host := in.Snap.Host.Netns
 	for _, a := range attachments(in) {
 		if a.n != n || !r.Dst.Contains(a.e.IPv4.Addr()) && !(a.e.IPv6.IsValid() && r.Dst.Contains(a.e.IPv6.Addr())) {
 			continue
@@ -117,17 +127,13 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		hit = true
 		for i := range in.Flows {
 			fl := &in.Flows[i]
-			if (fl.Target == a.c.Ref && (fl.Flow.From == host.ID || fl.Outside)) || fl.Flow.From == a.ns.ID && fl.Trace.LeftHost != "" || r.Dst.Contains(fl.Flow.Dst) && fl.Flow.From == host.ID {
-				f.Covers.Traces = append(f.Covers.Traces, i)
+			if (fl.Target == a.c.Ref && (fl.Flow.From == host || fl.Outside)) || fl.Flow.From == a.ns.ID && fl.Trace.LeftHost != "" || r.Dst.Contains(fl.Flow.Dst) && fl.Flow.From == host {
+				flows = append(flows, i)
 			}
 		}
 	}
-	slices.Sort(f.Covers.Traces)
-	f.Covers.Traces = slices.Compact(f.Covers.Traces)
-	if !hit {
-		f.Severity = diag.Warning
-	}
-	return f, true
+	slices.Sort(flows)
+	return slices.Compact(flows), hit
 }
 
 // strayOps take away the address that a connected route came with, where it is a
