@@ -38,6 +38,9 @@ stops.`,
 				return err
 			}
 			o.Common = c
+			if o.For == 0 && cmd.Flags().Changed("timeout") { // its default is for those that answer once
+				o.For = s.g.timeout
+			}
 			err = s.use().Watch(cmd.Context(), o, func(e *v1.WatchEvent) error {
 				return render.Write(s.env.Stdout, e, s.g.output, st)
 			})
@@ -49,6 +52,6 @@ stops.`,
 		},
 	}
 	cmd.Flags().DurationVar(&o.Every, "every", 0, "how often to look for changes that the kernel does not tell of (default 30s)")
-	cmd.Flags().DurationVar(&o.For, "for", 0, "how long (default until interrupted)")
+	cmd.Flags().DurationVar(&o.For, "for", 0, "how long; --timeout does, too, when it is given (default until interrupted)")
 	return cmd
 }
