@@ -144,6 +144,16 @@ func opCases() []opCase {
 		{"a discipline is put back", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.QdiscAdd{Where: web(s), Dev: "eth0", Qdisc: snap.Qdisc{Kind: "netem", Handle: 1, Parent: 0xffffffff, LossPct: 50}}
 		}, []string{"nsenter -t 100 -n tc qdisc add dev eth0 root netem loss 50%"}, []string{"nsenter -t 100 -n tc qdisc del dev eth0 root"}},
+		{"classes are put back", func(s *snap.Snapshot) fixups.Op {
+			return &fixups.QdiscAdd{Where: web(s), Dev: "eth0", Qdisc: snap.Qdisc{
+				Kind: "htb", Handle: 0x10000, Parent: 0xffffffff, DefaultClass: 0x10012,
+				Classes: []snap.TCClass{{ID: 0x10012, Parent: 0x10001, RateBps: 8000, CeilBps: 16000}, {ID: 0x10001, Parent: 0xffffffff, RateBps: 32000, CeilBps: 32000}},
+			}}
+		}, []string{
+			"nsenter -t 100 -n tc qdisc add dev eth0 root handle 1: htb default 12",
+			"nsenter -t 100 -n tc class add dev eth0 parent 1: classid 1:1 htb rate 32000bit ceil 32000bit",
+			"nsenter -t 100 -n tc class add dev eth0 parent 1:1 classid 1:12 htb rate 8000bit ceil 16000bit",
+		}, []string{"nsenter -t 100 -n tc qdisc del dev eth0 root"}},
 		{"an address with its broadcast", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.AddrAdd{Where: blue(s), Dev: "eth0", Addr: snap.Addr{Prefix: pfx("172.30.1.13/24"), Bcast: ip("172.30.1.255"), Scope: "global"}}
 		}, []string{"ip -n blue addr add 172.30.1.13/24 broadcast 172.30.1.255 dev eth0"}, []string{"ip -n blue addr del 172.30.1.13/24 dev eth0"}},

@@ -16,6 +16,16 @@ type QdiscDel struct {
 	// Raw is RTM_NEWQDISC as the kernel gave it, for putting the discipline back
 	// exactly; fixups/apply reads it before it deletes.
 	Raw []byte `json:"raw,omitempty"`
+	// Under are its classes, the disciplines in them, and its filters, in the order
+	// in which they can be made again; read with Raw.
+	Under []TCObject `json:"under,omitempty"`
+}
+
+// TCObject is an object of traffic control as the kernel described it: the type of the
+// message (RTM_NEWTCLASS, RTM_NEWQDISC, RTM_NEWTFILTER) and what was in it.
+type TCObject struct {
+	Type uint16 `json:"type"`
+	Raw  []byte `json:"raw"`
 }
 
 // QdiscAdd puts a queueing discipline back that was deleted. Without Raw it
@@ -24,7 +34,10 @@ type QdiscAdd struct {
 	Where
 	Dev   string     `json:"dev"`
 	Qdisc snap.Qdisc `json:"qdisc"`
-	Raw   []byte     `json:"raw,omitempty"`
+	// Filters hung on it.
+	Filters []snap.TCFilter `json:"filters,omitempty"`
+	Raw     []byte          `json:"raw,omitempty"`
+	Under   []TCObject      `json:"under,omitempty"`
 }
 
 // Parents of tc(8) (include/uapi/linux/pkt_sched.h: TC_H_ROOT, TC_H_INGRESS).
@@ -58,7 +71,7 @@ func tcParent(q snap.Qdisc) []string {
 	case q.Parent == tcIngress:
 		return []string{"ingress"}
 	}
-	return []string{"parent", fmt.Sprintf("%x:%x", q.Parent>>16, q.Parent&0xffff)}
+	return []string{"parent", tcHandle(q.Parent)}
 }
 
 func (o *QdiscAdd) Shell() []string {
@@ -69,6 +82,11 @@ func (o *QdiscAdd) Shell() []string {
 	switch q := o.Qdisc; q.Kind {
 	case "tbf":
 		args = append(args, "rate", fmt.Sprintf("%dbit", q.RateBps), "burst", fmt.Sprintf("%db", q.BurstBytes), "limit", fmt.Sprintf("%db", q.LimitBytes))
+	case "htb":
+		args = slices.Insert(args, len(args)-1, "handle", tcHandle(q.Handle))
+		if q.DefaultClass != 0 {
+			args = append(args, "default", fmt.Sprintf("%x", q.DefaultClass&0xffff))
+		}
 	case "netem":
 		if q.LossPct > 0 {
 			args = append(args, "loss", fmt.Sprintf("%g%%", q.LossPct))
@@ -77,7 +95,44 @@ func (o *QdiscAdd) Shell() []string {
 			args = append(args, "delay", fmt.Sprintf("%gms", q.DelayMs))
 		}
 	}
-	return []string{o.line(args...)}
+	lines := []string{o.line(args...)}
+	for _, c := range fromRoot(o.Qdisc.Classes) {
+		parent := c.Parent
+		if parent == tcRoot {
+			parent = o.Qdisc.Handle
+		}
+		lines = append(lines, o.line("tc", "class", "add", "dev", o.Dev, "parent", tcHandle(parent), "classid", tcHandle(c.ID),
+			o.Qdisc.Kind, "rate", fmt.Sprintf("%dbit", c.RateBps), "ceil", fmt.Sprintf("%dbit", c.CeilBps)))
+	}
+	return lines
+}
+
+// fromRoot orders classes so that each comes after its parent.
+func fromRoot(list []snap.TCClass) []snap.TCClass {
+	var out []snap.TCClass
+	has := func(l []snap.TCClass, id uint32) bool {
+		return slices.ContainsFunc(l, func(c snap.TCClass) bool { return c.ID == id })
+	}
+	for len(out) < len(list) {
+		n := len(out)
+		for _, c := range list {
+			if !has(out, c.ID) && (has(out, c.Parent) || !has(list, c.Parent)) {
+				out = append(out, c)
+			}
+		}
+		if n == len(out) {
+			return list // a circle
+		}
+	}
+	return out
+}
+
+// tcHandle is a handle or class as tc(8) writes it.
+func tcHandle(h uint32) string {
+	if h&0xffff == 0 {
+		return fmt.Sprintf("%x:", h>>16)
+	}
+	return fmt.Sprintf("%x:%x", h>>16, h&0xffff)
 }
 
 func (o *QdiscDel) at(l *snap.Link) int {
@@ -95,7 +150,13 @@ func (o *QdiscDel) On(s *snap.Snapshot) error {
 	if i < 0 {
 		return snap.NotFoundf("%s has no such %s discipline", o.Dev, o.Qdisc.Kind)
 	}
-	l.Qdiscs = slices.Delete(slices.Clone(l.Qdiscs), i, i+1)
+	if l.Qdiscs[i].DefaultClass != 0 || len(l.Qdiscs[i].Classes) > 0 {
+		l.Filters = nil // Inverse is refused where some hang on another one
+	}
+	gone := o.Qdisc.Handle >> 16
+	l.Qdiscs = slices.DeleteFunc(slices.Clone(l.Qdiscs), func(q snap.Qdisc) bool {
+		return q.Handle>>16 == gone && q.Kind == o.Qdisc.Kind || q.Parent != tcRoot && q.Parent != tcIngress && gone != 0 && q.Parent>>16 == gone
+	})
 	if len(l.Qdiscs) == 0 {
 		l.Qdiscs = nil
 	}
@@ -108,6 +169,7 @@ func (o *QdiscAdd) On(s *snap.Snapshot) error {
 		return err
 	}
 	l.Qdiscs = append(slices.Clone(l.Qdiscs), o.Qdisc)
+	l.Filters = append(slices.Clone(l.Filters), o.Filters...)
 	return nil
 }
 
@@ -121,10 +183,13 @@ func (o *QdiscDel) Inverse(s *snap.Snapshot) (Op, error) {
 	if i < 0 {
 		return nil, nil
 	}
-	if k := l.Qdiscs[i].Kind; len(l.Filters) > 0 && (k == "clsact" || k == "ingress") {
-		return nil, fmt.Errorf("filters hang on the %s discipline of %s: %w", k, o.Dev, snap.ErrUnsupported)
+	// Which filter hangs on which discipline is not known: those of classes are put
+	// back, if there is no other that could have any.
+	hooks := slices.ContainsFunc(l.Qdiscs, func(q snap.Qdisc) bool { return q.Kind == "clsact" || q.Kind == "ingress" })
+	if len(l.Filters) > 0 && hooks {
+		return nil, fmt.Errorf("filters hang on the disciplines of %s: %w", o.Dev, snap.ErrUnsupported)
 	}
-	return &QdiscAdd{Where: o.Where, Dev: o.Dev, Qdisc: l.Qdiscs[i], Raw: o.Raw}, nil
+	return &QdiscAdd{Where: o.Where, Dev: o.Dev, Qdisc: l.Qdiscs[i], Filters: l.Filters, Raw: o.Raw, Under: o.Under}, nil
 }
 
 func (o *QdiscAdd) Inverse(s *snap.Snapshot) (Op, error) {

@@ -22,6 +22,9 @@ func after(d *diagnosis, changed *snap.Snapshot, flows, asked []int) []v1.AfterF
 		}
 		f := &d.in.Flows[i]
 		was, is := flowOutcome(f), flowOutcome(&then.Flows[i])
+		if p := d.in.Prove(f); p != nil && p.Differs != "" && was == is {
+			was = p.Verdict // the wire knows better what there is than the model
+		}
 		if a, b := f.Trace.ExitSrc.Addr(), then.Flows[i].Trace.ExitSrc.Addr(); was == is && a.IsValid() && b.IsValid() && a != b {
 			was, is = was+" as "+a.String(), is+" as "+b.String() // who answers to the wrong one is not followed
 		}

@@ -165,8 +165,12 @@ func (m *machine) prepare(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 		if err != nil {
 			return nil, nil, err
 		}
+		under, err := m.qdiscUnder(ctx, o, now)
+		if err != nil {
+			return nil, nil, err
+		}
 		c := *o
-		c.Raw = raw
+		c.Raw, c.Under = raw, under
 		op = &c
 	case *fixups.RuleDelete:
 		op = m.withText(o, now)

@@ -2,9 +2,11 @@ package apply
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -59,7 +61,97 @@ func (m *machine) qdiscDel(ctx context.Context, o *fixups.QdiscDel, now *snap.Sn
 	return m.route(ctx, o.Where, unix.RTM_DELQDISC, 0, tcmsg(l.Index, o.Qdisc.Handle, o.Qdisc.Parent))
 }
 
-// qdiscAdd gives the kernel its own description back: kind and options.
+// qdiscUnder are what hangs under a discipline: its classes, parents first, the
+// disciplines in them, and its filters.
+func (m *machine) qdiscUnder(ctx context.Context, o *fixups.QdiscDel, now *snap.Snapshot) ([]fixups.TCObject, error) {
+	if len(o.Qdisc.Classes) == 0 {
+		return nil, nil
+	}
+	l, err := linkIn(now, o.Where, o.Dev)
+	if err != nil {
+		return nil, err
+	}
+	h, err := m.handle(ctx, o.Where)
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial(h, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	major := o.Qdisc.Handle >> 16
+	var out []fixups.TCObject
+	for _, x := range []struct {
+		ask, is uint16
+		parent  uint32
+		part    func(handle, parent uint32) bool
+	}{
+		{unix.RTM_GETTCLASS, unix.RTM_NEWTCLASS, 0, func(handle, _ uint32) bool { return handle>>16 == major }},
+		{unix.RTM_GETQDISC, unix.RTM_NEWQDISC, 0, func(handle, parent uint32) bool { return handle != 0 && parent != tcRoot && parent>>16 == major }},
+		{unix.RTM_GETTFILTER, unix.RTM_NEWTFILTER, o.Qdisc.Handle, func(handle, _ uint32) bool { return handle != 0 }},
+	} {
+		err := c.dump(x.ask, tcmsg(l.Index, 0, x.parent), func(b []byte) {
+			if len(b) >= 20 && int(int32(binary.NativeEndian.Uint32(b[4:]))) == l.Index && x.part(binary.NativeEndian.Uint32(b[8:]), binary.NativeEndian.Uint32(b[12:])) {
+				if x.is != unix.RTM_NEWTFILTER || !hashTable(b) {
+					out = append(out, fixups.TCObject{Type: x.is, Raw: bytes.Clone(b)})
+				}
+			}
+		})
+		if err != nil {
+			return nil, kernel.NetlinkError("reading the classes of "+o.Dev, err)
+		}
+	}
+	return parentsFirst(out), nil
+}
+
+// hashTable says whether a filter's message is of a table of u32, which is made with
+// the first filter in it: its handle names no node (net/sched/cls_u32.c: TC_U32_NODE).
+func hashTable(b []byte) bool {
+	const node = 0xfff
+	if binary.NativeEndian.Uint32(b[8:])&node != 0 || len(b) < 24 {
+		return false
+	}
+	n := int(binary.NativeEndian.Uint16(b[20:]))
+	return n >= 4 && 20+n <= len(b) && binary.NativeEndian.Uint16(b[22:]) == unix.TCA_KIND && string(bytes.TrimRight(b[24:20+n], "\x00")) == "u32"
+}
+
+// tcRoot is TC_H_ROOT of linux/pkt_sched.h.
+const tcRoot = 0xffffffff
+
+// parentsFirst moves classes behind those that they are in.
+func parentsFirst(list []fixups.TCObject) []fixups.TCObject {
+	var out []fixups.TCObject
+	made := map[uint32]bool{}
+	for len(list) > 0 {
+		var rest []fixups.TCObject
+		for i, x := range list {
+			id, parent := binary.NativeEndian.Uint32(x.Raw[8:]), binary.NativeEndian.Uint32(x.Raw[12:])
+			waits := x.Type == unix.RTM_NEWTCLASS && !made[parent] && slices.ContainsFunc(list, func(y fixups.TCObject) bool {
+				return y.Type == unix.RTM_NEWTCLASS && binary.NativeEndian.Uint32(y.Raw[8:]) == parent
+			})
+			if waits {
+				rest = append(rest, list[i])
+				continue
+			}
+			made[id] = true
+			out = append(out, x)
+		}
+		if len(rest) == len(list) {
+			return append(out, rest...) // a circle, which the kernel has not
+		}
+		list = rest
+	}
+	slices.SortStableFunc(out, func(a, b fixups.TCObject) int { return cmp.Compare(tcOrder(a.Type), tcOrder(b.Type)) })
+	return out
+}
+
+func tcOrder(typ uint16) int {
+	return slices.Index([]uint16{unix.RTM_NEWTCLASS, unix.RTM_NEWQDISC, unix.RTM_NEWTFILTER}, typ)
+}
+
+// qdiscAdd gives the kernel its own description back: kind and options, and those of
+// what hung under it.
 func (m *machine) qdiscAdd(ctx context.Context, o *fixups.QdiscAdd, now *snap.Snapshot) error {
 	l, err := linkIn(now, o.Where, o.Dev)
 	if err != nil {
@@ -68,16 +160,70 @@ func (m *machine) qdiscAdd(ctx context.Context, o *fixups.QdiscAdd, now *snap.Sn
 	if len(o.Raw) < 20 {
 		return fmt.Errorf("discipline %s: its settings were not kept: %w", o.Qdisc.Kind, snap.ErrUnsupported)
 	}
-	b := tcmsg(l.Index, binary.NativeEndian.Uint32(o.Raw[8:]), binary.NativeEndian.Uint32(o.Raw[12:]))
-	for a := o.Raw[20:]; len(a) >= 4; {
+	for _, x := range append([]fixups.TCObject{{Type: unix.RTM_NEWQDISC, Raw: o.Raw}}, o.Under...) {
+		if len(x.Raw) < 20 {
+			return fmt.Errorf("what hung on %s was not kept: %w", o.Dev, snap.ErrUnsupported)
+		}
+		if err := m.route(ctx, o.Where, x.Type, unix.NLM_F_CREATE|unix.NLM_F_EXCL, tcAgain(l.Index, x)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tcAgain is a message that makes an object of traffic control again: where it is, its
+// kind and options; counters and the like stay behind.
+func tcAgain(index int, x fixups.TCObject) attrs {
+	b := tcmsg(index, binary.NativeEndian.Uint32(x.Raw[8:]), binary.NativeEndian.Uint32(x.Raw[12:]))
+	copy(b[16:20], x.Raw[16:20])
+	kind := ""
+	for a := x.Raw[20:]; len(a) >= 4; {
 		n, typ := int(binary.NativeEndian.Uint16(a)), binary.NativeEndian.Uint16(a[2:])
 		if n < 4 || n > len(a) {
 			break
 		}
-		if t := typ & 0x3fff; t == unix.TCA_KIND || t == unix.TCA_OPTIONS {
+		switch typ & 0x3fff {
+		case unix.TCA_KIND: // comes first (net/sched/sch_api.c:tc_fill_qdisc, cls_api.c:tcf_fill_node)
+			kind = string(bytes.TrimRight(a[4:n], "\x00"))
 			b.bytes(typ, a[4:n])
+		case unix.TCA_OPTIONS:
+			options := bytes.Clone(a[4:n])
+			switch {
+			case x.Type == unix.RTM_NEWTFILTER:
+				filterFlags(kind, options)
+			case x.Type == unix.RTM_NEWQDISC && kind == "htb":
+				htbVersion(options)
+			}
+			b.bytes(typ, options)
 		}
 		a = a[min(len(a), (n+3)&^3):]
 	}
-	return m.route(ctx, o.Where, unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b)
+	return b
+}
+
+// filterFlags takes out of a filter's options what only the kernel says: whether
+// hardware has it (include/net/pkt_cls.h:tc_flags_valid).
+func filterFlags(kind string, options []byte) {
+	const inHW, notInHW = 1 << 2, 1 << 3 // TCA_CLS_FLAGS_IN_HW, TCA_CLS_FLAGS_NOT_IN_HW
+	at, ok := map[string]uint16{"u32": 11, "flower": 22, "matchall": 3, "bpf": 9}[kind]
+	for a := options; ok && len(a) >= 8; {
+		n := int(binary.NativeEndian.Uint16(a))
+		if n < 4 || n > len(a) {
+			return
+		}
+		if binary.NativeEndian.Uint16(a[2:]) == at && n == 8 {
+			binary.NativeEndian.PutUint32(a[4:], binary.NativeEndian.Uint32(a[4:])&^(inHW|notInHW))
+		}
+		a = a[min(len(a), (n+3)&^3):]
+	}
+}
+
+// htbVersion writes the version of an htb discipline as it is to be given: the kernel
+// shows all of HTB_VER and takes its upper half alone (net/sched/sch_htb.c:htb_dump,
+// htb_init).
+func htbVersion(options []byte) {
+	const init, shown, taken = 2, 0x30011, 3 // TCA_HTB_INIT, HTB_VER, HTB_VER >> 16
+	if len(options) >= 8 && binary.NativeEndian.Uint16(options[2:]) == init && binary.NativeEndian.Uint32(options[4:]) == shown {
+		binary.NativeEndian.PutUint32(options[4:], taken)
+	}
 }

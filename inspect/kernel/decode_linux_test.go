@@ -54,6 +54,7 @@ func decoders() map[string]func([]byte) (any, bool) {
 		"nexthop":    func(b []byte) (any, bool) { v, ok := decodeNexthop(b); return v, ok },
 		"neigh":      func(b []byte) (any, bool) { v, ok := decodeNeigh(b); return v, ok },
 		"fdb":        func(b []byte) (any, bool) { v, _, ok := decodeFDB(b); return v, ok },
+		"class":      func(b []byte) (any, bool) { v, ok := decodeHTBClass(b); return v, ok },
 		"qdisc":      func(b []byte) (any, bool) { v, ok := decodeQdisc(b); return v.Qdisc, ok },
 		"filter":     func(b []byte) (any, bool) { v, ok := decodeFilter(b); return v, ok },
 		"socket":     func(b []byte) (any, bool) { v, _, ok := decodeSocket(b, snap.TCP); return v, ok },

@@ -161,6 +161,9 @@ func (rd *reader) routing(r *requester) {
 
 func (rd *reader) trafficControl(r *requester) {
 	qs, err := r.readQdiscs(rd.ctx)
+	if err == nil {
+		err = r.readClasses(rd.ctx, qs)
+	}
 	rd.gap("queueing disciplines", err)
 	filters, err := r.readFilters(rd.ctx, filterSpots(qs))
 	rd.gap("traffic control filters", err)

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"context"
+	"encoding/binary"
 
 	"golang.org/x/sys/unix"
 
@@ -67,6 +68,14 @@ func decodeQdisc(b []byte) (q qdisc, ok bool) {
 		decodeNetem(&q.Qdisc, options)
 	case "tbf":
 		decodeTBF(&q.Qdisc, options)
+	case "htb":
+		for t, v := range rtattrs(options) {
+			if t == tcaHTBInit && len(v) >= 12 { // struct tc_htb_glob: version, rate2quantum, defcls
+				if minor := u32of(v[8:]); minor != 0 {
+					q.DefaultClass = q.Handle | minor&0xffff
+				}
+			}
+		}
 	}
 	return q, q.Kind != "" && !defaultQdisc(q.Kind)
 }
@@ -78,6 +87,10 @@ const (
 	tcaNetemLatency64 = 10
 	tcaTBFParms       = 1
 	tcaTBFRate64      = 4
+	tcaHTBParms       = 1
+	tcaHTBInit        = 2
+	tcaHTBRate64      = 6
+	tcaHTBCeil64      = 7
 	// psched ticks are 64 ns since Linux 2.6.31 (net/pkt_sched.h:PSCHED_SHIFT).
 	pschedTickNs = 64
 )
@@ -126,4 +139,53 @@ func decodeTBF(q *snap.Qdisc, b []byte) {
 	}
 	q.RateBps = rate * 8
 	q.BurstBytes = uint64(float64(rate) * float64(buffer) * pschedTickNs / 1e9)
+}
+
+// readClasses completes the disciplines that have classes: one dump a device.
+func (r *requester) readClasses(ctx context.Context, qs []qdisc) error {
+	for i := range qs {
+		q := &qs[i]
+		if q.Kind != "htb" {
+			continue
+		}
+		req := body(sizeofTcmsg, unix.AF_UNSPEC)
+		binary.NativeEndian.PutUint32(req[4:], uint32(q.index))
+		err := r.dump(ctx, "classes of traffic control", unix.RTM_GETTCLASS, req, func() { q.Classes = nil }, func(m message) {
+			if c, ok := decodeHTBClass(m.data); ok && c.ID>>16 == q.Handle>>16 {
+				q.Classes = append(q.Classes, c)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decodeHTBClass decodes one RTM_NEWTCLASS (net/sched/sch_htb.c:htb_dump_class):
+// struct tc_htb_opt has the ratespecs of rate and ceiling first, bytes per second at 8
+// of each.
+func decodeHTBClass(b []byte) (c snap.TCClass, ok bool) {
+	if len(b) < sizeofTcmsg {
+		return c, false
+	}
+	c.ID, c.Parent = u32of(b[8:]), u32of(b[12:])
+	for t, v := range rtattrs(b[sizeofTcmsg:]) {
+		switch t {
+		case unix.TCA_KIND:
+			ok = strOf(v) == "htb"
+		case unix.TCA_OPTIONS:
+			for t, v := range rtattrs(v) {
+				switch {
+				case t == tcaHTBParms && len(v) >= 24:
+					c.RateBps, c.CeilBps = max(c.RateBps, uint64(u32of(v[8:]))*8), max(c.CeilBps, uint64(u32of(v[20:]))*8)
+				case t == tcaHTBRate64 && len(v) >= 8:
+					c.RateBps = u64of(v) * 8
+				case t == tcaHTBCeil64 && len(v) >= 8:
+					c.CeilBps = u64of(v) * 8
+				}
+			}
+		}
+	}
+	return c, ok
 }

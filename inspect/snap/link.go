@@ -162,20 +162,6 @@ type XDP struct {
 	Holders []Process `json:"holders,omitempty"`
 }
 
-// Qdisc is one queueing discipline that is not the kernel's default.
-type Qdisc struct {
-	Kind   string `json:"kind"` // "netem", "tbf", "clsact", "ingress", "htb" …
-	Handle uint32 `json:"handle"`
-	Parent uint32 `json:"parent"`
-	// Netem and TBF figures, 0 when not applicable.
-	LossPct     float64 `json:"lossPct,omitempty"`
-	DelayMs     float64 `json:"delayMs,omitempty"`
-	RateBps     uint64  `json:"rateBps,omitempty"` // bits per second
-	BurstBytes  uint64  `json:"burstBytes,omitempty"`
-	LimitBytes  uint64  `json:"limitBytes,omitempty"`
-	DropPackets uint32  `json:"dropPackets,omitempty"`
-}
-
 // TCFilter is one traffic-control filter.
 type TCFilter struct {
 	Hook     string   `json:"hook"` // "ingress" or "egress"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -15,19 +16,21 @@ func nd7201() diag.Check {
 	return diag.Check{
 		Code: "ND7201", Name: "traffic-shaped", Severity: diag.Error, Since: "0.1",
 		Title: "A queueing discipline throttles, loses or delays packets",
-		Doc: `tc(8) can limit the rate of a device (tbf), and lose, delay or corrupt packets on
+		Doc: `tc(8) can limit the rate of a device (tbf), of a class of its packets (htb), and lose, delay or corrupt packets on
 purpose (netem). Tools for tests and bandwidth limits leave such disciplines
 behind: small replies still come, transfers crawl and time out. On the host's end
 of a veth it acts on what goes into the container.
 
 See it by hand:
     tc -s qdisc show dev DEVICE              dropped, overlimits grow
+    tc -s class show dev DEVICE              of htb: rate, ceil, overlimits
     tc qdisc del dev DEVICE root
 
 False positives: a rate limit that is meant (CNI's bandwidth plugin); only rates
-below 1 Mbit/s are told of.
+below 1 Mbit/s are told of, and of a class that filters sort packets to only when a
+probe was held up.
 
-Sources: tc-tbf(8), tc-netem(8); net/sched/sch_tbf.c`,
+Sources: tc-tbf(8), tc-htb(8), tc-netem(8); net/sched/sch_tbf.c, sch_htb.c`,
 		Detect: detectND7201,
 		Fix:    fixND7201,
 	}
@@ -48,12 +51,35 @@ func harms(q *snap.Qdisc) string {
 	switch {
 	case q.Kind == "tbf" && q.RateBps > 0 && q.RateBps < slowBps:
 		return fmt.Sprintf("tbf limits it to %s", rate(q.RateBps))
+	case q.Kind == "htb":
+		return starved(q, q.DefaultClass)
 	case q.Kind == "netem" && q.LossPct >= badLossPct:
 		return fmt.Sprintf("netem loses %g %% of its packets", q.LossPct)
 	case q.Kind == "netem" && q.DelayMs >= badDelayMs:
 		return fmt.Sprintf("netem delays its packets by %g ms", q.DelayMs)
 	case q.Kind == "netem" && q.RateBps > 0 && q.RateBps < slowBps:
 		return fmt.Sprintf("netem limits it to %s", rate(q.RateBps))
+	}
+	return ""
+}
+
+// starved says so of a class of htb; "" when it has enough, or there is none such.
+func starved(q *snap.Qdisc, class uint32) string {
+	most := q.AtMost(class)
+	if most == 0 || most >= slowBps {
+		return ""
+	}
+	return fmt.Sprintf("htb limits its class %x:%x to %s", class>>16, class&0xffff, rate(most))
+}
+
+// starvedClass is a class to which filters sort packets, and that starves them; ""
+// when all have enough.
+func starvedClass(q *snap.Qdisc) string {
+	for i := range q.Classes {
+		leaf := !slices.ContainsFunc(q.Classes, func(c snap.TCClass) bool { return c.Parent == q.Classes[i].ID })
+		if t := starved(q, q.Classes[i].ID); leaf && t != "" {
+			return t
+		}
 	}
 	return ""
 }
@@ -76,6 +102,11 @@ func detectND7201(in *diag.Input) []diag.Finding {
 			l := &ns.Links[k]
 			for j := range l.Qdiscs {
 				does := harms(&l.Qdiscs[j])
+				// What filters sort to a class is not followed: a probe has to show it.
+				sorts := does != "" && len(l.Filters) > 0 && l.Qdiscs[j].Kind == "htb"
+				if does == "" {
+					does, sorts = starvedClass(&l.Qdiscs[j]), true
+				}
 				if does == "" {
 					continue
 				}
@@ -85,10 +116,10 @@ func detectND7201(in *diag.Input) []diag.Finding {
 				}
 				f := diag.Finding{
 					Summary:    fmt.Sprintf("%s in %s: %s", dev, in.Who(ns.ID), does),
-					Cause:      fmt.Sprintf("a %s queueing discipline sits on %s", l.Qdiscs[j].Kind, l.Name),
+					Cause:      fmt.Sprintf("the queueing discipline %s sits on %s", l.Qdiscs[j].Kind, l.Name),
 					Subject:    diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID},
 					Evidence:   []diag.Evidence{ev(in.IPCommand(ns.ID, "tc -s qdisc show dev "+l.Name), "qdisc "+l.Qdiscs[j].Kind+": "+does, snap.RefLink(ns.ID, l.Name))},
-					Covers:     diag.Cover{Traces: through(in, ns.ID, l.Name)},
+					Covers:     heldUp(in, ns, l),
 					Confidence: diag.Predicted,
 					Advice:     "find out who set it (a test tool, a bandwidth limit): it comes back with that",
 					Weight:     48,
@@ -97,11 +128,38 @@ func detectND7201(in *diag.Input) []diag.Finding {
 					f.Confidence = diag.Proved
 					f.Evidence = append(f.Evidence, ev("probe", t, snap.RefNetns(ns.ID)))
 				}
+				if sorts && f.Confidence != diag.Proved {
+					continue
+				}
 				out = append(out, f)
 			}
 		}
 	}
 	return out
+}
+
+// heldUp is what a queue of a device may have kept from working: flows that were asked
+// for, those whose probes failed though nothing else stops them, and names that the
+// container behind it asks in vain.
+func heldUp(in *diag.Input, ns *snap.Netns, l *snap.Link) diag.Cover {
+	c := diag.Cover{Traces: through(in, ns.ID, l.Name)}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if f.Asked || !passes(f, ns.ID, l.Name) {
+			continue
+		}
+		if p := in.Prove(f); p != nil && p.Differs != "" && f.Trace.Verdict == sim.Delivered {
+			c.Traces = append(c.Traces, i)
+		}
+	}
+	behind := ns
+	if p, ok := in.Graph.Peer(l); ok && l.Kind == "veth" && p.Netns != ns {
+		behind = p.Netns
+	}
+	c.Names = coverNames(in, func(n *diag.NameCase) bool {
+		return behind.ID != in.Snap.Host.Netns && n.Ask.Netns == behind.ID && upstreamCut(n)
+	})
+	return c
 }
 
 // queued says how a probe met the queue of a device: it came into the namespace
@@ -138,6 +196,8 @@ func queued(in *diag.Input, flows []int, netns, dev string) string {
 			}
 			expected := slices.ContainsFunc(hopsOf(c, answer), func(d string) bool { return d == netns+"/"+dev })
 			switch {
+			case answer && came < 0 && arrived(c, netns) && expected && left < 0 && (p.Died == nil || p.Died.Reason == "NOT_SPECIFIED") && p.Outcome == snap.TimedOut:
+				return "the packet came into " + in.Who(netns) + ", and no answer was handed to " + dev + " while the probe waited"
 			case came < 0 || !expected:
 			case left < 0 && p.Died == nil && p.Outcome == snap.TimedOut:
 				return "the packet came into " + in.Who(netns) + " and was never handed to " + dev + " while the probe waited"
@@ -147,6 +207,14 @@ func queued(in *diag.Input, flows []int, netns, dev string) string {
 		}
 	}
 	return ""
+}
+
+// arrived says whether the probe of a flow was seen to come into the namespace that
+// has to answer it.
+func arrived(f *diag.FlowCase, netns string) bool {
+	return f.Trace != nil && f.Trace.Arrived == netns && slices.ContainsFunc(f.Probe.Seen, func(x snap.Seen) bool {
+		return x.What == snap.SeenReceive && !x.Answer && x.Netns == netns
+	})
 }
 
 // hopsOf are the devices of one way of a flow, "netns/device".
@@ -178,7 +246,7 @@ func fixND7201(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ns := in.Netns(f.Subject.Netns)
 	l := ns.Link(f.Subject.Name)
 	for i := range l.Qdiscs {
-		if harms(&l.Qdiscs[i]) != "" {
+		if harms(&l.Qdiscs[i]) != "" || starvedClass(&l.Qdiscs[i]) != "" {
 			return []fixups.Op{&fixups.QdiscDel{Where: at(in, ns.ID), Dev: l.Name, Qdisc: l.Qdiscs[i]}}
 		}
 	}
