@@ -358,31 +358,6 @@ func TestOnAndInverseGiveTheSameSnapshotAgain(t *testing.T) {
 	}
 }
 
-func TestJSONKeepsEveryOperation(t *testing.T) {
-	t.Parallel()
-	s := world(t)
-	for _, tc := range opCases() {
-		op := tc.op(s)
-		inv, err := op.Inverse(s)
-		if err != nil {
-			t.Fatalf("%s: %v", tc.name, err)
-		}
-		for _, o := range []fixups.Op{op, inv} {
-			b, err := fixups.Marshal(o)
-			if err != nil {
-				t.Fatalf("%s: %v", tc.name, err)
-			}
-			got, err := fixups.Unmarshal(b)
-			if err != nil {
-				t.Fatalf("%s: %v in %s", tc.name, err, b)
-			}
-			if diff := cmp.Diff(o, got, equal()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", tc.name, diff)
-			}
-		}
-	}
-}
-
 // A user chain that is called FORWARD sees no packet: nothing would be mended,
 // and iptables could no longer make its own.
 func TestOwnChainOfIPTablesNeedsItsHook(t *testing.T) {
