@@ -133,12 +133,28 @@ func Of(s *snap.Snapshot) []Set {
 }
 
 // dockerFamilies are those that Docker writes rules of: IPv6 where it
-// is told to, and where a network has it.
+// is told to, and where a network has it. Where all of IPv4's is gone, as after
+// nft flush ruleset, IPv6's frame is wanted, too, which the next network needs.
 func dockerFamilies(s *snap.Snapshot, e *snap.Engine) []snap.Family {
-	if e.IP6Tables && len(bridges(s, e.Name, snap.IPv6)) > 0 {
+	if e.IP6Tables && (len(bridges(s, e.Name, snap.IPv6)) > 0 || flushed(s, e)) {
 		return []snap.Family{snap.IPv4, snap.IPv6}
 	}
 	return []snap.Family{snap.IPv4}
+}
+
+// flushed says that nothing is left of the frame that Docker made for IPv4, on a
+// host that has IPv6.
+func flushed(s *snap.Snapshot, e *snap.Engine) bool {
+	host, sys, table, chain := s.HostNs(), systemOf(s), "filter", "DOCKER"
+	if e.Rules == "docker-nft" {
+		sys, table, chain = snap.NFT, dockerTable, "filter-FORWARD"
+	}
+	if host == nil || sys == snap.IPTablesLegacy || // whose tables for IPv6 the kernel may not have
+		!slices.ContainsFunc(host.Addrs, func(a snap.Addr) bool { return a.Prefix.Addr().Is6() }) {
+		return false
+	}
+	t := host.Ruleset.Table(sys, snap.IPv4, table)
+	return t == nil || t.Chain(chain) == nil
 }
 
 // shares says that the engine's chains lie in a table that iptables takes for

@@ -73,3 +73,33 @@ func TestWhatDockerWritesIntoTheRawTable(t *testing.T) {
 		}
 	}
 }
+
+func TestIPv6sFrameIsWantedWhereAllIsGone(t *testing.T) {
+	t.Parallel()
+	table := func(sys snap.System, name, chain string) snap.Table {
+		return snap.Table{System: sys, Family: snap.IPv4, Name: name, Chains: []snap.Chain{{Name: chain}}}
+	}
+	for _, tt := range []struct {
+		name, rules string
+		have        []snap.Table
+		off, no6    bool
+		want        int
+	}{
+		{name: "nothing is left", rules: "docker-28", want: 2},
+		{name: "nftables: nothing is left", rules: "docker-nft", want: 2},
+		{name: "the frame is there", rules: "docker-28", have: []snap.Table{table(snap.IPTablesNFT, "filter", "DOCKER")}, want: 1},
+		{name: "nftables: the frame is there", rules: "docker-nft", have: []snap.Table{table(snap.NFT, dockerTable, "filter-FORWARD")}, want: 1},
+		{name: "legacy iptables, nat left", rules: "docker-28", have: []snap.Table{table(snap.IPTablesLegacy, "nat", "DOCKER")}, want: 1},
+		{name: "told to write none", rules: "docker-28", off: true, want: 1},
+		{name: "no IPv6 here", rules: "docker-28", no6: true, want: 1},
+	} {
+		s := host("29.0.0", func(e *snap.Engine, _ *snap.Network, _ *snap.Port) { e.Rules, e.IP6Tables = tt.rules, !tt.off })
+		s.Netns[0].Ruleset.Tables = tt.have
+		if !tt.no6 {
+			s.Netns[0].Addrs = []snap.Addr{{Index: 1, Prefix: netip.MustParsePrefix("::1/128")}}
+		}
+		if got := len(Of(s)); got != tt.want {
+			t.Errorf("%s: %d sets, want %d", tt.name, got, tt.want)
+		}
+	}
+}
