@@ -31,6 +31,8 @@ Sources: net/core/neighbour.c: neigh_timer_handler`,
 				return fixWrongGateway6(in, f)
 			case adriftRoute:
 				return fixAdrift(in, f)
+			case offBridge:
+				return fixOffBridge(in, f)
 			}
 			return fixND2104(in, f)
 		},
@@ -70,6 +72,7 @@ func detectND2104(in *diag.Input) []diag.Finding {
 		})
 	}
 	out = append(out, wrongGateways6(in)...)
+	out = append(out, offBridgeGateways(in)...)
 	out = append(out, adrift(in, true)...)
 	return append(out, plainGateways(in)...)
 }

@@ -168,6 +168,12 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if ns.ID != in.Snap.Host.Netns || inPool(in, x.Dst) {
 			return []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *x}}
 		}
+		if ops := pastRule(in, f, ns, x); ops != nil {
+			return ops
+		}
+		if died(in, f) {
+			return []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *x}}
+		}
 	}
 	return nil
 }
