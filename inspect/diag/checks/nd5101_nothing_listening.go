@@ -37,11 +37,11 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 				if len(s.loopback) > 0 || len(s.others) > 0 || s.target == nil {
 					return nil
 				}
-				return &diag.Finding{
+				return sentHere(in, &s, &diag.Finding{
 					Summary: fmt.Sprintf("nothing listens on %s %s in %s: it refuses the connection", s.portWord(), s.portText(), s.target.Name),
 					Cause:   fmt.Sprintf("no process in %s has a socket on %s %s", s.target.Name, s.portWord(), s.portText()),
 					Advice:  fmt.Sprintf("start the program in %s, or look why it does not listen%s", s.target.Name, logOf(s.target)),
-				}
+				})
 			})
 		},
 	}
