@@ -19,8 +19,9 @@ func (s *session) setup() *cobra.Command {
 with NAT, isolation, published ports and names; macvlan and overlay networks.
 Without a file it builds the default bridge, netdoctor0, and one custom network.
 
-The file is a strict subset of a Compose file; a key that is not known is an
-error with its line. Setting up again changes only what differs.`,
+The file is a strict subset of a Compose file, without image and build: containers
+run a program of this host (command). A key that is not known is an error with its
+line. Setting up again changes only what differs.`,
 		Example: `  netdoctor setup
   netdoctor setup -f services.yaml --dry-run
   netdoctor setup --like 20.10

@@ -56,7 +56,11 @@ func keys(n *yaml.Node, what string, known map[string]func(*yaml.Node) error) er
 		case f == nil && strings.HasPrefix(k.Value, "x-"):
 			return nil
 		case f == nil:
-			return fault(k, "%s: unknown key %q; known are %s", what, k.Value, strings.Join(names(known), ", "))
+			why := "known are " + strings.Join(names(known), ", ")
+			if k.Value == "image" || k.Value == "build" { // what every file of Compose itself has
+				why = "containers here run a program of this host, which command names"
+			}
+			return fault(k, "%s: unknown key %q; %s", what, k.Value, why)
 		}
 		return f(v)
 	})

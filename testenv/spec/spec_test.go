@@ -77,7 +77,7 @@ func TestAFileIsRead(t *testing.T) {
 func TestFaultsAreNamedWithTheirLine(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, want string }{
-		"an unknown key":               {"services:\n  a:\n    image: nginx\n", `line 3: service a: unknown key "image"`},
+		"an unknown key":               {"services:\n  a:\n    image: nginx\n", `line 3: service a: unknown key "image"; containers here run a program of this host`},
 		"an unknown key of the file":   {"volumes: {}\n", `line 1: the file: unknown key "volumes"`},
 		"an unknown driver":            {"networks:\n  a: {driver: weave}\n", `line 2: network a: driver "weave" is not known`},
 		"an unknown option":            {"networks:\n  a: {driver_opts: {foo: 1}}\n", `has no option "foo"`},
