@@ -198,7 +198,8 @@ func owner(g *walk.Graph, a netip.Addr) string {
 
 // arrival is the device of the host on which a packet from outside comes in:
 // the one that holds the destination when that is an uplink with its own
-// subnet, else the one that routes back to the source. "" when neither is known.
+// subnet, or that a container with the destination sits on (macvlan, ipvlan: no
+// routing leads to it), else the one that routes back to the source. "" when neither is known.
 func arrival(s *snap.Snapshot, src, dst netip.Addr, back func(netip.Addr) string) string {
 	host := s.HostNs()
 	if host == nil {
@@ -212,7 +213,28 @@ func arrival(s *snap.Snapshot, src, dst netip.Addr, back func(netip.Addr) string
 			}
 		}
 	}
+	if p := parentOf(s, dst); host.Link(p) != nil {
+		return p
+	}
 	return dev
+}
+
+// parentOf is the device that the macvlan or ipvlan network of an address's
+// container has as its parent; "" when the address is no such container's.
+func parentOf(s *snap.Snapshot, a netip.Addr) string {
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		for k := range c.Endpoints {
+			ep := &c.Endpoints[k]
+			if !c.Running() || ep.IPv4.Addr() != a && ep.IPv6.Addr() != a {
+				continue
+			}
+			if n := s.NetworkOf(c.Engine, ep); n != nil && (n.Driver == "macvlan" || n.Driver == "ipvlan") {
+				return n.Parent
+			}
+		}
+	}
+	return ""
 }
 
 // uplink says whether a device can lead out of the host by itself: it is

@@ -55,6 +55,11 @@ func TestArrival(t *testing.T) {
 	b := &builder{s: s}
 	eth1 := b.link(0, snap.Link{Name: "eth1"})
 	b.address(0, eth1, "198.51.100.10/24")
+	s.Networks = append(s.Networks, snap.Network{Ref: "docker:mv", Engine: "docker", ID: "mv", Name: "mv", Driver: "macvlan", Parent: "eth1"})
+	s.Containers = append(s.Containers, snap.Container{
+		Ref: "docker:mvd", Engine: "docker", Name: "mvd", State: "running",
+		Endpoints: []snap.Endpoint{{Network: "mv", NetworkID: "mv", IPv4: netip.MustParsePrefix("198.51.100.40/24")}},
+	})
 	back := func(netip.Addr) string { return "eth0" }
 	lost := func(netip.Addr) string { return "" }
 	for _, c := range []struct {
@@ -65,6 +70,7 @@ func TestArrival(t *testing.T) {
 		{"by the way back", "172.30.1.12", back, "eth0"},
 		{"to the other uplink's own address by that uplink", "198.51.100.10", back, "eth1"},
 		{"to a bridge's address by the way back", "172.30.1.1", back, "eth0"},
+		{"to a macvlan container by its parent", "198.51.100.40", back, "eth1"},
 		{"without a way back to an uplink's address", "192.0.2.10", lost, "eth0"},
 		{"without a way back to anything else", "172.30.1.12", lost, ""},
 	} {

@@ -55,8 +55,9 @@ func (in *Input) Doubts() []snap.Probe {
 		cut := cutOff(n.Path.Servers)
 		for _, s := range n.Path.Servers {
 			for _, p := range in.asked(&s) {
-				// A server that is slow rather than dead: of a name that a person waits for.
-				late := n.Asked && !cut && p.Outcome == snap.TimedOut && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
+				// A server that is slow rather than dead. One that asks others is waited
+				// for only where a person waits, too: the others are asked themselves.
+				late := !cut && (n.Asked || s.Role != "embedded" && s.Role != "aardvark") && p.Outcome == snap.TimedOut && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
 				if late || in.neighbourLate(p) {
 					slow[p.Dst] = slow[p.Dst] || late
 					d := snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: p.DNS.TCP, EDNS: p.DNS.EDNS}

@@ -15,6 +15,11 @@ const (
 	libcWaitMs = 5000
 )
 
+// SlowServer says whether a name server took so long that each name waits for it.
+func SlowServer(p *snap.Probe) bool {
+	return p.Kind == "dns" && p.Outcome == snap.Answered && p.RTTMs >= slowDNSMs
+}
+
 // Slow says what of a probe that was answered took so long, or had to be sent
 // again, that a person would notice; nil when nothing did.
 func (in *Input) Slow(p *snap.Probe) []string {
@@ -25,7 +30,7 @@ func (in *Input) Slow(p *snap.Probe) []string {
 	switch {
 	case p.Kind == "tcp" && p.Sent > 1 && p.Size == 0:
 		out = append(out, fmt.Sprintf("%d SYNs were needed: it took %.1f s until one was answered", p.Sent, p.RTTMs/1000))
-	case p.Kind == "dns" && p.RTTMs >= slowDNSMs:
+	case SlowServer(p):
 		out = append(out, fmt.Sprintf("the answer took %.1f s, and a program's resolver waits for %d s", p.RTTMs/1000, libcWaitMs/1000))
 	}
 	for i := 1; i < len(p.Seen); i++ {

@@ -6,8 +6,8 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// upstreams are the questions to name servers that this host itself stops, for
-// names that do not resolve: a rule that drops them is named, and mended, like
+// upstreams are the questions to name servers that this host itself stops, or sends
+// out with a source that no answer comes back to, for names that do not resolve: a rule that drops them is named, and mended, like
 // one that drops any other flow. Servers that fail by themselves are the
 // names' own matter.
 func (in *Input) upstreams() []FlowCase {
@@ -19,7 +19,7 @@ func (in *Input) upstreams() []FlowCase {
 			continue
 		}
 		for _, s := range n.Path.Servers {
-			if !s.Reach.Known || s.Reach.OK {
+			if !s.Reach.Known || s.Reach.OK && (s.Probe == nil || s.Probe.Outcome != snap.TimedOut) {
 				continue
 			}
 			proto := snap.UDP
@@ -38,7 +38,8 @@ func (in *Input) upstreams() []FlowCase {
 				continue
 			}
 			f.Trace = in.World.Trace(f.Flow)
-			if at := in.Snap.Ns(f.place()); !f.stoppedHere() || at != nil && !at.Class.Ours() {
+			at := in.Snap.Ns(f.place())
+			if !in.unmasked(&f) && (s.Reach.OK || !f.stoppedHere() || at != nil && !at.Class.Ours()) {
 				continue
 			}
 			seen[f.From+"|"+f.To] = len(out)

@@ -68,7 +68,7 @@ func (w *walker) blame(p *Path, res outcome) {
 // waiting, or a fallback, need not keep the name from resolving.
 func (w *walker) harmless(p Problem) bool {
 	switch p.Kind {
-	case GoogleFallback, BadSearch, UpstreamDead, UpstreamRefuses, Unreachable, LoopbackStub:
+	case GoogleFallback, BadSearch, UpstreamDead, UpstreamRefuses, TooLate, Unreachable, LoopbackStub:
 		return true
 	}
 	return false
@@ -83,7 +83,7 @@ func rank(kind string) int {
 		return 1 // NoSuchName comes with none of the others
 	case GoogleFallback, LoopbackStub, InternalNetwork, UpstreamMissing:
 		return 2
-	case Unreachable, UpstreamDead, UpstreamRefuses, BigAnswersLost:
+	case Unreachable, UpstreamDead, UpstreamRefuses, BigAnswersLost, TooLate:
 		return 3
 	case FirstServerDead, SlowSearch:
 		return 4

@@ -62,7 +62,7 @@ func (w *walker) inTurn(libc string, list []netip.AddrPort, name string) outcome
 	for i, srv := range list {
 		o := whole(libc, w.ask(w.ns.ID, srv, "resolv.conf", name))
 		if o.wait > w.limit(libc, len(list)) && (o.definite() || o.verdict == Unknown || o.verdict == ServFail) {
-			o = late(o, srv, w.limit(libc, len(list)))
+			o = w.late(libc, o, srv, w.limit(libc, len(list)))
 		}
 		out.steps = append(out.steps, o.steps...)
 		out.nobody, out.heard = out.nobody || o.nobody, out.heard || o.heard
@@ -94,7 +94,7 @@ func (w *walker) race(list []netip.AddrPort, name string) outcome {
 	for _, srv := range list {
 		o := w.ask(w.ns.ID, srv, "resolv.conf", name)
 		if limit := w.limit("musl", len(list)); o.wait > limit && (o.definite() || o.verdict == Unknown || o.verdict == ServFail) {
-			o = late(o, srv, limit)
+			o = w.late("musl", o, srv, limit)
 		}
 		out.steps = append(out.steps, o.steps...)
 		out.problems = append(out.problems, o.problems...)
@@ -130,9 +130,16 @@ func whole(libc string, o outcome) outcome {
 }
 
 // late turns an answer that comes after the client gave up into none.
-func late(o outcome, srv netip.AddrPort, limit time.Duration) outcome {
-	o.step(Step{Where: srv.Addr().String(), Verdict: stepFail, Answer: fmt.Sprintf("answers after %s, the client waits %s", o.wait, limit)})
-	o.verdict, o.answers = Timeout, nil
+func (w *walker) late(libc string, o outcome, srv netip.AddrPort, limit time.Duration) outcome {
+	after := o.wait.Round(100 * time.Millisecond)
+	o.step(Step{Where: srv.Addr().String(), Verdict: stepFail, Answer: fmt.Sprintf("answers after %s, the client waits %s", after, limit)})
+	if len(o.problems) == 0 {
+		o.problems = append(o.problems, Problem{
+			Kind: TooLate, Server: srv, Ref: w.refResolver(), Because: w.because(), Wait: limit,
+			Detail: fmt.Sprintf("%s answers after %s, and %s in %s waits %s (timeout:%d attempts:%d)", srv.Addr(), after, libc, w.who(), limit, w.timeoutS(), w.attempts()),
+		})
+	}
+	o.verdict, o.answers, o.wait = Timeout, nil, 0
 	return o
 }
 

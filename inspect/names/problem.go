@@ -11,6 +11,7 @@ const (
 	EngineHung       = "engine-hung"          // it listens, but its process is stopped
 	Unreachable      = "upstream-unreachable" // the model says the way to a server is cut
 	UpstreamDead     = "upstream-dead"        // no answer to a live question
+	TooLate          = "too-late"             // a server answers after the client has given up
 	UpstreamRefuses  = "upstream-refuses"     // REFUSED or SERVFAIL to a live question
 	BigAnswersLost   = "big-answers-lost"     // cut short by UDP, and the rest does not come by TCP
 	NotShared        = "not-shared-network"   // the name belongs to a container on another network

@@ -28,13 +28,14 @@ func TestHowAServerWasAsked(t *testing.T) {
 		return map[string]Verdict{"glibc": glibc, "musl": musl, "go": golang}
 	}
 	tests := []struct {
-		name   string
-		probes []func(*snap.Probe)
-		tcp    bool
-		vc     bool // options use-vc
-		want   map[string]Verdict
-		kind   string
-		detail string
+		name    string
+		probes  []func(*snap.Probe)
+		tcp     bool
+		vc      bool // options use-vc
+		timeout int  // options timeout, with attempts:1
+		want    map[string]Verdict
+		kind    string
+		detail  string
 	}{
 		{
 			name: "a big answer whose rest does not come by TCP",
@@ -72,6 +73,15 @@ func TestHowAServerWasAsked(t *testing.T) {
 			want: libcs(Resolved, Resolved, Resolved),
 		},
 		{
+			name: "an answer that comes when the client has given up", probes: []func(*snap.Probe){func(p *snap.Probe) { p.RTTMs = 1501 }}, timeout: 1,
+			want: libcs(Timeout, Timeout, Timeout), kind: TooLate,
+			detail: "198.51.100.53 answers after 1.5s, and glibc in plain waits 1s (timeout:1 attempts:1)",
+		},
+		{
+			name: "an answer that is slow, and waited for", probes: []func(*snap.Probe){func(p *snap.Probe) { p.RTTMs = 4100 }},
+			want: libcs(Resolved, Resolved, Resolved),
+		},
+		{
 			name:   "nothing but answers with another id",
 			probes: []func(*snap.Probe){func(p *snap.Probe) { silence(p); p.DNS.Bad = []string{"id", "source"} }},
 			want:   libcs(Timeout, Timeout, Timeout), kind: UpstreamDead,
@@ -84,6 +94,9 @@ func TestHowAServerWasAsked(t *testing.T) {
 			s := lab()
 			resolver(s, "plain").ResolvConf = conf("198.51.100.53")
 			resolver(s, "plain").ResolvConf.UseVC = tt.vc
+			if tt.timeout > 0 {
+				resolver(s, "plain").ResolvConf.TimeoutS, resolver(s, "plain").ResolvConf.Attempts = tt.timeout, 1
+			}
 			for _, p := range tt.probes {
 				answered(s, p)
 			}

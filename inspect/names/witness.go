@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -100,11 +101,18 @@ func verdictOf(p *snap.Probe, typ string) (Verdict, []string) {
 	return ServFail, nil
 }
 
+// lateMs is from when on the time that a server took may matter: clients count what
+// they wait in seconds (resolv.conf(5), timeout).
+const lateMs = 1000
+
 // seen turns a live answer into an outcome.
 func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 	var o outcome
 	o.verdict, o.answers = verdictOf(p, w.typ)
 	o.heard = !silent(p)
+	if o.heard && p.RTTMs >= lateMs {
+		o.wait = time.Duration(p.RTTMs * float64(time.Millisecond))
+	}
 	ref := w.refProbe(p)
 	s := Step{
 		Where: where(role, p.Dst), Asked: name, LeavesFrom: p.From, DurationMs: p.RTTMs, Because: []snap.Ref{ref},

@@ -78,9 +78,49 @@ Sources: drivers/net/macvlan.c: macvlan_queue_xmit, macvlan_broadcast; ip-link(8
 				}
 				out = append(out, x)
 			}
-			return out
+			return append(out, passthrus(in)...)
 		},
 	}
+}
+
+// passthrus are macvlan devices that take over a device of the host which the host
+// itself has addresses on: in mode passthru all that comes in by the parent is
+// theirs (drivers/net/macvlan.c: macvlan_handle_frame).
+func passthrus(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	var out []diag.Finding
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		for k := range ns.Links {
+			l := &ns.Links[k]
+			if l.Macvlan == nil || l.Macvlan.Mode != "passthru" || !l.Up || !ns.Class.Ours() || ns == host || host == nil || l.PeerNetns != host.ID {
+				continue
+			}
+			parent := host.LinkAt(l.Peer)
+			if parent == nil || !slices.ContainsFunc(host.AddrsOf(parent.Index), func(a snap.Addr) bool { return a.Prefix.Addr().Is4() }) {
+				continue
+			}
+			f := diag.Finding{
+				Summary: fmt.Sprintf("%s of %s is a macvlan in mode passthru on %s: all that comes in by %s goes to it, and this host's own addresses there hear nothing", l.Name, in.Who(ns.ID), parent.Name, parent.Name),
+				Cause:   "in mode passthru the macvlan device is the only one that gets what its parent receives",
+				Subject: diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID},
+				Evidence: []diag.Evidence{
+					ev(ipIn(in, ns.ID, "-d link show "+l.Name), fmt.Sprintf("%s: macvlan mode passthru", l.Name), snap.RefLink(ns.ID, l.Name)),
+					ev("ip addr show dev "+parent.Name, linkLine(parent), snap.RefLink(host.ID, parent.Name)),
+				},
+				Advice: "make its network anew with -o macvlan_mode=bridge, or give it a device of its own",
+				Weight: 88,
+			}
+			for j := range in.Flows {
+				if x := &in.Flows[j]; x.Broken() && x.Flow.From != ns.ID && (x.Outside || x.Trace.LeftHost == parent.Name || x.Trace.Where != nil && x.Trace.Where.Netns == ns.ID) {
+					f.Covers.Traces = append(f.Covers.Traces, j)
+				}
+			}
+			f.Covers.Names = coverNames(in, upstreamCut)
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // unheardNeighbour says whether the sender itself finds no neighbour: its question left

@@ -49,6 +49,9 @@ func detectND2104(in *diag.Input) []diag.Finding {
 		done[a.c.Ref] = true
 		best, want := gatewayAttachment(in, a.c)
 		gw := diag.DefaultGateway(a.ns)
+		if best != nil && !gw.IsValid() {
+			out = append(out, onLinkDefault(in, best, want)...)
+		}
 		if best == nil || !gw.IsValid() || gw.String() == want || len(in.Graph.Owners(gw)) > 0 {
 			continue
 		}
@@ -75,6 +78,34 @@ func detectND2104(in *diag.Input) []diag.Finding {
 	out = append(out, offBridgeGateways(in)...)
 	out = append(out, adrift(in, true)...)
 	return append(out, plainGateways(in)...)
+}
+
+// onLinkDefault: the default route names a device and no gateway, so that the whole
+// world is asked for by ARP on the network's bridge.
+func onLinkDefault(in *diag.Input, a *attachment, want string) []diag.Finding {
+	i := defaultRoute(a.ns)
+	if i < 0 || a.link == nil {
+		return nil
+	}
+	r := &a.ns.Routes[i]
+	if r.Gateway.IsValid() || len(r.Nexthops) > 0 || r.NHID != 0 || r.Oif != a.link.Index {
+		return nil
+	}
+	covers := coverFrom(in, a.ns.ID, sim.CauseNeighFailed)
+	if len(covers.Traces) == 0 {
+		return nil // somebody answers for the world (proxy_arp)
+	}
+	return []diag.Finding{{
+		Summary: fmt.Sprintf("the default route of %s has no gateway (default dev %s); network %s has %s", a.c.Name, a.link.Name, a.n.Name, want),
+		Cause:   fmt.Sprintf("with a device alone, %s asks for each address of the world by ARP on network %s, where nobody has it", a.c.Name, a.n.Name),
+		Subject: diag.Subject{Kind: "route", Name: "default", Netns: a.ns.ID},
+		Evidence: []diag.Evidence{
+			ev(ipIn(in, a.ns.ID, "route show default"), "default dev "+a.link.Name, snap.RefItem(a.ns.ID, "route", i)),
+			ev(diag.NetworkCommand(a.n), "gateway "+want, snap.RefNetwork(a.n.Ref)),
+		},
+		Covers: covers,
+		Weight: 84,
+	}}
 }
 
 // plainGateways: a namespace of no engine sends to a gateway that nobody has, over

@@ -83,6 +83,9 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		return diag.Finding{}, false // of two with one prefix and metric the first is taken (net/ipv4/fib_trie.c: fib_table_insert)
 	}
 	if r.Dst.Bits() < subnet.Bits() {
+		if r.Protocol == "kernel" && cutsOff(in, n, subnet, dev, &f) {
+			return f, true
+		}
 		if standsInFor(host, dev, subnet) {
 			return diag.Finding{}, false // cut out of the uplink's own subnet on purpose; ND2304 says where that does not work
 		}

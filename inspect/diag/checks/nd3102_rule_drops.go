@@ -24,7 +24,7 @@ False positives: a rule that is meant to keep exactly this flow out. The finding
 says whose rule it is; look before you delete.
 
 Sources: net/netfilter/core.c: nf_hook_slow; nftables wiki, "multiple base chains"`,
-		After: []diag.Code{"ND1107", "ND3210", "ND3211", "ND6101", "ND1106", "ND2205", "ND3205"},
+		After: []diag.Code{"ND1107", "ND3210", "ND3211", "ND6101", "ND1106", "ND2203", "ND2205", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseRule) {

@@ -26,7 +26,7 @@ See it by hand:
     iptables -I DOCKER-USER -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN   mends it
 
 Sources: docs.docker.com, packet filtering and firewalls; iptables-extensions(8), conntrack; moby daemon/libnetwork/drivers/bridge`,
-		After: []diag.Code{"ND6101", "ND2205", "ND3205"},
+		After: []diag.Code{"ND6101", "ND2203", "ND2205", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseRule) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -41,6 +42,9 @@ func detectND3204(in *diag.Input) []diag.Finding {
 		f := &in.Flows[i]
 		if !f.Unmasked || f.Excused || diag.ProbeSays(f.Probe) == "delivered" || routedBack(f) {
 			continue
+		}
+		if len(rulesOnWay(in, f, firewall.Untracks)) > 0 {
+			continue // what is not tracked no rule masquerades: ND3222 says it
 		}
 		src := f.Trace.ExitSrc.Addr()
 		name := "source " + src.String()

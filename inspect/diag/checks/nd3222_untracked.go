@@ -1,8 +1,10 @@
 package checks
 
 import (
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd3222: a rule takes packets out of connection tracking, and so out of NAT.
@@ -21,7 +23,7 @@ See it by hand:
 
 Sources: net/netfilter/xt_CT.c; net/netfilter/nft_ct.c: nft_notrack_eval; iptables-extensions(8): CT`,
 		Detect: detectND3222,
-		Fix:    deleteSubject,
+		Fix:    fixND3222,
 	}
 }
 
@@ -36,4 +38,23 @@ func detectND3222(in *diag.Input) []diag.Finding {
 		Summary: "%s takes %s out of connection tracking: no NAT, no ESTABLISHED: %s",
 		Cause:   "packets that are not tracked pass the nat tables by, and their answers belong to no connection",
 	})
+}
+
+// fixND3222 deletes all such rules on the ways of the finding's flows: one for each
+// direction is usual, and each of them alone does the harm.
+func fixND3222(in *diag.Input, f *diag.Finding) []fixups.Op {
+	ops := deleteSubject(in, f)
+	done := map[snap.Ref]bool{snap.Ref(f.Subject.Name): true}
+	for _, i := range f.Covers.Traces {
+		for _, r := range rulesOnWay(in, &in.Flows[i], firewall.Untracks) {
+			if done[r.place.Ref] || !owned(in, r.netns) {
+				continue
+			}
+			done[r.place.Ref] = true
+			if op := deleteRule(in, r.netns, r.place.System, r.place.Family, r.place.Table, r.place.Chain, r.place.Num); op != nil {
+				ops = append(ops, op)
+			}
+		}
+	}
+	return ops
 }

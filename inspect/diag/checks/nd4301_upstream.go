@@ -29,10 +29,10 @@ See it by hand:
 
 Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1123", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211"},
+		After:    []diag.Code{"ND1903", "ND1123", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
-			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses) {
+			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.TooLate) {
 				f := g.finding(in)
 				server := g.problem.Server.Addr()
 				f.Summary = fmt.Sprintf("upstream DNS server %s does not answer %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
@@ -45,6 +45,10 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				case g.problem.Kind == names.UpstreamRefuses:
 					f.Summary = fmt.Sprintf("upstream DNS server %s is of no use to %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
 					f.Advice = "it answers, but not that: let it serve this host's addresses, or use another DNS server (daemon.json \"dns\", docker run --dns)"
+				case g.problem.Kind == names.TooLate:
+					f.Summary = fmt.Sprintf("upstream DNS server %s answers %s too late: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
+					f.Confidence = diag.Proved
+					f.Advice = "have the resolver wait for longer (options timeout:, --dns-opt), or give it a server that is nearer"
 				case hostSays(in, g.problem) == "dead" && programAt(in) != nil:
 					l := programAt(in)
 					f.Cause = fmt.Sprintf("%s gives no answer to this host either: it is down, or the way to it, or the program on %s drops what comes back", server, l.Name)
@@ -62,7 +66,8 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				}
 				if c := in.Snap.Container(g.first.Ask.Container); c != nil && slices.Contains(c.DNS, server.String()) {
 					better := "a server that answers"
-					if good := workingServers(in, c.Netns); len(good) > 0 {
+					good := slices.DeleteFunc(workingServers(in, c.Netns), func(a netip.Addr) bool { return a == server })
+					if len(good) > 0 {
 						better = good[0].String() + ", which answers other containers here"
 					}
 					f.Summary += fmt.Sprintf("; it was given to %s by --dns", c.Name)

@@ -2,9 +2,11 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -54,23 +56,31 @@ Sources: net/ipv4/tcp_timer.c: tcp_retransmit_timer; net/core/neighbour.c: neigh
 	}
 }
 
-// slowNames are the names that were asked for and that a server took its time for.
+// slowNames are the servers that took their time for a name. One that is waited for
+// in seconds each time makes every name late: so long it takes again only after it
+// was asked in vain (diag.Input.Doubts).
 func slowNames(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Names {
 		n := &in.Names[i]
-		if !n.Asked || n.Path == nil {
-			continue
+		if n.Path == nil || n.Path.Verdict == names.Timeout {
+			continue // ND4301 says it
 		}
 		for _, s := range n.Path.Servers {
 			for k := range in.Snap.Probes {
 				p := &in.Snap.Probes[k]
 				slow := in.Slow(p)
-				subject := diag.Subject{Kind: "resolver", Name: s.Addr.Addr().String(), Netns: s.AskedFrom}
-				if p.DNS == nil || p.From != s.AskedFrom || p.Dst != s.Addr || len(slow) == 0 || sameSubject(out, subject) >= 0 {
+				if p.DNS == nil || p.From != s.AskedFrom || p.Dst != s.Addr || len(slow) == 0 {
 					continue
 				}
-				out = append(out, diag.Finding{
+				subject := diag.Subject{Kind: "resolver", Name: s.Addr.Addr().String()}
+				if at := sameSubject(out, subject); at >= 0 {
+					if f := &out[at]; !slices.Contains(f.Covers.Names, i) {
+						f.Covers.Names = append(f.Covers.Names, i)
+					}
+					continue
+				}
+				f := diag.Finding{
 					Summary:    fmt.Sprintf("%s answers %s for %s, but slowly: %s", s.Addr.Addr(), in.Who(s.AskedFrom), p.DNS.Name, strings.Join(slow, "; ")),
 					Cause:      slow[0],
 					Subject:    subject,
@@ -79,7 +89,11 @@ func slowNames(in *diag.Input) []diag.Finding {
 					Evidence:   []diag.Evidence{ev(fmt.Sprintf("dig @%s %s", s.Addr.Addr(), p.DNS.Name), slow[0], snap.RefProbe(p.ID))},
 					Advice:     "ask it several times; give programs a nearer server, or one that answers (--dns, \"dns\" in daemon.json)",
 					Weight:     5,
-				})
+				}
+				if diag.SlowServer(p) {
+					f.Severity = diag.Error
+				}
+				out = append(out, f)
 			}
 		}
 	}

@@ -11,22 +11,31 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// ruleOnWay is the last rule on a flow's way, of those that the chains which let it
-// pass were left by, that the predicate takes, and its namespace; nil when there is
-// none.
-func ruleOnWay(in *diag.Input, f *diag.FlowCase, take func(*snap.Rule) bool) (netns string, p *rules.Place) {
+// onItsWay is a rule that a flow, or its answer, passes.
+type onItsWay struct {
+	netns string
+	place *rules.Place
+}
+
+// rulesOnWay are the rules on a flow's way, of those that the chains which let it
+// pass were left by, that the predicate takes: the last one first, and the answer's
+// before the request's.
+func rulesOnWay(in *diag.Input, f *diag.FlowCase, take func(*snap.Rule) bool) []onItsWay {
+	var out []onItsWay
 	for _, hops := range [][]sim.Hop{f.Trace.Reply, f.Trace.Forward} {
 		for i := range slices.Backward(hops) {
 			for _, ref := range slices.Backward(hops[i].Because) {
 				if v, err := in.Snap.At(ref); err == nil {
 					if r, ok := v.(*snap.Rule); ok && take(r) {
-						return hops[i].Netns, placeOf(in.Netns(hops[i].Netns), ref)
+						if p := placeOf(in.Netns(hops[i].Netns), ref); p != nil {
+							out = append(out, onItsWay{hops[i].Netns, p})
+						}
 					}
 				}
 			}
 		}
 	}
-	return "", nil
+	return out
 }
 
 // onWay makes a finding of every rule on the way of broken flows that the predicate
@@ -36,10 +45,11 @@ func onWay(in *diag.Input, flows []int, take func(*snap.Rule) bool, like diag.Fi
 	var out []diag.Finding
 	for _, i := range flows {
 		f := &in.Flows[i]
-		ns, p := ruleOnWay(in, f, take)
-		if p == nil || !owned(in, ns) {
+		all := rulesOnWay(in, f, take)
+		if len(all) == 0 || !owned(in, all[0].netns) {
 			continue
 		}
+		ns, p := all[0].netns, all[0].place
 		subject := diag.Subject{Kind: "rule", Name: string(p.Ref), Netns: ns}
 		if at := sameSubject(out, subject); at >= 0 {
 			out[at].Covers.Traces = append(out[at].Covers.Traces, i)
