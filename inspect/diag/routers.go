@@ -172,11 +172,19 @@ func (in *Input) cutOffServer() netip.AddrPort {
 		switch {
 		case !gw.IsValid() && in.World.Route(host.ID, sim.RouteQuery{Dst: s.Addr()}).Errno != "":
 			return s
-		case gw.IsValid() && (silent != nil || in.unanswered(s)) && in.leadsBy(s.Addr(), gw):
+		case gw.IsValid() && (silent != nil || in.unanswered(s) || in.lostBy(gw)) && in.leadsBy(s.Addr(), gw):
 			return s
 		}
 	}
 	return netip.AddrPort{}
+}
+
+// lostBy says whether a flow that was asked for is led by a gateway, and neither the
+// sender nor the host itself gets an answer.
+func (in *Input) lostBy(gw netip.Addr) bool {
+	return slices.ContainsFunc(in.Flows, func(f FlowCase) bool {
+		return f.Asked && f.Trace.LeftHost != "" && f.Trace.LeftNetns == in.Snap.Host.Netns && ProbeSays(f.Probe) == "dropped" && in.TwinSays(&f) == "dropped" && in.leadsBy(f.Flow.Dst, gw)
+	})
 }
 
 // unanswered says whether the host itself asked a name server in vain.

@@ -54,7 +54,49 @@ func detectND1107(in *diag.Input) []diag.Finding {
 			Weight:   82,
 		})
 	}
-	return append(out, plainOffBridge(in)...)
+	return append(append(out, plainOffBridge(in)...), movedAway(in)...)
+}
+
+// movedAway: the other end of a container's veth is in a namespace that is not the
+// host's, where no bridge of the network is.
+func movedAway(in *diag.Input) []diag.Finding {
+	host := in.Snap.HostNs()
+	var out []diag.Finding
+	for _, a := range attachments(in) {
+		if a.host != nil || a.link == nil || a.link.Kind != "veth" || a.n.Driver != "bridge" || host.Link(a.n.Bridge) == nil {
+			continue
+		}
+		there := in.Snap.Ns(a.link.PeerNetns)
+		if there == nil || there == host {
+			continue
+		}
+		end := there.LinkAt(a.link.Peer)
+		if end == nil {
+			continue
+		}
+		covers := coverFrom(in, a.ns.ID, sim.CauseNeighFailed, sim.CauseNoCarrier, sim.CauseLinkDown, sim.CauseNoRoute)
+		for i := range in.Flows {
+			if f := &in.Flows[i]; f.Broken() && (f.Target == a.c.Ref || f.Flow.Dst == a.e.IPv4.Addr()) {
+				covers.Traces = append(covers.Traces, i)
+			}
+		}
+		covers.Traces = mergeInts(covers.Traces, nil)
+		covers.Names = mergeInts(covers.Names, coverNames(in, func(n *diag.NameCase) bool { return n.Ask.Netns == a.ns.ID && upstreamCut(n) }))
+		ip := "ip -n " + there.ID
+		out = append(out, diag.Finding{
+			Summary: fmt.Sprintf("the veth of %s ends in %s, as %s, and not at %s of this host (network %s)", a.c.Name, in.Who(there.ID), end.Name, a.n.Bridge, a.n.Name),
+			Cause:   fmt.Sprintf("somebody moved the host's end of %s into another namespace, so its frames reach nobody on the network", a.link.Name),
+			Subject: diag.Subject{Kind: "link", Name: end.Name, Netns: there.ID},
+			Evidence: []diag.Evidence{
+				ev(ipIn(in, a.ns.ID, "-d link show "+a.link.Name), linkLine(a.link), snap.RefLink(a.ns.ID, a.link.Name)),
+				ev(ip+" -d link show "+end.Name, linkLine(end), snap.RefLink(there.ID, end.Name)),
+			},
+			Covers: covers,
+			Advice: fmt.Sprintf("find out who moved it; back: %s link set %s netns 1, then ip link set %s master %s up (netns 1: as seen from the host)", ip, end.Name, end.Name, a.n.Bridge),
+			Weight: 82,
+		})
+	}
+	return out
 }
 
 // plainOffBridge: a namespace of no engine whose gateway is a bridge's address, and

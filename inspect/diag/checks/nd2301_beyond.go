@@ -78,6 +78,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 		x.Cause = "something beyond this host, or what netdoctor does not model, treats the container's packets otherwise than the host's own"
 		x.Advice = fmt.Sprintf("compare both on the wire: tcpdump -ni %s host %s", f.Trace.LeftHost, f.Flow.Dst)
 	}
+	sayUnmasked(in, f, &x)
 	if f.Probe != nil {
 		x.Evidence = append(x.Evidence, probed(in, f.Probe, fared(f.Probe)))
 	}
@@ -87,6 +88,22 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 	}
 	x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, as), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 	return x
+}
+
+// sayUnmasked says that a network by its own settings is not masqueraded, where its
+// private addresses leave this host as they are: somebody out there must have a
+// route back then.
+func sayUnmasked(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
+	src := f.Trace.ExitSrc.Addr()
+	n := in.Graph.NetworkOfAddr(src)
+	if n == nil || n.Masquerade || !src.IsPrivate() {
+		return
+	}
+	name := networkName(in, n)
+	x.Summary += fmt.Sprintf("; net:%s is not masqueraded, by its own settings: they leave as %s", name, src)
+	x.Cause = fmt.Sprintf("network %s has masquerade off, so %s leaves with its own address, and whoever is beyond %s needs a route back to it", name, f.From, f.Trace.LeftHost)
+	x.Advice = fmt.Sprintf("give the router beyond %s a route to the network, make the network anew with masquerade, or have the default route go by another network (gw-priority)", f.Trace.LeftHost)
+	x.Evidence = append(x.Evidence, ev(diag.NetworkCommand(n), "masquerade off", snap.RefNetwork(n.Ref)))
 }
 
 // manyDead is from how many dead machines on a container is taken for one that
