@@ -13,7 +13,7 @@ import (
 func nd1122() diag.Check {
 	return diag.Check{
 		Code: "ND1122", Name: "duplicate-mac", Severity: diag.Error, Since: "0.1",
-		Title: "Two containers on one bridge have the same MAC",
+		Title: "Two containers on one bridge, or a container and the bridge, have the same MAC",
 		Doc: `A bridge remembers one port for each MAC: the one that the last frame with it came
 in by. With two holders, frames for the one reach the other, by turns, and the two
 can't reach each other at all. A cloned machine or a copied --mac-address brings
@@ -31,7 +31,7 @@ Sources: net/bridge/br_fdb.c: br_fdb_update; IEEE 802.1D section 7.8`,
 					return []fixups.Op{&fixups.LinkMAC{Where: at(in, a.ns.ID), Name: a.link.Name, MAC: strings.ToLower(a.e.MAC)}}
 				}
 			}
-			return nil
+			return freshMAC(in, f)
 		},
 	}
 }
@@ -51,6 +51,9 @@ func detectND1122(in *diag.Input) []diag.Finding {
 			continue
 		}
 		at := wire{a.host.Master, strings.ToLower(a.link.MAC)}
+		if br := in.Snap.HostNs().LinkAt(a.host.Master); br != nil && strings.ToLower(br.MAC) == at.mac {
+			out = append(out, bridgeHasMAC(in, a, br))
+		}
 		b, twice := first[at]
 		if !twice {
 			first[at] = a
@@ -88,4 +91,51 @@ func detectND1122(in *diag.Input) []diag.Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// bridgeHasMAC: the bridge itself has the MAC of a container on it, so that frames for
+// the container end in the host (net/bridge/br_input.c: br_handle_frame_finish, local).
+func bridgeHasMAC(in *diag.Input, a attachment, br *snap.Link) diag.Finding {
+	host := in.Snap.HostNs()
+	f := diag.Finding{
+		Summary: fmt.Sprintf("%s, the bridge of network %s, has the MAC %s of %s: frames for %s end in the host", br.Name, a.n.Name, a.link.MAC, a.c.Name, a.c.Name),
+		Cause:   fmt.Sprintf("a bridge keeps what is for its own MAC, and %s of %s has the same", a.link.Name, a.c.Name),
+		Subject: diag.Subject{Kind: "link", Name: br.Name, Netns: host.ID},
+		Evidence: []diag.Evidence{
+			ev("ip link show dev "+br.Name, linkLine(br), snap.RefLink(host.ID, br.Name)),
+			ev(ipIn(in, a.ns.ID, "link show dev "+a.link.Name), linkLine(a.link), snap.RefLink(a.ns.ID, a.link.Name)),
+		},
+		Weight: 87,
+	}
+	if changedMAC(a) { // it is the container that took the bridge's
+		f.Subject = diag.Subject{Kind: "link", Name: a.link.Name, Netns: a.ns.ID}
+	}
+	for i := range in.Flows {
+		if fl := &in.Flows[i]; fl.Broken() && (fl.Flow.From == a.ns.ID || fl.Target == a.c.Ref || fl.Flow.Dst == a.e.IPv4.Addr()) {
+			f.Covers.Traces = append(f.Covers.Traces, i)
+		}
+	}
+	f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool { return upstreamCut(n) && n.Ask.Netns == a.ns.ID })
+	return f
+}
+
+// freshMAC gives a bridge a MAC that no container of its network has: Docker's own
+// form for its gateway address (moby netutils.GenerateMACFromIP).
+func freshMAC(in *diag.Input, f *diag.Finding) []fixups.Op {
+	n := in.Graph.NetworkOfBridge(f.Subject.Name)
+	if n == nil || f.Subject.Netns != in.Snap.Host.Netns {
+		return nil
+	}
+	gw, _ := gateway4(n)
+	if !gw.Is4() {
+		return nil
+	}
+	b := gw.As4()
+	mac := fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
+	for _, a := range attachments(in) {
+		if a.n == n && a.link != nil && strings.EqualFold(a.link.MAC, mac) {
+			return nil
+		}
+	}
+	return []fixups.Op{&fixups.LinkMAC{Where: at(in, f.Subject.Netns), Name: f.Subject.Name, MAC: mac}}
 }

@@ -84,6 +84,30 @@ func starvedClass(q *snap.Qdisc) string {
 	return ""
 }
 
+// manyDropped is how many probes, of the few that are sent, a queue must drop before
+// it is taken to drop for good: one is lost in any queue that is full for a moment.
+const manyDropped = 2
+
+// drops says that a device's discipline drops what it is given, as the kernel was seen
+// to do with probes, and none came through; "" when it does not. What it is about a
+// discipline that does so (no room at all, an unknown kind) need not be read.
+func drops(in *diag.Input, netns string, l *snap.Link) string {
+	n := 0
+	for i := range in.Snap.Probes {
+		p := &in.Snap.Probes[i]
+		switch {
+		case p.Died != nil && p.Died.Netns == netns && p.Died.Device == l.Name && p.Died.Reason == "QDISC_DROP":
+			n++
+		case slices.ContainsFunc(p.Seen, func(s snap.Seen) bool { return s.Netns == netns && s.Device == l.Name && s.What == snap.SeenTransmit }):
+			return ""
+		}
+	}
+	if n < manyDropped {
+		return ""
+	}
+	return fmt.Sprintf("%s drops what it is given: %s died there", l.Qdiscs[0].Kind, diag.Count(n, "probe"))
+}
+
 func rate(bps uint64) string {
 	if bps >= 10_000 {
 		return fmt.Sprintf("%d kbit/s", bps/1000)
@@ -106,6 +130,10 @@ func detectND7201(in *diag.Input) []diag.Finding {
 				sorts := does != "" && len(l.Filters) > 0 && l.Qdiscs[j].Kind == "htb"
 				if does == "" {
 					does, sorts = starvedClass(&l.Qdiscs[j]), true
+				}
+
+				if does == "" && j == 0 {
+					does = drops(in, ns.ID, l)
 				}
 				if does == "" {
 					continue
@@ -249,6 +277,10 @@ func fixND7201(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if harms(&l.Qdiscs[i]) != "" || starvedClass(&l.Qdiscs[i]) != "" {
 			return []fixups.Op{&fixups.QdiscDel{Where: at(in, ns.ID), Dev: l.Name, Qdisc: l.Qdiscs[i]}}
 		}
+	}
+	if len(l.Qdiscs) > 0 && slices.Contains([]string{"pfifo", "bfifo", "tbf", "netem", "red", "codel"}, l.Qdiscs[0].Kind) && drops(in, ns.ID, l) != "" {
+		// One whose classes hold the queues is not for this: ours are those that are read.
+		return []fixups.Op{&fixups.QdiscDel{Where: at(in, ns.ID), Dev: l.Name, Qdisc: l.Qdiscs[0]}}
 	}
 	return nil
 }
