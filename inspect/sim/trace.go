@@ -233,6 +233,11 @@ func (r *run) arrive(n *netns, f Flow, k *skb) *fate {
 	if br := n.bridgeOf(dev); br != nil {
 		k.DstMAC = br.MAC
 	}
+	for _, e := range r.macvlans(n, dev) { // who is on that wire by a MAC of its own was asked for by ARP
+		if _, holds := e.ns.n.HasAddr(f.Dst); holds {
+			k.DstMAC = e.dev.MAC
+		}
+	}
 	r.sent = k.tuple()
 	r.hop(n, dev, "receive", "comes in by "+dev.Name, "ok", k)
 	return r.receive(n, dev, k)
