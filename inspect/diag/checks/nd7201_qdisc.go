@@ -131,9 +131,8 @@ func detectND7201(in *diag.Input) []diag.Finding {
 				if does == "" {
 					does, sorts = starvedClass(&l.Qdiscs[j]), true
 				}
-
 				if does == "" && j == 0 {
-					does = drops(in, ns.ID, l)
+					does, sorts = drops(in, ns.ID, l), false // the probes have shown it
 				}
 				if does == "" {
 					continue
