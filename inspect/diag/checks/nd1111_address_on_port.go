@@ -50,8 +50,8 @@ func detectND1111(in *diag.Input) []diag.Finding {
 	for i := range ns.Links {
 		l := &ns.Links[i]
 		br := ns.LinkAt(l.Master)
-		if br == nil || br.Bridge == nil || !l.Up {
-			continue
+		if br == nil || br.Bridge == nil || !l.Up || toContainer(in, l) {
+			continue // an address on the way to a container was never the host's: ND2208
 		}
 		covers := coverFrom(in, ns.ID, sim.CauseOnPort)
 		covers.Traces = slices.DeleteFunc(covers.Traces, func(k int) bool { return in.Flows[k].Trace.Where.Device != l.Name })

@@ -99,8 +99,14 @@ func givenOut(in *diag.Input, ns *snap.Netns, ip netip.Addr) bool {
 	})
 }
 
+// toContainer says whether a device is this host's end of a container's veth.
+func toContainer(in *diag.Input, l *snap.Link) bool {
+	p, ok := in.Graph.Peer(l)
+	return ok && l.Kind == "veth" && p.Netns.Class == snap.ClassContainer
+}
+
 // fixND2208 takes the address away where no machine could be meant by it: from lo,
-// from the bridge of a container network, and inside containers. An uplink's is
+// from the bridge of a container network or a port of it, and inside containers. An uplink's is
 // left to advice.
 func fixND2208(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ns := in.Netns(f.Subject.Netns)
@@ -110,7 +116,7 @@ func fixND2208(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if a.Prefix.String() != f.Subject.Name || dev == nil {
 			continue
 		}
-		if ns.ID == in.Snap.Host.Netns && !dev.Loopback && in.Graph.NetworkOfBridge(dev.Name) == nil {
+		if ns.ID == in.Snap.Host.Netns && !dev.Loopback && in.Graph.NetworkOfBridge(dev.Name) == nil && !(dev.Master != 0 && toContainer(in, dev)) {
 			return nil
 		}
 		return []fixups.Op{&fixups.AddrDel{Where: at(in, ns.ID), Dev: dev.Name, Prefix: a.Prefix, Peer: a.Peer}}

@@ -195,16 +195,17 @@ func seats(in *diag.Input) []listening {
 	return out
 }
 
-// coverSocket covers the flows that end at a socket's port.
+// coverSocket covers the flows that end at a socket's port, or go through it where it is
+// an engine's proxy.
 func coverSocket(in *diag.Input, s listening) diag.Cover {
 	var c diag.Cover
 	for i := range in.Flows {
-		t := in.Flows[i].Trace
-		if t.Proxy != nil {
-			t = t.Proxy
-		}
-		if t.Arrived == s.ns.ID && t.ArrivedAs.Port() == s.socket.Local.Port() && in.Flows[i].Flow.Proto == s.socket.Proto {
-			c.Traces = append(c.Traces, i)
+		for t := in.Flows[i].Trace; t != nil; t = t.Proxy {
+			takes := t.Arrived == s.ns.ID && t.ArrivedAs.Port() == s.socket.Local.Port() && in.Flows[i].Flow.Proto == s.socket.Proto
+			if takes && (t.Proxy == nil || t.Socket == s.socket) {
+				c.Traces = append(c.Traces, i)
+				break
+			}
 		}
 	}
 	return c
