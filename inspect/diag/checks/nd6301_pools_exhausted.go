@@ -12,7 +12,7 @@ import (
 // nd6301: no block is left for new networks.
 func nd6301() diag.Check {
 	return diag.Check{
-		Code: "ND6301", Name: "pools-exhausted", Severity: diag.Warning, Since: "0.1",
+		Code: "ND6301", Name: "pools-exhausted", Severity: diag.Error, Since: "0.1",
 		Title: "The engine has no subnet left for new networks",
 		Doc: `Networks that are made without a subnet get the first free block of the
 default-address-pools: 31 blocks when nothing is configured. Blocks that overlap a

@@ -11,7 +11,7 @@ import (
 // nd6302: a network has no address left.
 func nd6302() diag.Check {
 	return diag.Check{
-		Code: "ND6302", Name: "network-full", Severity: diag.Warning, Since: "0.1",
+		Code: "ND6302", Name: "network-full", Severity: diag.Error, Since: "0.1",
 		Title: "A network has no address left for another container",
 		Doc: `Each container takes an address of the network's subnet (or of its --ip-range);
 the network address, the broadcast address and the gateway are taken from the
