@@ -3,8 +3,10 @@ package checks
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -17,11 +19,14 @@ func nd2301() diag.Check {
 		Title: "The packet left this host, and no answer returns",
 		Doc: `Everything on this host lets the packet out and would let an answer in, but none
 arrives: a router or firewall beyond, or the destination itself, drops it. When
-the host's own tries fail in the same way, the container is not the point.
+the host's own tries fail in the same way, the container is not the point. Where the
+packets leave with an address of another device (a route's src), nobody out there
+sends to it unless he has a route: that route is tried without it.
 
 See it by hand:
     tcpdump -ni UPLINK host DST              requests leave, nothing returns
     the same connection from the host itself
+    ip route get DST                         src: is it of the uplink's network?
 
 False positives: one machine that is tried by will, to see whether it is up. Of three
 and more that one container tries, while others answer it, there is a remark only.
@@ -79,6 +84,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 		x.Advice = fmt.Sprintf("compare both on the wire: tcpdump -ni %s host %s", f.Trace.LeftHost, f.Flow.Dst)
 	}
 	sayUnmasked(in, f, &x)
+	sayForeign(in, f, &x)
 	if f.Probe != nil {
 		x.Evidence = append(x.Evidence, probed(in, f.Probe, fared(f.Probe)))
 	}
@@ -104,6 +110,62 @@ func sayUnmasked(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
 	x.Cause = fmt.Sprintf("network %s has masquerade off, so %s leaves with its own address, and whoever is beyond %s needs a route back to it", name, f.From, f.Trace.LeftHost)
 	x.Advice = fmt.Sprintf("give the router beyond %s a route to the network, make the network anew with masquerade, or have the default route go by another network (gw-priority)", f.Trace.LeftHost)
 	x.Evidence = append(x.Evidence, ev(diag.NetworkCommand(n), "masquerade off", snap.RefNetwork(n.Ref)))
+}
+
+// sayForeign says that packets leave this host with an address of its own that is of no
+// network of the device by which they leave: nobody out there sends to it, unless he
+// has a route.
+func sayForeign(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
+	o := foreignSource(in, f.Trace)
+	if o == nil {
+		return
+	}
+	x.Summary += fmt.Sprintf("; they leave as %s, which is of no network of %s", o.src, o.dev)
+	x.Cause, x.Advice, x.Fix = o.cause(), o.advice, o.fix
+	x.Evidence = append(x.Evidence, o.evidence...)
+}
+
+// foreign is a source of this host that its uplink has nothing to do with.
+type foreign struct {
+	src      netip.Addr
+	dev      string // the uplink
+	advice   string
+	evidence []diag.Evidence // the route that names it; nil none does
+	fix      *diag.Fix       // that route without it; it is tried, and taken back if nobody answers then
+}
+
+func (o *foreign) cause() string {
+	return fmt.Sprintf("%s is an address of this host on another device: whoever is beyond %s needs a route to it, or answers nobody", o.src, o.dev)
+}
+
+// foreignSource finds one on a way out of the host; nil where there is none.
+func foreignSource(in *diag.Input, t *sim.Trace) *foreign {
+	src, host := t.ExitSrc.Addr(), in.Snap.HostNs()
+	if host == nil || t.LeftNetns != host.ID {
+		return nil
+	}
+	l := host.Link(t.LeftHost)
+	if _, mine := host.HasAddr(src); !mine || l == nil || l.Master != 0 {
+		return nil
+	}
+	own := host.AddrsOf(l.Index)
+	if len(own) == 0 || slices.ContainsFunc(own, func(a snap.Addr) bool { return a.Prefix.Contains(src) }) {
+		return nil
+	}
+	o := &foreign{src: src, dev: l.Name, advice: fmt.Sprintf("see who chose that address: a route with src %s, or a rule that translates to it", src)}
+	for _, ref := range met(t) {
+		v, err := in.Snap.At(ref)
+		if r, ok := v.(*snap.Route); err == nil && ok && ref.Netns() == host.ID && r.PrefSrc == src {
+			line, source := routeLine(in, host.ID, ref)
+			o.evidence = []diag.Evidence{ev(source, line, ref)}
+			plain := *r
+			plain.PrefSrc = netip.Addr{}
+			o.fix = &diag.Fix{Ops: []fixups.Op{fixups.NewRouteReplace(in.Snap, host.ID, plain)}, Survives: "until reboot"}
+			o.advice = fmt.Sprintf("the route names it; without \"src %s\" the host takes an address of %s", src, l.Name)
+			break
+		}
+	}
+	return o
 }
 
 // manyDead is from how many dead machines on a container is taken for one that

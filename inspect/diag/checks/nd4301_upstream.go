@@ -53,6 +53,11 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 					l := programAt(in)
 					f.Cause = fmt.Sprintf("%s gives no answer to this host either: it is down, or the way to it, or the program on %s drops what comes back", server, l.Name)
 					f.Advice = fmt.Sprintf("look at the program first: ip -d link show %s; tc -s filter show dev %s ingress", l.Name, l.Name)
+				case hostSays(in, g.problem) == "dead" && foreignTo(in, server) != nil:
+					o := foreignTo(in, server)
+					f.Cause = o.cause()
+					f.Advice, f.Fix = o.advice, o.fix
+					f.Evidence = append(f.Evidence, o.evidence...)
 				case hostSays(in, g.problem) == "dead":
 					f.Cause = fmt.Sprintf("%s gives no answer to this host either: the server, or the way to it beyond this host, is down", server)
 					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
@@ -190,4 +195,9 @@ func hostSays(in *diag.Input, p *names.Problem) string {
 		}
 	}
 	return said
+}
+
+// foreignTo is a source that is not of the uplink, by which this host asks a server.
+func foreignTo(in *diag.Input, server netip.Addr) *foreign {
+	return foreignSource(in, in.World.Trace(sim.Flow{From: in.Snap.Host.Netns, Dst: server, Proto: snap.UDP, Dport: 53, StopOutside: true}))
 }
