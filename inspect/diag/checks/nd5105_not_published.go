@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -42,10 +43,31 @@ Sources: docs.docker.com, port publishing`,
 					x.Advice = fmt.Sprintf("recreate %s with -p %d:%d, if that is the one that is meant", c.Name, f.Flow.Dport, port)
 					x.Evidence = append(x.Evidence, ev(diag.PortCommand(c), fmt.Sprintf("(nothing published; exposed %d/tcp)", port), snap.RefContainer(c.Ref)))
 				}
+				if a, dev := oddAddress(in, host, f.Flow.Dst); dev != nil {
+					x.Summary += fmt.Sprintf("; %s is an address of this host, on %s", f.Flow.Dst, dev.Name)
+					x.Evidence = append(x.Evidence, ev("ip addr show to "+f.Flow.Dst.String(), addrList(host, dev), snap.RefLink(host.ID, dev.Name)))
+					x.Advice = fmt.Sprintf("if another machine is meant by %s, this host must not have it: ip addr del %s dev %s; else start what should listen there", f.Flow.Dst, a.Prefix, dev.Name)
+				}
 				return x
 			})
 		},
 	}
+}
+
+// oddAddress is an address of the host that is neither of an uplink nor of a container
+// network, with its device: a service's, or one that was left behind. nil: it is none.
+func oddAddress(in *diag.Input, host *snap.Netns, ip netip.Addr) (*snap.Addr, *snap.Link) {
+	if ip.IsLoopback() {
+		return nil, nil
+	}
+	for i := range host.Addrs {
+		a := &host.Addrs[i]
+		dev := host.LinkAt(a.Index)
+		if a.Prefix.Addr() == ip && dev != nil && !uplink(in, host, dev) && in.Graph.NetworkOfBridge(dev.Name) == nil {
+			return a, dev
+		}
+	}
+	return nil, nil
 }
 
 // exposes is the only running container that exposes a TCP port without
