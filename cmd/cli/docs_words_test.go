@@ -14,10 +14,10 @@ import (
 // elsewhere are the README's commands that no snapshot can answer, and the test
 // that runs each, if any does.
 var elsewhere = map[string]string{
-	"netdoctor watch":                 "a live host: cmd/app TestProofInALab",
-	"netdoctor setup -f compose.yaml": "a host of its own: cmd/netdoctor TestOwnNetworksByHand",
-	"netdoctor lab up":                "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
-	"netdoctor lab break random":      "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
+	"netdoctor watch":                  "a live host: cmd/app TestProofInALab",
+	"netdoctor setup -f services.yaml": "a host of its own: cmd/netdoctor TestOwnNetworksByHand",
+	"netdoctor lab up":                 "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
+	"netdoctor lab break random":       "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
 }
 
 // TestCommandsInReadme runs each line of the README that begins with netdoctor,
