@@ -43,11 +43,14 @@ func (f *Fault) Complaint(target string) (said, command string) {
 
 // All are the faults, by name.
 func All() []Fault {
-	out := []Fault{
-		vethDown(), vethOffBridge(), bridgeDown(), bridgeAddressGone(), eth0Down(), loDown(), uplinkDown(),
-		ipForwardOff(), defaultRouteGone(), wrongGateway(), hostDefaultRouteGone(), hostGatewaySilent(), blackholeRoute(), wrongNeighbour(),
-		forwardAcceptGone(), foreignTableDrops(), repliesDropped(), staleDNAT(), masqueradeGone(),
-		resolvEmpty(), resolvLoopback(), resolvOutside(), namesRedirected(), astrayRoute(), mainRuleGone(), connectedRouteGone(), ipsecBlock(),
+	var out []Fault
+	for _, fault := range []func() Fault{
+		vethDown, vethOffBridge, bridgeDown, bridgeAddressGone, eth0Down, loDown, uplinkDown,
+		ipForwardOff, defaultRouteGone, wrongGateway, hostDefaultRouteGone, hostGatewaySilent, blackholeRoute, wrongNeighbour,
+		forwardAcceptGone, foreignTableDrops, repliesDropped, staleDNAT, masqueradeGone,
+		resolvEmpty, resolvLoopback, resolvOutside, namesRedirected, astrayRoute, mainRuleGone, connectedRouteGone, ipsecBlock,
+	} {
+		out = append(out, fault())
 	}
 	slices.SortStableFunc(out, func(a, b Fault) int {
 		if a.Name < b.Name {
