@@ -192,6 +192,7 @@ func (r *run) more(first *Trace, s word) *fate {
 	if f.Iif != "" {
 		return r.arrive(n, f, k)
 	}
+	r.hop(n, nil, "send", string(f.Proto)+" to "+k.dest().String(), "ok", k)
 	k.group = r.group
 	q := k.lookup()
 	q.uid = k.Local.UID

@@ -73,7 +73,11 @@ func detectND5106(in *diag.Input) []diag.Finding {
 				last = fmt.Sprintf(", last exit code %d", c.ExitCode)
 			}
 			f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, diag.Count(c.Restarts, "restart"), last, networks(c))
-			f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), fmt.Sprintf("RestartCount %d, Status %s", c.Restarts, c.State), snap.RefContainer(c.Ref))}
+			said := fmt.Sprintf("RestartCount %d", c.Restarts)
+			if c.State != snap.Vanished { // which is no engine's word
+				said += ", Status " + c.State
+			}
+			f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), said, snap.RefContainer(c.Ref))}
 			f.Cause = fmt.Sprintf("the program in %s ends soon after each start, and its restart policy %q starts it again", c.Name, c.RestartPolicy)
 			if f.Advice = "the program's own words say why"; diag.LogCommand(c) != "" {
 				f.Advice += ": " + diag.LogCommand(c)
