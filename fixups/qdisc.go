@@ -150,12 +150,13 @@ func (o *QdiscDel) On(s *snap.Snapshot) error {
 	if i < 0 {
 		return snap.NotFoundf("%s has no such %s discipline", o.Dev, o.Qdisc.Kind)
 	}
-	if l.Qdiscs[i].DefaultClass != 0 || len(l.Qdiscs[i].Classes) > 0 {
-		l.Filters = nil // Inverse is refused where some hang on another one
+	if len(l.Qdiscs[i].Classes) > 0 && !filterHooks(l) {
+		l.Filters = nil
 	}
 	gone := o.Qdisc.Handle >> 16
-	l.Qdiscs = slices.DeleteFunc(slices.Clone(l.Qdiscs), func(q snap.Qdisc) bool {
-		return q.Handle>>16 == gone && q.Kind == o.Qdisc.Kind || q.Parent != tcRoot && q.Parent != tcIngress && gone != 0 && q.Parent>>16 == gone
+	l.Qdiscs = slices.Delete(slices.Clone(l.Qdiscs), i, i+1)
+	l.Qdiscs = slices.DeleteFunc(l.Qdiscs, func(q snap.Qdisc) bool { // those in its classes
+		return q.Parent != tcRoot && q.Parent != tcIngress && gone != 0 && q.Parent>>16 == gone
 	})
 	if len(l.Qdiscs) == 0 {
 		l.Qdiscs = nil
@@ -173,6 +174,11 @@ func (o *QdiscAdd) On(s *snap.Snapshot) error {
 	return nil
 }
 
+// filterHooks says whether a device has a discipline that is there for filters alone.
+func filterHooks(l *snap.Link) bool {
+	return slices.ContainsFunc(l.Qdiscs, func(q snap.Qdisc) bool { return q.Kind == "clsact" || q.Kind == "ingress" })
+}
+
 // Inverse is refused where filters hang on the discipline: they would be lost.
 func (o *QdiscDel) Inverse(s *snap.Snapshot) (Op, error) {
 	_, l, err := o.link(s, o.Dev)
@@ -185,8 +191,7 @@ func (o *QdiscDel) Inverse(s *snap.Snapshot) (Op, error) {
 	}
 	// Which filter hangs on which discipline is not known: those of classes are put
 	// back, if there is no other that could have any.
-	hooks := slices.ContainsFunc(l.Qdiscs, func(q snap.Qdisc) bool { return q.Kind == "clsact" || q.Kind == "ingress" })
-	if len(l.Filters) > 0 && hooks {
+	if len(l.Filters) > 0 && filterHooks(l) {
 		return nil, fmt.Errorf("filters hang on the disciplines of %s: %w", o.Dev, snap.ErrUnsupported)
 	}
 	return &QdiscAdd{Where: o.Where, Dev: o.Dev, Qdisc: l.Qdiscs[i], Filters: l.Filters, Raw: o.Raw, Under: o.Under}, nil

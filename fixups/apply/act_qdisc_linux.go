@@ -22,30 +22,42 @@ func tcmsg(index int, handle, parent uint32) attrs {
 	return b
 }
 
-// qdiscRaw is the kernel's own description of a discipline: RTM_NEWQDISC.
-func (m *machine) qdiscRaw(ctx context.Context, o *fixups.QdiscDel, now *snap.Snapshot) ([]byte, error) {
+// tcDump hands on what the kernel says of one device's objects of traffic control.
+func (m *machine) tcDump(ctx context.Context, o *fixups.QdiscDel, now *snap.Snapshot, ask uint16, parent uint32, each func(b []byte, handle, parent uint32)) error {
 	l, err := linkIn(now, o.Where, o.Dev)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h, err := m.handle(ctx, o.Where)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c, err := dial(h, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.close()
-	var raw []byte
-	err = c.dump(unix.RTM_GETQDISC, tcmsg(l.Index, 0, 0), func(b []byte) {
-		if len(b) >= 20 && int(int32(binary.NativeEndian.Uint32(b[4:]))) == l.Index &&
-			binary.NativeEndian.Uint32(b[8:]) == o.Qdisc.Handle && binary.NativeEndian.Uint32(b[12:]) == o.Qdisc.Parent {
-			raw = bytes.Clone(b)
+	err = c.dump(ask, tcmsg(l.Index, 0, parent), func(b []byte) {
+		if len(b) >= 20 && int(int32(binary.NativeEndian.Uint32(b[4:]))) == l.Index {
+			each(bytes.Clone(b), binary.NativeEndian.Uint32(b[8:]), binary.NativeEndian.Uint32(b[12:]))
 		}
 	})
 	if err != nil {
-		return nil, kernel.NetlinkError("reading the disciplines of "+o.Dev, err)
+		return kernel.NetlinkError("reading the disciplines of "+o.Dev, err)
+	}
+	return nil
+}
+
+// qdiscRaw is the kernel's own description of a discipline: RTM_NEWQDISC.
+func (m *machine) qdiscRaw(ctx context.Context, o *fixups.QdiscDel, now *snap.Snapshot) ([]byte, error) {
+	var raw []byte
+	err := m.tcDump(ctx, o, now, unix.RTM_GETQDISC, 0, func(b []byte, handle, parent uint32) {
+		if handle == o.Qdisc.Handle && parent == o.Qdisc.Parent {
+			raw = b
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	if raw == nil {
 		return nil, fmt.Errorf("discipline %s of %s: %w", o.Qdisc.Kind, o.Dev, snap.ErrVanished)
@@ -67,39 +79,26 @@ func (m *machine) qdiscUnder(ctx context.Context, o *fixups.QdiscDel, now *snap.
 	if len(o.Qdisc.Classes) == 0 {
 		return nil, nil
 	}
-	l, err := linkIn(now, o.Where, o.Dev)
-	if err != nil {
-		return nil, err
-	}
-	h, err := m.handle(ctx, o.Where)
-	if err != nil {
-		return nil, err
-	}
-	c, err := dial(h, unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
 	major := o.Qdisc.Handle >> 16
 	var out []fixups.TCObject
 	for _, x := range []struct {
 		ask, is uint16
 		parent  uint32
-		part    func(handle, parent uint32) bool
+		part    func(b []byte, handle, parent uint32) bool
 	}{
-		{unix.RTM_GETTCLASS, unix.RTM_NEWTCLASS, 0, func(handle, _ uint32) bool { return handle>>16 == major }},
-		{unix.RTM_GETQDISC, unix.RTM_NEWQDISC, 0, func(handle, parent uint32) bool { return handle != 0 && parent != tcRoot && parent>>16 == major }},
-		{unix.RTM_GETTFILTER, unix.RTM_NEWTFILTER, o.Qdisc.Handle, func(handle, _ uint32) bool { return handle != 0 }},
+		{unix.RTM_GETTCLASS, unix.RTM_NEWTCLASS, 0, func(_ []byte, handle, _ uint32) bool { return handle>>16 == major }},
+		{unix.RTM_GETQDISC, unix.RTM_NEWQDISC, 0, func(_ []byte, handle, parent uint32) bool {
+			return handle != 0 && parent != tcRoot && parent>>16 == major
+		}},
+		{unix.RTM_GETTFILTER, unix.RTM_NEWTFILTER, o.Qdisc.Handle, func(b []byte, handle, _ uint32) bool { return handle != 0 && !hashTable(b) }},
 	} {
-		err := c.dump(x.ask, tcmsg(l.Index, 0, x.parent), func(b []byte) {
-			if len(b) >= 20 && int(int32(binary.NativeEndian.Uint32(b[4:]))) == l.Index && x.part(binary.NativeEndian.Uint32(b[8:]), binary.NativeEndian.Uint32(b[12:])) {
-				if x.is != unix.RTM_NEWTFILTER || !hashTable(b) {
-					out = append(out, fixups.TCObject{Type: x.is, Raw: bytes.Clone(b)})
-				}
+		err := m.tcDump(ctx, o, now, x.ask, x.parent, func(b []byte, handle, parent uint32) {
+			if x.part(b, handle, parent) {
+				out = append(out, fixups.TCObject{Type: x.is, Raw: b})
 			}
 		})
 		if err != nil {
-			return nil, kernel.NetlinkError("reading the classes of "+o.Dev, err)
+			return nil, err
 		}
 	}
 	return parentsFirst(out), nil
