@@ -4,9 +4,11 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -103,6 +105,28 @@ func (r *room) addr(dev string, prefixes ...string) {
 	r.look()
 }
 
+// settle waits until each device has a link-local address, without which it solicits no
+// neighbour for others, and none is tentative, which answers no solicitation. The kernel gives
+// and frees them by work that waits for its lock (net/core/link_watch.c, net/ipv6/addrconf.c).
+func (r *room) settle() {
+	r.t.Helper()
+	links, err := r.h.LinkList()
+	r.must(err)
+	for _, l := range links {
+		for deadline := time.Now().Add(10 * time.Second); l.Attrs().Name != "lo"; time.Sleep(10 * time.Millisecond) {
+			addrs, err := r.h.AddrList(l, unix.AF_INET6)
+			r.must(err)
+			if slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.IsLinkLocalUnicast() }) &&
+				!slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.Flags&unix.IFA_F_TENTATIVE != 0 }) {
+				break
+			}
+			if time.Now().After(deadline) {
+				r.t.Fatalf("%s: addresses not ready after 10 s: %v", l.Attrs().Name, addrs)
+			}
+		}
+	}
+}
+
 // route adds a route: via a gateway, or of a type that refuses (gw "").
 func (r *room) route(dst, gw string, typ int) {
 	r.t.Helper()
@@ -187,6 +211,7 @@ func newWorld(t *testing.T) world {
 	w.client.route("10.5.0.0/16", "", unix.RTN_BLACKHOLE)
 	w.router.route("2001:db8:dead::/48", "", unix.RTN_PROHIBIT)
 	for _, r := range []*room{w.client, w.router, w.server, w.far} {
+		r.settle()
 		r.look()
 	}
 	return w

@@ -2,7 +2,6 @@ package witness
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -16,7 +15,7 @@ func exact[K comparable](grew map[K]*snap.Counted) []snap.Counted {
 			out = append(out, *g)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b snap.Counted) int {
+	snap.Sort(out, func(a, b snap.Counted) int {
 		return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.Name, b.Name))
 	})
 	return out
