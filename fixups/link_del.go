@@ -104,7 +104,7 @@ func (o *LinkDel) Inverse(s *snap.Snapshot) (Op, error) {
 			back = append(back, &SysctlSet{Where: o.Where, Key: k, Value: v})
 		}
 	}
-	slices.SortStableFunc(back, byShell)
+	snap.Sort(back, byShell)
 	full, err := backWith(s, ns.ID, o, o.Where, back...)
 	if err != nil || p == nil || pns.ID == ns.ID {
 		return full, err

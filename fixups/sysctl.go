@@ -188,7 +188,7 @@ func (o *SysctlSet) Inverse(s *snap.Snapshot) (Op, error) {
 			more = append(more, &SysctlSet{Where: o.Where, Key: k, Value: ns.Sysctls[k]})
 		}
 	}
-	slices.SortStableFunc(more, func(a, b Op) int { return byShell(a, b) })
+	snap.Sort(more, func(a, b Op) int { return byShell(a, b) })
 	return backWith(s, ns.ID, o, o.Where, append(back, more...)...)
 }
 

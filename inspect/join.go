@@ -23,7 +23,7 @@ func join(s *snap.Snapshot, inodes map[int]uint64) {
 		}
 	}
 	for id, list := range members {
-		slices.SortStableFunc(list, func(a, b int) int {
+		snap.Sort(list, func(a, b int) int {
 			return guest(&s.Containers[a]) - guest(&s.Containers[b])
 		})
 		members[id] = list
@@ -92,7 +92,7 @@ func rename(s *snap.Snapshot, names map[string]string) {
 			p.Netns = s.Containers[i].Netns
 		}
 	}
-	slices.SortStableFunc(s.Netns, func(a, b snap.Netns) int {
+	snap.Sort(s.Netns, func(a, b snap.Netns) int {
 		switch {
 		case a.ID == s.Host.Netns:
 			return -1

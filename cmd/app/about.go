@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -42,7 +41,7 @@ func (a *App) Capabilities(ctx context.Context, c Common) (*v1.CapabilitiesResul
 	for name, path := range s.Host.Tools {
 		res.Tools = append(res.Tools, v1.Fact{Name: name, Value: path})
 	}
-	slices.SortStableFunc(res.Tools, func(a, b v1.Fact) int { return strings.Compare(a.Name, b.Name) })
+	snap.Sort(res.Tools, func(a, b v1.Fact) int { return strings.Compare(a.Name, b.Name) })
 	res.Coverage.Skipped = res.Gaps
 	res.Head = a.head(v1.KindCapabilities, start)
 	return res, nil

@@ -114,7 +114,7 @@ func (a *App) differences(ctx context.Context, sa, sb *snap.Snapshot) difference
 			rest = append(rest, d)
 		}
 	}
-	slices.SortStableFunc(first, func(x, y v1.Difference) int { return len(y.Broke) - len(x.Broke) })
+	snap.Sort(first, func(x, y v1.Difference) int { return len(y.Broke) - len(x.Broke) })
 	d := difference{changes: slices.Concat(first, rest), mended: mended, ina: ina, inb: inb}
 	for _, t := range broke {
 		if !blamed[key(t)] {
@@ -195,7 +195,7 @@ func lost(was, is map[string]fate, container string) []v1.Turned {
 			out = append(out, t)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b v1.Turned) int { return cmp.Compare(key(a), key(b)) })
+	snap.Sort(out, func(a, b v1.Turned) int { return cmp.Compare(key(a), key(b)) })
 	return out
 }
 
@@ -215,7 +215,7 @@ func turned(was, is map[string]fate) (broke, mended []v1.Turned) {
 		}
 	}
 	byKey := func(a, b v1.Turned) int { return cmp.Compare(key(a), key(b)) }
-	slices.SortStableFunc(broke, byKey)
-	slices.SortStableFunc(mended, byKey)
+	snap.Sort(broke, byKey)
+	snap.Sort(mended, byKey)
 	return broke, mended
 }

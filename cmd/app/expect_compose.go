@@ -249,7 +249,7 @@ func (g *composer) write() {
 	for i := range g.services {
 		names = append(names, g.services[i].networks...)
 	}
-	slices.SortStableFunc(names, snap.CompareNames)
+	snap.Sort(names, snap.CompareNames)
 	names = slices.Compact(names)
 	pairs := func(do func(a, b *composed)) {
 		for _, n := range names {

@@ -34,7 +34,7 @@ func suggest(text string, known []string) []string {
 			all = append(all, near{k, d})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b near) int {
+	snap.Sort(all, func(a, b near) int {
 		if a.d != b.d {
 			return a.d - b.d
 		}

@@ -263,7 +263,7 @@ func (f finder) bare(sp spec) (Target, error) {
 	for _, c := range cs {
 		names = append(names, c.Ref)
 	}
-	slices.SortStableFunc(names, snap.CompareNames)
+	snap.Sort(names, snap.CompareNames)
 	return t, ambiguous(sp.Text, names)
 }
 
@@ -342,7 +342,7 @@ func (f finder) one(sp spec, cs []*snap.Container, nss []*snap.Netns, what strin
 			}
 		}
 	}
-	slices.SortStableFunc(names, snap.CompareNames)
+	snap.Sort(names, snap.CompareNames)
 	return Target{Text: sp.Text}, ambiguousError{ambiguous(sp.Text, names)}
 }
 

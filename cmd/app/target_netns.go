@@ -142,7 +142,7 @@ func (f finder) network(sp spec) (*snap.Network, error) {
 	for _, n := range found {
 		names = append(names, "net:"+n.Ref)
 	}
-	slices.SortStableFunc(names, snap.CompareNames)
+	snap.Sort(names, snap.CompareNames)
 	return nil, ambiguousError{ambiguous(sp.Text, names)}
 }
 
@@ -182,6 +182,6 @@ func (f finder) Names() []string {
 			out = append(out, "netns:"+ns.ID)
 		}
 	}
-	slices.SortStableFunc(out, snap.CompareNames)
+	snap.Sort(out, snap.CompareNames)
 	return slices.Compact(out)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +46,7 @@ func (a *App) undoRun(ctx context.Context, last Transaction, res *v1.UndoResult)
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(all, func(x, y Transaction) int { return y.At.Compare(x.At) })
+	snap.Sort(all, func(x, y Transaction) int { return y.At.Compare(x.At) })
 	for _, t := range all {
 		if t.Run != last.Run || t.ID == last.ID || t.State != "done" {
 			continue

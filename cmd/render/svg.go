@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Sizes of the map in pixels. Networks stand one under the other with what is on
@@ -94,7 +95,7 @@ func layout(r *v1.MapResult) *mapLayout {
 		m.groups = append(m.groups, loose)
 	}
 	// What is to be seen comes first: it stays in sight where the rest is folded.
-	slices.SortStableFunc(m.groups, func(a, b mapGroup) int { return cmp.Compare(m.rank(&a), m.rank(&b)) })
+	snap.Sort(m.groups, func(a, b mapGroup) int { return cmp.Compare(m.rank(&a), m.rank(&b)) })
 	chips := 0
 	for i := range m.groups {
 		chips += len(m.groups[i].members)

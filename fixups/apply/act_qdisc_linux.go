@@ -141,7 +141,7 @@ func parentsFirst(list []fixups.TCObject) []fixups.TCObject {
 		}
 		list = rest
 	}
-	slices.SortStableFunc(out, func(a, b fixups.TCObject) int { return cmp.Compare(tcOrder(a.Type), tcOrder(b.Type)) })
+	snap.Sort(out, func(a, b fixups.TCObject) int { return cmp.Compare(tcOrder(a.Type), tcOrder(b.Type)) })
 	return out
 }
 

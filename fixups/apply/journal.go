@@ -276,7 +276,7 @@ func readAll(dir string) ([]*entry, error) {
 		}
 		out = append(out, e)
 	}
-	slices.SortStableFunc(out, func(a, b *entry) int {
+	snap.Sort(out, func(a, b *entry) int {
 		if c := a.At.Compare(b.At); c != 0 {
 			return c
 		}

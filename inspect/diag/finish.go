@@ -53,7 +53,7 @@ func (in *Input) finish(f *Finding) {
 		f.Asked = f.Asked || n.Asked
 		f.Flows = append(f.Flows, FlowRef{From: n.From, To: n.Ask.Name})
 	}
-	slices.SortStableFunc(f.Flows, func(a, b FlowRef) int {
+	snap.Sort(f.Flows, func(a, b FlowRef) int {
 		return cmp.Or(snap.CompareNames(a.From, b.From), snap.CompareNames(a.To, b.To))
 	})
 	f.Flows = slices.Compact(f.Flows)

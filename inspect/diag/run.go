@@ -202,7 +202,7 @@ func blocked(s *snap.Snapshot, c Check) (why, needs string, ok bool) {
 // order puts what to mend first on top: severity, what was asked for, weight,
 // how much suffers, then code and subject for a stable order.
 func order(fs []Finding) {
-	slices.SortStableFunc(fs, func(a, b Finding) int {
+	snap.Sort(fs, func(a, b Finding) int {
 		return cmp.Or(
 			cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
 			-compareBool(a.Asked, b.Asked),

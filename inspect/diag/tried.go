@@ -66,7 +66,7 @@ func (e *expecter) tried() {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b try) int {
+	snap.Sort(all, func(a, b try) int {
 		return cmp.Or(cmp.Compare(a.age, b.age), cmp.Compare(a.from, b.from), a.to.Compare(b.to))
 	})
 	count := map[string]int{}

@@ -65,7 +65,7 @@ func Of(a, b *snap.Snapshot) []Change {
 			first[d.out[i].Netns] = i
 		}
 	}
-	slices.SortStableFunc(d.out, func(x, y Change) int { return cmp.Compare(first[x.Netns], first[y.Netns]) })
+	snap.Sort(d.out, func(x, y Change) int { return cmp.Compare(first[x.Netns], first[y.Netns]) })
 	return d.out
 }
 

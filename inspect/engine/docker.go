@@ -223,7 +223,7 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerapi.Client, list
 		r.gap("docker containers", fmt.Errorf("%d containers, of which %d were read: %w", len(list), maxContainers, snap.ErrLimit))
 		list = list[:maxContainers]
 	}
-	slices.SortStableFunc(list, func(a, b dockerSummary) int { return boolInt(b.State == "running") - boolInt(a.State == "running") })
+	snap.Sort(list, func(a, b dockerSummary) int { return boolInt(b.State == "running") - boolInt(a.State == "running") })
 	ctx, cancel := context.WithTimeout(ctx, r.m.deadline()+min(time.Duration(len(list))*perContainer, 3*r.m.deadline()))
 	defer cancel()
 	out := make([]*snap.Container, len(list))

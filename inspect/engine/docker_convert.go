@@ -2,7 +2,6 @@ package engine
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -48,7 +47,7 @@ func (d *dockerContainer) container() snap.Container {
 			c.Exposed = append(c.Exposed, pp)
 		}
 	}
-	slices.SortStableFunc(c.Exposed, func(a, b snap.PortProto) int {
+	snap.Sort(c.Exposed, func(a, b snap.PortProto) int {
 		return comparePorts(snap.Port{Proto: a.Proto, ContainerPort: a.Port}, snap.Port{Proto: b.Proto, ContainerPort: b.Port})
 	})
 	groups(&c)

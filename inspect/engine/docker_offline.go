@@ -49,7 +49,7 @@ func (m *machine) shims() []shim {
 		}
 		out = append(out, s)
 	}
-	slices.SortStableFunc(out, func(a, b shim) int { return strings.Compare(a.id, b.id) })
+	snap.Sort(out, func(a, b shim) int { return strings.Compare(a.id, b.id) })
 	return out
 }
 
@@ -149,7 +149,7 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 	for _, c := range all {
 		list = append(list, c)
 	}
-	slices.SortStableFunc(list, func(a, b *snap.Container) int { return strings.Compare(a.ID, b.ID) })
+	snap.Sort(list, func(a, b *snap.Container) int { return strings.Compare(a.ID, b.ID) })
 	for _, c := range list {
 		// <exec-root>/netns/<12 hex>
 		if dir := filepath.Dir(c.SandboxKey); d.proc == nil && filepath.Base(dir) == "netns" {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
@@ -100,10 +99,10 @@ func (d *dockerServices) services() []snap.Service {
 				s.Tasks = append(s.Tasks, a)
 			}
 		}
-		slices.SortStableFunc(s.Tasks, netip.Addr.Compare)
+		snap.Sort(s.Tasks, netip.Addr.Compare)
 		out = append(out, s)
 	}
-	slices.SortStableFunc(out, func(a, b snap.Service) int { return snap.CompareNames(a.Name, b.Name) })
+	snap.Sort(out, func(a, b snap.Service) int { return snap.CompareNames(a.Name, b.Name) })
 	return out
 }
 

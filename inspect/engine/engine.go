@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -127,10 +126,10 @@ func Read(ctx context.Context, opts Options) Result {
 
 // finish makes the references unique and the order stable.
 func (r *Result) finish() {
-	slices.SortStableFunc(r.Containers, func(a, b snap.Container) int {
+	snap.Sort(r.Containers, func(a, b snap.Container) int {
 		return cmp.Or(strings.Compare(a.Engine, b.Engine), snap.CompareNames(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
-	slices.SortStableFunc(r.Networks, func(a, b snap.Network) int {
+	snap.Sort(r.Networks, func(a, b snap.Network) int {
 		return cmp.Or(strings.Compare(a.Engine, b.Engine), snap.CompareNames(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	keepKnown(r.Containers)
@@ -144,8 +143,8 @@ func (r *Result) finish() {
 		if c.Ports == nil {
 			c.Ports = []snap.Port{}
 		}
-		slices.SortStableFunc(c.Endpoints, func(a, b snap.Endpoint) int { return snap.CompareNames(a.Network, b.Network) })
-		slices.SortStableFunc(c.Ports, comparePorts)
+		snap.Sort(c.Endpoints, func(a, b snap.Endpoint) int { return snap.CompareNames(a.Network, b.Network) })
+		snap.Sort(c.Ports, comparePorts)
 	}
 	seen = map[string]bool{}
 	for i := range r.Networks {

@@ -65,7 +65,7 @@ func (m *machine) conmons() []conmon {
 			out = append(out, c)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b conmon) int { return strings.Compare(a.id, b.id) })
+	snap.Sort(out, func(a, b conmon) int { return strings.Compare(a.id, b.id) })
 	return out
 }
 
@@ -212,7 +212,7 @@ func (r *podmanRead) finish() {
 	for _, c := range r.seen {
 		list = append(list, c)
 	}
-	slices.SortStableFunc(list, func(a, b *snap.Container) int { return strings.Compare(a.ID, b.ID) })
+	snap.Sort(list, func(a, b *snap.Container) int { return strings.Compare(a.ID, b.ID) })
 	for _, c := range list {
 		if !c.Running() {
 			c.PID = 0

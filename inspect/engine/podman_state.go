@@ -286,7 +286,7 @@ func (r *podRecord) container() snap.Container {
 			}
 		}
 	}
-	slices.SortStableFunc(v.Exposed, func(a, b snap.PortProto) int {
+	snap.Sort(v.Exposed, func(a, b snap.PortProto) int {
 		return comparePorts(snap.Port{Proto: a.Proto, ContainerPort: a.Port}, snap.Port{Proto: b.Proto, ContainerPort: b.Port})
 	})
 	groups(&v)

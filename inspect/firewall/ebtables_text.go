@@ -269,7 +269,7 @@ func (n *ebNative) lookup(e *snap.Lookup) bool {
 	}
 	var list []string
 	members := slices.Clone(s.Elements)
-	slices.SortStableFunc(members, func(a, b snap.Element) int { return bytes.Compare(a.Key, b.Key) })
+	snap.Sort(members, func(a, b snap.Element) int { return bytes.Compare(a.Key, b.Key) })
 	for _, m := range members {
 		if len(m.Key) < 6 {
 			return false

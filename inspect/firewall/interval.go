@@ -28,7 +28,7 @@ func Join(s *snap.Set, raw []RawElement) []snap.Element {
 		return out
 	}
 	sorted := slices.Clone(raw)
-	slices.SortStableFunc(sorted, func(a, b RawElement) int {
+	snap.Sort(sorted, func(a, b RawElement) int {
 		if a.CatchAll != b.CatchAll {
 			return order(a.CatchAll) // the catch-all last
 		}

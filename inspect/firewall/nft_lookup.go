@@ -76,7 +76,7 @@ func sortedElements(s *snap.Set, kinds []kind) []snap.Element {
 	}
 	list := slices.Clone(s.Elements)
 	slices.Reverse(list)
-	slices.SortStableFunc(list, func(a, b snap.Element) int {
+	snap.Sort(list, func(a, b snap.Element) int {
 		switch {
 		case a.CatchAll != b.CatchAll:
 			return order(a.CatchAll)

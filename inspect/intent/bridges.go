@@ -125,7 +125,7 @@ func publishedPorts(s *snap.Snapshot, e *snap.Engine, family snap.Family) []publ
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b publishedPort) int {
+	snap.Sort(out, func(a, b publishedPort) int {
 		return cmp.Or(a.c.Started.Compare(b.c.Started), cmp.Compare(a.port.ContainerPort, b.port.ContainerPort), cmp.Compare(a.port.HostPort, b.port.HostPort))
 	})
 	return out

@@ -23,8 +23,8 @@ func docker20(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 	}
 	add := set.add
 	nets := bridges(s, e.Name, family)
-	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return b.n.Created.Compare(a.n.Created) })
-	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return boolRank(a.n.Default) - boolRank(b.n.Default) })
+	snap.Sort(nets, func(a, b bridgeNet) int { return b.n.Created.Compare(a.n.Created) })
+	snap.Sort(nets, func(a, b bridgeNet) int { return boolRank(a.n.Default) - boolRank(b.n.Default) })
 
 	add("filter", "FORWARD", "-j DOCKER-USER", "the user's own rules come first", nil)
 	add("filter", "FORWARD", "-j DOCKER-ISOLATION-STAGE-1", "networks are kept apart", nil)

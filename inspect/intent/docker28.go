@@ -30,8 +30,8 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 	}
 	set.Chains = append(set.Chains, Chain{Table: "filter", Name: fence}, Chain{Table: "nat", Name: "DOCKER"})
 	nets := slices.DeleteFunc(bridges(s, e.Name, family), func(b bridgeNet) bool { return b.mode == "isolated" })
-	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return a.n.Created.Compare(b.n.Created) })
-	slices.SortStableFunc(nets, func(a, b bridgeNet) int { return boolRank(b.n.Default) - boolRank(a.n.Default) })
+	snap.Sort(nets, func(a, b bridgeNet) int { return a.n.Created.Compare(b.n.Created) })
+	snap.Sort(nets, func(a, b bridgeNet) int { return boolRank(b.n.Default) - boolRank(a.n.Default) })
 	newest := slices.Clone(nets)
 	slices.Reverse(newest)
 

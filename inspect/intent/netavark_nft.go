@@ -156,7 +156,7 @@ func (v *varkSet) ports(b bridgeNet, family snap.Family, ports []varkPort) {
 // joinTwoPortsToRangePortIfPossible).
 func varkRanges(ports []varkPort) [][]varkPort {
 	ports = slices.Clone(ports)
-	slices.SortStableFunc(ports, func(a, b varkPort) int {
+	snap.Sort(ports, func(a, b varkPort) int {
 		return cmp.Or(cmp.Compare(a.c.Ref, b.c.Ref), cmp.Compare(a.p.Proto, b.p.Proto), a.p.HostIP.Compare(b.p.HostIP), cmp.Compare(a.p.HostPort, b.p.HostPort))
 	})
 	var out [][]varkPort

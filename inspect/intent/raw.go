@@ -106,7 +106,7 @@ func fenced(s *snap.Snapshot, e *snap.Engine, family snap.Family) []fencedAddr {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b fencedAddr) int { return a.c.Started.Compare(b.c.Started) })
+	snap.Sort(out, func(a, b fencedAddr) int { return a.c.Started.Compare(b.c.Started) })
 	return out
 }
 

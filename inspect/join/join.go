@@ -41,7 +41,7 @@ func Of(list []*snap.Snapshot, names []string) (*snap.Snapshot, error) {
 	between := u.build()
 	out.Netns = append(out.Netns, between)
 	// The host's namespace is first.
-	slices.SortStableFunc(out.Netns, func(a, b snap.Netns) int {
+	snap.Sort(out.Netns, func(a, b snap.Netns) int {
 		switch {
 		case a.ID == out.Host.Netns:
 			return -1

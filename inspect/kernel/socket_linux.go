@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -102,8 +101,8 @@ func (r *requester) readSockets(ctx context.Context) (all sockets, err error) {
 			}
 		}
 	}
-	slices.SortStableFunc(all.receive, compareSockets)
-	slices.SortStableFunc(all.trying, compareSockets)
+	snap.Sort(all.receive, compareSockets)
+	snap.Sort(all.trying, compareSockets)
 	all.trying = all.trying[:min(len(all.trying), maxTrying)]
 	all.estab = topCounts(counts)
 	return all, nil
@@ -169,7 +168,7 @@ func topCounts(m map[netip.AddrPort]int) []snap.SocketCount {
 	for k, n := range m {
 		out = append(out, snap.SocketCount{Remote: k, Count: n})
 	}
-	slices.SortStableFunc(out, func(a, b snap.SocketCount) int {
+	snap.Sort(out, func(a, b snap.SocketCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Remote.Compare(b.Remote))
 	})
 	return out[:min(len(out), topEstab)]

@@ -57,7 +57,7 @@ func Reconcile(in Input) Proof {
 		}
 	}
 	slices.Sort(p.Probes)
-	slices.SortStableFunc(p.Contradictions, func(a, b Contradiction) int { return compare(a.Probe, b.Probe) })
+	snap.Sort(p.Contradictions, func(a, b Contradiction) int { return compare(a.Probe, b.Probe) })
 	return p
 }
 

@@ -37,7 +37,7 @@ func (w *walker) networks() places {
 			out = append(out, place{n, ep})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b place) int { return snap.GatewayOrder(a.ep, a.net, b.ep, b.net) })
+	snap.Sort(out, func(a, b place) int { return snap.GatewayOrder(a.ep, a.net, b.ep, b.net) })
 	return out
 }
 

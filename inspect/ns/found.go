@@ -2,6 +2,8 @@ package ns
 
 import (
 	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Options say where Discover looks. The zero value works.
@@ -106,7 +108,7 @@ func (s *set) list() []Found {
 		f.finish()
 		out = append(out, *f)
 	}
-	slices.SortStableFunc(out, func(a, b Found) int {
+	snap.Sort(out, func(a, b Found) int {
 		switch {
 		case a.Host != b.Host:
 			if a.Host {
@@ -127,13 +129,13 @@ func (f *Found) finish() {
 	if len(f.Pids) > maxPids {
 		f.Pids = f.Pids[:maxPids]
 	}
-	slices.SortStableFunc(f.Mounts, func(a, b string) int { return rank(a) - rank(b) })
+	snap.Sort(f.Mounts, func(a, b string) int { return rank(a) - rank(b) })
 	for _, m := range f.Mounts {
 		if n := base(m); !slices.Contains(f.Names, n) {
 			f.Names = append(f.Names, n)
 		}
 	}
-	slices.SortStableFunc(f.ways, func(a, b way) int { return int(a.kind) - int(b.kind) })
+	snap.Sort(f.ways, func(a, b way) int { return int(a.kind) - int(b.kind) })
 	if len(f.ways) > 0 {
 		f.Path = f.ways[0].String()
 	}

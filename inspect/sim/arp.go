@@ -56,7 +56,7 @@ func (r *run) put(n *netns, dev *snap.Link, q question) *asked {
 	r.lose(r.arpSend(n, dev, k))
 	r.quiet--
 	a.got, a.lost, a.out, a.steps = r.answers, r.arpLost, r.arpOut, r.steps-steps
-	slices.SortStableFunc(a.got, func(x, y arpAnswer) int { return strings.Compare(x.mac, y.mac) })
+	snap.Sort(a.got, func(x, y arpAnswer) int { return strings.Compare(x.mac, y.mac) })
 	a.got = slices.CompactFunc(a.got, func(x, y arpAnswer) bool { return x.mac == y.mac })
 	r.answers, r.arpLost, r.arpOut, r.asking = answers, lost, out, outer
 	n.keep(q, a)

@@ -182,7 +182,7 @@ func Order(c *Container, nets map[string]*Network) []string {
 			list = append(list, &c.Ctr.Endpoints[i])
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *snap.Endpoint) int {
+	snap.Sort(list, func(a, b *snap.Endpoint) int {
 		switch {
 		case before(c, nets, a, b):
 			return -1

@@ -3,7 +3,6 @@ package driver
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -158,8 +157,8 @@ func Intent(s *snap.Snapshot) []fixups.Op {
 		}
 		all = append(all, Container{Ctr: *c, OwnContainer: *c.Own})
 	}
-	slices.SortStableFunc(nets, func(a, b Network) int { return cmp.Compare(a.Seq, b.Seq) })
-	slices.SortStableFunc(all, func(a, b Container) int { return cmp.Compare(a.Seq, b.Seq) })
+	snap.Sort(nets, func(a, b Network) int { return cmp.Compare(a.Seq, b.Seq) })
+	snap.Sort(all, func(a, b Container) int { return cmp.Compare(a.Seq, b.Seq) })
 	return All(e, Frames{[2]bool{x.Own.Frame4, x.Own.Frame6}, [2]bool{x.Own.Drop4, x.Own.Drop6}}, nets, all)
 }
 

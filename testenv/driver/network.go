@@ -2,7 +2,6 @@ package driver
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -112,7 +111,7 @@ func (n *Network) overlay(e *Env) []fixups.Op {
 	for ip := range n.Peers {
 		list = append(list, ip)
 	}
-	slices.SortStableFunc(list, netip.Addr.Compare)
+	snap.Sort(list, netip.Addr.Compare)
 	for _, ip := range list { // both halves (moby drivers/overlay/peerdb.go: addNeighbor)
 		mac := MACOf(ip)
 		ops = append(ops,

@@ -4,7 +4,6 @@
 package fault
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -52,7 +51,7 @@ func All() []Fault {
 	} {
 		out = append(out, fault())
 	}
-	slices.SortStableFunc(out, func(a, b Fault) int {
+	snap.Sort(out, func(a, b Fault) int {
 		if a.Name < b.Name {
 			return -1
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 )
 
 // ErrExhausted says that nothing free is left.
@@ -44,11 +45,8 @@ func Sorted(pools []Pool) []Pool {
 	for i := range list {
 		list[i].Base = list[i].Base.Masked()
 	}
-	slices.SortStableFunc(list, func(a, b Pool) int {
-		if c := a.Base.Addr().Compare(b.Base.Addr()); c != 0 {
-			return c
-		}
-		return a.Base.Bits() - b.Base.Bits()
+	sort.SliceStable(list, func(i, j int) bool {
+		return list[i].Base.Compare(list[j].Base) < 0
 	})
 	var out []Pool
 	for _, p := range list {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect"
@@ -73,7 +72,7 @@ func (l *Lab) Heal(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	slices.SortStableFunc(list, func(x, y apply.Entry) int { return y.At.Compare(x.At) })
+	snap.Sort(list, func(x, y apply.Entry) int { return y.At.Compare(x.At) })
 	for _, e := range list {
 		if e.State != "done" {
 			continue

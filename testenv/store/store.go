@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -114,8 +113,8 @@ func (d Dir) Load() (*State, error) {
 			s.Env.Seq = max(s.Env.Seq, n)
 		}
 	}
-	slices.SortStableFunc(s.Networks, func(a, b driver.Network) int { return a.Seq - b.Seq })
-	slices.SortStableFunc(s.Containers, func(a, b driver.Container) int { return a.Seq - b.Seq })
+	snap.Sort(s.Networks, func(a, b driver.Network) int { return a.Seq - b.Seq })
+	snap.Sort(s.Containers, func(a, b driver.Container) int { return a.Seq - b.Seq })
 	return s, nil
 }
 

@@ -43,7 +43,7 @@ func cutsOff(in *diag.Input, n *snap.Network, subnet netip.Prefix, wire *snap.Li
 	if len(who) == 0 {
 		return false
 	}
-	slices.SortStableFunc(who, netip.Addr.Compare)
+	snap.Sort(who, netip.Addr.Compare)
 	f.Summary = fmt.Sprintf("network %s (%s) covers %s, which is on the wire of %s: whatever this host sends there ends on %s", n.Name, subnet, who[0], wire.Name, n.Bridge)
 	if len(who) > 1 {
 		f.Summary = fmt.Sprintf("network %s (%s) covers %s and %s, which are on the wire of %s: whatever this host sends there ends on %s", n.Name, subnet, who[0], diag.Count(len(who)-1, "other neighbour"), wire.Name, n.Bridge)

@@ -3,7 +3,6 @@ package checks
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -262,7 +261,7 @@ func driftOps(in *diag.Input, host *snap.Netns, set intent.Set) []fixups.Op {
 		ops = append(ops, add)
 	}
 	stale := staleTargets(&d)
-	slices.SortStableFunc(stale, func(a, b intent.Extra) int { return b.Num - a.Num }) // from the end, so that numbers stay right
+	snap.Sort(stale, func(a, b intent.Extra) int { return b.Num - a.Num }) // from the end, so that numbers stay right
 	for _, e := range stale {
 		if op := deleteRule(in, host.ID, set.System, set.Family, e.Table, e.Chain, e.Num); op != nil {
 			ops = append(ops, op)

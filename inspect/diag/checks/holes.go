@@ -57,7 +57,7 @@ func with(list []string, n *snap.Network) []string {
 		return list
 	}
 	list = append(list, n.Name)
-	slices.SortStableFunc(list, snap.CompareNames)
+	snap.Sort(list, snap.CompareNames)
 	return list
 }
 

@@ -128,7 +128,7 @@ func networks(c *snap.Container) string {
 	if len(out) == 0 {
 		return "none"
 	}
-	slices.SortStableFunc(out, snap.CompareNames)
+	snap.Sort(out, snap.CompareNames)
 	return strings.Join(out, ", ")
 }
 

@@ -56,7 +56,7 @@ func detectND8102(in *diag.Input) []diag.Finding {
 		}
 	}
 	// What was asked for is named first.
-	slices.SortStableFunc(all, func(a, b dead) int {
+	snap.Sort(all, func(a, b dead) int {
 		return len(b.cover.Traces) + len(b.cover.Names) - len(a.cover.Traces) - len(a.cover.Names)
 	})
 	var out []diag.Finding

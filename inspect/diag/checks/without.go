@@ -66,7 +66,7 @@ func without(in *diag.Input, pick func(*diag.FlowCase) []suspect) []blamed {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b blamed) int {
+	snap.Sort(out, func(a, b blamed) int {
 		return cmp.Compare(len(b.covers.Traces)+len(b.covers.Names), len(a.covers.Traces)+len(a.covers.Names))
 	})
 	return out

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"sync"
 
@@ -74,7 +73,7 @@ func Compile(rs *snap.Ruleset) *Program {
 			})
 		}
 	}
-	slices.SortStableFunc(p.bases, orderBases)
+	snap.Sort(p.bases, orderBases)
 	p.sortHooks()
 	return p
 }
