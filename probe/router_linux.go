@@ -32,14 +32,6 @@ func (p *Prober) Router(ctx context.Context, from *snap.Netns, server netip.Addr
 	if !via.Is4() || !to.Is4() {
 		return fail(r, fmt.Errorf("a router for %s by %s: %w", to, via, snap.ErrUnsupported))
 	}
-	q, err := query(Options{Name: ".", Type: "NS"})
-	if err != nil {
-		return fail(r, err)
-	}
-	question, err := q.Pack()
-	if err != nil {
-		return fail(r, fmt.Errorf("writing a question: %w", err))
-	}
 	end := time.Now().Add(p.timeout(o))
 	there := p.ARP(ctx, from, via, Options{Device: o.Device, Tries: 1, Timeout: p.timeout(o) / 2})
 	mac, err := parseMAC(there.MAC)
@@ -49,6 +41,22 @@ func (p *Prober) Router(ctx context.Context, from *snap.Netns, server netip.Addr
 			r.Outcome, r.Detail = snap.Failed, "several have "+via.String()+": "+there.MAC
 		}
 		return r
+	}
+	r.MAC = there.MAC
+	return p.askBy(ctx, r, from, mac, end, o)
+}
+
+// askBy asks the server r.Dst in a frame to mac, which is r.Via's, and waits for its answer or
+// for a redirect, until end.
+func (p *Prober) askBy(ctx context.Context, r snap.Probe, from *snap.Netns, mac [6]byte, end time.Time, o Options) snap.Probe {
+	server, via, to, neighbour := r.Dst, r.Via, r.Dst.Addr().Unmap(), r.MAC
+	q, err := query(Options{Name: ".", Type: "NS"})
+	if err != nil {
+		return fail(r, err)
+	}
+	question, err := q.Pack()
+	if err != nil {
+		return fail(r, fmt.Errorf("writing a question: %w", err))
 	}
 	l, src := device(from, via, o)
 	port := o.Sport
@@ -87,7 +95,7 @@ func (p *Prober) Router(ctx context.Context, from *snap.Netns, server netip.Addr
 		answered = answered || bad == ""
 		return "answer", bad == ""
 	})
-	r.MAC = there.MAC
+	r.MAC = neighbour
 	switch {
 	case r.Outcome != snap.Answered:
 	case other.IsValid():

@@ -82,6 +82,9 @@ func TestRouter(t *testing.T) {
 			if r.Outcome != tt.outcome || by != tt.by || r.Via.String() != tt.via {
 				t.Errorf("%s (%s), by %q via %s; want %s by %q", r.Outcome, r.Detail, by, r.Via, tt.outcome, tt.by)
 			}
+			if mac, err := net.ParseMAC(r.MAC); (err == nil) != (tt.name != "nobody") {
+				t.Errorf("the neighbour's MAC is %q (%v, %v)", r.MAC, mac, err)
+			}
 		})
 	}
 }

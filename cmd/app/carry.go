@@ -38,39 +38,16 @@ type carried struct {
 // those that did not help. The host is read anew before each, since the one
 // before changed it. run names the call that they belong to in the journal.
 func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOptions, run string, res *v1.FixResult) (carried, error) {
-	ids := fixIDs(d.r.Findings)
-	var did []mended
-	s := d.s
-	for _, i := range chosen {
-		f := &d.r.Findings[i]
-		if f.Fix == nil || len(f.Fix.Ops) == 0 {
-			continue
-		}
-		a.waiting("mending " + ids[i])
-		if len(did) > 0 {
-			now, err := a.snapshot(ctx, o.Common)
-			if err != nil {
-				res.Error = err.Error()
-				return carried{}, a.takeBack(ctx, did, res, err)
-			}
-			s = now
-		}
-		done, err := a.Changer.Apply(ctx, s, Tx{ID: ids[i], Run: run, Ops: f.Fix.Ops})
-		if err != nil && len(did) > 0 && len(done.Left) == 0 && a.gone(s, f) {
-			continue // the one before mended it, too, and took away what this one would change
-		}
-		if err != nil {
-			res.Error, res.Left = err.Error(), append(res.Left, done.Left...)
-			return carried{}, a.takeBack(ctx, did, res, err)
-		}
-		did = append(did, mended{i, done.Transaction})
+	did, err := a.mend(ctx, d, chosen, o, run, res)
+	if err != nil {
+		return carried{}, err
 	}
-	a.waiting("")
 	after, wrong, err := a.settled(ctx, d, did, o)
 	if err != nil {
 		res.Error = err.Error()
 		return carried{}, a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
 	}
+	ids := fixIDs(d.r.Findings)
 	if len(wrong) > 0 {
 		for _, m := range wrong {
 			res.Remaining = append(res.Remaining, ids[m.finding])
@@ -102,6 +79,36 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 	}
 	res.Verified = res.Error == ""
 	return carried{after, did}, nil
+}
+
+// mend applies the chosen fixes one by one. Where one fails, those before it are taken back,
+// and res says what is left.
+func (a *App) mend(ctx context.Context, d *diagnosis, chosen []int, o FixOptions, run string, res *v1.FixResult) (did []mended, err error) {
+	defer a.waiting("")
+	ids, s := fixIDs(d.r.Findings), d.s
+	for _, i := range chosen {
+		f := &d.r.Findings[i]
+		if f.Fix == nil || len(f.Fix.Ops) == 0 {
+			continue
+		}
+		a.waiting("mending " + ids[i])
+		if len(did) > 0 {
+			if s, err = a.snapshot(ctx, o.Common); err != nil {
+				res.Error = err.Error()
+				return nil, a.takeBack(ctx, did, res, err)
+			}
+		}
+		done, err := a.Changer.Apply(ctx, s, Tx{ID: ids[i], Run: run, Ops: f.Fix.Ops})
+		if err != nil && len(did) > 0 && len(done.Left) == 0 && a.gone(s, f) {
+			continue // the one before mended it, too, and took away what this one would change
+		}
+		if err != nil {
+			res.Error, res.Left = err.Error(), append(res.Left, done.Left...)
+			return nil, a.takeBack(ctx, did, res, err)
+		}
+		did = append(did, mended{i, done.Transaction})
+	}
+	return did, nil
 }
 
 // gone says whether a finding of before is not there any more, as far as the

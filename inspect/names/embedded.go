@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -56,40 +57,18 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 		o.step(dn)
 	}
 	if to.Addr() != server.Addr() {
-		// A rule of somebody else comes before the engine's.
-		v := Timeout
-		if p := w.exactProbe(ns.ID, server, name); p != nil && !silent(p) {
-			s := w.seen(p, name, "embedded")
-			if s.verdict == Resolved {
-				return join(o, s)
-			}
-			v = s.verdict
-		}
-		o.fail(v, Step{Where: "embedded resolver", Asked: name, LeavesFrom: ns.ID}, w.diversion(ns.ID, server, to, m.place, "the engine's resolver is never asked", nil))
-		return o
+		return join(o, w.waylaid(ns, server, to, name, m.place))
 	}
 	l := w.listener(ns, to)
 	if l.unread != "" {
 		return join(o, unknownStep(Step{Where: "embedded resolver", Asked: name}, l.unread, l.ref))
 	}
 	if !m.to.IsValid() {
-		dn.Answer = "no rule of nat OUTPUT leads it to the resolver's port"
-		dn.Because = []snap.Ref{snap.RefNetns(ns.ID)}
 		if l.sock == nil || !engineSocket(l.sock) {
-			p := Problem{
-				Kind: DNATMissing, Server: server, Ref: snap.RefNetns(ns.ID), Because: dn.Because,
-				Detail: fmt.Sprintf("%s has no nat rule (DOCKER_OUTPUT) that leads %s to the engine's resolver", ns.ID, server),
-			}
-			v := Refused
-			if l.sock != nil {
-				v = Unknown
-				p.Detail += "; " + process(l.sock) + " takes the questions"
-			}
-			p.Port = w.enginePort(ns)
-			o.fail(v, dn, p)
-			return o
+			return join(o, w.undirected(ns, server, dn, l.sock))
 		}
-		dn.Verdict = stepSkip
+		dn.Answer, dn.Verdict = noResolverRule, stepSkip
+		dn.Because = []snap.Ref{snap.RefNetns(ns.ID)}
 		o.step(dn)
 	}
 	er := Step{Where: "embedded resolver", Asked: to.String() + "/" + string(w.proto()), LeavesFrom: ns.ID}
@@ -114,6 +93,40 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 		return o
 	}
 	return join(o, w.records(ns, server, name))
+}
+
+// waylaid is the end of a question that somebody else's rule, before the engine's, leads to
+// another address.
+func (w *walker) waylaid(ns *snap.Netns, server, to netip.AddrPort, name string, place *rules.Place) (o outcome) {
+	v := Timeout
+	if p := w.exactProbe(ns.ID, server, name); p != nil && !silent(p) {
+		s := w.seen(p, name, "embedded")
+		if s.verdict == Resolved {
+			return s
+		}
+		v = s.verdict
+	}
+	o.fail(v, Step{Where: "embedded resolver", Asked: name, LeavesFrom: ns.ID}, w.diversion(ns.ID, server, to, place, "the engine's resolver is never asked", nil))
+	return o
+}
+
+const noResolverRule = "no rule of nat OUTPUT leads it to the resolver's port"
+
+// undirected is the end of a question that no nat rule leads to the engine's socket; by, if
+// anybody, is who takes it.
+func (w *walker) undirected(ns *snap.Netns, server netip.AddrPort, st Step, by *snap.Socket) (o outcome) {
+	st.Answer, st.Because = noResolverRule, []snap.Ref{snap.RefNetns(ns.ID)}
+	p := Problem{
+		Kind: DNATMissing, Server: server, Port: w.enginePort(ns), Ref: snap.RefNetns(ns.ID), Because: st.Because,
+		Detail: fmt.Sprintf("%s has no nat rule (DOCKER_OUTPUT) that leads %s to the engine's resolver", ns.ID, server),
+	}
+	v := Refused
+	if by != nil {
+		v = Unknown
+		p.Detail += "; " + process(by) + " takes the questions"
+	}
+	o.fail(v, st, p)
+	return o
 }
 
 // engineSocket says whether the engine's daemon holds the socket.

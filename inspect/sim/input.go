@@ -15,28 +15,8 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 	if n.n.Light {
 		return r.outside(n, dev, k)
 	}
-	if k.PktType == "otherhost" {
-		w := Where{
-			Layer: "link", Cause: CauseWrongMAC, Reason: "OTHERHOST", Ref: snap.RefLink(n.n.ID, dev.Name),
-			Detail: fmt.Sprintf("%s of %s has the MAC %s, the frame is for %s", dev.Name, n.n.ID, dev.MAC, k.DstMAC),
-		}
-		if k.neighRef != "" {
-			w.Ref, w.Detail = k.neighRef, k.neighText+", but "+w.Detail
-		}
-		f := r.drop(n, dev, k, w)
-		f.kind = fateElsewise
+	if f := r.unfit(n, dev, k); f != nil {
 		return f
-	}
-	if k.Family == snap.IPv6 && n.conf(snap.IPv6, dev, "disable_ipv6") != 0 {
-		return r.drop(n, dev, k, Where{
-			Layer: "link", Cause: CauseIPv6Off, Reason: "IPV6DISABLED", Ref: snap.RefSysctl(n.n.ID, "net/ipv6/conf/"+dev.Name+"/disable_ipv6"),
-			Detail: "disable_ipv6=1 on " + dev.Name,
-		})
-	}
-	// ip6_rcv_core (net/ipv6/ip6_input.c): before PREROUTING, unless br_netfilter
-	// ran that already, which may have made ::1 of the destination.
-	if k.Family == snap.IPv6 && !dev.Loopback && dev.VRF == nil && (k.Src.IsLoopback() || k.Dst.IsLoopback()) {
-		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseMartian, Reason: "IP_INHDR", Detail: fmt.Sprintf("a packet from %s to %s must not come in by %s", k.Src, k.Dst, dev.Name)})
 	}
 	vrf := n.vrfOf(dev)
 	// br_netfilter ran PREROUTING already (ip_sabotage_in, net/bridge/br_netfilter_hooks.c).
@@ -75,6 +55,34 @@ func (r *run) rcv(n *netns, dev *snap.Link, k *skb) *fate {
 		return r.member(n, in, k)
 	}
 	return r.deliver(n, in, k)
+}
+
+// unfit drops what is refused before PREROUTING.
+func (r *run) unfit(n *netns, dev *snap.Link, k *skb) *fate {
+	if k.PktType == "otherhost" {
+		w := Where{
+			Layer: "link", Cause: CauseWrongMAC, Reason: "OTHERHOST", Ref: snap.RefLink(n.n.ID, dev.Name),
+			Detail: fmt.Sprintf("%s of %s has the MAC %s, the frame is for %s", dev.Name, n.n.ID, dev.MAC, k.DstMAC),
+		}
+		if k.neighRef != "" {
+			w.Ref, w.Detail = k.neighRef, k.neighText+", but "+w.Detail
+		}
+		f := r.drop(n, dev, k, w)
+		f.kind = fateElsewise
+		return f
+	}
+	if k.Family == snap.IPv6 && n.conf(snap.IPv6, dev, "disable_ipv6") != 0 {
+		return r.drop(n, dev, k, Where{
+			Layer: "link", Cause: CauseIPv6Off, Reason: "IPV6DISABLED", Ref: snap.RefSysctl(n.n.ID, "net/ipv6/conf/"+dev.Name+"/disable_ipv6"),
+			Detail: "disable_ipv6=1 on " + dev.Name,
+		})
+	}
+	// ip6_rcv_core (net/ipv6/ip6_input.c): before PREROUTING, unless br_netfilter
+	// ran that already, which may have made ::1 of the destination.
+	if k.Family == snap.IPv6 && !dev.Loopback && dev.VRF == nil && (k.Src.IsLoopback() || k.Dst.IsLoopback()) {
+		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseMartian, Reason: "IP_INHDR", Detail: fmt.Sprintf("a packet from %s to %s must not come in by %s", k.Src, k.Dst, dev.Name)})
+	}
+	return nil
 }
 
 // forward is ip_forward (net/ipv4/ip_forward.c) or ip6_forward.

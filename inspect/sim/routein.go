@@ -19,21 +19,12 @@ func (n *netns) routeIn(rt *routed, q lookup, dev *snap.Link, pick func([]way, s
 	if vrf := n.vrfOf(dev); vrf != nil {
 		q.l3mdev, q.iif = vrf.Index, vrf.Index
 	}
-	zero := func(a netip.Addr) bool { return a.As4()[0] == 0 }
-	from := q.src.String() + " on " + dev.Name
-	switch {
-	case q.src.IsMulticast() || q.src == bcast4:
-		return rt.fail("EINVAL", "IP_INVALID_SOURCE", CauseMartian, "no packet may come from "+from)
-	case q.dst == bcast4 || q.src == netip.IPv4Unspecified() && q.dst == netip.IPv4Unspecified():
+	broadcast := q.dst == bcast4 || q.src == netip.IPv4Unspecified() && q.dst == netip.IPv4Unspecified()
+	if n.martian(rt, q, dev, broadcast) {
+		return rt
+	}
+	if broadcast {
 		return n.broadcastIn(rt, q, dev, lo)
-	case zero(q.src):
-		return rt.fail("EINVAL", "IP_INVALID_SOURCE", CauseMartian, "no packet may come from "+from)
-	case zero(q.dst):
-		return rt.fail("EINVAL", "IP_INVALID_DEST", CauseMartian, q.dst.String()+" is no destination")
-	case q.dst.IsLoopback() && !n.confOr(dev, "route_localnet"):
-		return rt.fail("EINVAL", "IP_LOCALNET", CauseMartian, q.dst.String()+" must not come in by "+dev.Name+" (route_localnet=0)")
-	case !q.dst.IsLoopback() && q.src.IsLoopback() && !n.confOr(dev, "route_localnet"):
-		return rt.fail("EINVAL", "IP_LOCALNET", CauseMartian, "a packet from "+q.src.String()+" must not come in by "+dev.Name+" (route_localnet=0)")
 	}
 	if q.dst.IsMulticast() { // ip_route_input_mc
 		rt.kind, rt.dev = "multicast", dev
@@ -77,6 +68,27 @@ func (n *netns) routeIn(rt *routed, q lookup, dev *snap.Link, pick func([]way, s
 	n.learn(rt, q.dst)
 	rt.kind = "unicast"
 	return rt
+}
+
+// martian refuses addresses that no packet may have; rt says why.
+func (n *netns) martian(rt *routed, q lookup, dev *snap.Link, broadcast bool) bool {
+	switch {
+	case q.src.IsMulticast() || q.src == bcast4 || zero4(q.src) && !broadcast:
+		rt.fail("EINVAL", "IP_INVALID_SOURCE", CauseMartian, "no packet may come from "+q.src.String()+" on "+dev.Name)
+	case broadcast:
+		return false
+	case zero4(q.dst):
+		rt.fail("EINVAL", "IP_INVALID_DEST", CauseMartian, q.dst.String()+" is no destination")
+	case n.confOr(dev, "route_localnet"):
+		return false
+	case q.dst.IsLoopback():
+		rt.fail("EINVAL", "IP_LOCALNET", CauseMartian, q.dst.String()+" must not come in by "+dev.Name+" (route_localnet=0)")
+	case q.src.IsLoopback():
+		rt.fail("EINVAL", "IP_LOCALNET", CauseMartian, "a packet from "+q.src.String()+" must not come in by "+dev.Name+" (route_localnet=0)")
+	default:
+		return false
+	}
+	return true
 }
 
 // inError makes the route whose use sends an ICMP error (ip_error).
@@ -144,21 +156,7 @@ func (n *netns) validSource(q lookup, dev *snap.Link, oif int) *routed {
 			return nil
 		}
 	}
-	b := lookup{dst: q.src, src: q.dst, tos: q.tos, iif: oif}
-	if b.iif == 0 {
-		if lo := n.loopback(); lo != nil {
-			b.iif = lo.Index
-		}
-	}
-	if vrf := n.vrfOf(dev); vrf != nil {
-		b.l3mdev, b.iif = vrf.Index, vrf.Index
-	}
-	if n.confOr(dev, "src_valid_mark") {
-		b.mark = q.mark
-	}
-	if f.dissect {
-		b.proto, b.sport, b.dport = q.proto, q.dport, q.sport
-	}
+	b := n.wayBack(q, dev, oif)
 	rpFail := func(back string) *routed {
 		return (&routed{}).fail("EINVAL", "IP_RPFILTER", CauseRPFilter, fmt.Sprintf("rp_filter=%d on %s: %s", rpf, dev.Name, back))
 	}
@@ -184,17 +182,32 @@ func (n *netns) validSource(q lookup, dev *snap.Link, oif int) *routed {
 		}
 	}
 	back := "the way back to " + q.src.String() + " is " + n.devName(res.ways[0].oif)
-	if len(n.addr4(dev)) == 0 {
-		if rpf != 0 {
-			return rpFail(back)
-		}
-		return nil
-	}
-	if rpf == 1 {
+	// In loose mode a second look-up by the device follows, which never refuses; without an
+	// address on the device there is none.
+	if rpf == 1 || rpf != 0 && len(n.addr4(dev)) == 0 {
 		return rpFail(back)
 	}
-	b.oif, b.linkdownOK = dev.Index, true
-	return nil // the second look-up, by the device, never refuses
+	return nil
+}
+
+// wayBack is the question that the source is checked by: where would an answer go?
+func (n *netns) wayBack(q lookup, dev *snap.Link, oif int) lookup {
+	b := lookup{dst: q.src, src: q.dst, tos: q.tos, iif: oif}
+	if b.iif == 0 {
+		if lo := n.loopback(); lo != nil {
+			b.iif = lo.Index
+		}
+	}
+	if vrf := n.vrfOf(dev); vrf != nil {
+		b.l3mdev, b.iif = vrf.Index, vrf.Index
+	}
+	if n.confOr(dev, "src_valid_mark") {
+		b.mark = q.mark
+	}
+	if n.fib[snap.IPv4]().dissect {
+		b.proto, b.sport, b.dport = q.proto, q.dport, q.sport
+	}
+	return b
 }
 
 func (n *netns) localSource(src netip.Addr, dev *snap.Link) *routed {
