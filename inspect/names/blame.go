@@ -77,7 +77,7 @@ func (w *walker) harmless(p Problem) bool {
 // rank orders kinds: the smaller, the nearer to the root.
 func rank(kind string) int {
 	switch kind {
-	case LoDown, DNATMissing, DNATDeadPort, SocketGone, EngineHung, AardvarkDead, Port53Taken, Diverted, ForwardLoop, NoNameserver, NoDNSSource, NoFilesSource:
+	case LoDown, DNATMissing, DNATDeadPort, SocketGone, EngineHung, AardvarkDead, Port53Taken, Diverted, ForwardLoop, NoNameserver, NoDNSSource, NoFilesSource, HostsOverride:
 		return 0
 	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded, ServersDiffer, NoSuchName:
 		return 1 // NoSuchName comes with none of the others

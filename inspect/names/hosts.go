@@ -17,7 +17,7 @@ func (w *walker) files(libc string) outcome {
 		o.step(Step{Where: where, Asked: w.in.Name, Answer: "holds no " + w.typ, Verdict: stepSkip})
 		return o
 	}
-	var other bool
+	var other *snap.HostsLine
 	want := fold(w.in.Name)
 	ip, _ := address(w.in.Name)
 	for i := range w.r.Hosts {
@@ -34,7 +34,9 @@ func (w *walker) files(libc string) outcome {
 				continue
 			}
 			if l.Addr.Is4() != (w.typ == "A") {
-				other = true
+				if other == nil {
+					other = l
+				}
 				break
 			}
 			if o.hosts == nil {
@@ -51,7 +53,15 @@ func (w *walker) files(libc string) outcome {
 			Where: where, Asked: w.in.Name, Verdict: stepOK, Because: w.because(),
 			Answer: fmt.Sprintf("%s (line %d)", strings.Join(o.answers, ", "), o.hosts.Line),
 		})
-	case other && libc == "musl":
+	case other != nil && w.typ == "A" && !w.hasSix():
+		// Whoever asks for both families gets what the file has and asks no further:
+		// glibc's getaddrinfo (sysdeps/posix/getaddrinfo.c: gaih_inet) as well as Go's
+		// (net/dnsclient_unix.go: goLookupIPCNAMEOrder).
+		o.fail(NoData, Step{Where: where, Asked: w.in.Name}, Problem{
+			Kind: HostsOverride, Ref: w.refResolver(), Because: w.because(),
+			Detail: fmt.Sprintf("line %d of /etc/hosts in %s says %s is %s and nothing else, and %s has no IPv6", other.Line, w.who(), w.in.Name, other.Addr, w.who()),
+		})
+	case other != nil && libc == "musl":
 		// src/network/lookup_name.c:name_from_hosts: EAI_NODATA, and DNS is not asked.
 		o.verdict = NoData
 		o.step(Step{Where: where, Asked: w.in.Name, Answer: "has it in the other family only; musl asks no further", Verdict: stepFail, Because: w.because()})
@@ -72,6 +82,9 @@ func (w *walker) override(o outcome) *Problem {
 		return nil
 	}
 	line := o.hosts
+	if _, mine := w.ns.HasAddr(line.Addr); mine && fold(w.box.Hostname) == fold(w.in.Name) {
+		return nil // the engine's own line: a container is itself to itself, however many share its name
+	}
 	var has []string
 	var owner *snap.Container
 	for i := range w.s.Containers {
@@ -105,6 +118,17 @@ func (w *walker) override(o outcome) *Problem {
 			line.Line, w.who(), w.in.Name, line.Addr, given, owner.Name, strings.Join(has, ", ")),
 		Because: []snap.Ref{w.refResolver(), snap.RefContainer(owner.Ref)},
 	}
+}
+
+// hasSix says whether the asker has an address that an IPv6 one beyond it can be
+// reached from.
+func (w *walker) hasSix() bool {
+	for i := range w.ns.Addrs {
+		if a := w.ns.Addrs[i].Prefix.Addr(); !a.Is4() && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+			return true
+		}
+	}
+	return false
 }
 
 // address parses what PTR may be asked with: an address, or its reverse name.

@@ -41,7 +41,7 @@ Sources: hosts(5), nsswitch.conf(5)`,
 				switch {
 				case owner != nil:
 					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s to %s, which is %s: %s", who, g.first.Ask.Name, addr, owner.Name, g.problem.Detail)
-				case local:
+				case local, g.first.Path.Verdict == names.NoData:
 					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s to %s, which nobody has: %s", who, g.first.Ask.Name, addr, g.problem.Detail)
 				case !g.first.Asked:
 					continue
@@ -78,7 +78,7 @@ func overriding(in *diag.Input, n *diag.NameCase) (netip.Addr, int) {
 	want := strings.ToLower(strings.TrimSuffix(n.Ask.Name, "."))
 	for _, l := range r.Hosts {
 		for _, name := range l.Names {
-			if strings.ToLower(name) == want && l.Addr.Is4() == (n.Ask.Type != "AAAA") {
+			if strings.ToLower(name) == want && l.Addr.Is4() == (n.Ask.Type != "AAAA" && n.Path.Verdict != names.NoData) {
 				return l.Addr, l.Line
 			}
 		}
@@ -88,7 +88,7 @@ func overriding(in *diag.Input, n *diag.NameCase) (netip.Addr, int) {
 
 // hostsLine is a line of a file, or what was read of it.
 func hostsLine(raw string, line int, addr netip.Addr, name string) string {
-	if ls := strings.Split(raw, "\n"); raw != "" && line <= len(ls) {
+	if ls := strings.Split(raw, "\n"); raw != "" && line > 0 && line <= len(ls) {
 		return strings.TrimSpace(ls[line-1])
 	}
 	return addr.String() + " " + name

@@ -19,7 +19,8 @@ func nd4108() diag.Check {
 		Doc: `Programs of one container that talk to each other, health checks above all, say
 localhost. /etc/hosts is asked first, and the first line of a family wins: one that
 gives the name to another address (an entrypoint that rewrites the file, extra_hosts)
-sends all of them elsewhere.
+sends all of them elsewhere. A file without the name, mounted or written anew, leaves
+it to DNS, which need not know it.
 
 See it by hand:
     docker exec NAME cat /etc/hosts
@@ -37,8 +38,11 @@ func detectND4108(in *diag.Input) []diag.Finding {
 		r := &in.Snap.Resolvers[i]
 		c := in.Snap.Container(r.Owner)
 		l := notLoopback(r)
-		if c == nil || !c.Running() || l == nil {
+		if c == nil || !c.Running() || l == nil && !noLocalhost(r, c) {
 			continue
+		}
+		if l == nil {
+			l = &snap.HostsLine{}
 		}
 		f := diag.Finding{
 			Summary: fmt.Sprintf("localhost in %s is %s: a line of its /etc/hosts says so", c.Name, l.Addr),
@@ -50,8 +54,16 @@ func detectND4108(in *diag.Input) []diag.Finding {
 			Advice: "take localhost out of that line; where it was given by --add-host or extra_hosts, there too",
 			Weight: 60,
 		}
+		if l.Line == 0 {
+			f.Severity = diag.Warning // until something asks for it
+			f.Summary = fmt.Sprintf("localhost in %s is nobody: its /etc/hosts has no such line", c.Name)
+			f.Cause = "every container's file has one when its engine wrote it; without it the name is asked of DNS servers, which need not know it"
+			f.Evidence[0].Text = confLines(r.HostsRaw)
+			f.Advice = "put the line 127.0.0.1 localhost back, in the file that is mounted there or in what writes it"
+		}
 		for k := range in.Names {
 			if n := &in.Names[k]; n.Ask.Netns == r.Netns && strings.EqualFold(strings.TrimSuffix(n.Ask.Name, "."), "localhost") {
+				f.Severity = diag.Error
 				f.Covers.Names = append(f.Covers.Names, k)
 			}
 		}
@@ -81,21 +93,35 @@ func notLoopback(r *snap.Resolver) *snap.HostsLine {
 	return nil
 }
 
+// noLocalhost says whether nothing in a container of an engine that writes the file
+// makes localhost of an address.
+func noLocalhost(r *snap.Resolver, c *snap.Container) bool {
+	return r.HostsRaw != "" && strings.HasPrefix(r.HostsSource, "root:") && (c.Engine == "docker" || c.Engine == "podman") &&
+		!slices.Contains(r.NSSwitch, "myhostname") && !slices.Contains(r.NSSwitch, "resolve") &&
+		!slices.ContainsFunc(r.Hosts, func(l snap.HostsLine) bool {
+			return slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, "localhost") })
+		})
+}
+
 // fixLocalhost takes the name off that line, and puts the loopback address first
 // where no other line gives it.
 func fixLocalhost(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for i := range in.Snap.Resolvers {
 		r := &in.Snap.Resolvers[i]
 		c, l := in.Snap.Container(r.Owner), notLoopback(r)
-		if c == nil || l == nil || r.Netns != f.Subject.Netns || c.Name != f.Subject.Name || r.HostsRaw == "" || !strings.HasPrefix(r.HostsSource, "root:") {
+		none := c != nil && l == nil && noLocalhost(r, c)
+		if c == nil || l == nil && !none || r.Netns != f.Subject.Netns || c.Name != f.Subject.Name || r.HostsRaw == "" || !strings.HasPrefix(r.HostsSource, "root:") {
 			continue
 		}
-		text, ok := withoutName(r.HostsRaw, l.Line, l.Addr, "localhost")
+		text, ok := r.HostsRaw, none
+		if !none {
+			text, ok = withoutName(r.HostsRaw, l.Line, l.Addr, "localhost")
+		}
 		if !ok {
 			return nil
 		}
 		loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		if l.Addr.Is6() {
+		if !none && l.Addr.Is6() {
 			loopback = netip.IPv6Loopback()
 		}
 		if !slices.ContainsFunc(r.Hosts, func(h snap.HostsLine) bool { return h.Addr == loopback && slices.Contains(h.Names, "localhost") }) {
