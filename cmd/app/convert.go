@@ -199,8 +199,8 @@ func where(s *snap.Snapshot, w *sim.Where) *v1.Where {
 
 // wire says, hop by hop, what was seen of a probe that went the same way:
 // "seen" on a device that it crossed, "died" where it ended, "not seen" behind
-// the last of these, "" where that can't be told: nobody watched, or the packet
-// passes a stage without being given to its device.
+// the last of these when no answer came, "" where that can't be told: nobody watched,
+// or the packet passes a stage without being given to its device.
 func wire(hs []sim.Hop, p *snap.Probe, answer bool) []string {
 	out := make([]string, len(hs))
 	if p == nil || !p.Watched {
@@ -219,7 +219,7 @@ func wire(hs []sim.Hop, p *snap.Probe, answer bool) []string {
 			out[i], last = "seen", i
 		}
 	}
-	for i := last + 1; i < len(hs); i++ {
+	for i := last + 1; i < len(hs) && p.Outcome != snap.Answered; i++ {
 		if hs[i].Device != "" {
 			out[i] = "not seen"
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -57,6 +58,9 @@ func (s *session) answer(ctx context.Context, g *again, do func(context.Context)
 			return err
 		default:
 			if now := app.Essence(r); first || now != last {
+				if !first && s.g.output == "text" {
+					fmt.Fprintf(s.env.Stdout, "\nat %s:\n\n", time.Now().Format(time.TimeOnly))
+				}
 				if werr := s.show(r, nil); werr != nil {
 					return werr
 				}

@@ -155,14 +155,24 @@ func (p *printer) checked(all []v1.Checked) {
 	p.line()
 }
 
-// sent lists the packets that were sent.
+// sent lists the packets that were sent; what was sent again with the same end is one line.
 func (p *printer) sent(all []v1.Sent) {
 	if len(all) == 0 {
 		return
 	}
 	var rows [][]span
+	line, times := map[[5]string]int{}, []int{}
 	for _, q := range all {
-		rows = append(rows, []span{s(q.Kind), s(q.From), s(strings.TrimSpace(q.Dst + " " + q.Question)), s(q.Outcome), s(q.Detail)})
+		k := [5]string{q.Kind, q.From, strings.TrimSpace(q.Dst + " " + q.Question), q.Outcome, q.Detail}
+		i, ok := line[k]
+		if !ok {
+			i = len(rows)
+			line[k], times = i, append(times, 0)
+			rows = append(rows, []span{s(k[0]), s(k[1]), s(k[2]), s(k[3]), s(k[4])})
+		}
+		if times[i]++; times[i] > 1 {
+			rows[i][0] = s(fmt.Sprintf("%s ×%d", q.Kind, times[i]))
+		}
 	}
 	p.line()
 	p.table(" ", []string{"sent", "from", "to", "outcome", "detail"}, rows)
