@@ -142,7 +142,7 @@ func (e *expecter) outward(c *snap.Container) bool {
 		return false
 	}
 	for i := range c.Endpoints {
-		if n := e.in.Snap.NetworkOf(c.Engine, &c.Endpoints[i]); n != nil && n.Outward() && n.Driver != "null" && n.Driver != "none" {
+		if n := e.in.Snap.NetworkOf(c.Engine, &c.Endpoints[i]); n != nil && n.Outward() && n.Driver != "null" && n.Driver != "none" && !e.gatewayless(n) {
 			return true
 		}
 	}

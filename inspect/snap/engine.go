@@ -3,6 +3,7 @@ package snap
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -316,6 +317,14 @@ type HostsLine struct {
 	Line  int        `json:"line"` // from 1
 	Addr  netip.Addr `json:"addr"`
 	Names []string   `json:"names"`
+}
+
+// GatewayElsewhere says that its owner had the bridge left without an IPv4 address:
+// another machine on the segment is the gateway (Docker's inhibit_ipv4; netavark
+// src/network/bridge.rs, BridgeMode::Unmanaged).
+func (n *Network) GatewayElsewhere() bool {
+	no, _ := strconv.ParseBool(n.Options["com.docker.network.bridge.inhibit_ipv4"]) // no word of Docker's: not set
+	return no || n.Engine == "podman" && n.Options["mode"] == "unmanaged"
 }
 
 // Outward says whether the network leads its containers out of it.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -46,7 +45,7 @@ func detectND2102(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range in.Snap.Networks {
 		n := &in.Snap.Networks[i]
-		if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || n.GatewayMode4 == "isolated" || inhibited(n) || unmanaged(n) {
+		if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || n.GatewayMode4 == "isolated" || n.GatewayElsewhere() {
 			continue
 		}
 		br := host.Link(n.Bridge)
@@ -128,26 +127,13 @@ func unstray(in *diag.Input, host *snap.Netns, br *snap.Link, gw netip.Addr) []f
 	return []fixups.Op{&fixups.AddrDel{Where: at(in, host.ID), Dev: host.LinkAt(a.Index).Name, Prefix: a.Prefix, Peer: a.Peer}}
 }
 
-// inhibited says that the engine was told to give the bridge no address: the
-// gateway is another machine on the segment.
-func inhibited(n *snap.Network) bool {
-	yes, err := strconv.ParseBool(n.Options["com.docker.network.bridge.inhibit_ipv4"])
-	return err == nil && yes
-}
-
-// unmanaged says that Podman was told to put containers on a bridge as it is
-// (netavark: src/network/bridge.rs, BridgeMode).
-func unmanaged(n *snap.Network) bool {
-	return n.Engine == "podman" && n.Options["mode"] == "unmanaged"
-}
-
 // sixBridges: the same of IPv6 gateways, as the engine gave them to the endpoints.
 func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 	var out []diag.Finding
 	for _, a := range attachments(in) {
 		br := host.Link(a.n.Bridge)
 		gw := a.e.Gateway6
-		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || unmanaged(a.n) || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
+		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || a.n.Engine == "podman" && a.n.GatewayElsewhere() || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
 			host.Sysctls["net/ipv6/conf/all/disable_ipv6"] == "1" {
 			continue
 		}
