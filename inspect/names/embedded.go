@@ -120,6 +120,9 @@ func (w *walker) undirected(ns *snap.Netns, server netip.AddrPort, st Step, by *
 		Kind: DNATMissing, Server: server, Port: w.enginePort(ns), Ref: snap.RefNetns(ns.ID), Because: st.Because,
 		Detail: fmt.Sprintf("%s has no nat rule (DOCKER_OUTPUT) that leads %s to the engine's resolver", ns.ID, server),
 	}
+	if w.in.Snap.NFTResolver(ns) {
+		p.Detail = strings.Replace(p.Detail, "DOCKER_OUTPUT", "table docker-dns", 1)
+	}
 	v := Refused
 	if by != nil {
 		v = Unknown

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -198,4 +199,13 @@ func (t *Table) Set(name string) *Set {
 		}
 	}
 	return nil
+}
+
+// NFTResolver says whether Docker leads a container's questions to its resolver by
+// nftables (table docker-dns), not by iptables (chain DOCKER_OUTPUT).
+func (s *Snapshot) NFTResolver(ns *Netns) bool {
+	return ns.Ruleset.Table(NFT, IPv4, "docker-dns") != nil || slices.ContainsFunc(s.Containers, func(c Container) bool {
+		e := s.Engine(c.Engine)
+		return c.Netns == ns.ID && e != nil && e.Rules == "docker-nft"
+	})
 }

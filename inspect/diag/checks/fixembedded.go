@@ -31,8 +31,8 @@ func fixEmbeddedNAT(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	w := at(in, ns.ID)
-	if usesNFT(in, ns) {
-		return embeddedNFT(ns, w, ports)
+	if in.Snap.NFTResolver(ns) {
+		return embeddedNFT(in, ns, w, ports)
 	}
 	sys := embeddedSystem(in, ns)
 	t := ns.Ruleset.Table(sys, snap.IPv4, "nat")
@@ -141,7 +141,11 @@ func only(in *diag.Input, ns *snap.Netns, t *snap.Table, ref fixups.ChainRef, wa
 	}
 	for _, text := range want {
 		if !has(ns, t, ref.Chain, text) {
-			ops = append(ops, &fixups.RuleInsert{ChainRef: ref, Args: strings.Fields(text)})
+			op := &fixups.RuleInsert{ChainRef: ref, Text: text}
+			if op.IPTables() {
+				op.Text, op.Args = "", strings.Fields(text)
+			}
+			ops = append(ops, op)
 		}
 	}
 	return ops
@@ -154,29 +158,15 @@ func has(ns *snap.Netns, t *snap.Table, chain, text string) bool {
 	}
 	c := t.Chain(chain)
 	for k := range c.Rules {
-		if firewall.RuleText(ns, t, c, &c.Rules[k]) == "-A "+chain+" "+text {
+		if strings.TrimPrefix(firewall.RuleText(ns, t, c, &c.Rules[k]), "-A "+chain+" ") == text {
 			return true
 		}
 	}
 	return false
 }
 
-// usesNFT says whether the engine writes the resolver's rules with nftables.
-func usesNFT(in *diag.Input, ns *snap.Netns) bool {
-	if ns.Ruleset.Table(snap.NFT, snap.IPv4, "docker-dns") != nil {
-		return true
-	}
-	c := container(in, ns.ID)
-	if c == nil {
-		return false
-	}
-	e := in.Snap.Engine(c.Engine)
-	return e != nil && e.Rules == "docker-nft"
-}
-
-// embeddedNFT makes table docker-dns and what is missing in it. A table that is
-// there with rules of other ports is left to the daemon.
-func embeddedNFT(ns *snap.Netns, w fixups.Where, ports map[snap.Proto]uint16) []fixups.Op {
+// embeddedNFT makes table docker-dns, and what is in it, what it should be.
+func embeddedNFT(in *diag.Input, ns *snap.Netns, w fixups.Where, ports map[snap.Proto]uint16) []fixups.Op {
 	ref := fixups.ChainRef{Where: w, System: snap.NFT, Family: snap.IPv4, Table: "docker-dns"}
 	var ops []fixups.Op
 	t := ns.Ruleset.Table(snap.NFT, snap.IPv4, "docker-dns")
@@ -184,26 +174,17 @@ func embeddedNFT(ns *snap.Netns, w fixups.Where, ports map[snap.Proto]uint16) []
 		ops = append(ops, &fixups.TableAdd{ChainRef: ref})
 	}
 	for _, x := range []struct {
-		chain, hook string
-		priority    int32
-		text        func(p snap.Proto) string
+		chain, hook, text string
+		priority          int32
 	}{
-		{"dns-dnat", "output", -100, func(p snap.Proto) string {
-			return fmt.Sprintf("ip daddr 127.0.0.11 %s dport 53 counter dnat to 127.0.0.11:%d", p, ports[p])
-		}},
-		{"dns-snat", "postrouting", 100, func(p snap.Proto) string {
-			return fmt.Sprintf("ip saddr 127.0.0.11 %s sport %d counter snat to :53", p, ports[p])
-		}},
+		{"dns-dnat", "output", "ip daddr 127.0.0.11 %[1]s dport 53 counter dnat to 127.0.0.11:%[2]d", -100},
+		{"dns-snat", "postrouting", "ip saddr 127.0.0.11 %[1]s sport %[2]d counter snat to :53", 100},
 	} {
 		ref.Chain = x.chain
 		if t == nil || t.Chain(x.chain) == nil {
 			ops = append(ops, &fixups.ChainAdd{ChainRef: ref, Hook: x.hook, Type: "nat", Priority: x.priority, Policy: "accept"})
-		} else if len(t.Chain(x.chain).Rules) > 0 {
-			return nil
 		}
-		for _, p := range []snap.Proto{snap.UDP, snap.TCP} {
-			ops = append(ops, &fixups.RuleInsert{ChainRef: ref, Text: x.text(p)})
-		}
+		ops = append(ops, only(in, ns, t, ref, []string{fmt.Sprintf(x.text, snap.UDP, ports[snap.UDP]), fmt.Sprintf(x.text, snap.TCP, ports[snap.TCP])})...)
 	}
 	return ops
 }

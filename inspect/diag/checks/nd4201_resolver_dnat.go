@@ -31,7 +31,7 @@ Sources: moby libnetwork/resolver_unix.go; libnetwork#1938, moby#35095`,
 				f.Summary = fmt.Sprintf("%s cannot reach its embedded DNS 127.0.0.11: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
 				f.Subject.Kind, f.Subject.Name = "resolver", in.Who(g.first.Ask.Netns)
 				f.Weight = 70
-				f.Advice = "restart the container: the engine then writes the rules of DOCKER_OUTPUT again"
+				f.Advice = "restart the container: the engine then writes the rules again"
 				if p, _ := takenBefore(in, g.first.Ask.Netns); p != nil {
 					text, source := ruleText(in, g.first.Ask.Netns, p)
 					f.Cause = fmt.Sprintf("rule %d of nat OUTPUT takes the questions before the jump to DOCKER_OUTPUT: %s", p.Num, text)

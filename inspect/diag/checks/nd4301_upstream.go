@@ -109,7 +109,7 @@ func fixGiven(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	ref := fixups.ChainRef{Where: at(in, ns.ID), System: embeddedSystem(in, ns), Family: snap.IPv4, Table: "nat", Chain: "OUTPUT"}
-	if usesNFT(in, ns) {
+	if in.Snap.NFTResolver(ns) {
 		ref.System, ref.Table, ref.Chain = snap.NFT, "docker-dns", "dns-dnat"
 	}
 	if ns.Ruleset.Table(ref.System, ref.Family, ref.Table) == nil {
