@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -327,7 +328,11 @@ func (r *dockerRead) why(cause error) string {
 	case errors.Is(cause, snap.ErrNotFound) && r.beside != nil:
 		return fmt.Sprintf("nothing listens on %s, which is no address of dockerd (pid %d)", at, r.beside.proc.pid)
 	case errors.Is(cause, snap.ErrNotFound):
-		return "dockerd is not running: nothing listens on " + at
+		why := "dockerd is not running: nothing listens on " + at
+		if d := r.m.noDaemon(); d.err != nil && errors.As(d.err, new(*json.SyntaxError)) {
+			why += ", and it can't start: " + d.config + " is no JSON (" + d.err.Error() + ")"
+		}
+		return why
 	}
 	return fmt.Sprintf("what listens on %s does not answer as dockerd does: %v", at, cause)
 }

@@ -121,6 +121,13 @@ func (w *walker) about(p *Path, res outcome) *Problem {
 	if best == nil {
 		best = w.aliasMissing(nets)
 	}
+	if best == nil && fold(w.in.Name) == "host.docker.internal" && w.box != nil {
+		// docs.docker.com, dockerd: host-gateway
+		best = &Problem{
+			Kind: NoSuchName, Ref: w.refResolver(), Because: w.because(),
+			Detail: "only Docker Desktop gives that name by itself; on Linux it is there in containers that were started with --add-host host.docker.internal:host-gateway (extra_hosts:), and " + w.who() + " was not",
+		}
+	}
 	if best == nil && res.nobody && !strings.Contains(fold(w.in.Name), ".") {
 		// Searched in vain for a candidate of the search list, perhaps: the name
 		// as it stands may be there.
@@ -174,6 +181,15 @@ func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
 	where := "no network"
 	if len(on) > 0 {
 		where = "network " + strings.Join(on, ", ")
+	}
+	if id, ok := strings.CutPrefix(c.NetworkMode, "container:"); ok && c.Running() {
+		for i := range w.s.Containers {
+			if o := &w.s.Containers[i]; o.Engine == c.Engine && o.Running() && o.Netns == c.Netns && (o.Name == id || strings.HasPrefix(o.ID, id)) {
+				p.Kind = NotShared
+				p.Detail = fmt.Sprintf("%s lives in the network namespace of %s (network_mode container:) and has no name of its own: %s answers for it, at the same ports", c.Name, o.Name, o.Name)
+				return p
+			}
+		}
 	}
 	switch {
 	case !c.Running():
@@ -245,11 +261,17 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 	var parts []string
 	if nets := w.networks(); res.nobody && len(nets) > 0 {
 		var have []string
+		near, off := "", 3 // letters that may differ
 		for i := range w.s.Containers {
 			c := &w.s.Containers[i]
 			for j := range c.Endpoints {
 				if n := w.s.NetworkOf(c.Engine, &c.Endpoints[j]); n != nil && nets.has(n) && c.Running() && c.Ref != w.box.Ref {
 					have = append(have, known(n, c, &c.Endpoints[j]))
+					for _, a := range append(endpointNames(c, &c.Endpoints[j]), c.Name) {
+						if d := apart(fold(w.in.Name), fold(a)); d < off {
+							near, off = a, d
+						}
+					}
 				}
 			}
 		}
@@ -258,6 +280,9 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 		part := fmt.Sprintf("no container on network %s has the name or alias %s", strings.Join(nets.names(), ", "), w.in.Name)
 		if have = slices.Compact(have); len(have) > 0 {
 			part += " (there: " + short(have, 8) + ")"
+		}
+		if near != "" && 2*off < len(near) {
+			part += "; is " + near + " meant?"
 		}
 		parts = append(parts, part)
 	}
@@ -275,6 +300,14 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 			}
 			parts = append(parts, fmt.Sprintf("%s says %s", s.Addr.Addr(), say))
 			break
+		}
+	}
+	if h := w.s.Resolver("host"); h != nil && w.c != nil && !strings.Contains(fold(w.in.Name), ".") {
+		for _, d := range h.ResolvConf.Search {
+			if d != "." && !slices.Contains(w.r.ResolvConf.Search, d) {
+				parts = append(parts, fmt.Sprintf("this host searches %s, which is not in the search list of %s (--dns-search, dns_search:)", d, w.who()))
+				break
+			}
 		}
 	}
 	if len(parts) == 0 {

@@ -188,6 +188,30 @@ func TestResolve(t *testing.T) {
 			r := resolver(s, "client")
 			r.Hosts = append(r.Hosts, snap.HostsLine{Line: 9, Addr: addr("172.30.1.99"), Names: []string{"web"}})
 		}},
+		{name: "hosts has an IPv6 address alone, and there is no IPv6", from: "client", ask: "web", want: NoData, kind: HostsOverride, detail: "says web is 2001:db8::9 and nothing else, and client has no IPv6", change: func(s *snap.Snapshot) {
+			r := resolver(s, "client")
+			r.Hosts = append(r.Hosts, snap.HostsLine{Line: 9, Addr: addr("2001:db8::9"), Names: []string{"web"}})
+		}},
+		{name: "hosts has an IPv6 address alone, and there is IPv6", from: "client", ask: "web", want: Resolved, answers: []string{"172.30.1.12"}, change: func(s *snap.Snapshot) {
+			r := resolver(s, "client")
+			r.Hosts = append(r.Hosts, snap.HostsLine{Line: 9, Addr: addr("2001:db8::9"), Names: []string{"web"}})
+			s.Ns("client").Addrs = append(s.Ns("client").Addrs, snap.Addr{Index: 2, Prefix: netip.MustParsePrefix("2001:db8::1/64")})
+		}},
+		{name: "a letter off", from: "client", ask: "databse", want: NXDomain, kind: NoSuchName, detail: "is database meant?", change: func(s *snap.Snapshot) {
+			asked(s, "client", "198.51.100.53", "databse", "NXDOMAIN")
+		}},
+		{name: "Docker Desktop's own name", from: "client", ask: "host.docker.internal", want: NXDomain, kind: NoSuchName, detail: "--add-host host.docker.internal:host-gateway", change: func(s *snap.Snapshot) {
+			asked(s, "client", "198.51.100.53", "host.docker.internal", "NXDOMAIN")
+		}},
+		{name: "a domain that the host alone searches", from: "client", ask: "intranet", want: NXDomain, kind: NoSuchName, detail: "this host searches corp.example, which is not in the search list of client", change: func(s *snap.Snapshot) {
+			s.Resolvers[0].ResolvConf.Search = []string{"corp.example"}
+			asked(s, "client", "198.51.100.53", "intranet", "NXDOMAIN")
+		}},
+		{name: "in another one's network namespace", from: "client", ask: "gone", want: NXDomain, kind: NotShared, detail: "gone lives in the network namespace of web", change: func(s *snap.Snapshot) {
+			c := s.Container("docker:gone")
+			c.State, c.NetworkMode, c.Netns, c.Endpoints = "running", "container:web", "web", nil
+			asked(s, "client", "198.51.100.53", "gone", "NXDOMAIN")
+		}},
 		{name: "hosts says the same", from: "client", ask: "web", want: Resolved, answers: []string{"172.30.1.12"}, change: func(s *snap.Snapshot) {
 			r := resolver(s, "client")
 			r.Hosts = append(r.Hosts, snap.HostsLine{Line: 9, Addr: addr("172.30.1.12"), Names: []string{"web"}})

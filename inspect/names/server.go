@@ -140,7 +140,7 @@ func (w *walker) plain(srv Server, name string) outcome {
 		}
 		o.fail(Timeout, st, Problem{
 			Kind: Unreachable, Server: srv.Addr, Ref: first(r.Because), Because: slices.Clone(r.Because),
-			Detail: fmt.Sprintf("questions from %s to %s do not get through: %s", w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
+			Detail: fmt.Sprintf("questions%s from %s to %s do not get through: %s", w.byTCP(), w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
 		})
 		if r.Refused {
 			o.verdict = Refused
@@ -148,7 +148,7 @@ func (w *walker) plain(srv Server, name string) outcome {
 		if owner := w.owner(srv.Addr.Addr()); owner != nil {
 			if l := w.listener(owner, srv.Addr); l.unread == "" && l.sock == nil {
 				o.verdict = Refused
-				o.problems[0].Detail = "nothing listens on " + srv.Addr.String() + " in " + w.nsName(owner)
+				o.problems[0].Detail = "nothing listens on " + srv.Addr.String() + "/" + string(w.proto()) + " in " + w.nsName(owner) + w.besides(owner, srv.Addr)
 			}
 		}
 		if p != nil {
@@ -157,6 +157,32 @@ func (w *walker) plain(srv Server, name string) outcome {
 		return o
 	}
 	return w.content(srv, name)
+}
+
+// byTCP says that a library asks by TCP where it is told to; "" else.
+func (w *walker) byTCP() string {
+	if w.usesVC(w.libc) {
+		return " by TCP (options use-vc)"
+	}
+	return ""
+}
+
+// besides says what keeps a question from a name server that is there all the same:
+// it listens at other addresses, or by UDP alone.
+func (w *walker) besides(owner *snap.Netns, at netip.AddrPort) string {
+	for i := range owner.Sockets {
+		x := &owner.Sockets[i]
+		if x.Local.Port() != at.Port() || x.Remote.IsValid() || x.Local.Addr() == snap.DockerResolver() {
+			continue
+		}
+		switch {
+		case x.Proto != w.proto() && w.in.TCP && (x.Local.Addr() == at.Addr() || x.Local.Addr().IsUnspecified()):
+			return ": " + process(x) + " takes UDP alone, and options use-vc asks by TCP"
+		case x.Proto == w.proto() && x.Local.Addr() != at.Addr():
+			return ": " + process(x) + " listens on " + x.Local.String() + " only"
+		}
+	}
+	return ""
 }
 
 // content is what a server that can be reached answers: known from probes only.

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -33,8 +34,12 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 				}
 				f.Summary = fmt.Sprintf("%s belongs to %s on network %s; %s is on network %s: they share no network, so the name is unknown to it",
 					g.first.Ask.Name, owner.Name, networks(owner), asker.Name, networks(asker))
-				f.Summary += wantedBy(in, g.first, &f)
 				f.Advice = diag.ConnectCommand(asker.Engine, "", firstNetwork(asker), owner.Name)
+				if strings.HasPrefix(owner.NetworkMode, "container:") {
+					f.Summary = fmt.Sprintf("%s asked by %s: %s", g.first.Ask.Name, asker.Name, g.problem.Detail)
+					f.Advice = "ask for the other one, which has the network and the name"
+				}
+				f.Summary += wantedBy(in, g.first, &f)
 				f.Weight = 60
 				out = append(out, f)
 			}
@@ -65,7 +70,7 @@ func apart(in *diag.Input, f *diag.Finding) (asker, owner *snap.Container) {
 		return nil, nil
 	}
 	asker, owner = in.Snap.Container(n.Ask.Container), in.Snap.Container(n.Path.Problem.Container)
-	if owner == nil || !owner.Running() {
+	if owner == nil || !owner.Running() || strings.HasPrefix(owner.NetworkMode, "container:") {
 		return nil, nil
 	}
 	return asker, owner

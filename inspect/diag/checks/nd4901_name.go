@@ -115,6 +115,8 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 			diag.DisconnectCommand(n.Engine, n.Name, container), diag.ConnectCommand(n.Engine, "--alias "+name, n.Name, container), n.Name)
 	}
 	switch c := in.Snap.Container(g.problem.Container); {
+	case strings.EqualFold(name, "host.docker.internal") && g.problem.Kind == names.NoSuchName:
+		return "make " + who + " again with --add-host host.docker.internal:host-gateway (compose: extra_hosts:), or say the address of its network's gateway"
 	case g.problem.Kind == names.NoSuchName && n != nil && !strings.Contains(strings.TrimSuffix(name, "."), "."):
 		return "start the container that is called so, or give the one that is meant the name as an alias: " + alias("CONTAINER")
 	case g.problem.Kind == names.AliasMissing && n != nil && c != nil:

@@ -78,7 +78,14 @@ func detectND5106(in *diag.Input) []diag.Finding {
 				said += ", Status " + c.State
 			}
 			f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), said, snap.RefContainer(c.Ref))}
-			f.Cause = fmt.Sprintf("the program in %s ends soon after each start, and its restart policy %q starts it again", c.Name, c.RestartPolicy)
+			ends := "ends"
+			switch {
+			case c.OOMKilled:
+				ends = "is killed for want of memory"
+			case c.State == "restarting" && c.ExitCode == 137:
+				ends = "is killed (mostly for more memory than it is given: docker run -m)"
+			}
+			f.Cause = fmt.Sprintf("the program in %s %s soon after each start, and its restart policy %q starts it again", c.Name, ends, c.RestartPolicy)
 			if f.Advice = "the program's own words say why"; diag.LogCommand(c) != "" {
 				f.Advice += ": " + diag.LogCommand(c)
 			}
