@@ -232,6 +232,10 @@ func (r *redactor) container(c *snap.Container) {
 	for i := range c.Wants {
 		c.Wants[i].By = "its environment or command line"
 	}
+	c.Proxies, c.NoProxy = slices.Clone(c.Proxies), r.names(c.NoProxy)
+	for i := range c.Proxies {
+		c.Proxies[i].Host = r.name(c.Proxies[i].Host)
+	}
 	if c.Image != "" {
 		c.Image = r.pseudonym("image", c.Image)
 	}

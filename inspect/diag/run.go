@@ -38,6 +38,7 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 	for i := range in.Names {
 		in.Names[i].Path = in.path(&in.Names[i])
 	}
+	in.Flows = append(in.Flows, in.only(in.toProxies(), o.Only)...)
 	in.Flows = append(in.Flows, in.upstreams()...)
 	in.traceAll(0)
 	twins := in.twins()

@@ -24,6 +24,7 @@ func (d *dockerContainer) container() snap.Container {
 		Labels: d.Config.Labels, Sysctls: h.Sysctls, Privileged: h.Privileged, CapAdd: h.CapAdd,
 		ArgPorts: argPorts(append([]string{d.Path}, d.Args...)), Wants: wants(d.Config.Env, append([]string{d.Path}, d.Args...)),
 	}
+	c.Proxies, c.NoProxy = proxies(d.Config.Env)
 	if d.State.Health != nil && d.State.Health.Status != "none" {
 		c.Health = d.State.Health.Status
 	}

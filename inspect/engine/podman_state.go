@@ -272,6 +272,7 @@ func (r *podRecord) container() snap.Container {
 		Labels: c.Labels, Sysctls: c.Spec.Linux.Sysctl, Privileged: c.Privileged,
 		ArgPorts: argPorts(c.Spec.Process.Args), Wants: wants(c.Spec.Process.Env, c.Spec.Process.Args),
 	}
+	v.Proxies, v.NoProxy = proxies(c.Spec.Process.Env)
 	for name, n := range c.Networks {
 		v.Endpoints = append(v.Endpoints, r.endpoint(name, n))
 	}

@@ -92,7 +92,11 @@ type Container struct {
 	ArgPorts []uint16 `json:"argPorts,omitempty"`
 	// Wants are names of other containers that its environment and command line
 	// tell it to talk to; nothing else of them is kept.
-	Wants      []Want   `json:"wants,omitempty"`
+	Wants []Want `json:"wants,omitempty"`
+	// Proxies are the HTTP proxies that its environment names, NoProxy what is not
+	// to be asked of them.
+	Proxies    []Proxy  `json:"proxies,omitempty"`
+	NoProxy    []string `json:"noProxy,omitempty"`
 	DNS        []string `json:"dns,omitempty"`
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	DNSOptions []string `json:"dnsOptions,omitempty"`
@@ -126,6 +130,13 @@ type SocketMount struct {
 type Want struct {
 	Name string `json:"name"` // in lower case
 	By   string `json:"by"`   // the variable that says so, or "its command line"
+}
+
+// Proxy is an HTTP proxy that programs are told to use, without its user and password.
+type Proxy struct {
+	By   string `json:"by"` // the variable
+	Host string `json:"host"`
+	Port uint16 `json:"port"`
 }
 
 // Vanished is the state of a container whose process ended while the host was read

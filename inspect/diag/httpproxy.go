@@ -1,0 +1,97 @@
+package diag
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// HTTPProxy is the kind of flows to a proxy that the sender's environment names.
+const HTTPProxy = "http-proxy"
+
+// toProxies are the connections to the HTTP proxies that containers are told to use.
+// When only certain flows were asked for, those of senders whose connection would go
+// by the proxy. A proxy that is named by a name is followed where a container has it.
+func (in *Input) toProxies() []FlowCase {
+	var out []FlowCase
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		if c.State != "running" || c.Netns == "" || in.onlyAsked && in.ByProxy(c) < 0 {
+			continue
+		}
+		for _, p := range c.Proxies {
+			addr, err := netip.ParseAddr(p.Host)
+			if p.Host == "localhost" {
+				addr, err = netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+			}
+			target := ""
+			if err != nil {
+				if addr, target = in.neighbour(c, p.Host); target == "" {
+					continue
+				}
+			}
+			f := FlowCase{
+				Kind: HTTPProxy, From: c.Name, To: netip.AddrPortFrom(addr, p.Port).String() + "/tcp", Target: target, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+				Flow: sim.Flow{From: c.Netns, Dst: addr, Dport: p.Port, Proto: snap.TCP, StopOutside: true},
+			}
+			if !slices.ContainsFunc(out, func(o FlowCase) bool { return o.From == f.From && o.To == f.To }) && len(out) < maxTried {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// neighbour is the address of the container of that name on a network that another
+// one is on, too.
+func (in *Input) neighbour(c *snap.Container, name string) (netip.Addr, string) {
+	for i := range in.Snap.Containers {
+		o := &in.Snap.Containers[i]
+		if o.Engine != c.Engine || !o.Running() {
+			continue
+		}
+		for j := range o.Endpoints {
+			e := &o.Endpoints[j]
+			if (strings.EqualFold(o.NetName(), name) || slices.Contains(e.Aliases, name)) && e.IPv4.IsValid() &&
+				slices.ContainsFunc(c.Endpoints, func(x snap.Endpoint) bool { return x.NetworkID == e.NetworkID }) {
+				return e.IPv4.Addr(), o.Ref
+			}
+		}
+	}
+	return netip.Addr{}, ""
+}
+
+// ByProxy is the asked connection of a container that programs which heed the
+// settings send to its proxy instead, an index into Flows; -1 for none. What it would
+// speak is not known: all but DNS may be the web.
+func (in *Input) ByProxy(c *snap.Container) int {
+	return slices.IndexFunc(in.Flows, func(f FlowCase) bool {
+		return f.Asked && f.Flow.From == c.Netns && f.Flow.Proto == snap.TCP && f.Flow.Dport != 53 && len(c.Proxies) > 0 &&
+			!f.Flow.Dst.IsLoopback() && !PastProxy(c, &f)
+	})
+}
+
+// PastProxy says whether a container's no_proxy has a destination asked directly: a
+// name or the end of one, an address or a network of them (curl(1), golang.org/x/net/
+// http/httpproxy).
+func PastProxy(c *snap.Container, f *FlowCase) bool {
+	host := strings.ToLower(f.To)
+	if i := strings.LastIndexByte(host, ':'); i > 0 {
+		host = host[:i]
+	}
+	for _, n := range c.NoProxy {
+		n = strings.ToLower(strings.TrimPrefix(n, "*"))
+		end := strings.TrimPrefix(n, ".")
+		if n == "" || host == end || end != "" && strings.HasSuffix(host, "."+end) || fmt.Sprint(f.Flow.Dst) == n {
+			return true
+		}
+		if p, err := netip.ParsePrefix(n); err == nil && p.Contains(f.Flow.Dst) {
+			return true
+		}
+	}
+	return false
+}
