@@ -259,7 +259,7 @@ func (n *NameCase) Bad() bool {
 	switch n.Path.Verdict {
 	case names.Resolved:
 		switch n.Path.Problem.Kind {
-		case names.HostsOverride, names.FirstServerDead, names.BadSearch, names.SlowSearch:
+		case names.HostsOverride, names.FirstServerDead, names.HalfSilent, names.BadSearch, names.SlowSearch:
 			return true
 		}
 		return false

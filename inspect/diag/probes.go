@@ -131,12 +131,27 @@ func (n *NameCase) questions() []snap.Probe {
 			continue // the world's servers need not hear of names of this host
 		case n.World:
 			q.DNS = &snap.DNSProbe{Name: ".", Type: "NS", TCP: n.Path.TCP}
+			if s.Role == "resolv.conf" || s.Role == "upstream" { // whose silence is no engine's bug
+				out = append(out, half(q, n.Path.EDNS)...)
+			}
 		default:
 			q.DNS = &snap.DNSProbe{Name: n.Ask.Name, Type: typ, TCP: n.Path.TCP}
 		}
 		out = append(out, q)
 	}
 	return out
+}
+
+// half are the twins of a question that a server may keep silent to although it answers
+// that one: for the other family, and, where the asker does so, with EDNS.
+func half(q snap.Probe, edns bool) []snap.Probe {
+	six, with := q, q
+	six.DNS = &snap.DNSProbe{Name: q.DNS.Name, Type: "AAAA", TCP: q.DNS.TCP}
+	if !edns {
+		return []snap.Probe{six}
+	}
+	with.DNS = &snap.DNSProbe{Name: q.DNS.Name, Type: q.DNS.Type, TCP: q.DNS.TCP, EDNS: true}
+	return []snap.Probe{six, with}
 }
 
 // everyWay asks every server on the way for each full name that is tried, as
@@ -152,6 +167,9 @@ func everyWay(n *NameCase) []snap.Probe {
 			continue
 		}
 		edns = append(edns, snap.Probe{Kind: "dns", From: x.From, Dst: x.Server, DNS: &e})
+		if x.Type == "A" {
+			plain = append(plain, half(plain[len(plain)-1], false)...)
+		}
 	}
 	return append(edns, plain...)
 }
@@ -228,11 +246,19 @@ func (in *Input) probeOf(f *FlowCase) *snap.Probe {
 	}
 	for i := len(in.Snap.Probes) - 1; i >= 0; i-- {
 		p := &in.Snap.Probes[i]
-		if p.Kind == q.Kind && p.From == q.From && p.In == q.In && p.Dst == q.Dst && p.Size == q.Size && (p.DNS == nil || !p.DNS.TCP || p.DNS.TC) {
+		if p.Kind == q.Kind && p.From == q.From && p.In == q.In && p.Dst == q.Dst && p.Size == q.Size && (p.DNS == nil || !p.DNS.TCP || p.DNS.TC) && !in.halfSilent(p) {
 			return p
 		}
 	}
 	return nil
+}
+
+// halfSilent says whether nothing came to a question for IPv6 addresses or with EDNS
+// from a server that answered another one: that is no matter of the way there.
+func (in *Input) halfSilent(p *snap.Probe) bool {
+	return p.DNS != nil && p.Outcome == snap.TimedOut && (p.DNS.Type == "AAAA" || p.DNS.EDNS) && slices.ContainsFunc(in.Snap.Probes, func(o snap.Probe) bool {
+		return o.DNS != nil && o.From == p.From && o.Dst == p.Dst && o.Outcome == snap.Answered
+	})
 }
 
 // ProbeSays is how a probe's outcome reads as a verdict: "delivered",

@@ -17,12 +17,15 @@ func (w *walker) blame(p *Path, res outcome) {
 	if f := w.fallback(); f != nil && res.dns {
 		list = append(list, *f)
 	}
+	if x := w.partly(p); x != nil && res.dns {
+		list = append(list, *x)
+	}
 	if p.Verdict == Resolved {
 		if o := w.override(res); o != nil {
 			p.Problem = o
 		}
 		for _, x := range list {
-			if p.Problem == nil && (x.Kind == FirstServerDead || x.Kind == SlowSearch || x.Kind == BadSearch) {
+			if p.Problem == nil && (x.Kind == FirstServerDead || x.Kind == HalfSilent || x.Kind == SlowSearch || x.Kind == BadSearch) {
 				p.Problem = &x
 				continue
 			}
@@ -85,7 +88,7 @@ func rank(kind string) int {
 		return 2
 	case Unreachable, UpstreamDead, UpstreamRefuses, BigAnswersLost, TooLate:
 		return 3
-	case FirstServerDead, SlowSearch:
+	case FirstServerDead, SlowSearch, HalfSilent:
 		return 4
 	}
 	return 5

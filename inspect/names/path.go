@@ -62,6 +62,7 @@ type Path struct {
 	Name       string
 	Type       string
 	TCP        bool   // servers are asked by TCP
+	EDNS       bool   // the asker's library asks with EDNS
 	From       string // Netns.ID
 	Verdict    Verdict
 	Answers    []string // addresses or record texts

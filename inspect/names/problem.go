@@ -29,6 +29,7 @@ const (
 	Port53Taken      = "port53-taken"
 	AliasMissing     = "alias-missing"     // a service of that name is there, but its container does not answer to it
 	BadSearch        = "bad-search"        // the search list leads elsewhere than the name as it stands
+	HalfSilent       = "half-silent"       // a server keeps silent to one kind of question, AAAA or with EDNS
 	SlowSearch       = "slow-search"       // names of the search list are waited for in vain
 	NoDNSSource      = "nsswitch-no-dns"   // nsswitch.conf does not ask DNS at all
 	NoFilesSource    = "nsswitch-no-files" // the name is in the hosts file, which nsswitch.conf does not ask

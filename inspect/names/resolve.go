@@ -30,7 +30,7 @@ func Resolve(in Input) Path {
 	}
 	res := w.run(w.libc)
 	p.Verdict, p.Answers, p.Candidates, p.Steps = res.verdict, res.answers, res.candidates, res.steps
-	p.Servers, p.TCP = w.servers, w.in.TCP
+	p.Servers, p.TCP, p.EDNS = w.servers, w.in.TCP, w.edns()
 	for _, l := range libcs() {
 		x := res
 		switch {

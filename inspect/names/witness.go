@@ -28,7 +28,8 @@ func (w *walker) lastProbe(from string, server netip.AddrPort, name string) *sna
 		return p
 	}
 	for i := len(w.s.Probes) - 1; i >= 0; i-- {
-		if p := &w.s.Probes[i]; w.probed(p, from, server) {
+		// A server that answers and keeps silent to AAAA lives: see partly.
+		if p := &w.s.Probes[i]; w.probed(p, from, server) && (p.DNS.Type != "AAAA" || w.typ == "AAAA") {
 			return p
 		}
 	}

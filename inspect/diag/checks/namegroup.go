@@ -31,7 +31,7 @@ func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
 		p := n.Path.Problem
 		key := p.Kind
 		switch p.Kind {
-		case names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.FirstServerDead:
+		case names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.FirstServerDead, names.HalfSilent:
 			key += "|" + p.Server.String()
 		case names.NotRunning, names.NotShared, names.DefaultBridge:
 			key += "|" + p.Container + "|" + n.Ask.Netns

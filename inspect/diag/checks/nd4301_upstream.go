@@ -191,7 +191,7 @@ func hostSays(in *diag.Input, p *names.Problem) string {
 		case diag.ProbeSays(x) == "dropped" || x.Outcome == snap.Refused:
 			said = "dead"
 		default:
-			said = "alive"
+			return "alive" // it may keep silent to another question, AAAA or with EDNS
 		}
 	}
 	return said

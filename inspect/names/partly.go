@@ -1,0 +1,71 @@
+package names
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// partly is the problem of a server that answers, and keeps silent to another question
+// for the same name that programs ask as well: for its IPv6 addresses (getaddrinfo asks
+// for both families at once, and waits for both), or with EDNS where resolv.conf says
+// edns0. nil when none was seen.
+func (w *walker) partly(path *Path) *Problem {
+	for k := len(w.servers) - 1; k >= 0; k-- { // the one behind is the cause of the one before
+		s := &w.servers[k]
+		for i := range w.s.Probes {
+			p := &w.s.Probes[i]
+			if s.Reach.Known && !s.Reach.OK {
+				break // what was answered, was so before the way was cut
+			}
+			if p.Kind != "dns" || p.DNS == nil || p.From != s.AskedFrom || p.Dst != s.Addr || p.Outcome != snap.TimedOut || p.DNS.TCP || len(p.DNS.Bad) > 0 {
+				continue
+			}
+			six := w.typ == "A" && p.DNS.Type == "AAAA" && !p.DNS.EDNS
+			edns := p.DNS.EDNS && w.edns() && p.DNS.Type != "AAAA"
+			name := fold(p.DNS.Name)
+			if !six && !edns || name != "" && !slices.ContainsFunc(path.Candidates, func(c string) bool { return fold(c) == name }) {
+				continue
+			}
+			t := w.heard(p, six)
+			if t == nil {
+				continue
+			}
+			x := &Problem{Kind: HalfSilent, Server: s.Addr, Ref: w.refProbe(p), Because: []snap.Ref{w.refProbe(p), w.refProbe(t)}}
+			what := "for " + p.DNS.Type
+			if edns {
+				what, x.Domain = "with EDNS, which options edns0 has glibc ask with", "edns0"
+			}
+			x.Detail = fmt.Sprintf("%s answers %s of %s when asked from %s, and keeps silent to the same question %s",
+				s.Addr.Addr(), t.DNS.Type, p.DNS.Name, w.nsName(w.s.Ns(p.From)), what)
+			return x
+		}
+	}
+	return nil
+}
+
+// heard is an answer to the twin of a question that none came to; nil for none, and
+// where the very question was answered another time.
+func (w *walker) heard(p *snap.Probe, six bool) *snap.Probe {
+	var twin *snap.Probe
+	for i := range w.s.Probes {
+		t := &w.s.Probes[i]
+		if t.Kind != "dns" || t.DNS == nil || t.From != p.From || t.Dst != p.Dst || t.DNS.Name != p.DNS.Name || t.DNS.TCP || silent(t) {
+			continue
+		}
+		switch {
+		case t.DNS.Type == p.DNS.Type && t.DNS.EDNS == p.DNS.EDNS:
+			return nil
+		case !t.DNS.EDNS && (t.DNS.Type == p.DNS.Type || six):
+			twin = t
+		}
+	}
+	return twin
+}
+
+// edns says whether the asker's library asks with EDNS: glibc, where it is told to
+// (resolv.conf(5), edns0); musl never.
+func (w *walker) edns() bool {
+	return w.r != nil && w.r.ResolvConf.EDNS0 && w.libc == "glibc" && !w.in.Server.IsValid()
+}
