@@ -32,7 +32,7 @@ See it by hand:
 False positives: a policy that is meant to keep exactly this flow out.
 
 Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
-		After:  []diag.Code{"ND1107", "ND6101", "ND3205", "ND2203", "ND2205", "ND2209", "ND1106"},
+		After:  []diag.Code{"ND1107", "ND6101", "ND3205", "ND2203", "ND2205", "ND2209", "ND1106", "ND2110"},
 		Detect: detectND3101,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			if f.Subject.Kind == "rule" {
