@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -16,11 +17,13 @@ func nd2121() diag.Check {
 		Doc: `What the host sends or forwards to an address of its own never reaches the bridge:
 the local routing table is asked first. The container's own packets are refused as
 well, because they come in with a source that is the host's. A left-over test
-address, a VPN, or a load balancer's virtual address brings it about.
+address, a VPN, or a load balancer's virtual address brings it about; so does a
+route of type local (AnyIP, for a transparent proxy) that covers the address.
 
 See it by hand:
     ip -4 addr show to ADDRESS               a device of the host has it
     ip route get ADDRESS                     local ADDRESS dev lo
+    ip route show table local
 
 Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr`,
 		Detect: func(in *diag.Input) []diag.Finding {
@@ -37,12 +40,24 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr`,
 					},
 					Weight: 88,
 				}
+				if s.route != nil {
+					line, source := routeLine(in, in.Snap.Host.Netns, s.ref)
+					f.Summary = fmt.Sprintf("%q makes this host keep what is for %s (%s on network %s)", line, s.a.c.Name, ip, s.a.n.Name)
+					f.Cause = fmt.Sprintf("the route of type local to %s makes all those addresses the host's own", s.route.Dst)
+					f.Subject = diag.Subject{Kind: "route", Name: string(s.ref), Netns: in.Snap.Host.Netns}
+					f.Evidence[0] = ev(source, line, s.ref)
+				}
 				for i := range in.Flows {
 					if fl := &in.Flows[i]; fl.Broken() && !fl.Excused && (fl.Flow.From == s.a.ns.ID || fl.Target == s.a.c.Ref || fl.Flow.Dst == ip) {
 						f.Covers.Traces = append(f.Covers.Traces, i)
 					}
 				}
 				f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool { return upstreamCut(n) && n.Ask.Netns == s.a.ns.ID })
+				if k := sameSubject(out, f.Subject); k >= 0 { // one route, several containers
+					out[k].Covers.Traces = mergeInts(out[k].Covers.Traces, f.Covers.Traces)
+					out[k].Covers.Names = mergeInts(out[k].Covers.Names, f.Covers.Names)
+					continue
+				}
 				out = append(out, f)
 			}
 			return out
@@ -50,7 +65,10 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr`,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			var ops []fixups.Op
 			for _, s := range stolenByHost(in) {
-				if s.addr.Prefix.Addr().String() == f.Subject.Name {
+				if s.route != nil && string(s.ref) == f.Subject.Name {
+					return []fixups.Op{fixups.NewRouteDel(in.Snap, in.Snap.Host.Netns, *s.route)}
+				}
+				if s.route == nil && s.addr.Prefix.Addr().String() == f.Subject.Name {
 					ops = append(ops, &fixups.AddrDel{Where: at(in, in.Snap.Host.Netns), Dev: s.dev.Name, Prefix: s.addr.Prefix, Peer: s.addr.Peer})
 				}
 			}
@@ -59,12 +77,14 @@ Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr`,
 	}
 }
 
-// stolen is a container's address on a device of the host.
+// stolen is a container's address on a device of the host, or in a route by hand that
+// makes it the host's.
 type stolen struct {
-	a    attachment
-	dev  *snap.Link
-	addr snap.Addr
-	ref  snap.Ref
+	a     attachment
+	dev   *snap.Link
+	addr  snap.Addr
+	ref   snap.Ref
+	route *snap.Route // nil: it is on the device
 }
 
 func stolenByHost(in *diag.Input) []stolen {
@@ -76,7 +96,14 @@ func stolenByHost(in *diag.Input) []stolen {
 				continue
 			}
 			if dev := host.LinkAt(x.Index); dev != nil {
-				out = append(out, stolen{a, dev, x, snap.RefItem(host.ID, "addr", k)})
+				out = append(out, stolen{a, dev, x, snap.RefItem(host.ID, "addr", k), nil})
+			}
+		}
+		for k := range host.Routes {
+			r := &host.Routes[k]
+			if dev := host.LinkAt(r.Oif); dev != nil && r.Type == "local" && r.Protocol != "kernel" && r.Table == snap.TableLocal && r.Dst.IsValid() && r.Dst.Contains(a.e.IPv4.Addr()) {
+				x := snap.Addr{Prefix: netip.PrefixFrom(a.e.IPv4.Addr(), 32)}
+				out = append(out, stolen{a, dev, x, snap.RefItem(host.ID, "route", k), r})
 			}
 		}
 	}

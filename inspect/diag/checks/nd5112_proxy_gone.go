@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -30,7 +31,7 @@ Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
 				c, p := byProxy(in, f)
-				if c == nil {
+				if c == nil || rewritten(f) {
 					return nil
 				}
 				return &diag.Finding{
@@ -46,6 +47,13 @@ Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 		},
 		Fix: fixND5112,
 	}
+}
+
+// rewritten says whether a flow was at its end for another address or port than it was
+// sent to: DNAT took it, and no proxy has to.
+func rewritten(f *diag.FlowCase) bool {
+	h := f.Trace.Forward
+	return len(h) > 0 && h[len(h)-1].Dst.Port() != 0 && h[len(h)-1].Dst != netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport)
 }
 
 // byProxy is the container for whose port a userland proxy would answer the flow.
