@@ -99,6 +99,13 @@ func opCases() []opCase {
 			[]string{"nsenter -t 100 -n ip link set dev eth0 arp on"},
 		},
 		{
+			"a device is held down", func(s *snap.Snapshot) fixups.Op {
+				return &fixups.LinkAttr{Where: web(s), Name: "eth0", Attr: "protodown", Value: "on"}
+			},
+			[]string{"nsenter -t 100 -n ip link set dev eth0 protodown on"},
+			[]string{"nsenter -t 100 -n ip link set dev eth0 protodown off"},
+		},
+		{
 			"the MAC", func(s *snap.Snapshot) fixups.Op {
 				return &fixups.LinkMAC{Where: web(s), Name: "eth0", MAC: "02:00:00:00:00:77"}
 			},
@@ -182,7 +189,7 @@ func opCases() []opCase {
 			return &fixups.PolicyRuleAdd{Where: web(s), Rule: snap.PolicyRule{Family: snap.IPv4, Priority: 100, Dst: pfx("198.51.100.0/24"), Action: "prohibit", SuppressPrefixLen: -1, SuppressIfgroup: -1}}
 		}, []string{"nsenter -t 100 -n ip rule add from all to 198.51.100.0/24 priority 100 prohibit"}, []string{"nsenter -t 100 -n ip rule del from all to 198.51.100.0/24 priority 100 prohibit"}},
 		{"a routing rule is deleted", func(s *snap.Snapshot) fixups.Op {
-			return &fixups.PolicyRuleDel{Where: web(s), Rule: s.Ns("web").Rules[1]}
+			return &fixups.PolicyRuleDel{Where: web(s), Rule: s.Ns(web(s).ID).Rules[1]}
 		}, []string{"nsenter -t 100 -n ip rule del from all priority 32766 lookup main"}, []string{"nsenter -t 100 -n ip rule add from all priority 32766 lookup main"}},
 		{"a neighbour", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.NeighSet{Where: web(s), Dev: "eth0", Neigh: snap.Neigh{IP: ip("172.30.1.9"), MAC: "02:00:00:00:00:09", State: "permanent"}}

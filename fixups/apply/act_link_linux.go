@@ -29,6 +29,8 @@ func (m *machine) actLink(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 			flags = 0
 		}
 		return m.linkChange(ctx, o.Where, o.Name, now, flags, unix.IFF_NOARP, nil)
+	case *fixups.LinkAttr:
+		return m.linkChange(ctx, o.Where, o.Name, now, 0, 0, func(a *attrs) { linkAttr(a, o) })
 	case *fixups.LinkMAC:
 		mac, err := net.ParseMAC(o.MAC)
 		if err != nil {
@@ -108,6 +110,25 @@ func boolByte(v bool) uint8 {
 }
 
 // bridgeAttrs is IFLA_LINKINFO with IFLA_BR_* (times in USER_HZ, 1/100 s).
+func linkAttr(a *attrs, o *fixups.LinkAttr) {
+	switch o.Attr {
+	case "protodown":
+		a.u8(unix.IFLA_PROTO_DOWN, boolByte(o.Value == "on"))
+	case "mode": // linux/if.h: IF_LINK_MODE_DORMANT; IF_OPER_DORMANT, IF_OPER_UP
+		mode, state := uint8(0), uint8(6)
+		if o.Value == "dormant" {
+			mode, state = 1, 5
+		}
+		a.u8(unix.IFLA_LINKMODE, mode)
+		a.u8(unix.IFLA_OPERSTATE, state)
+	case "macvlan":
+		a.nested(unix.IFLA_LINKINFO, func(a *attrs) {
+			a.str(unix.IFLA_INFO_KIND, "macvlan")
+			a.nested(unix.IFLA_INFO_DATA, func(a *attrs) { a.u32(unix.IFLA_MACVLAN_MODE, macvlanModes[o.Value]) })
+		})
+	}
+}
+
 func bridgeAttrs(a *attrs, o *fixups.BridgeSet) {
 	a.nested(unix.IFLA_LINKINFO, func(a *attrs) {
 		a.str(unix.IFLA_INFO_KIND, "bridge")

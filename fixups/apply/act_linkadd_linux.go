@@ -195,10 +195,9 @@ func (m *machine) linkData(ctx context.Context, o *fixups.LinkAdd, lower int) (a
 	case l.Kind == "veth" && o.Peer != nil:
 		return m.peerData(ctx, o)
 	case l.Kind == "macvlan":
-		modes := map[string]uint32{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8, "source": 16}
 		mode := uint32(4)
 		if l.Macvlan != nil {
-			mode = modes[l.Macvlan.Mode]
+			mode = macvlanModes[l.Macvlan.Mode]
 		}
 		a.u32(unix.IFLA_MACVLAN_MODE, mode)
 	case l.Kind == "ipvlan":
@@ -326,3 +325,6 @@ func u32s(list ...uint32) []byte {
 	}
 	return b
 }
+
+// macvlanModes are linux/if_link.h's: MACVLAN_MODE_*.
+var macvlanModes = map[string]uint32{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8, "source": 16}

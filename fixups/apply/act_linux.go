@@ -14,7 +14,7 @@ import (
 // act carries out one operation. now is the host as it was looked at for it.
 func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) error {
 	switch o := op.(type) {
-	case *fixups.LinkSet, *fixups.LinkMTU, *fixups.LinkARP, *fixups.LinkMAC, *fixups.LinkMaster, *fixups.PortSet, *fixups.BridgeSet, *fixups.LinkDel, *fixups.LinkAdd, *fixups.XDPSet:
+	case *fixups.LinkSet, *fixups.LinkMTU, *fixups.LinkARP, *fixups.LinkAttr, *fixups.LinkMAC, *fixups.LinkMaster, *fixups.PortSet, *fixups.BridgeSet, *fixups.LinkDel, *fixups.LinkAdd, *fixups.XDPSet:
 		return m.actLink(ctx, op, now)
 	case *fixups.LinkGroupDel:
 		if o.Group == 0 {

@@ -54,6 +54,8 @@ func devices(op fixups.Op) []fixups.LinkEnd {
 		return dev(o.Where, o.Name)
 	case *fixups.LinkMTU:
 		return dev(o.Where, o.Name)
+	case *fixups.LinkAttr:
+		return dev(o.Where, o.Name)
 	case *fixups.LinkARP:
 		return dev(o.Where, o.Name)
 	case *fixups.XDPSet:

@@ -251,6 +251,9 @@ func behind(w *sim.Where) *sim.Where {
 // flooded says whether one of the copies that a bridge sent to all of its ports
 // ended where the model says: all of them were for somebody else.
 func flooded(p *snap.Probe, m *sim.Where) bool {
+	if p.Died.Reason == "OTHERHOST" && m.Layer == "bridge" && m.Cause == sim.CausePortState {
+		return true // the port that is shut is one of those that get no copy
+	}
 	return p.Died.Reason == "OTHERHOST" && m.Reason == "OTHERHOST" && slices.ContainsFunc(p.Seen, func(s snap.Seen) bool {
 		return s.What == snap.SeenDrop && s.Reason == "OTHERHOST" && s.Netns == m.Netns && s.Answer == m.Reply
 	})
@@ -262,10 +265,8 @@ func fits(m *sim.Where, d *snap.Seen) bool {
 		return false
 	}
 	// Older paths of the kernel free a packet without saying why.
-	if m.Reason == "" || d.Reason == "" || d.Reason == "NOT_SPECIFIED" || m.Reason == d.Reason {
-		return true
-	}
-	return false
+	// Of late a bridge says so that it had no port to send by (br_forward.c:br_flood).
+	return m.Reason == "" || d.Reason == "" || d.Reason == "NOT_SPECIFIED" || m.Reason == d.Reason || m.Layer == "bridge" && d.Reason == "NO_TX_TARGET"
 }
 
 // layerOf is the layer of the kernel's reason, or of its function.

@@ -75,6 +75,10 @@ func decodeLink(b []byte, conf map[string]string) (snap.Link, bool) {
 			l.Master = intOf(v)
 		case unix.IFLA_OPERSTATE:
 			l.OperState = operState(u8of(v))
+		case unix.IFLA_LINKMODE:
+			l.Dormant = u8of(v) == 1 // linux/if.h: IF_LINK_MODE_DORMANT
+		case unix.IFLA_PROTO_DOWN:
+			l.ProtoDown = u8of(v) != 0
 		case unix.IFLA_IFALIAS:
 			l.Alias = strOf(v)
 		case unix.IFLA_GROUP:

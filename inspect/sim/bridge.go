@@ -42,6 +42,10 @@ func portDown(br, p *snap.Link) (Cause, string) {
 		return CauseLinkDown, br.Name + " is down"
 	case !p.Up:
 		return CauseLinkDown, p.Name + " is down"
+	case p.ProtoDown:
+		return CauseNoCarrier, p.Name + " is held down (protodown)"
+	case p.LowerUp && p.OperState == "dormant":
+		return CausePortState, p.Name + " is dormant: it waits for a supplicant to open it"
 	case !p.LowerUp && portState(p) == snap.PortDisabled:
 		return CauseNoCarrier, p.Name + " has no carrier: its other end is down"
 	}

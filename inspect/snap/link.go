@@ -19,11 +19,15 @@ type Link struct {
 	Running   bool   `json:"running"`            // IFF_RUNNING
 	OperState string `json:"operState"`          // "up", "down", "lowerlayerdown", "unknown", "dormant"
 	Loopback  bool   `json:"loopback,omitempty"` // IFF_LOOPBACK
-	NoARP     bool   `json:"noArp,omitempty"`    // IFF_NOARP
-	Promisc   bool   `json:"promisc,omitempty"`
-	Broadcast bool   `json:"broadcast,omitempty"`
-	PointToPt bool   `json:"pointToPoint,omitempty"`
-	AllMulti  bool   `json:"allMulti,omitempty"`
+	// Dormant is the link mode (IF_LINK_MODE_DORMANT): the device waits for a supplicant
+	// to open it. ProtoDown: a routing daemon holds it down (IFLA_PROTO_DOWN).
+	Dormant   bool `json:"dormant,omitempty"`
+	ProtoDown bool `json:"protoDown,omitempty"`
+	NoARP     bool `json:"noArp,omitempty"` // IFF_NOARP
+	Promisc   bool `json:"promisc,omitempty"`
+	Broadcast bool `json:"broadcast,omitempty"`
+	PointToPt bool `json:"pointToPoint,omitempty"`
+	AllMulti  bool `json:"allMulti,omitempty"`
 
 	Master int `json:"master,omitempty"` // ifindex of the bridge, bond or VRF it belongs to; 0 none
 	// Peer is IFLA_LINK: the other end of a veth, the lower device of a

@@ -81,7 +81,15 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 			set.Locked = &off
 			break
 		}
+		if port != nil && port.OperState == "dormant" {
+			return openOps(in, f, set.Where, port, "mode", "default")
+		}
 		set.State = &forwarding
+	case sim.CauseNoCarrier:
+		if port != nil && port.ProtoDown {
+			return openOps(in, f, set.Where, port, "protodown", "off")
+		}
+		return nil
 	case sim.CauseIsolated:
 		return unisolate(in, f, w)
 	case sim.CauseLinkDown:
@@ -112,6 +120,15 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	if ops := []fixups.Op{set}; heals(in, f.Covers.Traces[0], ops) || releases(in, f.Covers.Traces[0], ops) {
+		return ops
+	}
+	return nil
+}
+
+// openOps lets a port pass frames again that a program holds shut, tried on the value.
+func openOps(in *diag.Input, f *diag.Finding, w fixups.Where, port *snap.Link, attr, value string) []fixups.Op {
+	f.Advice = "the program that did it (a routing daemon, a supplicant) may do so again"
+	if ops := []fixups.Op{&fixups.LinkAttr{Where: w, Name: port.Name, Attr: attr, Value: value}}; heals(in, f.Covers.Traces[0], ops) || releases(in, f.Covers.Traces[0], ops) {
 		return ops
 	}
 	return nil
@@ -229,7 +246,14 @@ func adviceLayer2(in *diag.Input, w *sim.Where) string {
 	switch w.Cause {
 	case sim.CauseLinkDown:
 		return "ip link set " + dev + " up"
+	case sim.CauseNoCarrier:
+		if p != nil && p.ProtoDown {
+			return "ask the routing daemon why it holds " + dev + " down, or: ip link set dev " + dev + " protodown off"
+		}
 	case sim.CausePortState:
+		if p != nil && p.OperState == "dormant" {
+			return "ask its supplicant (802.1X), or: ip link set dev " + dev + " mode default; ip link set dev " + dev + " state up"
+		}
 		if p != nil && p.Port.Locked && p.Port.State == snap.PortForwarding {
 			return "bridge link set dev " + dev + " locked off, or let the MAC in: bridge fdb add MAC dev " + dev + " master static"
 		}

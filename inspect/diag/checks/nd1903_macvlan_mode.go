@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -71,6 +72,10 @@ Sources: drivers/net/macvlan.c: macvlan_queue_xmit, macvlan_broadcast; ip-link(8
 				}
 				if other.link.Macvlan.Mode != "bridge" {
 					x.Advice += ", and for the other end: " + ipIn(in, other.ns.ID, fmt.Sprintf("link set %s type macvlan mode bridge", other.link.Name))
+				}
+				if ops := modeOps(in, a, b); len(ops) > 0 {
+					x.Fix = &diag.Fix{Ops: ops, Survives: "until the container starts anew"}
+					x.Advice = "the network was made in mode bridge: whatever changed the mode may do so again"
 				}
 				if says == "dropped" {
 					x.Confidence = diag.Proved
@@ -167,7 +172,38 @@ func plainMode(l *snap.Link) bool {
 	return l.Macvlan.Mode == "bridge" || l.Macvlan.Mode == "private" || l.Macvlan.Mode == "vepa"
 }
 
+// modeOps give both devices the mode bridge, where their networks were made in it (an
+// engine's default); nil where somebody wanted another one, or it is not known.
+func modeOps(in *diag.Input, ends ...*macvlanEnd) []fixups.Op {
+	var ops []fixups.Op
+	for _, e := range ends {
+		if !slices.ContainsFunc(networksOf(in, e.ns), func(n *snap.Network) bool {
+			return n.Driver == "macvlan" && (n.Options["macvlan_mode"]+n.Options["mode"] == "" || n.Options["macvlan_mode"] == "bridge" || n.Options["mode"] == "bridge")
+		}) {
+			return nil
+		}
+		if e.link.Macvlan.Mode != "bridge" {
+			ops = append(ops, &fixups.LinkAttr{Where: at(in, e.ns.ID), Name: e.link.Name, Attr: "macvlan", Value: "bridge"})
+		}
+	}
+	return ops
+}
+
 // apartByWill says whether a namespace's network was made to keep its members apart.
 func apartByWill(in *diag.Input, ns *snap.Netns) bool {
-	return slices.ContainsFunc(attachments(in), func(a attachment) bool { return a.ns == ns && diag.KeptApart(a.n) })
+	return slices.ContainsFunc(networksOf(in, ns), diag.KeptApart)
+}
+
+// networksOf are the networks of the containers in a namespace.
+func networksOf(in *diag.Input, ns *snap.Netns) []*snap.Network {
+	var out []*snap.Network
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		for k := range c.Endpoints {
+			if n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[k]); n != nil && c.Netns == ns.ID {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
 }

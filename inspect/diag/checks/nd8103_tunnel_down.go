@@ -2,7 +2,9 @@ package checks
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -14,7 +16,8 @@ func nd8103() diag.Check {
 		Code: "ND8103", Name: "tunnel-down", Severity: diag.Error, Since: "0.2",
 		Title: "The VXLAN device of a bridge is down",
 		Doc: `A VXLAN device that is a port of a bridge carries the frames of the containers there
-to the other hosts of the network. When it is set down the containers of one host
+to the other hosts of the network. When it is set down, or held down by a program
+(protodown, as routing daemons do for multihoming), the containers of one host
 still reach each other, and nobody beyond.
 
 See it by hand:
@@ -29,7 +32,7 @@ Sources: net/bridge/br_if.c: br_port_carrier_check; drivers/net/vxlan/vxlan_core
 				for k := range ns.Links {
 					l := &ns.Links[k]
 					br := ns.LinkAt(l.Master)
-					if l.Vxlan == nil || l.Up || br == nil || br.Kind != "bridge" || !br.Up || !owned(in, ns.ID) || !served(in, ns, br) {
+					if l.Vxlan == nil || l.Up && !l.ProtoDown || br == nil || br.Kind != "bridge" || !br.Up || !owned(in, ns.ID) || !served(in, ns, br) {
 						continue
 					}
 					f := diag.Finding{
@@ -38,6 +41,12 @@ Sources: net/bridge/br_if.c: br_port_carrier_check; drivers/net/vxlan/vxlan_core
 						Subject:  diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID},
 						Evidence: []diag.Evidence{ev(ipIn(in, ns.ID, "-d link show "+l.Name), linkLine(l), snap.RefLink(ns.ID, l.Name))},
 						Weight:   80,
+					}
+					if l.Up {
+						f.Cause = fmt.Sprintf("a program, as routing daemons do, holds %s (VNI %d), a port of %s, down with protodown", l.Name, l.Vxlan.VNI, br.Name)
+						f.Summary = strings.Replace(f.Summary, "is down", "is held down (protodown)", 1)
+						f.Evidence[0].Text += " protodown on"
+						f.Fix = &diag.Fix{Ops: []fixups.Op{&fixups.LinkAttr{Where: at(in, ns.ID), Name: l.Name, Attr: "protodown", Value: "off"}}, Survives: "until that program does it again"}
 					}
 					for j := range in.Flows {
 						w := in.Flows[j].Trace.Where
