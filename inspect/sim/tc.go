@@ -75,6 +75,9 @@ func (r *run) redirectTo(n *netns, dev, to *snap.Link, name string, k *skb) *fat
 	f := r.xmit(n, to, k)
 	if f != nil && (f.kind == fateDropped || f.kind == fateUnknown) && f.where.Rule == nil && f.where.Netns == n.n.ID {
 		f.where.Detail = how + "; " + f.where.Detail
+		if !to.Up { // tcf_mirred_act drops it itself
+			f.where.Reason = "TC_INGRESS"
+		}
 		f.where.Cause, f.where.Device, f.where.Ref = CauseTC, dev.Name, snap.RefLink(n.n.ID, dev.Name)
 	}
 	return f

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -274,6 +275,19 @@ func fixND1123(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	l := ns.Link(f.Subject.Name)
+	if l != nil {
+		for _, x := range l.Filters { // a bandwidth limiter's detour (tc-mirred(8)) that is shut
+			for _, a := range x.Actions {
+				if i, ok := strings.CutPrefix(a, "redirect:"); ok {
+					n, _ := strconv.Atoi(i)
+					if to := ns.LinkAt(n); to != nil && to.Kind == "ifb" && !to.Up {
+						f.Advice = "the limiter's detour by " + to.Name + " is opened again; if it is not meant, take away the filter"
+						return []fixups.Op{&fixups.LinkSet{Where: at(in, ns.ID), Name: to.Name, Up: true}}
+					}
+				}
+			}
+		}
+	}
 	if l == nil || l.XDP == nil || l.XDP.Always == "" || l.XDP.Always == "pass" || l.XDP.Mode == "several" || len(l.XDP.Holders) == 0 {
 		return nil
 	}

@@ -19,7 +19,8 @@ func nd7201() diag.Check {
 		Doc: `tc(8) can limit the rate of a device (tbf), of a class of its packets (htb), and lose, delay or corrupt packets on
 purpose (netem). Tools for tests and bandwidth limits leave such disciplines
 behind: small replies still come, transfers crawl and time out. On the host's end
-of a veth it acts on what goes into the container.
+of a veth it acts on what goes into the container. A tbf drops whatever is longer than
+its burst: one below the MTU lets small packets pass and no full one.
 
 See it by hand:
     tc -s qdisc show dev DEVICE              dropped, overlimits grow
@@ -47,10 +48,12 @@ const (
 )
 
 // harms says in words what a discipline does that nobody would want; "" nothing.
-func harms(q *snap.Qdisc) string {
+func harms(q *snap.Qdisc, mtu int) string {
 	switch {
 	case q.Kind == "tbf" && q.RateBps > 0 && q.RateBps < slowBps:
 		return fmt.Sprintf("tbf limits it to %s", rate(q.RateBps))
+	case q.Kind == "tbf" && q.BurstBytes > 0 && mtu > 0 && q.BurstBytes+16 < uint64(mtu): // the figure is rounded: psched ticks
+		return fmt.Sprintf("tbf drops every packet that is longer than its burst of %d bytes (MTU %d)", q.BurstBytes, mtu)
 	case q.Kind == "htb":
 		return starved(q, q.DefaultClass)
 	case q.Kind == "netem" && q.LossPct >= badLossPct:
@@ -125,7 +128,7 @@ func detectND7201(in *diag.Input) []diag.Finding {
 		for k := range ns.Links {
 			l := &ns.Links[k]
 			for j := range l.Qdiscs {
-				does := harms(&l.Qdiscs[j])
+				does := harms(&l.Qdiscs[j], l.MTU)
 				// What filters sort to a class is not followed: a probe has to show it.
 				sorts := does != "" && len(l.Filters) > 0 && l.Qdiscs[j].Kind == "htb"
 				if does == "" {
@@ -273,7 +276,7 @@ func fixND7201(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ns := in.Netns(f.Subject.Netns)
 	l := ns.Link(f.Subject.Name)
 	for i := range l.Qdiscs {
-		if harms(&l.Qdiscs[i]) != "" || starvedClass(&l.Qdiscs[i]) != "" {
+		if harms(&l.Qdiscs[i], l.MTU) != "" || starvedClass(&l.Qdiscs[i]) != "" {
 			return []fixups.Op{&fixups.QdiscDel{Where: at(in, ns.ID), Dev: l.Name, Qdisc: l.Qdiscs[i]}}
 		}
 	}

@@ -19,6 +19,7 @@ func nd8101() diag.Check {
 back. The outer packets may be dropped on the way (UDP 4789 closed at the other
 host or between them), the other end may use another VNI or port, in which case it
 drops what arrives without a word, or it has no forwarding entry for the way back.
+A device without any entry that names another end sends nothing at all.
 
 See it by hand:
     ip -d link show type vxlan               id and dstport: the same on both hosts
@@ -53,6 +54,12 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 					Covers:   diag.Cover{Traces: []int{i}},
 					Advice:   fmt.Sprintf("on the other host: ip -d link show type vxlan must say id %d dstport %d; tcpdump -ni UPLINK udp port %d shows what returns", v.VNI, v.Port, v.Port),
 					Weight:   42,
+				}
+				if v := l.Vxlan; !v.Remote.IsValid() && !v.External && !slices.ContainsFunc(ns.FDB, func(e snap.FDBEntry) bool { return e.Index == l.Index && e.Dst.IsValid() }) {
+					fd.Summary = fmt.Sprintf("packets of %s to %s go into VXLAN %s (VNI %d), which knows no other end: they never leave this host", f.From, f.To, l.Name, v.VNI)
+					fd.Cause = "no forwarding entry of " + l.Name + " names an address to send to, and it has no remote or group"
+					fd.Evidence = append(fd.Evidence, ev(in.IPCommand(ns.ID, "bridge fdb show dev "+l.Name), "(no entry with dst)", snap.RefLink(ns.ID, l.Name)))
+					fd.Advice = "whatever manages the overlay must name the other hosts; by hand: bridge fdb append 00:00:00:00:00:00 dev " + l.Name + " dst ADDRESS"
 				}
 				if d, ok := deadEndOf(in, f, ns, l); ok {
 					d.tell(in, &fd, f, l)
