@@ -54,6 +54,7 @@ func (r *run) put(n *netns, dev *snap.Link, q question) *asked {
 		k.DstMAC = multicastMAC(k.Dst)
 	}
 	r.lose(r.arpSend(n, dev, k))
+	r.hearOutside(n, dev, q, k.Family)
 	r.quiet--
 	a.got, a.lost, a.out, a.steps = r.answers, r.arpLost, r.arpOut, r.steps-steps
 	snap.Sort(a.got, func(x, y arpAnswer) int { return strings.Compare(x.mac, y.mac) })
@@ -61,6 +62,26 @@ func (r *run) put(n *netns, dev *snap.Link, q question) *asked {
 	r.answers, r.arpLost, r.arpOut, r.asking = answers, lost, out, outer
 	n.keep(q, a)
 	return a
+}
+
+// hearOutside has an answer from beyond the snapshot come in by the device: where this
+// namespace's own rules stop whatever answer comes, nobody out there is to be had.
+func (r *run) hearOutside(n *netns, dev *snap.Link, q question, fam snap.Family) {
+	if r.idle || len(r.arpOut) == 0 || !q.sip.IsValid() {
+		return
+	}
+	a := r.packets.new()
+	a.arp = &arpMsg{reply: true, sip: q.ip, tip: q.sip, sha: macElsewhere, holder: n, dev: dev}
+	if a.nd(136, q.sip); fam == snap.ARP {
+		a.Family, a.EtherType, a.ARPOp, a.Len = snap.ARP, 0x0806, 2, 28
+	}
+	a.SrcMAC, a.DstMAC, a.Src = macElsewhere, dev.MAC, q.ip
+	answers := r.answers
+	if f := r.receive(n, dev, a); f != nil && f.kind == fateDropped {
+		r.lose(f)
+		r.arpOut = nil
+	}
+	r.answers = answers
 }
 
 // lose keeps what became of a copy of a question or answer.

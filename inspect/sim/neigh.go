@@ -28,6 +28,25 @@ func group(mac string) bool {
 	return len(mac) > 1 && strings.ContainsRune("13579bdf", rune(mac[1])) && mac != macElsewhere
 }
 
+// macOf is the hardware address with which packets of ip come in by a device: its own,
+// or that of the router by which the device leads there, as far as it is remembered.
+func (n *netns) macOf(dev *snap.Link, ip netip.Addr) string {
+	hop, bits := ip, -1
+	for i := range n.n.Routes {
+		r := &n.n.Routes[i]
+		if r.Oif != dev.Index || r.Table != snap.TableMain || !r.Dst.Contains(ip) || r.Dst.Bits() <= bits {
+			continue
+		}
+		if hop, bits = ip, r.Dst.Bits(); r.Gateway.IsValid() {
+			hop = r.Gateway
+		}
+	}
+	if i, ok := n.neighs[neighKey{dev.Index, hop}]; ok && n.n.Neighs[i].MAC != "" {
+		return n.n.Neighs[i].MAC
+	}
+	return macElsewhere
+}
+
 // noL2 says whether a device carries bare IP packets.
 func noL2(dev *snap.Link) bool {
 	switch dev.Kind {

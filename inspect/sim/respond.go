@@ -203,10 +203,16 @@ func (r *run) accepted(f Flow, end *fate, v Verdict) (Verdict, *Where) {
 	case fateUnknown:
 		return Unknown, &w
 	case fateOutside:
-		if f.Iif != "" && got == r.sent {
-			if end.ns.n.ID == f.From && end.dev.Name == f.Iif {
-				return v, nil
-			}
+		switch {
+		case f.Iif == "" || k.inner != nil && got != r.sent:
+		case got != r.sent:
+			w.Layer, w.Cause, w.Reply = "socket", CauseNoListener, true
+			w.Detail = r.foreignAnswer(f, got)
+			r.hop(end.ns, end.dev, "leave", w.Detail, "drop", k)
+			return Dropped, &w
+		case end.ns.n.ID == f.From && end.dev.Name == f.Iif:
+			return v, nil
+		default:
 			w.Detail = "the answer leaves by " + end.dev.Name + " of " + end.ns.n.ID + ", the question came in by " + f.Iif
 		}
 		return Unknown, &w
@@ -228,13 +234,23 @@ func (r *run) accepted(f Flow, end *fate, v Verdict) (Verdict, *Where) {
 		case end.ns.n.ID != f.From && f.Iif == "":
 			w.Detail = "the answer goes to " + end.ns.n.ID + ", which did not ask"
 		default:
-			w.Detail = fmt.Sprintf("the answer comes from %s to %s, but %s asked %s from %s", addrPort(got.dst, got.dport), addrPort(got.src, got.sport),
-				f.From, addrPort(r.sent.dst, r.sent.dport), addrPort(r.sent.src, r.sent.sport))
+			w.Detail = r.foreignAnswer(f, got)
 		}
 		r.hop(end.ns, end.dev, "socket", w.Detail, "drop", k)
 		return Dropped, &w
 	}
 	return Dropped, &w
+}
+
+// foreignAnswer says that an answer is not to what was asked: its sender's stack knows
+// no connection with that address. got is the answer, turned round.
+func (r *run) foreignAnswer(f Flow, got tuple) string {
+	who := f.From
+	if f.Iif != "" {
+		who = f.Src.String()
+	}
+	return fmt.Sprintf("the answer comes from %s to %s, but %s asked %s from %s", addrPort(got.dst, got.dport), addrPort(got.src, got.sport),
+		who, addrPort(r.sent.dst, r.sent.dport), addrPort(r.sent.src, r.sent.sport))
 }
 
 func addrPort(a netip.Addr, p uint16) string { return netip.AddrPortFrom(a, p).String() }

@@ -226,7 +226,7 @@ func (r *run) arrive(n *netns, f Flow, k *skb) *fate {
 		return r.unknown(n, dev, k, Where{Layer: "link", Cause: CauseModel, Detail: "a flow from outside needs a source"})
 	}
 	k.Local = nil
-	k.SrcMAC, k.DstMAC, k.EtherType = macElsewhere, dev.MAC, 0x0800
+	k.SrcMAC, k.DstMAC, k.EtherType = n.macOf(dev, f.Src), dev.MAC, 0x0800
 	if k.Family == snap.IPv6 {
 		k.EtherType = 0x86dd
 	}

@@ -161,7 +161,7 @@ func (m *machine) setKey(s *snap.IPSet, parts, dirs []string) (k *setKey, why st
 			if src {
 				k.mac = p.SrcMAC
 			}
-			if k.mac == "" {
+			if _, known := parseMAC(k.mac); !known {
 				if p.Local != nil {
 					return nil, ""
 				}

@@ -130,7 +130,7 @@ func ebARP(p *Packet, v *fw.EbARPMatch) truth {
 // among is ebt_among.c: the hardware address is on the list, by itself or with
 // the IPv4 address of the packet.
 func among(list []fw.EbAmongEntry, mac string, ip netip.Addr) truth {
-	if mac == "" {
+	if _, known := parseMAC(mac); !known {
 		return unsure("a hardware address that is not known")
 	}
 	for _, e := range list {

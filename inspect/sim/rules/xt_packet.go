@@ -50,8 +50,8 @@ func packetMatch(v any) matchFunc {
 		return func(m *machine) truth { return is(xtPktType(&m.pkt) == v.Type).xor(v.Invert) }
 	case *fw.MACMatch:
 		return func(m *machine) truth {
-			switch {
-			case m.pkt.SrcMAC != "":
+			switch _, known := parseMAC(m.pkt.SrcMAC); {
+			case known:
 				return is(m.pkt.SrcMAC == v.Addr).xor(v.Invert)
 			case m.loopsBack() || m.pkt.Local != nil:
 				return is(false) // there is no Ethernet header, inverted or not
