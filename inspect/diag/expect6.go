@@ -16,6 +16,9 @@ var outsideWorld6 = [...]string{"2606:4700:4700::1111", "2620:fe::fe"}
 // where the host itself has an IPv6 way to it.
 func (e *expecter) six() {
 	world := reaches6(e.host)
+	if f := (sim.Flow{From: e.host.ID, Dst: netip.MustParseAddr(outsideWorld6[0]), Proto: snap.TCP, Dport: 443, StopOutside: true}); world && Deaf(e.in.World.Trace(f)) {
+		e.add(FlowCase{Kind: "egress", From: "host", To: "internet (IPv6)", Because: []snap.Ref{snap.RefNetns(e.host.ID)}, Flow: f})
+	}
 	for i := range e.in.Snap.Networks {
 		n := &e.in.Snap.Networks[i]
 		if !n.IPv6 || n.Driver != "bridge" {
@@ -46,6 +49,13 @@ func (e *expecter) six() {
 			}
 		}
 	}
+}
+
+// Deaf says whether a packet ends because a rule stops the question for a neighbour,
+// or the answer to it: to whoever asked, the neighbour looks dead.
+func Deaf(t *sim.Trace) bool {
+	w := t.Where
+	return t.Verdict == sim.Dropped && w != nil && w.Layer == "neigh" && w.Rule != nil
 }
 
 // published6: who knocks at a port published for IPv6 is let in, where something on

@@ -38,7 +38,7 @@ func (in *Input) walled(f *FlowCase) bool {
 // else (ufw's default), and a program that takes IPv4 alone refuses it.
 func (in *Input) closed6(f *FlowCase) bool {
 	w := f.Trace.Where
-	if !f.Broken() || byRules6(in.Snap.Container(f.Target)) {
+	if !f.Broken() || Deaf(f.Trace) || byRules6(in.Snap.Container(f.Target)) {
 		return false
 	}
 	if w == nil || w.Rule == nil || w.Reply || w.Rule.Policy {

@@ -48,6 +48,9 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	if p.Family == "arp" {
+		if p.System != snap.NFT {
+			return []fixups.Op{&fixups.ChainPolicy{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Policy: "accept"}}
+		}
 		return []fixups.Op{&fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Text: "accept"}}
 	}
 	if p.ChainP.Hook != "forward" && len(p.ChainP.Rules) == 0 && p.System != snap.NFT {
@@ -57,6 +60,13 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if untracked(p) {
 		f.Advice = "connections are not told apart yet where this chain stands: let it begin behind conntrack (a priority above -200) and accept ct state established, or accept what is meant to come in by address and port"
 		return nil
+	}
+	if diag.Deaf(in.Flows[f.Covers.Traces[0]].Trace) && p.Family != snap.BridgeFamily {
+		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: firstDrop(p.ChainP)}
+		if op.Args = []string{"-p", "ipv6-icmp", "-j", "ACCEPT"}; p.System == snap.NFT {
+			op.Args, op.Text = nil, "meta l4proto ipv6-icmp accept"
+		}
+		return []fixups.Op{op}
 	}
 	if w.Reply {
 		return established(in, w.Netns, p, firstDrop(p.ChainP))

@@ -48,6 +48,11 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
 	if ops := deleteAlike(in, w.Netns, p); len(ops) > 0 {
+		if p.ChainP.Hook == "" && !heals(in, f.Covers.Traces[0], ops) { // such as a chain that rejects each protocol in its own way
+			if x := exception(in, f); len(x) > 0 {
+				return x
+			}
+		}
 		more := tidy(in, w.Netns, p)
 		if len(more) > 0 && p.System == snap.NFT {
 			f.Advice += fmt.Sprintf("; it is the only one of table %s, which goes with it and does nothing then: whatever adds to that table has to make it again", p.Table)

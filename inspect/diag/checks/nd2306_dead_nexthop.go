@@ -47,6 +47,9 @@ func detectND2306(in *diag.Input) []diag.Finding {
 		if !h.Dead() || h.Index >= 0 && len(livingHops(hops, h)) == 0 {
 			continue // of several that are all gone no single one is the fault
 		}
+		if diag.Deaf(in.World.Trace(sim.Flow{From: h.Netns.ID, Dst: h.Gateway, Proto: snap.ICMP, StopOutside: true})) {
+			continue // this host does not let it answer: the rule is the fault
+		}
 		what := "default"
 		if r.Dst.Bits() > 0 {
 			what = r.Dst.String()

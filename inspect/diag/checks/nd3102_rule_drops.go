@@ -28,7 +28,7 @@ Sources: net/netfilter/core.c: nf_hook_slow; nftables wiki, "multiple base chain
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseRule) {
-				if !g.Where.Reply && owned(in, g.Where.Netns) {
+				if (!g.Where.Reply || diag.Deaf(in.Flows[g.Flows[0]].Trace)) && owned(in, g.Where.Netns) {
 					out = append(out, ruleFinding(in, g))
 				}
 			}

@@ -30,7 +30,7 @@ Sources: docs.docker.com, packet filtering and firewalls; iptables-extensions(8)
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseRule) {
-				if g.Where.Reply && owned(in, g.Where.Netns) {
+				if g.Where.Reply && !diag.Deaf(in.Flows[g.Flows[0]].Trace) && owned(in, g.Where.Netns) {
 					f := ruleFinding(in, g)
 					if n := in.Fence(g.Where); n != nil {
 						f.Cause = fmt.Sprintf("the network %s has no masquerade, so answers come to its members' own addresses, and Docker closes those to whatever does not come by %s", n.Name, n.Bridge)
