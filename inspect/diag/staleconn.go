@@ -4,16 +4,18 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // StaleConn is a UDP entry of the host's conntrack to a published port that does
-// not lead to the container that publishes it.
+// not lead to the container that publishes it, or one of a container's packets that
+// leave with its own address, where those of a new flow are masqueraded.
 type StaleConn struct {
 	Conn      *snap.Conn
 	Ref       snap.Ref
 	Container *snap.Container
-	Port      *snap.Port
+	Port      *snap.Port // nil: the container sends
 }
 
 // maxStale bounds the entries that are told of.
@@ -32,6 +34,10 @@ func (in *Input) StaleConns() []StaleConn {
 			continue
 		}
 		dst := x.Orig.Dst
+		if c := in.unmapped(host, x); c != nil {
+			out = append(out, StaleConn{x, snap.RefItem(host.ID, "conn", i), c, nil})
+			continue
+		}
 		if _, mine := host.HasAddr(dst.Addr()); !mine || dst.Addr().IsLoopback() {
 			continue
 		}
@@ -48,6 +54,29 @@ func (in *Input) StaleConns() []StaleConn {
 		out = append(out, StaleConn{x, snap.RefItem(host.ID, "conn", i), c, p})
 	}
 	return out
+}
+
+// unmapped is the container whose packets an entry sends out with its own address,
+// unanswered, while a new flow to the same place would be translated. Its socket is
+// open still: what asked once, and is over, does not suffer any more. Who asks for names
+// does so from a new port each time (RFC 5452).
+func (in *Input) unmapped(host *snap.Netns, x *snap.Conn) *snap.Container {
+	src, dst := x.Orig.Src.Addr(), x.Orig.Dst
+	n, c := in.Graph.NetworkOfAddr(src), in.Graph.ContainerOfAddr(src)
+	if n == nil || c == nil || !n.Masquerade || x.Reply.Dst != x.Orig.Src || x.Reply.Src != dst || dst.Port() == 53 || slices.Contains(x.Status, "seen-reply") || in.Graph.NetworkOfAddr(dst.Addr()) != nil || !dst.Addr().IsGlobalUnicast() {
+		return nil
+	}
+	ns := in.Snap.Ns(c.Netns)
+	if ns == nil || !slices.ContainsFunc(ns.Sockets, func(s snap.Socket) bool {
+		return s.Proto == snap.UDP && s.Local.Port() == x.Orig.Src.Port()
+	}) {
+		return nil
+	}
+	t := in.World.Trace(sim.Flow{From: c.Netns, Dst: dst.Addr(), Dport: dst.Port(), Proto: snap.UDP, Anew: true, StopOutside: true})
+	if t.LeftNetns != host.ID || !t.ExitSrc.IsValid() || t.ExitSrc.Addr() == src {
+		return nil
+	}
+	return c
 }
 
 // holds says whether an address is one of a container's.

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -30,6 +31,7 @@ func (r *run) nat(n *netns, h *hookState, chains []*rules.BaseChain, k *skb) *fa
 	}
 	if k.isNew && !*done {
 		*done = true
+		chains = r.twoNATs(n, h.hook, chains)
 		for _, b := range chains {
 			br, f := r.chain(n, h, b, k)
 			if f != nil {
@@ -48,6 +50,30 @@ func (r *run) nat(n *netns, h *hookState, chains []*rules.BaseChain, k *skb) *fa
 	return nil
 }
 
+// twoNATs forks over the order of iptables-legacy's nat table and another one of the
+// same priority, where both have rules: the one that was registered last is asked
+// first (nf_hook_entries_grow), and the first that maps is the last one asked.
+func (r *run) twoNATs(n *netns, hook string, chains []*rules.BaseChain) []*rules.BaseChain {
+	for i, b := range chains {
+		for j := 0; j < i; j++ {
+			a := chains[j]
+			if (a.System == snap.IPTablesLegacy) == (b.System == snap.IPTablesLegacy) || a.Priority != b.Priority || len(a.Chain.Rules)*len(b.Chain.Rules) == 0 {
+				continue
+			}
+			swap := r.choose(2) == 1
+			r.assume(n.n.ID, rules.Assumption{
+				Key: "legacy order " + hook, Value: (a.System == snap.IPTablesLegacy) != swap,
+				What: "iptables-legacy's nat table is asked before that of nf_tables in " + n.n.ID,
+			})
+			if chains = slices.Clone(chains); swap {
+				chains[i], chains[j] = a, b
+			}
+			return chains
+		}
+	}
+	return chains
+}
+
 // setup is nf_nat_setup_info: it decides the mapping of a connection.
 func (r *run) setup(n *netns, h *hookState, k *skb, m *rules.NAT) *fate {
 	t := k.conn.reply.invert()
@@ -61,6 +87,9 @@ func (r *run) setup(n *netns, h *hookState, k *skb, m *rules.NAT) *fate {
 	}
 	p := port
 	if m.PortMin != 0 && k.Proto != 1 && k.Proto != 58 {
+		if f := r.portsLeft(n, k, m, ip); f != nil {
+			return f
+		}
 		p = r.mapPort(n, m, port)
 	}
 	was := t
@@ -91,6 +120,31 @@ func (r *run) setup(n *netns, h *hookState, k *skb, m *rules.NAT) *fate {
 	r.mangle(k, m.Src)
 	r.hop(n, n.links[max(k.Iif, k.Oif)], place.place.Table+" "+place.place.Chain, verb+to+" by "+place.name, "ok", k, place.place.Ref).Rule = place.line
 	return nil
+}
+
+// portsLeft ends a packet for which a source range has no port any more: the mapping
+// then clashes with another connection's, and nobody confirms it
+// (nf_nat_l4proto_unique_tuple, __nf_conntrack_confirm).
+func (r *run) portsLeft(n *netns, k *skb, m *rules.NAT, ip netip.Addr) *fate {
+	size := int(m.PortMax) - int(m.PortMin) + 1
+	if !m.Src || size > len(n.n.Conntrack) {
+		return nil
+	}
+	taken := map[uint16]bool{}
+	for i := range n.n.Conntrack {
+		c := &n.n.Conntrack[i]
+		if p := c.Reply.Dst.Port(); c.Proto == k.Proto && c.Reply.Src == netip.AddrPortFrom(k.Dst, k.Dport) && c.Reply.Dst.Addr() == ip && m.PortMin <= p && p <= m.PortMax {
+			taken[p] = true
+		}
+	}
+	if len(taken) < size {
+		return nil
+	}
+	place := &n.say(m.Place).place
+	return r.drop(n, n.links[k.Oif], k, Where{
+		Layer: "netfilter", Cause: CauseRule, Reason: "NETFILTER_DROP", Rule: place, Ref: place.Ref,
+		Detail: fmt.Sprintf("connections to %s hold all of its ports, %d to %d", addrPort(k.Dst, k.Dport), m.PortMin, m.PortMax),
+	})
 }
 
 // mapAddr is the address that a mapping gives.

@@ -217,22 +217,28 @@ func cameBy(in *diag.Input, flows []int, netns string) []string {
 func bridgesOf(in *diag.Input, flows []int) []string {
 	var out []string
 	for _, i := range flows {
-		ns := in.Netns(in.Flows[i].Flow.From)
-		if ns == nil {
+		out = bridgesBeside(in, in.Flows[i].Flow.From, out)
+	}
+	return out
+}
+
+// bridgesBeside adds to a list the host's bridges, or bare devices, that lead to a namespace.
+func bridgesBeside(in *diag.Input, netns string, out []string) []string {
+	ns := in.Netns(netns)
+	if ns == nil {
+		return out
+	}
+	for k := range ns.Links {
+		peer, ok := in.Graph.Peer(&ns.Links[k])
+		if !ok || peer.Netns.ID != in.Snap.Host.Netns {
 			continue
 		}
-		for k := range ns.Links {
-			peer, ok := in.Graph.Peer(&ns.Links[k])
-			if !ok || peer.Netns.ID != in.Snap.Host.Netns {
-				continue
-			}
-			name := peer.Link.Name
-			if m := peer.Netns.LinkAt(peer.Link.Master); m != nil {
-				name = m.Name
-			}
-			if !slices.Contains(out, name) {
-				out = append(out, name)
-			}
+		name := peer.Link.Name
+		if m := peer.Netns.LinkAt(peer.Link.Master); m != nil {
+			name = m.Name
+		}
+		if !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	return out

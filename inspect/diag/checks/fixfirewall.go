@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -107,7 +108,8 @@ func covers(set *snap.Set, e *snap.Element, a netip.Addr) bool {
 	return false
 }
 
-// exception accepts what comes in by the suffering flows' bridges right before a
+// exception accepts what comes in by the suffering flows' bridges, or else what goes
+// out by their targets', right before a
 // rule that drops whatever is left: the rule stays. Of the bridges by which a sender
 // comes in one is taken that helps it; nil when none helps the first.
 func exception(in *diag.Input, f *diag.Finding) []fixups.Op {
@@ -124,12 +126,12 @@ func exception(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if len(ops) > 0 && heals(in, i, ops) {
 			continue
 		}
-		for _, br := range bridgesOf(in, []int{i}) {
+		for _, by := range byBridge(in, i, p.System == snap.NFT) {
 			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
 			if p.System == snap.NFT {
-				op.Text = `iifname "` + br + `" accept`
+				op.Text = by + " accept"
 			} else {
-				op.Args = []string{"-i", br, "-j", "ACCEPT"}
+				op.Args = append(strings.Fields(by), "-j", "ACCEPT")
 			}
 			if more := append(slices.Clone(ops), op); heals(in, i, more) {
 				ops = more
@@ -141,6 +143,26 @@ func exception(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 	}
 	return ops
+}
+
+// byBridge matches what comes in by a flow's bridges, or else what goes out by those of
+// the container that it is for.
+func byBridge(in *diag.Input, flow int, nft bool) []string {
+	var out []string
+	match := func(nftKey, key string, devs []string) {
+		for _, dev := range devs {
+			if nft {
+				out = append(out, nftKey+` "`+dev+`"`)
+			} else {
+				out = append(out, key+" "+dev)
+			}
+		}
+	}
+	match("iifname", "-i", bridgesOf(in, []int{flow}))
+	if c := in.Snap.Container(in.Flows[flow].Target); c != nil {
+		match("oifname", "-o", bridgesBeside(in, c.Netns, nil))
+	}
+	return out
 }
 
 // unban deletes fail2ban's rule for one address, which is what

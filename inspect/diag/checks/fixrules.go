@@ -25,6 +25,10 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if p == nil || p.Rule == nil {
 		return nil
 	}
+	if spent(w) {
+		f.Advice = "give the rule a wider range, or none: the kernel then keeps the port of each connection, or finds a free one"
+		return nil
+	}
 	if ops := fixSetElement(in, f); len(ops) > 0 {
 		f.Advice = "the program or list that put it into the set puts it back: change it there, too"
 		return ops

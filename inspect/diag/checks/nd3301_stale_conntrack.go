@@ -17,7 +17,8 @@ func nd3301() diag.Check {
 decides for the rest. A UDP client that goes on sending from one port keeps the
 entry alive for ever: after its container was recreated with another address, or
 when the port was published only after the client had begun to send, its packets
-still go where they went, while new clients are served.
+still go where they went, while new clients are served. In the same way a container
+that sent before its masquerade rule was there goes on with its own address.
 
 See it by hand:
     conntrack -L -p udp --orig-port-dst PORT      the reply's source is not the container
@@ -40,6 +41,9 @@ Sources: net/netfilter/nf_nat_core.c: nf_nat_inet_fn; moby#8795, moby#44752, mob
 
 // staleSubject names the published port of an entry.
 func staleSubject(s *diag.StaleConn) string {
+	if s.Port == nil {
+		return fmt.Sprintf("%s/udp/%s", s.Conn.Orig.Dst, s.Container.Name)
+	}
 	return fmt.Sprintf("%d/%s/%s", s.Port.HostPort, s.Port.Proto, s.Container.Name)
 }
 
@@ -48,7 +52,8 @@ func detectND3301(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for _, s := range in.StaleConns() {
 		line := fmt.Sprintf("udp src=%s dst=%s sport=%d dport=%d src=%s", s.Conn.Orig.Src.Addr(), s.Conn.Orig.Dst.Addr(), s.Conn.Orig.Src.Port(), s.Conn.Orig.Dst.Port(), s.Conn.Reply.Src.Addr())
-		e := ev(fmt.Sprintf("conntrack -L -p udp --orig-port-dst %d", s.Port.HostPort), line, s.Ref)
+		port := s.Conn.Orig.Dst.Port()
+		e := ev(fmt.Sprintf("conntrack -L -p udp --orig-port-dst %d", port), line, s.Ref)
 		subject := diag.Subject{Kind: "port", Name: staleSubject(&s), Netns: host.ID}
 		if k := sameSubject(out, subject); k >= 0 {
 			if len(out[k].Evidence) < 8 {
@@ -57,13 +62,18 @@ func detectND3301(in *diag.Input) []diag.Finding {
 			continue
 		}
 		f := diag.Finding{
-			Summary:    fmt.Sprintf("a stale conntrack entry sends %s's packets for port %d/udp to %s; %s, which publishes it, is %s", s.Conn.Orig.Src, s.Port.HostPort, s.Conn.Reply.Src.Addr(), s.Container.Name, addresses(s.Container)),
+			Summary:    fmt.Sprintf("a stale conntrack entry sends %s's packets for port %d/udp to %s; %s, which publishes it, is %s", s.Conn.Orig.Src, port, s.Conn.Reply.Src.Addr(), s.Container.Name, addresses(s.Container)),
 			Cause:      fmt.Sprintf("the conntrack entry was made before %s had its present address, and goes on for as long as the client sends", s.Container.Name),
 			Subject:    subject,
 			Evidence:   []diag.Evidence{e},
 			Confidence: diag.Predicted,
-			Advice:     fmt.Sprintf("conntrack -D -p udp --orig-port-dst %d", s.Port.HostPort),
+			Advice:     fmt.Sprintf("conntrack -D -p udp --orig-port-dst %d", port),
 			Weight:     54,
+		}
+		if s.Port == nil {
+			f.Summary = fmt.Sprintf("a stale conntrack entry sends packets of %s from %s to %s/udp out of this host with that very address, and no answer comes; those of a new flow are masqueraded", s.Container.Name, s.Conn.Orig.Src, s.Conn.Orig.Dst)
+			f.Cause = "the conntrack entry was made before the rule that masquerades was there, and goes on for as long as the container sends"
+			f.Advice = fmt.Sprintf("conntrack -D -p udp -s %s --orig-port-dst %d", s.Conn.Orig.Src.Addr(), port)
 		}
 		if now := in.Tracks(host.ID, s.Conn.Proto, s.Conn.Orig); now != nil && now.Reply.Src == s.Conn.Reply.Src {
 			f.Confidence = diag.Proved
@@ -74,7 +84,7 @@ func detectND3301(in *diag.Input) []diag.Finding {
 			f.Evidence = append(f.Evidence, ev("conntrack -G", t, s.Ref))
 		}
 		for i := range in.Flows {
-			if fl := &in.Flows[i]; fl.Flow.Dport == s.Port.HostPort && fl.Flow.Proto == snap.UDP && fl.Asked {
+			if fl := &in.Flows[i]; fl.Flow.Dport == port && (s.Port != nil || fl.Flow.From == s.Container.Netns) && fl.Flow.Proto == snap.UDP && fl.Asked {
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}
