@@ -95,7 +95,11 @@ func (p *printer) after(label string, fs []v1.AfterFlow) {
 	p.line()
 	var rows [][]span
 	for _, f := range fs {
-		rows = append(rows, []span{in(dim, label), s(f.From + " → " + f.To), verdict(f.Before), s("→"), verdict(f.After)})
+		arrow, then := s("→"), verdict(f.After)
+		if f.Before == f.After { // the packet's way was not what is mended
+			arrow, then = span{}, s("as before")
+		}
+		rows = append(rows, []span{in(dim, label), s(f.From + " → " + f.To), verdict(f.Before), arrow, then})
 		label = ""
 	}
 	p.table("", nil, rows)
