@@ -3,7 +3,7 @@
 # the fault lab's host with a real dockerd, one after another. Each is taken back;
 # where that fails, the lab is made anew and the next seed goes on.
 set -euo pipefail
-lab=$1/lab.sh bin=$(realpath "$2") out=$4
+lab=$(realpath "$1")/lab.sh bin=$(realpath "$2") out=$4
 first=${3%-*} last=${3#*-}
 mkdir -p "$out"
 out=$(realpath "$out")
