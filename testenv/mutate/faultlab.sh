@@ -8,6 +8,7 @@ first=${3%-*} last=${3#*-}
 mkdir -p "$out"
 out=$(realpath "$out")
 cd "$(dirname "$0")"
+trap '"$lab" down >/dev/null' EXIT
 "$lab" up >/dev/null
 for _ in $(seq $((last - first + 1))); do
   [ "$first" -le "$last" ] || break
