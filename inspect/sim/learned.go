@@ -28,6 +28,16 @@ func (n *netns) learn(rt *routed, dst netip.Addr) {
 	if e == nil {
 		return
 	}
+	// A redirect changes only a route by the router that sent it (net/ipv4/route.c:
+	// __ip_do_redirect; net/ipv6/route.c: __ip6_route_redirect): one that is left over from
+	// another route says nothing of a destination on the link. What is learned of that
+	// names the destination itself as gateway (rt_bind_exception).
+	if e.Gateway.IsValid() && !rt.gw.IsValid() {
+		if e.Gateway == dst {
+			rt.pmtu = e.MTU
+		}
+		return
+	}
 	// An IPv6 redirect to the destination itself leaves no gateway; what else is
 	// learned keeps the route's own (net/ipv6/route.c:rt6_do_redirect).
 	if e.Family == snap.IPv6 && !e.Gateway.IsValid() && rt.gw.IsValid() {

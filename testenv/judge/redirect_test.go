@@ -35,6 +35,9 @@ func TestRedirect(t *testing.T) {
 	if got := s.send([]flow{f("web udp 10.0.0.2:53")})[0]; got.verdict != "delivered" {
 		t.Errorf("after the redirect: %+v", got)
 	}
+	// What another route has learned says nothing of one without a gateway.
+	s.run("web", "ip route add 10.0.0.0/24 dev eth0")
+	s.judge("web tcp 10.0.0.2:80 = delivered")
 	// Where redirects are not taken, the host's rule decides for good.
 	s = build(t, detour+"web echo 0 > /proc/sys/net/ipv4/conf/all/accept_redirects; echo 0 > /proc/sys/net/ipv4/conf/eth0/accept_redirects")
 	s.serveSix()
