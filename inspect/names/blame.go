@@ -301,6 +301,9 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 			if say == "NOERROR" {
 				say = "there is none of type " + w.typ
 			}
+			if to := aliasOf(s.Probe); to != "" {
+				say += ": " + w.in.Name + " is an alias (CNAME) of " + to + ", which is not there"
+			}
 			parts = append(parts, fmt.Sprintf("%s says %s", s.Addr.Addr(), say))
 			break
 		}
@@ -318,6 +321,17 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 	}
 	x.Detail = strings.Join(parts, ", and ")
 	return x
+}
+
+// aliasOf is the name that an answer's aliases end at; "" where it has none.
+func aliasOf(p *snap.Probe) string {
+	to := ""
+	for _, a := range p.DNS.Answers {
+		if v, ok := strings.CutPrefix(a, "CNAME "); ok {
+			to = strings.TrimSuffix(v, ".")
+		}
+	}
+	return to
 }
 
 func last(list []string) string {

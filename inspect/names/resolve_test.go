@@ -197,6 +197,10 @@ func TestResolve(t *testing.T) {
 			r.Hosts = append(r.Hosts, snap.HostsLine{Line: 9, Addr: addr("2001:db8::9"), Names: []string{"web"}})
 			s.Ns("client").Addrs = append(s.Ns("client").Addrs, snap.Addr{Index: 2, Prefix: netip.MustParsePrefix("2001:db8::1/64")})
 		}},
+		{name: "an alias of nobody", from: "client", ask: "shop.example.org", want: NXDomain, kind: NoSuchName, detail: "is an alias (CNAME) of gone.example.net", change: func(s *snap.Snapshot) {
+			asked(s, "client", "198.51.100.53", "shop.example.org", "NXDOMAIN")
+			s.Probes[0].DNS.Answers = []string{"CNAME gone.example.net."}
+		}},
 		{name: "a letter off", from: "client", ask: "databse", want: NXDomain, kind: NoSuchName, detail: "is database meant?", change: func(s *snap.Snapshot) {
 			asked(s, "client", "198.51.100.53", "databse", "NXDOMAIN")
 		}},

@@ -37,6 +37,13 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 				if len(s.loopback) > 0 || len(s.others) > 0 || s.target == nil {
 					return nil
 				}
+				if o, at := servesInstead(in, &s); o != nil {
+					return &diag.Finding{
+						Summary: fmt.Sprintf("nothing listens on port %s in %s, where %s is %s itself; %s, on the same network, listens there", s.portText(), s.target.Name, s.flow.Flow.Dst, s.target.Name, o.Name),
+						Cause:   "localhost in a container is that container alone, not its host and not its neighbours",
+						Advice:  fmt.Sprintf("have %s connect to %s:%d (%s)", s.target.Name, o.NetName(), s.dst, at),
+					}
+				}
 				return sentHere(in, &s, &diag.Finding{
 					Summary: fmt.Sprintf("nothing listens on %s %s in %s: it refuses the connection", s.portWord(), s.portText(), s.target.Name),
 					Cause:   fmt.Sprintf("no process in %s has a socket on %s %s", s.target.Name, s.portWord(), s.portText()),
@@ -45,6 +52,31 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 			})
 		},
 	}
+}
+
+// servesInstead is the one neighbour of a container that asked itself, by a loopback
+// address, for a port that only the neighbour serves, and its address; nil for none or
+// several.
+func servesInstead(in *diag.Input, s *seat) (*snap.Container, netip.Addr) {
+	if !s.flow.Asked || !s.flow.Flow.Dst.IsLoopback() || s.flow.Flow.From != s.ns.ID {
+		return nil, netip.Addr{}
+	}
+	var who *snap.Container
+	var at netip.Addr
+	for _, a := range attachments(in) {
+		if a.ns == s.ns || !a.e.IPv4.IsValid() || !slices.ContainsFunc(s.target.Endpoints, func(e snap.Endpoint) bool { return in.Snap.NetworkOf(s.target.Engine, &e) == a.n }) {
+			continue
+		}
+		if slices.ContainsFunc(a.ns.Sockets, func(x snap.Socket) bool {
+			return x.Proto == s.flow.Flow.Proto && x.Local.Port() == s.dst && !x.Remote.IsValid() && diag.TakesAddr(&x, a.e.IPv4.Addr())
+		}) {
+			if who != nil && who != a.c {
+				return nil, netip.Addr{}
+			}
+			who, at = a.c, a.e.IPv4.Addr()
+		}
+	}
+	return who, at
 }
 
 // listensElsewhere: the port is open, but not for what arrives there.

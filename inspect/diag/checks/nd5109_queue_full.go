@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -26,7 +27,7 @@ See it by hand:
     ls /proc/PID/fd | wc -l; grep 'open files' /proc/PID/limits
 
 False positives: a server that serves one request at a time and is at a long one;
-what waits less than three seconds is not told of.
+what waits less than three seconds (one, of a port that was asked for) is not told of.
 
 Sources: net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock, sk_acceptq_is_full;
 net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
@@ -36,7 +37,14 @@ net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 			for _, s := range seats(in) {
 				x := s.socket
 				full := x.Backlog > 0 && x.Queue > x.Backlog
-				if x.Proto != snap.TCP || x.Queue == 0 || !full && !noFiles(x) && x.WaitMs < longWait {
+				if x.Proto != snap.TCP || x.Queue == 0 {
+					continue
+				}
+				covers, long := coverSocket(in, s), int64(longWait)
+				if slices.ContainsFunc(covers.Traces, func(k int) bool { return in.Flows[k].Asked }) {
+					long = askedWait
+				}
+				if !full && !noFiles(x) && x.WaitMs < long {
 					continue
 				}
 				f := diag.Finding{
@@ -44,7 +52,7 @@ net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 					Cause:    "the program is stuck: it accepts no connections",
 					Subject:  diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s", x.Local.Port(), s.who), Netns: s.ns.ID},
 					Evidence: []diag.Evidence{ev(in.IPCommand(s.ns.ID, "ss -lnt"), fmt.Sprintf("LISTEN %d %d %s %s", x.Queue, x.Backlog, x.Local, x.Process.Name), s.ref)},
-					Covers:   coverSocket(in, s),
+					Covers:   covers,
 					Advice:   fmt.Sprintf("look what pid %d is doing (its log, a stack dump), or restart the program; a larger backlog only helps against bursts", x.Process.PID),
 					Weight:   64,
 				}
@@ -65,6 +73,9 @@ net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 
 // longWait is from how many milliseconds on a connection that nobody accepts is told of.
 const longWait = 3000
+
+// askedWait is that of a port that somebody asked for, who has a reason to.
+const askedWait = 1000
 
 // noFiles says that a listener's process has as many files open as it may have.
 func noFiles(s *snap.Socket) bool {
