@@ -46,6 +46,29 @@ func (in *Input) toProxies() []FlowCase {
 	return out
 }
 
+// proxyNames are the names of such proxies that no neighbour has: they must resolve.
+func (in *Input) proxyNames() []NameCase {
+	var out []NameCase
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		if c.State != "running" || c.Netns == "" || in.Snap.Resolver(c.Ref) == nil || in.onlyAsked && in.ByProxy(c) < 0 {
+			continue
+		}
+		for _, p := range c.Proxies {
+			_, err := netip.ParseAddr(p.Host)
+			if _, target := in.neighbour(c, p.Host); err == nil || p.Host == "localhost" || target != "" ||
+				slices.ContainsFunc(out, func(o NameCase) bool { return o.Ask.Container == c.Ref && o.Ask.Name == p.Host }) {
+				continue
+			}
+			out = append(out, NameCase{
+				From: c.Name, Wanted: p.By, Asked: in.onlyAsked, Because: []snap.Ref{snap.RefResolver(c.Ref)},
+				Ask: NameAsk{Netns: c.Netns, Container: c.Ref, Name: p.Host},
+			})
+		}
+	}
+	return out
+}
+
 // neighbour is the address of the container of that name on a network that another
 // one is on, too.
 func (in *Input) neighbour(c *snap.Container, name string) (netip.Addr, string) {

@@ -35,6 +35,11 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 			}
 		}
 	}
+	for _, n := range in.proxyNames() {
+		if len(o.Only) == 0 || slices.Contains(o.Only, n.Ask.Netns) {
+			in.Names = append(in.Names, n)
+		}
+	}
 	for i := range in.Names {
 		in.Names[i].Path = in.path(&in.Names[i])
 	}

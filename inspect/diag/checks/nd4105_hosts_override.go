@@ -3,11 +3,13 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4105: a line of /etc/hosts hides the address that a container has now.
@@ -41,6 +43,8 @@ Sources: hosts(5), nsswitch.conf(5)`,
 				switch {
 				case owner != nil:
 					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s to %s, which is %s: %s", who, g.first.Ask.Name, addr, owner.Name, g.problem.Detail)
+				case addr.IsLoopback() && servesNothing(in, g.first.Ask.Netns):
+					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s to %s, which is %s itself, where nothing listens: %s", who, g.first.Ask.Name, addr, who, g.problem.Detail)
 				case local, g.first.Path.Verdict == names.NoData:
 					f.Summary = fmt.Sprintf("/etc/hosts of %s sends %s to %s, which nobody has: %s", who, g.first.Ask.Name, addr, g.problem.Detail)
 				case !g.first.Asked:
@@ -67,6 +71,13 @@ Sources: hosts(5), nsswitch.conf(5)`,
 		},
 		Fix: fixHosts,
 	}
+}
+
+// servesNothing says whether nothing but an engine's resolver listens in a namespace: a
+// name that leads there on purpose has somebody who answers to it.
+func servesNothing(in *diag.Input, netns string) bool {
+	ns := in.Netns(netns)
+	return ns != nil && !slices.ContainsFunc(ns.Sockets, func(x snap.Socket) bool { return !x.Remote.IsValid() && !engineSocket(&x) })
 }
 
 // overriding is the line of the hosts file that answers a name; 0 for none.

@@ -79,14 +79,15 @@ Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: 
 	}
 }
 
-// insideOf is a rule on the way of a group's questions that looks into them; nil none.
+// insideOf is a rule on the way of a group's questions that looks into them, or has
+// another match that only the packet itself decides; nil none.
 func insideOf(in *diag.Input, g *nameGroup) *sim.Where {
 	for _, s := range g.first.Path.Servers {
 		if s.Addr != g.problem.Server {
 			continue
 		}
 		t := in.World.Trace(sim.Flow{From: s.AskedFrom, Dst: s.Addr.Addr(), Dport: s.Addr.Port(), Proto: snap.UDP, StopOutside: true})
-		if w := t.Where; w != nil && w.Rule != nil && looksInside(w.Rule.Rule) && owned(in, w.Netns) {
+		if w := t.Where; w != nil && w.Rule != nil && w.Cause == sim.CauseRule && (looksInside(w.Rule.Rule) || t.Verdict == sim.Unknown) && owned(in, w.Netns) {
 			return w
 		}
 	}
