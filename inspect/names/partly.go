@@ -29,8 +29,8 @@ func (w *walker) partly(path *Path) *Problem {
 				continue
 			}
 			t := w.heard(p, six)
-			if t == nil {
-				continue
+			if t == nil || t.RTTMs >= lateMs/2 || six && p.Died == nil && w.silences(p) < 2 {
+				continue // a server that is slow to one may be slow to the other: it is asked again
 			}
 			x := &Problem{Kind: HalfSilent, Server: s.Addr, Ref: w.refProbe(p), Because: []snap.Ref{w.refProbe(p), w.refProbe(t)}}
 			what := "for " + p.DNS.Type
@@ -43,6 +43,17 @@ func (w *walker) partly(path *Path) *Problem {
 		}
 	}
 	return nil
+}
+
+// silences counts how often the very question was asked in vain.
+func (w *walker) silences(p *snap.Probe) int {
+	n := 0
+	for i := range w.s.Probes {
+		if o := &w.s.Probes[i]; o.DNS != nil && o.From == p.From && o.Dst == p.Dst && o.Outcome == p.Outcome && o.DNS.Name == p.DNS.Name && o.DNS.Type == p.DNS.Type && o.DNS.EDNS == p.DNS.EDNS {
+			n++
+		}
+	}
+	return n
 }
 
 // heard is an answer to the twin of a question that none came to; nil for none, and
