@@ -68,7 +68,7 @@ func fdbState(state string) string {
 
 func fdbWords(dev string, e snap.FDBEntry) []string {
 	out := []string{e.MAC, "dev", dev}
-	if e.Self || e.Dst.IsValid() {
+	if e.OfDevice() {
 		out = append(out, "self")
 	} else {
 		out = append(out, "master")

@@ -102,7 +102,7 @@ func (m *machine) fdb(ctx context.Context, w fixups.Where, dev string, set bool,
 		state = unix.NUD_NOARP
 	}
 	flags := uint8(unix.NTF_MASTER)
-	if e.Self || e.Dst.IsValid() {
+	if e.OfDevice() {
 		flags = unix.NTF_SELF
 	}
 	if e.ExtLearn {

@@ -206,3 +206,9 @@ type FDBEntry struct {
 	ExtLearn bool       `json:"extLearn,omitempty"`
 	Sticky   bool       `json:"sticky,omitempty"`
 }
+
+// OfDevice says whether a device holds the entry in its own name, "self" in bridge(8)'s
+// words: a tunnel's, and one of the bridge itself (net/core/rtnetlink.c: rtnl_fdb_del).
+func (e *FDBEntry) OfDevice() bool {
+	return e.Self || e.Dst.IsValid() || e.Master != 0 && e.Master == e.Index
+}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -18,7 +19,9 @@ there and nowhere else. An entry that points at another port makes the container
 deaf for what is sent to it alone, while its own broadcasts get through. A static
 entry moves when the container next sends something; a sticky one never does.
 Somebody set it, a frame with that MAC came in by another port (a loop, a copied
-machine), or a container moved and has been silent since.
+machine), or a container moved and has been silent since. A permanent entry that is
+no device's own MAC is the bridge's: such frames go up to the host. "bridge fdb add"
+without the word static makes one.
 
 See it by hand:
     bridge fdb show br BRIDGE | grep MAC
@@ -54,7 +57,7 @@ func misled(in *diag.Input) []misledEntry {
 	}
 	byMAC := map[string][]int{}
 	for i := range host.FDB {
-		if e := &host.FDB[i]; !e.Self && !e.Local && e.State != "permanent" && !e.Dst.IsValid() {
+		if e := &host.FDB[i]; !e.Self && !e.Dst.IsValid() && !(e.Local && slices.ContainsFunc(host.Links, func(l snap.Link) bool { return l.MAC == e.MAC })) {
 			byMAC[e.MAC] = append(byMAC[e.MAC], i)
 		}
 	}
@@ -66,7 +69,7 @@ func misled(in *diag.Input) []misledEntry {
 		for _, i := range byMAC[a.link.MAC] {
 			e := &host.FDB[i]
 			port := host.LinkAt(e.Index)
-			if e.Index == a.host.Index || port == nil || port.Master != a.host.Master {
+			if e.Index == a.host.Index && !e.Local || port == nil || e.Master != a.host.Master {
 				continue
 			}
 			out = append(out, misledEntry{
@@ -94,7 +97,10 @@ func detectND1124(in *diag.Input) []diag.Finding {
 		} else if e.fdb.State == "static" {
 			kind = " static"
 		}
-		out = append(out, diag.Finding{
+		if e.fdb.Local {
+			kind = " permanent"
+		}
+		f := diag.Finding{
 			Summary: fmt.Sprintf("%s sends what is for %s (%s) out of %s instead of %s: a%s forwarding entry says so", bridge.Name, e.a.c.Name, e.fdb.MAC, e.port.Name, e.a.host.Name, kind),
 			Cause:   fmt.Sprintf("the%s forwarding entry of %s has the MAC of %s behind %s", kind, bridge.Name, e.a.c.Name, e.port.Name),
 			Subject: diag.Subject{Kind: "fdb", Name: string(e.ref), Netns: host.ID},
@@ -104,7 +110,12 @@ func detectND1124(in *diag.Input) []diag.Finding {
 			},
 			Covers: c,
 			Weight: 86,
-		})
+		}
+		if e.fdb.Local {
+			f.Summary = fmt.Sprintf("%s keeps what is for %s (%s) to itself: a permanent forwarding entry on %s makes that MAC the bridge's own", bridge.Name, e.a.c.Name, e.fdb.MAC, e.port.Name)
+			f.Cause = fmt.Sprintf("the permanent forwarding entry sends frames for %s up to the host instead of out of %s", e.a.c.Name, e.a.host.Name)
+		}
+		out = append(out, f)
 	}
 	return out
 }
