@@ -26,14 +26,20 @@ func (o *LinkMAC) Shell() []string {
 }
 
 func (o *LinkMAC) On(s *snap.Snapshot) error {
-	_, l, err := o.link(s, o.Name)
+	ns, l, err := o.link(s, o.Name)
 	if err != nil {
 		return err
 	}
 	if !ethernet(o.MAC) {
 		return fmt.Errorf("MAC %q of %s: %w", o.MAC, o.Name, snap.ErrUnsupported)
 	}
+	was := l.MAC
 	l.MAC = strings.ToLower(o.MAC)
+	for i := range ns.FDB { // net/bridge/br_fdb.c: br_fdb_changeaddr, br_fdb_change_mac_address
+		if e := &ns.FDB[i]; e.Index == l.Index && e.Local && e.MAC == was {
+			e.MAC = l.MAC
+		}
+	}
 	return nil
 }
 
