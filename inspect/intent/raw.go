@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -55,8 +56,7 @@ func docker28Raw(s *snap.Snapshot, e *snap.Engine, set *Set) {
 }
 
 // dockerNFTRaw are the same of the nftables backend (nftabler/endpoint.go, port.go),
-// which heeds no variable. A network that trusts devices has a set of names in
-// its rule, which is not told here.
+// which heeds no variable.
 func dockerNFTRaw(s *snap.Snapshot, e *snap.Engine, set *Set) {
 	const chain = "raw-PREROUTING"
 	if !e.Fences {
@@ -64,15 +64,45 @@ func dockerNFTRaw(s *snap.Snapshot, e *snap.Engine, set *Set) {
 	}
 	set.Chains = append(set.Chains, Chain{Table: dockerTable, Name: chain, Hook: "prerouting", Type: "filter", Priority: -300})
 	for _, x := range fenced(s, e, set.Family) {
-		if !e.DirectRouting && len(trusted(x.net)) == 0 {
-			set.once(rawRule(dockerTable, chain, fmt.Sprintf(`%s daddr %s iifname != "%s" counter drop comment "DROP DIRECT ACCESS"`, set.Family.NFT(), x.ip, x.net.Bridge),
-				x.c.Name+" is reached through its published ports only", x.net, x.c))
+		if text := directAccess(s, set, &x); text != "" && !e.DirectRouting {
+			set.once(rawRule(dockerTable, chain, text, x.c.Name+" is reached through its published ports only", x.net, x.c))
 		}
 	}
 	for _, p := range loopbackPorts(s, e, set.Family) {
 		set.once(rawRule(dockerTable, chain, fmt.Sprintf(`iifname != "lo" ip daddr %s %s dport %d counter drop comment "DROP REMOTE LOOPBACK"`, hostIP(p.port), p.port.Proto, p.port.HostPort),
 			fmt.Sprintf("port %d of loopback is this host's only", p.port.HostPort), p.net, p.c))
 	}
+}
+
+// directAccess is the rule that keeps others than the bridge, and the devices that the
+// network trusts, from a container's address. With such devices it holds a set, which
+// the kernel lists in an order of its own: the one that is there is taken as it is,
+// and "" when there is none.
+func directAccess(s *snap.Snapshot, set *Set, x *fencedAddr) string {
+	head := fmt.Sprintf(`%s daddr %s iifname != `, set.Family.NFT(), x.ip)
+	const tail = ` counter drop comment "DROP DIRECT ACCESS"`
+	names := trusted(x.net)
+	if len(names) == 0 {
+		return head + strconv.Quote(x.net.Bridge) + tail
+	}
+	names = append(names, x.net.Bridge)
+	host := s.HostNs()
+	if host == nil {
+		return ""
+	}
+	t := host.Ruleset.Table(snap.NFT, set.Family, dockerTable)
+	if t == nil || t.Chain("raw-PREROUTING") == nil {
+		return ""
+	}
+	c := t.Chain("raw-PREROUTING")
+	for i := range c.Rules {
+		text := firewall.RuleText(host, t, c, &c.Rules[i])
+		devs, whole := strings.CutSuffix(strings.TrimPrefix(text, head+"{ "), " }"+tail)
+		if list := strings.Split(devs, ", "); whole && len(list) == len(names) && !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(list, strconv.Quote(n)) }) {
+			return text
+		}
+	}
+	return ""
 }
 
 // fencedAddr is an address of a running container in a network whose containers

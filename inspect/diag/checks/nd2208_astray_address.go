@@ -92,6 +92,8 @@ func givenOut(in *diag.Input, ns *snap.Netns, ip netip.Addr) bool {
 	if ns.ID == in.Snap.Host.Netns {
 		return slices.ContainsFunc(in.Snap.Networks, func(n snap.Network) bool {
 			return slices.ContainsFunc(n.Pools, func(p snap.Pool) bool { return p.Gateway == ip })
+		}) || slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool { // of a network whose own file was not found
+			return slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.Gateway4 == ip || e.Gateway6 == ip })
 		})
 	}
 	return slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/inspect/walk"
 )
@@ -72,21 +73,56 @@ func detectND3201(in *diag.Input) []diag.Finding {
 		}
 	}
 	for k := range out {
-		if fixND3201(in, &out[k]) != nil {
+		if w := rulePlace(in, snap.Ref(out[k].Subject.Name)); w != nil && in.Owner(w) != cniPlugin && fixND3201(in, &out[k]) != nil {
 			out[k].Advice = "the rule is of no engine: where it is meant for other traffic, give it that traffic's addresses or device"
 		}
 	}
 	return out
 }
 
+// cniPlugin is the owner of rules that CNI's plugins have written.
+const cniPlugin = "a CNI plugin"
+
 // fixND3201 deletes a rule of no engine without which the port leads to its container.
-// An engine's own stale ones are put right with the rest of its rules.
+// An engine's own stale ones are put right with the rest of its rules; a CNI plugin is
+// gone when it has written its own, which nobody mends then: one that leads to an
+// address that nobody has is deleted, too, or led on to its container.
 func fixND3201(in *diag.Input, f *diag.Finding) []fixups.Op {
 	w := rulePlace(in, snap.Ref(f.Subject.Name))
-	if w == nil || slices.Contains(managed, in.Owner(w)) {
+	if w == nil {
 		return nil
 	}
-	if ops := deleteSubject(in, f); heals(in, f.Covers.Traces[0], ops) {
+	flow := &in.Flows[f.Covers.Traces[0]]
+	m := flow.Trace.NATed[slices.IndexFunc(flow.Trace.NATed, func(m rules.NAT) bool { return m.Place.Ref == w.Ref })]
+	cni := in.Owner(w) == cniPlugin && len(in.Graph.Owners(m.AddrMin)) == 0
+	if !cni && slices.Contains(managed, in.Owner(w)) {
+		return nil
+	}
+	leads := func(ops []fixups.Op) bool {
+		f := tried(in, f.Covers.Traces[0], ops)
+		return f != nil && f.Works() && (!cni || slices.ContainsFunc(f.Trace.NATed, func(m rules.NAT) bool { // the engine's own socket on the port leads nowhere
+			return !m.Src && m.AddrMin.IsValid() && !elsewhere(in, f, m.AddrMin)
+		}))
+	}
+	ops := deleteSubject(in, f)
+	if leads(ops) {
+		return ops
+	}
+	c := in.Snap.Container(flow.Target)
+	if !cni || len(ops) != 1 || c == nil || len(c.Endpoints) != 1 {
+		return nil
+	}
+	to := c.Endpoints[0].IPv4.Addr()
+	if m.AddrMin.Is6() {
+		to = c.Endpoints[0].IPv6.Addr()
+	}
+	del := ops[0].(*fixups.RuleDelete)
+	right := strings.NewReplacer(m.AddrMin.String(), to.String())
+	add := &fixups.RuleInsert{ChainRef: del.ChainRef, Position: w.Rule.Num, Text: right.Replace(del.Text)}
+	for _, a := range del.Args {
+		add.Args = append(add.Args, right.Replace(a))
+	}
+	if ops = append(ops, add); to.IsValid() && leads(ops) {
 		return ops
 	}
 	return nil

@@ -37,7 +37,7 @@ net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 			for _, s := range seats(in) {
 				x := s.socket
 				full := x.Backlog > 0 && x.Queue > x.Backlog
-				if x.Proto != snap.TCP || x.Queue == 0 {
+				if x.Proto != snap.TCP || x.Queue == 0 || holdsPort(in, x) {
 					continue
 				}
 				covers, long := coverSocket(in, s), int64(longWait)
@@ -69,6 +69,12 @@ net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 			return out
 		},
 	}
+}
+
+// holdsPort says that a socket only keeps a published port from others: Podman's
+// conmon, and dockerd where no proxy runs, listen and never accept.
+func holdsPort(in *diag.Input, x *snap.Socket) bool {
+	return (x.Process.Name == "conmon" || x.Process.Name == "dockerd") && publisher(in, x.Local.Port(), x.Proto) != nil
 }
 
 // longWait is from how many milliseconds on a connection that nobody accepts is told of.
