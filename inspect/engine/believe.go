@@ -18,6 +18,20 @@ func isID(s string) bool {
 	return strings.Trim(s, "0123456789abcdef") == ""
 }
 
+// isName tells a name that containerd takes as an id (containerd identifiers/validate.go):
+// letters and digits, with single dots, dashes and underscores between them.
+func isName(s string) bool {
+	parts := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("._-", r) })
+	n := len(parts) - 1
+	for _, p := range parts {
+		n += len(p)
+		if strings.Trim(p, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return false
+		}
+	}
+	return len(parts) > 0 && n == len(s) && n <= 76
+}
+
 // believe checks an engine's claim that a pid is the container's: the process
 // exists, its control group or its mounts hold the container's id, and its
 // namespace is not the host's unless host says so. The checked process is given back,
@@ -44,12 +58,16 @@ func (m *machine) believe(id string, pid int, host bool) (*proc, error) {
 }
 
 // holds says whether the process belongs to the container, by its control group
-// (/docker/ID, docker-ID.scope, libpod-ID.scope, /k8s.io/ID) or, where it has a
+// (/docker/ID, docker-ID.scope, libpod-ID.scope, /k8s.io/ID; containerd's may be any
+// name) or, where it has a
 // group of the user's choice, by the files that engines mount from a directory
 // named by the id.
 func holds(p *proc, id string) bool {
-	if strings.Contains(p.cgroup(), id) {
-		return true
+	for group := range strings.Lines(p.cgroup()) {
+		group = strings.TrimSpace(group)
+		if isID(id) && strings.Contains(group, id) || filepath.Base(group) == id || strings.HasSuffix(group, ":"+id) || strings.HasSuffix(group, "-"+id+".scope") {
+			return true
+		}
 	}
 	b, err := os.ReadFile(filepath.Join(p.dir, "mountinfo"))
 	if err != nil {

@@ -46,6 +46,9 @@ func TestContainerdIsReadFromShimsAndCNI(t *testing.T) {
 	h.container(900, 910, "default", nerdID, h.ociBundle("default", nerdID, `{"nerdctl/name":"shop","nerdctl/hostname":"shop1","nerdctl/networks":"[\"bridge\"]","com.docker.compose.service":"web"}`, ""), webNet)
 	h.container(901, 911, "k8s.io", sandboxID, h.ociBundle("k8s.io", sandboxID, `{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"`+sandboxID+`","io.kubernetes.cri.sandbox-name":"front","io.kubernetes.cri.sandbox-namespace":"prod"}`, "/var/run/netns/cni-1"), webNet+1)
 	h.container(902, 912, "k8s.io", podCtrID, h.ociBundle("k8s.io", podCtrID, `{"io.kubernetes.cri.container-type":"container","io.kubernetes.cri.sandbox-id":"`+sandboxID+`","io.kubernetes.cri.sandbox-name":"front","io.kubernetes.cri.sandbox-namespace":"prod","io.kubernetes.cri.container-name":"nginx"}`, "/proc/911/ns/net"), webNet+1)
+	h.container(904, 914, "default", "k8.web-1", h.ociBundle("default", "k8.web-1", `{}`, ""), webNet+3) // as ctr takes it
+	h.container(905, 915, "default", "k8..web", h.ociBundle("default", "k8..web", `{}`, ""), webNet+4)   // as it does not
+	h.file(cniCache+"/bridge-default-k8.web-1-eth0", cniEntry("default-k8.web-1", "bridge", "/proc/914/ns/net", "10.4.0.3/24", "10.4.0.1"))
 	h.container(903, 913, "moby", webID, "", webNet+2) // Docker's, not ours here
 	h.file(cniCache+"/bridge-default-"+nerdID+"-eth0", cniEntry("default-"+nerdID, "bridge", "/proc/910/ns/net", "10.4.0.2/24", "10.4.0.1"))
 	h.file(cniCache+"/k8s-"+sandboxID+"-eth0", cniEntry(sandboxID, "k8s-pod-network", "/var/run/netns/cni-1", "10.244.0.5/24", "10.244.0.1"))
@@ -68,6 +71,7 @@ func TestContainerdIsReadFromShimsAndCNI(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("%s %s pid=%d mode=%s host=%s ports=%d [%s]", c.Ref, c.State, c.PID, c.NetworkMode, c.Hostname, len(c.Ports), e))
 	}
 	want := []string{
+		"containerd:k8.web-1 running pid=914 mode=bridge host=box ports=1 [bridge 10.4.0.3/24 10.4.0.1 be:ef:00:00:00:01 17f29b073143]",
 		"containerd:prod/front running pid=911 mode=k8s-pod-network host=box ports=1 [k8s-pod-network 10.244.0.5/24 10.244.0.1 be:ef:00:00:00:01 ]",
 		"containerd:prod/front/nginx running pid=912 mode=container:" + sandboxID + " host=box ports=0 []",
 		"containerd:shop running pid=910 mode=bridge host=shop1 ports=1 [bridge 10.4.0.2/24 10.4.0.1 be:ef:00:00:00:01 17f29b073143]",
@@ -75,7 +79,7 @@ func TestContainerdIsReadFromShimsAndCNI(t *testing.T) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("containers (-want +got):\n%s", diff)
 	}
-	if c := got.Containers[2]; !strings.HasSuffix(c.ResolvConfPath, nerdID+"/resolv.conf") || c.HostsPath != "" || c.Service != "web" {
+	if c := got.Containers[3]; !strings.HasSuffix(c.ResolvConfPath, nerdID+"/resolv.conf") || c.HostsPath != "" || c.Service != "web" {
 		t.Errorf("paths %q %q, service %q", c.ResolvConfPath, c.HostsPath, c.Service)
 	}
 	wantNet := []snap.Network{{

@@ -41,7 +41,7 @@ func (m *machine) shims() []shim {
 		if v := flagValues(args, "-namespace"); len(v) > 0 {
 			s.namespace = v[0]
 		}
-		if !isID(s.id) || strings.ContainsAny(s.namespace, "/\x00") {
+		if !isID(s.id) && (s.namespace == "moby" || !isName(s.id)) || strings.ContainsAny(s.namespace, "/\x00") {
 			continue
 		}
 		// A shim works in its bundle.

@@ -1,7 +1,11 @@
 package intent
 
 import (
+	"compress/gzip"
+	"encoding/json"
 	"net/netip"
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,6 +104,36 @@ func TestIPv6sFrameIsWantedWhereAllIsGone(t *testing.T) {
 		}
 		if got := len(Of(s)); got != tt.want {
 			t.Errorf("%s: %d sets, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Recorded on 29.7.2: network tr trusts eth7. The kernel lists the set in its own order.
+func TestTheRuleOfTrustedDevicesIsDockers(t *testing.T) {
+	t.Parallel()
+	f, err := os.Open("testdata/docker29-nft-trusted.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s snap.Snapshot
+	if err := json.NewDecoder(z).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	const rule = `ip daddr 172.30.25.11 iifname != { "eth7", "br-tr" } counter drop comment "DROP DIRECT ACCESS"`
+	for _, trusts := range []string{"eth7", "eth7:eth8", "eth8"} {
+		for i := range s.Networks {
+			if s.Networks[i].Name == "tr" {
+				s.Networks[i].Options["com.docker.network.bridge.trusted_host_interfaces"] = trusts
+			}
+		}
+		extra := slices.ContainsFunc(Diff(&s, Of(&s)[0]).Extra, func(e Extra) bool { return e.Text == rule })
+		if extra != (trusts != "eth7") {
+			t.Errorf("%s is trusted: a rule of somebody else's is %v", trusts, extra)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func ownerAdvice(owner string) string {
 	case "fail2ban":
 		return "take the address off the jail: fail2ban-client unban ADDRESS"
 	case "netdoctor", "Docker", "Podman (netavark)":
-		return "the engine keeps networks apart, and unpublished ports closed, by design: use a common network, or publish the port"
+		return "the engine keeps networks apart, and unpublished ports closed, by design: use a common network, or publish the port and ask this host for it"
 	case "kube-proxy", "kube-router", "Calico", "Cilium", "Weave Net":
 		return "a service without endpoints or a network policy says so: kubectl get endpoints, networkpolicy -A"
 	}

@@ -34,6 +34,9 @@ Sources: iptables-extensions(8): SNAT; RFC 826`,
 		Detect: detectND3221,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			p := lastSNAT(&in.Flows[f.Covers.Traces[0]])
+			if r, _ := in.Wanted(&sim.Where{Netns: in.Snap.Host.Netns, Rule: p}); r != nil {
+				return nil // as its network was made
+			}
 			if op := deleteRule(in, in.Snap.Host.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil {
 				return []fixups.Op{op}
 			}
@@ -67,6 +70,10 @@ func detectND3221(in *diag.Input) []diag.Finding {
 			continue
 		}
 		line, source := ruleText(in, host.ID, p)
+		advice := "the rule may be meant for another address: correct it where it is written, too"
+		if r, engine := in.Wanted(&sim.Where{Netns: host.ID, Rule: p}); r != nil {
+			advice = fmt.Sprintf("%s wrote it, as the network was made with that address: give it back to %s (ip addr add) where it is still this host's, else make the network anew without it", engine, t.LeftHost)
+		}
 		out = append(out, diag.Finding{
 			Summary: fmt.Sprintf("%s gives packets of %s the source %s, which this host does not have: answers go astray", diag.ChainName(&sim.Where{Rule: p}), f.From, src),
 			Cause:   fmt.Sprintf("they leave %s as %s, and no device of this host takes in, or answers ARP for, that address", t.LeftHost, src),
@@ -76,7 +83,7 @@ func detectND3221(in *diag.Input) []diag.Finding {
 				ev("ip addr show to "+src.String(), "(nothing)", snap.RefNetns(host.ID)),
 			},
 			Covers: diag.Cover{Traces: []int{i}},
-			Advice: "the rule may be meant for another address: correct it where it is written, too",
+			Advice: advice,
 			Weight: 72,
 		})
 	}

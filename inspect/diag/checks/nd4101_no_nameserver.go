@@ -28,6 +28,9 @@ Sources: resolv.conf(5); glibc resolv/res_init.c, musl src/network/resolvconf.c;
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NoNameserver) {
+				if c := in.Snap.Container(g.first.Ask.Container); c != nil && c.Engine == "containerd" && c.ResolvConfPath == "" && !g.first.Asked && g.first.Wanted == "" {
+					continue // ctr gives none, unless it is told to
+				}
 				f := g.finding(in)
 				f.Summary = fmt.Sprintf("/etc/resolv.conf of %s has no nameserver line: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
 				f.Subject.Kind, f.Subject.Name = "resolver", in.Who(g.first.Ask.Netns)
