@@ -12,15 +12,20 @@ import (
 // daemon/libnetwork/drivers/bridge/internal/iptabler; its own generated
 // documents, integration/network/bridge/iptablesdoc/generated). 28 keeps
 // networks apart in DOCKER-ISOLATION-STAGE-1 and -2, 29 by the DROP at the end
-// of DOCKER, with DOCKER-INTERNAL for internal networks. ok is false for 28.0.0,
-// which used an ipset, and where the generation can't be told.
+// of DOCKER, with DOCKER-INTERNAL for internal networks. 28.0.0 has all in FORWARD,
+// with two rules that ask an ipset of the networks, which are not told here. ok is
+// false where the generation can't be told.
 func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok bool) {
 	set = Set{Engine: e.Name, Family: family, System: systemOf(s)}
 	stages, ok := docker28Stages(s, e, &set)
 	if !ok {
 		return set, false
 	}
-	for _, c := range []string{"DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", "DOCKER-USER"} {
+	forward, frame := "DOCKER-FORWARD", []string{"DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", "DOCKER-USER"}
+	if e.Version == first28 {
+		forward, frame = "FORWARD", []string{"DOCKER", "DOCKER-USER"}
+	}
+	for _, c := range frame {
 		set.Chains = append(set.Chains, Chain{Table: "filter", Name: c})
 	}
 	fence := "DOCKER-INTERNAL"
@@ -36,15 +41,21 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 	slices.Reverse(newest)
 
 	set.add("filter", "FORWARD", "-j DOCKER-USER", "the user's own rules come first", nil)
-	set.add("filter", "FORWARD", "-j DOCKER-FORWARD", "everything of Docker's", nil)
+	if forward != "FORWARD" {
+		set.add("filter", "FORWARD", "-j DOCKER-FORWARD", "everything of Docker's", nil)
+	}
 	if before(e.Version, 28, 3) { // AddReturnRule of libnetwork/firewall_linux.go went with 28.3
 		set.add("filter", "DOCKER-USER", "-j RETURN", "the end of the chain", nil).Optional = true
 	}
-	set.add("filter", "DOCKER-FORWARD", "-j DOCKER-CT", "answers", nil)
-	set.add("filter", "DOCKER-FORWARD", "-j "+fence, "networks are kept apart", nil)
-	set.add("filter", "DOCKER-FORWARD", "-j DOCKER-BRIDGE", "published ports", nil)
+	if forward == "FORWARD" {
+		set.add("filter", forward, "-j "+fence, "networks are kept apart", nil)
+	} else {
+		set.add("filter", forward, "-j DOCKER-CT", "answers", nil)
+		set.add("filter", forward, "-j "+fence, "networks are kept apart", nil)
+		set.add("filter", forward, "-j DOCKER-BRIDGE", "published ports", nil)
+	}
 	for _, b := range nets {
-		docker28Net(&set, b)
+		docker28Net(&set, b, forward)
 	}
 	for _, b := range newest {
 		switch in, out := b.fence(); {
@@ -88,6 +99,10 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 	return set, true
 }
 
+// first28 is the release that differs from all others of its generation (moby
+// libnetwork/drivers/bridge/setup_ip_tables_linux.go at v28.0.0).
+const first28 = "28.0.0"
+
 // docker28Stages says whether the generation with the isolation stages is
 // meant: by the chains that are there, else by the version.
 func docker28Stages(s *snap.Snapshot, e *snap.Engine, set *Set) (stages, ok bool) {
@@ -100,9 +115,6 @@ func docker28Stages(s *snap.Snapshot, e *snap.Engine, set *Set) (stages, ok bool
 				return true, true
 			}
 		}
-	}
-	if e.Version == "28.0.0" {
-		return false, false
 	}
 	v, _, _ := strings.Cut(e.Version, ".")
 	n, err := strconv.Atoi(v)
@@ -117,24 +129,26 @@ func pingProto(family snap.Family) string {
 	return "icmp"
 }
 
-func docker28Net(set *Set, b bridgeNet) {
+func docker28Net(set *Set, b bridgeNet, forward string) {
 	br := b.bridge
 	if b.n.Internal {
 		target := "ACCEPT"
 		if !b.n.ICC {
 			target = "DROP"
 		}
-		set.add("filter", "DOCKER-FORWARD", "-i "+br+" -o "+br+" -j "+target, "containers of "+b.n.Name+" among themselves", b.n)
+		set.add("filter", forward, "-i "+br+" -o "+br+" -j "+target, "containers of "+b.n.Name+" among themselves", b.n)
 		return
 	}
-	set.add("filter", "DOCKER-CT", "-o "+br+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "answers to "+b.n.Name, b.n)
-	set.add("filter", "DOCKER-BRIDGE", "-o "+br+" -j DOCKER", "published ports of "+b.n.Name, b.n)
+	if forward != "FORWARD" {
+		set.add("filter", "DOCKER-CT", "-o "+br+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "answers to "+b.n.Name, b.n)
+		set.add("filter", "DOCKER-BRIDGE", "-o "+br+" -j DOCKER", "published ports of "+b.n.Name, b.n)
+	}
 	if b.n.ICC {
-		set.add("filter", "DOCKER-FORWARD", "-i "+br+" -j ACCEPT", b.n.Name+" to the world", b.n)
+		set.add("filter", forward, "-i "+br+" -j ACCEPT", b.n.Name+" to the world", b.n)
 		return
 	}
-	set.add("filter", "DOCKER-FORWARD", "-i "+br+" -o "+br+" -j DROP", "containers of "+b.n.Name+" kept apart (enable_icc=false)", b.n)
-	set.add("filter", "DOCKER-FORWARD", "-i "+br+" ! -o "+br+" -j ACCEPT", b.n.Name+" to the world", b.n)
+	set.add("filter", forward, "-i "+br+" -o "+br+" -j DROP", "containers of "+b.n.Name+" kept apart (enable_icc=false)", b.n)
+	set.add("filter", forward, "-i "+br+" ! -o "+br+" -j ACCEPT", b.n.Name+" to the world", b.n)
 }
 
 func docker28NAT(set *Set, e *snap.Engine, newest []bridgeNet, stages bool) {
