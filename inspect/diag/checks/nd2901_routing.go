@@ -3,6 +3,7 @@ package checks
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -71,6 +72,13 @@ func unaddressed(in *diag.Input, f *diag.Finding, v4 bool) {
 		}
 		if out == nil && l.Kind == "veth" && l.PeerNetns == host.ID {
 			out = l
+		}
+	}
+	if ns.Class == snap.ClassContainer && !slices.ContainsFunc(ns.Links, func(l snap.Link) bool { return !l.Loopback }) {
+		f.Summary += "; it has no device but lo"
+		f.Advice = "unless it was made without a network (--network none), start it again: what gave it its device is gone (slirp4netns or pasta of a rootless engine, a deleted veth)"
+		if c := container(in, ns.ID); c != nil && c.NetworkMode == "none" {
+			f.Advice = "it was made without a network (--network none): make it again on one"
 		}
 	}
 	if out == nil {
