@@ -42,12 +42,12 @@ func detectND1101(in *diag.Input) []diag.Finding {
 		}
 		n := in.Graph.NetworkOfBridge(l.Name)
 		who := "nobody's"
+		used := len(in.Graph.Ports(host, l)) > 0
 		if n != nil {
-			if !inUse(in, n) {
-				continue
-			}
 			who = "network " + n.Name
-		} else if len(in.Graph.Ports(host, l)) == 0 {
+			used = inUse(in, n) || used && n.Name == "docker_gwbridge" // whose members Docker names nowhere
+		}
+		if !used {
 			continue
 		}
 		out = append(out, diag.Finding{
