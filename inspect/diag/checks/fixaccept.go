@@ -61,7 +61,7 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "connections are not told apart yet where this chain stands: let it begin behind conntrack (a priority above -200) and accept ct state established, or accept what is meant to come in by address and port"
 		return nil
 	}
-	if diag.Deaf(in.Flows[f.Covers.Traces[0]].Trace) && p.Family != snap.BridgeFamily {
+	if p.ChainP.Hook != "forward" && diag.Deaf(in.Flows[f.Covers.Traces[0]].Trace) && p.Family != snap.BridgeFamily {
 		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: firstDrop(p.ChainP)}
 		if op.Args = []string{"-p", "ipv6-icmp", "-j", "ACCEPT"}; p.System == snap.NFT {
 			op.Args, op.Text = nil, "meta l4proto ipv6-icmp accept"
