@@ -160,7 +160,9 @@ func (w *World) redirected(t *Trace, f Flow, first met) {
 	}
 	here.Key, here.Value, here.StateDependent, here.Chance = "redirect", true, true, 1
 	there = here
-	there.Value = false
+	if there.Value = false; first.remembers == "" {
+		there.What = "not an ICMP redirect of " + first.teacher + " was taken before"
+	}
 	t.Branches = []BranchOutcome{
 		{Assumed: []rules.Assumption{here}, Verdict: t.Verdict, Where: t.Where, Chance: 1},
 		{Assumed: []rules.Assumption{there}, Verdict: other.Verdict, Where: other.Where, Chance: 1},
