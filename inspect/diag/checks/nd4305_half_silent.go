@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -39,7 +40,6 @@ Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: 
 				f.Summary = fmt.Sprintf("%s waits in vain with each look-up: %s", who, g.problem.Detail)
 				f.Subject = diag.Subject{Kind: "address", Name: g.problem.Server.Addr().String()}
 				f.Confidence = diag.Proved
-				f.Confidence = diag.Proved
 				f.Advice = "use another DNS server; where it has to be this one, programs of glibc 2.36 and later can do without IPv6: options no-aaaa"
 				if g.problem.Domain != "" {
 					f.Advice = "take edns0 out of the options in resolv.conf (and of what writes it), or use another DNS server"
@@ -64,6 +64,9 @@ Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: 
 					continue
 				}
 				if w := insideOf(in, &g); w != nil {
+					if slices.Contains(managed, in.Owner(w)) {
+						return nil // as its program wrote it
+					}
 					if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
 						return []fixups.Op{op}
 					}
