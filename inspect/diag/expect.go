@@ -352,6 +352,7 @@ func (e *expecter) publishedFrom(c *snap.Container, p *snap.Port, up *snap.Link)
 				Flow: sim.Flow{From: e.host.ID, Iif: up.Name, Src: src, Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true},
 			})
 		}
+		e.banned(c, p, up, ip)
 		return // one address of the uplink is enough
 	}
 }

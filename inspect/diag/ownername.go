@@ -64,13 +64,21 @@ func ownerByName(w *sim.Where) string {
 	if p == nil {
 		return ""
 	}
-	for _, o := range chainOwners {
-		if strings.HasPrefix(p.Chain, o.prefix) {
-			return o.owner
-		}
+	if o := chainOwner(p.Chain); o != "" {
+		return o
 	}
 	if o := TableOwner(p.Table); o != "" {
 		return o
 	}
 	return "hand-made"
+}
+
+// chainOwner is the program that gives its chains such names; "" when none is known.
+func chainOwner(name string) string {
+	for _, o := range chainOwners {
+		if strings.HasPrefix(name, o.prefix) {
+			return o.owner
+		}
+	}
+	return ""
 }

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -46,6 +47,7 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		case "firewalld":
 			return exception(in, f)
 		case "fail2ban":
+			f.Advice = strings.Replace(f.Advice, "ADDRESS", onlySource(in, f), 1)
 			return unban(in, w)
 		}
 		return nil
@@ -106,6 +108,16 @@ func keptApart(in *diag.Input, flow *diag.FlowCase, w *sim.Where) *snap.Network 
 		return nil
 	}
 	return n
+}
+
+// onlySource is the sender of all flows of a finding; the word ADDRESS where
+// they have none or several.
+func onlySource(in *diag.Input, f *diag.Finding) string {
+	src := in.Flows[f.Covers.Traces[0]].Flow.Src
+	if !src.IsValid() || slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return in.Flows[i].Flow.Src != src }) {
+		return "ADDRESS"
+	}
+	return src.String()
 }
 
 // ownerAdvice says where a program's rules are changed for good.

@@ -1,0 +1,50 @@
+package diag
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// banners are the programs that shut out single addresses by themselves.
+var banners = []string{"fail2ban", "CrowdSec"}
+
+const maxBanned = 8 // neighbours that are looked at on each uplink
+
+// banned: a program that bans addresses by itself has shut a machine of this host's
+// own wire, one that is there now, out of a published port. Bans are meant for
+// strangers; a neighbour is mostly a user whose password was old.
+func (e *expecter) banned(c *snap.Container, p *snap.Port, up *snap.Link, ip netip.Addr) {
+	if !e.bans() {
+		return
+	}
+	n := 0
+	for _, x := range e.host.Neighs {
+		if x.Index != up.Index || x.MAC == "" || x.IP.Is4() != ip.Is4() || !private(x.IP) || n >= maxBanned {
+			continue
+		}
+		n++
+		f := FlowCase{
+			Kind: "banned", From: "outside (" + x.IP.String() + ")", To: netip.AddrPortFrom(ip, p.HostPort).String() + "/" + string(p.Proto),
+			Target: c.Ref, Port: p, Outside: true, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+			Flow: sim.Flow{From: e.host.ID, Iif: up.Name, Src: x.IP, Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true},
+		}
+		f.Trace = e.in.follow(f.Flow)
+		if w := f.Trace.Where; f.Broken() && w != nil && w.Cause == sim.CauseRule && !w.Rule.Policy && slices.Contains(banners, ownerByName(w)) {
+			e.add(f)
+		}
+	}
+}
+
+// bans says whether the host has rules of such a program.
+func (e *expecter) bans() bool {
+	for i := range e.host.Ruleset.Tables {
+		t := &e.host.Ruleset.Tables[i]
+		if slices.Contains(banners, TableOwner(t.Name)) || slices.ContainsFunc(t.Chains, func(c snap.Chain) bool { return slices.Contains(banners, chainOwner(c.Name)) }) {
+			return true
+		}
+	}
+	return false
+}
