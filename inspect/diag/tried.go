@@ -73,7 +73,7 @@ func (e *expecter) tried() {
 	seen := map[string]bool{}
 	for _, t := range all {
 		key := t.from + " " + t.to.String()
-		if seen[key] || len(seen) >= maxTried || count[t.from] >= perTrier {
+		if seen[key] || len(seen) >= maxTried || count[t.from] >= perTrier || e.keptApart(t.from, t.to.Addr()) {
 			continue
 		}
 		seen[key] = true
@@ -191,6 +191,31 @@ func (in *Input) apart(f *FlowCase) bool {
 		}
 	}
 	return true
+}
+
+// keptApart says whether the only networks that the sender shares with the container that
+// has an address are made in a mode in which members do not reach each other.
+func (e *expecter) keptApart(from string, to netip.Addr) bool {
+	c := e.in.Graph.ContainerOfAddr(to)
+	if c == nil {
+		return false
+	}
+	apart := false
+	for _, f := range e.in.Graph.ContainersOf(from) {
+		for i := range f.Endpoints {
+			n := e.in.Snap.NetworkOf(f.Engine, &f.Endpoints[i])
+			for k := range c.Endpoints {
+				if n == nil || n != e.in.Snap.NetworkOf(c.Engine, &c.Endpoints[k]) {
+					continue
+				}
+				if !KeptApart(n) {
+					return false
+				}
+				apart = true
+			}
+		}
+	}
+	return apart
 }
 
 // Tried is the line of ss or of conntrack that shows what a container tries.

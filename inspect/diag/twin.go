@@ -20,6 +20,9 @@ func (in *Input) twins() []FlowCase {
 		if !f.Asked && f.Kind != "tried" || f.Outside || f.Flow.From == host.ID || f.Trace.LeftHost == "" || f.Broken() && in.ours(f.place()) || f.Flow.Proto == snap.UDP {
 			continue
 		}
+		if in.Graph.ContainerOfAddr(f.Flow.Dst) != nil {
+			continue // a macvlan container: never this host's to reach
+		}
 		t := FlowCase{Kind: "twin", From: "host", To: f.To, Flow: f.Flow}
 		t.Flow.From, t.Flow.StopOutside = host.ID, true
 		if !slices.ContainsFunc(out, func(o FlowCase) bool { return o.Flow == t.Flow }) {

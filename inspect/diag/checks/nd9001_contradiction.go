@@ -36,7 +36,7 @@ Sources: this program`,
 				p := in.Prove(f)
 				// What lies beyond this host is not the model's; and what the host's
 				// own rules keep apart need not be told of twice.
-				if p == nil || p.Differs == "" || f.Unmasked || !f.Asked && f.Trace.Verdict != sim.Delivered {
+				if p == nil || p.Differs == "" || f.Unmasked || !f.Asked && f.Trace.Verdict != sim.Delivered || limited(in, f, p.Where) {
 					continue
 				}
 				out = append(out, diag.Finding{
@@ -53,6 +53,18 @@ Sources: this program`,
 			return append(append(out, misrouted(in)...), misnamed(in)...)
 		},
 	}
+}
+
+// limited says that a small hashlimit may have dropped the packet: it had credit when it
+// was read, and the probes beside this one used that up.
+func limited(in *diag.Input, f *diag.FlowCase, w *sim.Where) bool {
+	if w == nil || w.Rule != nil || w.Reason != "NETFILTER_DROP" {
+		return false
+	}
+	n := in.Snap.Ns(w.Netns)
+	return n != nil && slices.ContainsFunc(n.HashLimits, func(h snap.HashLimit) bool {
+		return h.Family == snap.FamilyOf(f.Flow.Dst) && (len(h.Entries) == 0 || slices.ContainsFunc(h.Entries, func(e snap.HashLimitEntry) bool { return e.Cap < 64*e.Cost }))
+	})
 }
 
 // misnamed are names that a server answers otherwise than predicted.

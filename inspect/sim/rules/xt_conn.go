@@ -38,7 +38,12 @@ func connMatch(v any) matchFunc {
 			return is(n >= v.From && n <= v.To).xor(v.Invert)
 		}
 	case *fw.ConnlimitMatch:
-		return func(*machine) truth { return varies("more connections than the limit").xor(v.Invert) }
+		return func(m *machine) truth {
+			if fewConnections(m.env, v.Limit) {
+				return is(v.Invert)
+			}
+			return varies("more connections than the limit").xor(v.Invert)
+		}
 	case *fw.ConnlabelMatch:
 		return func(m *machine) truth { return connlabel(m, v) }
 	case *fw.HelperMatch:

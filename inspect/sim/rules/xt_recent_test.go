@@ -94,3 +94,12 @@ func TestHashlimitCredit(t *testing.T) {
 		}
 	}
 }
+
+func TestFewConnections(t *testing.T) {
+	for count, want := range map[string]bool{"": false, "10": true, "249": false, "x": false} {
+		e := &fakeEnv{sysctls: map[string]string{"net/netfilter/nf_conntrack_count": count}}
+		if got := fewConnections(e, 500); got != want {
+			t.Errorf("%q of 500: %v, want %v", count, got, want)
+		}
+	}
+}
