@@ -216,6 +216,7 @@ func (r *redactor) engine(e *snap.Engine) {
 	for i, h := range e.Hosts {
 		e.Hosts[i] = r.path(h)
 	}
+	e.Proxies = r.proxies(e.Proxies)
 	if e.Own != nil {
 		own := *e.Own
 		own.Dir = r.path(own.Dir)
@@ -226,16 +227,21 @@ func (r *redactor) engine(e *snap.Engine) {
 	}
 }
 
+func (r *redactor) proxies(list []snap.Proxy) []snap.Proxy {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Host = r.name(list[i].Host)
+	}
+	return list
+}
+
 func (r *redactor) container(c *snap.Container) {
 	c.Labels = r.values("label", c.Labels, nil)
 	c.Wants = slices.Clone(c.Wants) // names of the model's; which variable says so is left out
 	for i := range c.Wants {
 		c.Wants[i].By = "its environment or command line"
 	}
-	c.Proxies, c.NoProxy = slices.Clone(c.Proxies), r.names(c.NoProxy)
-	for i := range c.Proxies {
-		c.Proxies[i].Host = r.name(c.Proxies[i].Host)
-	}
+	c.Proxies, c.NoProxy = r.proxies(c.Proxies), r.names(c.NoProxy)
 	if c.Image != "" {
 		c.Image = r.pseudonym("image", c.Image)
 	}

@@ -13,50 +13,81 @@ import (
 // HTTPProxy is the kind of flows to a proxy that the sender's environment names.
 const HTTPProxy = "http-proxy"
 
-// toProxies are the connections to the HTTP proxies that containers are told to use.
-// When only certain flows were asked for, those of senders whose connection would go
-// by the proxy. A proxy that is named by a name is followed where a container has it.
+// toProxies are the connections to the HTTP proxies that containers, and engines when
+// they fetch images, are told to use. When only certain flows were asked for, those of
+// senders whose connection would go by the proxy. A proxy that is named by a name is
+// followed where a container has it.
 func (in *Input) toProxies() []FlowCase {
 	var out []FlowCase
+	add := func(f FlowCase, p *snap.Proxy, addr netip.Addr) {
+		f.Kind, f.To = HTTPProxy, netip.AddrPortFrom(addr, p.Port).String()+"/tcp"
+		f.Flow.Dst, f.Flow.Dport, f.Flow.Proto, f.Flow.StopOutside = addr, p.Port, snap.TCP, true
+		if !slices.ContainsFunc(out, func(o FlowCase) bool { return o.From == f.From && o.To == f.To }) && len(out) < maxTried {
+			out = append(out, f)
+		}
+	}
+	for i := range in.Snap.Engines {
+		e := &in.Snap.Engines[i]
+		if host := in.Snap.HostNs(); host != nil && !e.Remote && !in.onlyAsked {
+			for k := range e.Proxies {
+				if addr := literal(e.Proxies[k].Host); addr.IsValid() {
+					add(FlowCase{From: "host", Because: []snap.Ref{snap.RefEngine(e.Name)}, Flow: sim.Flow{From: host.ID}}, &e.Proxies[k], addr)
+				}
+			}
+		}
+	}
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		if c.State != "running" || c.Netns == "" || in.onlyAsked && in.ByProxy(c) < 0 {
 			continue
 		}
-		for _, p := range c.Proxies {
-			addr, err := netip.ParseAddr(p.Host)
-			if p.Host == "localhost" {
-				addr, err = netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
-			}
-			target := ""
-			if err != nil {
+		for k := range c.Proxies {
+			p := &c.Proxies[k]
+			addr, target := literal(p.Host), ""
+			if !addr.IsValid() {
 				if addr, target = in.neighbour(c, p.Host); target == "" {
 					continue
 				}
 			}
-			f := FlowCase{
-				Kind: HTTPProxy, From: c.Name, To: netip.AddrPortFrom(addr, p.Port).String() + "/tcp", Target: target, Because: []snap.Ref{snap.RefContainer(c.Ref)},
-				Flow: sim.Flow{From: c.Netns, Dst: addr, Dport: p.Port, Proto: snap.TCP, StopOutside: true},
-			}
-			if !slices.ContainsFunc(out, func(o FlowCase) bool { return o.From == f.From && o.To == f.To }) && len(out) < maxTried {
-				out = append(out, f)
-			}
+			add(FlowCase{From: c.Name, Target: target, Because: []snap.Ref{snap.RefContainer(c.Ref)}, Flow: sim.Flow{From: c.Netns}}, p, addr)
 		}
 	}
 	return out
 }
 
+// literal is the address that a host is by itself; invalid where it is a name.
+func literal(host string) netip.Addr {
+	if host == "localhost" {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	addr, _ := netip.ParseAddr(host) // a name is none
+	return addr
+}
+
 // proxyNames are the names of such proxies that no neighbour has: they must resolve.
 func (in *Input) proxyNames() []NameCase {
 	var out []NameCase
+	for i := range in.Snap.Engines {
+		e := &in.Snap.Engines[i]
+		if in.Snap.Resolver("host") == nil || e.Remote || in.onlyAsked {
+			continue
+		}
+		for _, p := range e.Proxies {
+			if !literal(p.Host).IsValid() && !slices.ContainsFunc(out, func(o NameCase) bool { return o.Ask.Name == p.Host }) {
+				out = append(out, NameCase{
+					From: "host", Wanted: p.By + " of " + e.Name + "'s daemon", Because: []snap.Ref{snap.RefEngine(e.Name)},
+					Ask: NameAsk{Netns: in.Snap.Host.Netns, Name: p.Host},
+				})
+			}
+		}
+	}
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		if c.State != "running" || c.Netns == "" || in.Snap.Resolver(c.Ref) == nil || in.onlyAsked && in.ByProxy(c) < 0 {
 			continue
 		}
 		for _, p := range c.Proxies {
-			_, err := netip.ParseAddr(p.Host)
-			if _, target := in.neighbour(c, p.Host); err == nil || p.Host == "localhost" || target != "" ||
+			if _, target := in.neighbour(c, p.Host); literal(p.Host).IsValid() || target != "" ||
 				slices.ContainsFunc(out, func(o NameCase) bool { return o.Ask.Container == c.Ref && o.Ask.Name == p.Host }) {
 				continue
 			}

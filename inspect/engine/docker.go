@@ -200,6 +200,7 @@ func (r *dockerRead) engine(api *dockerapi.Client, info *dockerInfo, version *do
 	if info.FirewallBackend != nil {
 		e.Rules = dockerRules(e.Version, info.FirewallBackend.Driver, e.IPTables)
 	}
+	e.Proxies, _ = proxies([]string{"HTTP_PROXY=" + info.HTTPProxy, "HTTPS_PROXY=" + info.HTTPSProxy})
 	e.Warnings = info.Warnings
 	e.SwarmActive = info.Swarm.LocalNodeState != "" && info.Swarm.LocalNodeState != "inactive"
 	e.Rootless = slices.ContainsFunc(info.SecurityOptions, func(s string) bool { return strings.Contains(s, "name=rootless") })

@@ -93,6 +93,7 @@ func TestReadsDocker2010(t *testing.T) {
 		Rules: "docker-20", IPTables: true, IP6Tables: true, LiveRestore: true, DataRoot: "/var/lib/docker", ExecRoot: "/var/run/docker",
 		ConfigFile: "/etc/docker/daemon.json", DNS: []string{"192.0.2.53"}, Hosts: []string{"fd://", "fd://"},
 		Pools: []netip.Prefix{netip.MustParsePrefix("172.31.0.0/16")}, PoolSizes: []int{18},
+		Proxies: []snap.Proxy{{By: "HTTP_PROXY", Host: "proxy.corp.example", Port: 3128}},
 	}}
 	if diff := cmp.Diff(wantEngine, got.Engines, values); diff != "" {
 		t.Errorf("engine (-want +got):\n%s", diff)

@@ -150,6 +150,8 @@ type dockerInfo struct {
 		Size int
 	}
 	FirewallBackend *struct{ Driver string }
+	HTTPProxy       string `json:"HttpProxy"`
+	HTTPSProxy      string `json:"HttpsProxy"`
 }
 
 type dockerVersion struct {

@@ -53,8 +53,10 @@ type Engine struct {
 	// Fences says that it is known to write rules into the raw table, which fence
 	// container addresses off unless DirectRouting: Docker from 28.0 on, without
 	// DOCKER_INSECURE_NO_IPTABLES_RAW=1 in its environment.
-	Fences bool       `json:"fences,omitempty"`
-	Own    *OwnEngine `json:"own,omitempty"` // of networks of our own
+	Fences bool `json:"fences,omitempty"`
+	// Proxies are the HTTP proxies that its daemon itself goes by, to fetch images.
+	Proxies []Proxy    `json:"proxies,omitempty"`
+	Own     *OwnEngine `json:"own,omitempty"` // of networks of our own
 }
 
 // Container is one container of any engine. For plain namespaces the engine is

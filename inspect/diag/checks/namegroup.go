@@ -73,6 +73,9 @@ func (g *nameGroup) more() string {
 // adds it to the evidence; "" when it was not found there.
 func wantedBy(in *diag.Input, n *diag.NameCase, f *diag.Finding) string {
 	c := in.Snap.Container(n.Ask.Container)
+	if n.Wanted != "" && n.From == "host" { // an engine's daemon
+		return fmt.Sprintf("; %s names it", n.Wanted)
+	}
 	if n.Wanted == "" || c == nil {
 		return ""
 	}

@@ -26,7 +26,9 @@ See it by hand:
     docker exec NAME env | grep -i proxy
     docker exec NAME curl --noproxy '*' http://DST/    works
 
-Sources: docs.docker.com, "Use a proxy server with the Docker CLI"; podman-run(1), --http-proxy;
+An engine's daemon has its own, by which it fetches images: what "docker info" shows.
+
+Sources: docs.docker.com, "Daemon proxy configuration" and "Use a proxy server with the Docker CLI"; podman-run(1), --http-proxy;
 curl(1), ENVIRONMENT`,
 		After: []diag.Code{"ND1101", "ND1103", "ND1107", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101"},
 		Detect: func(in *diag.Input) []diag.Finding {
@@ -35,10 +37,16 @@ curl(1), ENVIRONMENT`,
 				f := &in.Flows[i]
 				c := container(in, f.Flow.From)
 				why := proxyGone(in, f)
-				if f.Kind != diag.HTTPProxy || c == nil || why == "" {
+				if f.Kind != diag.HTTPProxy || why == "" {
 					continue
 				}
-				by := proxyVars(c, f)
+				if e := proxied(in, f); e != nil {
+					out = append(out, unfetched(in, i, e, why))
+				}
+				if c == nil {
+					continue
+				}
+				by := proxyVars(c.Proxies, f)
 				x := diag.Finding{
 					Summary:  fmt.Sprintf("%s of %s names the proxy %s, and %s: its web requests go nowhere else", by, c.Name, strings.TrimSuffix(f.To, "/tcp"), why),
 					Cause:    "programs that heed the variable talk to the proxy alone, whatever the network lets through",
@@ -62,6 +70,36 @@ curl(1), ENVIRONMENT`,
 			return append(out, pastNobody(in)...)
 		},
 	}
+}
+
+// proxied is the engine whose daemon goes by the proxy that a flow of the host's leads
+// to; nil for none.
+func proxied(in *diag.Input, f *diag.FlowCase) *snap.Engine {
+	for i := range in.Snap.Engines {
+		if e := &in.Snap.Engines[i]; slices.Contains(f.Because, snap.RefEngine(e.Name)) {
+			return e
+		}
+	}
+	return nil
+}
+
+// unfetched: the daemon's own proxy is gone, so it fetches no image.
+func unfetched(in *diag.Input, flow int, e *snap.Engine, why string) diag.Finding {
+	f := &in.Flows[flow]
+	by, at := proxyVars(e.Proxies, f), strings.TrimSuffix(f.To, "/tcp")
+	x := diag.Finding{
+		Summary:  fmt.Sprintf("%s is told to fetch images by the proxy %s, and %s: no pull, push or search gets through", daemon(e.Name), at, why),
+		Cause:    "the daemon talks to the proxy alone, whatever the network lets through",
+		Subject:  diag.Subject{Kind: "engine", Name: e.Name},
+		Evidence: []diag.Evidence{ev(e.Name+" info", by+" "+at, snap.RefEngine(e.Name))},
+		Covers:   diag.Cover{Traces: []int{flow}},
+		Advice:   fmt.Sprintf("start the proxy, or give the daemon another (\"proxies\" in daemon.json, or Environment=%s=… in a drop-in of its service) and restart it", strings.Split(by, ",")[0]),
+		Weight:   54,
+	}
+	if f.Probe != nil {
+		x.Evidence, x.Confidence = append(x.Evidence, probed(in, f.Probe, f.Probe.Outcome)), diag.Proved
+	}
+	return x
 }
 
 // pastNobody are asked connections between containers of one network that no_proxy
@@ -116,9 +154,9 @@ func proxyGone(in *diag.Input, f *diag.FlowCase) string {
 }
 
 // proxyVars are the variables that name the proxy of a flow.
-func proxyVars(c *snap.Container, f *diag.FlowCase) string {
+func proxyVars(list []snap.Proxy, f *diag.FlowCase) string {
 	var out []string
-	for _, p := range c.Proxies {
+	for _, p := range list {
 		if p.Port == f.Flow.Dport && !slices.Contains(out, p.By) {
 			out = append(out, p.By)
 		}
