@@ -45,6 +45,7 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 	}
 	in.Flows = append(in.Flows, in.only(in.toProxies(), o.Only)...)
 	in.Flows = append(in.Flows, in.upstreams()...)
+	in.Flows = append(in.Flows, in.closedServers()...)
 	in.traceAll(0)
 	twins := in.twins()
 	in.Flows = append(in.Flows, twins...)
