@@ -15,7 +15,7 @@ type bridgeNet struct {
 	n      *snap.Network
 	subnet netip.Prefix
 	bridge string
-	mode   string     // gateway mode: "nat", "nat-unprotected", "routed", "isolated"
+	mode   string     // gateway mode: "nat", "nat-unprotected", "routed"; "isolated", of internal networks only
 	snat   netip.Addr // the source address that its owner chose; invalid: the way out's
 }
 

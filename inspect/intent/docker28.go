@@ -34,7 +34,7 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 		set.Chains = append(set.Chains, Chain{Table: "filter", Name: "DOCKER-ISOLATION-STAGE-2"})
 	}
 	set.Chains = append(set.Chains, Chain{Table: "filter", Name: fence}, Chain{Table: "nat", Name: "DOCKER"})
-	nets := slices.DeleteFunc(bridges(s, e.Name, family), func(b bridgeNet) bool { return b.mode == "isolated" })
+	nets := bridges(s, e.Name, family)
 	snap.Sort(nets, func(a, b bridgeNet) int { return a.n.Created.Compare(b.n.Created) })
 	snap.Sort(nets, func(a, b bridgeNet) int { return boolRank(b.n.Default) - boolRank(a.n.Default) })
 	newest := slices.Clone(nets)

@@ -49,9 +49,6 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 	set.nft("nat-PREROUTING", "fib daddr type local counter jump nat-prerouting-and-output", "published ports, from outside", nil)
 	ports := publishedPorts(s, e, set.Family)
 	for _, b := range bridges(s, e.Name, set.Family) {
-		if !b.nat() && b.mode != "routed" {
-			continue // isolated: not told here
-		}
 		dockerNFTNet(&set, e, b, slices.DeleteFunc(slices.Clone(ports), func(p publishedPort) bool { return p.net.Ref != b.n.Ref }))
 	}
 	for _, p := range ports {

@@ -56,6 +56,33 @@ func TestWhatDockerWritesForEachGatewayMode(t *testing.T) {
 	}
 }
 
+// A network whose bridge has no address is kept to itself like any internal one (what
+// 29 wrote for it on a host).
+func TestWhatDockerWritesForAnIsolatedNetwork(t *testing.T) {
+	t.Parallel()
+	s := host("29.0.0", func(_ *snap.Engine, n *snap.Network, _ *snap.Port) { n.Internal, n.GatewayMode4 = true, "isolated" })
+	want := []string{
+		"-A DOCKER-FORWARD -i bridge1 -o bridge1 -j ACCEPT", "-A DOCKER-INTERNAL ! -s 192.0.2.0/24 -o bridge1 -j DROP", "-A DOCKER-INTERNAL ! -d 192.0.2.0/24 -i bridge1 -j DROP",
+	}
+	if diff := cmp.Diff(want, of(texts(t, s)["filter"])); diff != "" {
+		t.Errorf("iptables (-want +got)\n%s", diff)
+	}
+	s.Engines[0].Rules = "docker-nft"
+	var got []string
+	for _, r := range Of(s)[0].Rules {
+		if strings.HasSuffix(r.Chain, "__bridge1") {
+			got = append(got, r.Text)
+		}
+	}
+	const established = "ct state established,related counter accept"
+	want = []string{
+		established, established, `iifname != "bridge1" counter drop comment "INTERNAL NETWORK INGRESS"`, `counter accept comment "ICC"`, `oifname != "bridge1" counter drop comment "INTERNAL NETWORK EGRESS"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("nftables (-want +got)\n%s", diff)
+	}
+}
+
 // of are the lines about bridge1 and its subnets.
 func of(lines []string) []string {
 	var out []string
