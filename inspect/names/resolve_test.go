@@ -310,6 +310,11 @@ func TestResolve(t *testing.T) {
 			asked(s, "plain", "198.51.100.53", "www", "REFUSED")
 			asked(s, "plain", "198.51.100.53", "www.example.org", "192.0.2.80")
 		}},
+		{name: "the search list's refused upstream, a neighbour as it stands", from: "client", ask: "web", want: Resolved, answers: []string{"172.30.1.12"}, others: []string{UpstreamRefuses}, change: func(s *snap.Snapshot) {
+			rc := &resolver(s, "client").ResolvConf
+			rc.Search, rc.Options, rc.Ndots = []string{"corp"}, []string{"ndots:1"}, 1
+			asked(s, "client", "198.51.100.53", "web.corp", "REFUSED")
+		}},
 		{name: "a service's virtual address", from: "client", ask: "shop", want: Resolved, answers: []string{"172.30.1.40"}, change: swarm},
 		{name: "a service by its network", from: "client", ask: "shop.app", want: Resolved, answers: []string{"172.30.1.40"}, change: swarm},
 		{name: "the tasks of a service", from: "client", ask: "Tasks.Shop", want: Resolved, answers: []string{"172.30.1.41", "172.30.1.42"}, change: swarm},

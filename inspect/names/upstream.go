@@ -155,7 +155,7 @@ func (w *walker) forward(ns *snap.Netns, name string) outcome {
 			}
 			out.problems = append(out.problems, p)
 		}
-		out.verdict = worse(out.verdict, o.verdict)
+		out.verdict, out.heard = worse(out.verdict, o.verdict), out.heard || o.heard
 		if o.verdict == Timeout {
 			out.wait += extTimeout
 		}
