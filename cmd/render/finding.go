@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -66,11 +67,34 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 		for _, fl := range f.Flows {
 			p.labelled("    ", "flow", s(fl.From+" → "+fl.To))
 		}
+	} else if who := senders(f); len(who) > 1 {
+		n := min(len(who), 6)
+		t := "traffic from " + strings.Join(who[:n], ", ")
+		if n < len(who) {
+			t += fmt.Sprintf(" and %d more", len(who)-n)
+		}
+		p.labelled("    ", "hits", s(t))
 	}
 	for _, h := range f.Hidden {
 		p.labelled("    ", "hides", s(h.Code+" "+consequence(&h)))
 	}
 	p.remedy(f)
+}
+
+// senders are those whose flows and names a finding stops; the addresses that stand for
+// the world outside are one of them.
+func senders(f *v1.Finding) []string {
+	var out []string
+	for _, fl := range f.Flows {
+		from := fl.From
+		if strings.HasPrefix(from, "outside (") {
+			from = "outside"
+		}
+		if !slices.Contains(out, from) {
+			out = append(out, from)
+		}
+	}
+	return out
 }
 
 // consequence is what a finding hides, in words.

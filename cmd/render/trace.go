@@ -106,6 +106,8 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 		}
 	case r.Unproved != "":
 		p.labelled("", "proof", in(dim, "none; "+r.Unproved))
+	case r.Name != nil && r.Name.Verdict != "resolved":
+		p.labelled("", "proof", in(dim, "none; without an address nothing can be sent"))
 	default:
 		p.labelled("", "proof", in(dim, "none was sent that tells; this is predicted"))
 	}
