@@ -14,15 +14,17 @@ var banners = []string{"fail2ban", "CrowdSec"}
 const maxBanned = 8 // neighbours that are looked at on each uplink
 
 // banned: a program that bans addresses by itself has shut a machine of this host's
-// own wire, one that is there now, out of a published port. Bans are meant for
-// strangers; a neighbour is mostly a user whose password was old.
+// own wire, one that is there now, out of a published port by which it was served a
+// moment ago. Bans are meant for strangers; such a neighbour is mostly a user whose
+// password was old. A ban that has held for longer is nobody's trouble, and not this
+// program's to lift unasked.
 func (e *expecter) banned(c *snap.Container, p *snap.Port, up *snap.Link, ip netip.Addr) {
 	if !e.bans() {
 		return
 	}
 	n := 0
 	for _, x := range e.host.Neighs {
-		if x.Index != up.Index || x.MAC == "" || x.IP.Is4() != ip.Is4() || !private(x.IP) || n >= maxBanned {
+		if x.Index != up.Index || x.MAC == "" || x.IP.Is4() != ip.Is4() || !private(x.IP) || n >= maxBanned || !e.served(x.IP, p) {
 			continue
 		}
 		n++
@@ -36,6 +38,14 @@ func (e *expecter) banned(c *snap.Container, p *snap.Port, up *snap.Link, ip net
 			e.add(f)
 		}
 	}
+}
+
+// served says whether conntrack still has a connection of the address with a published
+// port that was answered (nf_conntrack_proto_tcp.c: TIME_WAIT is kept for 120 s).
+func (e *expecter) served(from netip.Addr, p *snap.Port) bool {
+	return slices.ContainsFunc(e.host.Conntrack, func(c snap.Conn) bool {
+		return c.Orig.Src.Addr() == from && c.Orig.Dst.Port() == p.HostPort && c.Proto == p.Proto.Number() && slices.Contains(c.Status, "assured")
+	})
 }
 
 // bans says whether the host has rules of such a program.
