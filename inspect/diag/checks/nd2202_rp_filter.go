@@ -96,7 +96,10 @@ func secondDoors(in *diag.Input, told []diag.Finding) []diag.Finding {
 			Advice:   "nothing to do where nobody else is meant to come by " + l.Name + "; else loose mode (2), or policy routing, one table for each uplink",
 			Weight:   25,
 		}
-		if host.RPFiltered > 0 {
+		// Where rules lead this address's own answers back by the device, somebody has
+		// seen to it, and what the filter dropped, noise mostly, is no sign against that.
+		back := in.World.Route(host.ID, sim.RouteQuery{Src: flow.Dst, Dst: flow.Src}).Ways
+		if host.RPFiltered > 0 && !slices.ContainsFunc(back, func(w sim.RouteWay) bool { return w.Dev == l.Name }) {
 			f.Severity = diag.Warning
 			f.Evidence = append(f.Evidence, ev("nstat -az TcpExtIPReversePathFilter", fmt.Sprintf("TcpExtIPReversePathFilter %d", host.RPFiltered), snap.RefNetns(host.ID)))
 		}
