@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -161,9 +160,9 @@ func endpoints(s *snap.Snapshot, c *snap.Container) {
 	}
 	for i := range c.Endpoints {
 		e := &c.Endpoints[i]
-		l := holder(n, e.IPv4)
+		l := n.Holder(e.IPv4.Addr())
 		if l == nil {
-			l = holder(n, e.IPv6)
+			l = n.Holder(e.IPv6.Addr())
 		}
 		if l == nil {
 			continue
@@ -176,12 +175,4 @@ func endpoints(s *snap.Snapshot, c *snap.Container) {
 			e.HostLink = peer.Name
 		}
 	}
-}
-
-func holder(n *snap.Netns, p netip.Prefix) *snap.Link {
-	if !p.IsValid() {
-		return nil
-	}
-	l, _ := n.HasAddr(p.Addr())
-	return l
 }

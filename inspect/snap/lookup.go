@@ -143,6 +143,17 @@ func (ns *Netns) HasAddr(ip netip.Addr) (*Link, bool) {
 	return nil, false
 }
 
+// Holder is the device that holds the address, lo apart: an address there makes no
+// route to its network. nil when there is none.
+func (ns *Netns) Holder(ip netip.Addr) *Link {
+	for _, a := range ns.Addrs {
+		if l := ns.LinkAt(a.Index); a.Prefix.Addr() == ip && l != nil && !l.Loopback {
+			return l
+		}
+	}
+	return nil
+}
+
 // Sysctl is the value of a key with slashes; ok is false when it was not read
 // or is not there (a Gap tells which).
 func (ns *Netns) Sysctl(key string) (value string, ok bool) {

@@ -108,10 +108,8 @@ func inside(ns *snap.Netns, c *snap.Container, e *snap.Endpoint) *snap.Link {
 	if e.Link != "" {
 		return ns.Link(e.Link)
 	}
-	if e.IPv4.IsValid() {
-		if l, ok := ns.HasAddr(e.IPv4.Addr()); ok {
-			return l
-		}
+	if l := ns.Holder(e.IPv4.Addr()); l != nil {
+		return l
 	}
 	var veths []*snap.Link
 	for i := range ns.Links {

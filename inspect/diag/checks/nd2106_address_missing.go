@@ -18,7 +18,8 @@ func nd2106() diag.Check {
 		Doc: `The engine gave the container an address and tells it to everybody (DNS, published
 ports), but no device in the container holds it: a DHCP client or network manager
 inside flushed it, disable_ipv6 was switched on, or the device's MTU set below 1280,
-both of which delete IPv6 addresses.
+both of which delete IPv6 addresses. One that stands on lo instead is the container's
+still, and makes no route to its network.
 With the address its routes are gone, too. With a wrong prefix length the address is
 there, and the route to its own network is not, or leads too far.
 
@@ -40,7 +41,8 @@ type lost struct {
 	prefix netip.Prefix
 	// has is the same address with another prefix length, which the device
 	// holds instead; nil none.
-	has *snap.Addr
+	has  *snap.Addr
+	onLo *snap.Addr // the same address, where lo alone holds it; nil it does not
 }
 
 // lostAddrs are those of all running containers on networks of every driver
@@ -67,8 +69,10 @@ func lostAddrs(in *diag.Input) []lost {
 				if !p.IsValid() {
 					continue
 				}
-				x := lost{attachment{c: c, e: e, n: n, ns: ns, link: dev}, dev, p, nil}
+				x := lost{a: attachment{c: c, e: e, n: n, ns: ns, link: dev}, dev: dev, prefix: p}
 				if _, ok := ns.HasAddr(p.Addr()); !ok {
+					out = append(out, x)
+				} else if x.onLo = onLo(ns, p.Addr()); x.onLo != nil {
 					out = append(out, x)
 				} else if x.has = narrowed(ns, dev, n, p); x.has != nil {
 					out = append(out, x)
@@ -77,6 +81,19 @@ func lostAddrs(in *diag.Input) []lost {
 		}
 	}
 	return out
+}
+
+// onLo is an address where no device but lo holds it; nil when one does. A bridge of
+// the container's own may have it instead of its port.
+func onLo(ns *snap.Netns, ip netip.Addr) *snap.Addr {
+	if ns.Holder(ip) != nil {
+		return nil
+	}
+	i := slices.IndexFunc(ns.Addrs, func(a snap.Addr) bool { return a.Prefix.Addr() == ip && ns.LinkAt(a.Index) != nil })
+	if i < 0 {
+		return nil
+	}
+	return &ns.Addrs[i]
 }
 
 // wentDown says that the address is gone because its device was set down: IPv6's go
@@ -143,7 +160,11 @@ func detectND2106(in *diag.Input) []diag.Finding {
 			},
 			Weight: 89,
 		}
-		if x.has != nil {
+		if x.onLo != nil {
+			f.Summary = fmt.Sprintf("%s has its address %s on lo, not on %s, where %s put it: no route leads to network %s", x.a.c.Name, x.prefix.Addr(), x.dev.Name, x.a.c.Engine, x.a.n.Name)
+			f.Cause = "an address makes the connected route of the device that it is on, and lo has none"
+			f.Evidence = append(f.Evidence, ev(ipIn(in, x.a.ns.ID, "addr show dev lo"), x.onLo.Prefix.String(), snap.RefLink(x.a.ns.ID, "lo")))
+		} else if x.has != nil {
 			f.Summary = fmt.Sprintf("%s has %s on %s, where %s gave it %s: what it takes for its own network is not network %s", x.a.c.Name, x.has.Prefix, x.dev.Name, x.a.c.Engine, x.prefix, x.a.n.Name)
 			f.Cause = fmt.Sprintf("the prefix length makes the connected route, and that is for %s instead of %s", x.has.Prefix.Masked(), x.prefix.Masked())
 			f.Severity = diag.Warning
@@ -222,6 +243,9 @@ func fixND2106(in *diag.Input, f *diag.Finding) []fixups.Op {
 func (x *lost) back(in *diag.Input) []fixups.Op {
 	w := at(in, x.a.ns.ID)
 	var ops []fixups.Op
+	if x.onLo != nil {
+		ops = append(ops, &fixups.AddrDel{Where: w, Dev: x.a.ns.LinkName(x.onLo.Index), Prefix: x.onLo.Prefix, Peer: x.onLo.Peer})
+	}
 	if x.has != nil {
 		ops = append(ops, &fixups.AddrDel{Where: w, Dev: x.dev.Name, Prefix: x.has.Prefix, Peer: x.has.Peer})
 	}
