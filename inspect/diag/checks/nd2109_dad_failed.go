@@ -61,8 +61,16 @@ func detectND2109(in *diag.Input) []diag.Finding {
 					f.Summary += ", " + in.Who(o.Netns.ID)
 				}
 			}
+			lone := loneUplink6(in, ns, l, a)
+			if lone {
+				f.Severity = diag.Error
+				f.Cause += ", and it is the only one of that device: a router that leads answers back by it finds the other holder"
+			}
 			for n := range in.Flows {
 				fl := &in.Flows[n]
+				if lone && !fl.Excused && fl.Flow.Dst.Is6() && fl.Trace.LeftHost == l.Name && fl.Trace.LeftNetns == ns.ID && diag.ProbeSays(fl.Probe) == "dropped" {
+					f.Covers.Traces = append(f.Covers.Traces, n)
+				}
 				if fl.Broken() && !fl.Excused && fl.Flow.Dst.Is6() && (fl.Flow.Dst == ip || fl.Flow.From == ns.ID && !ip.IsLinkLocalUnicast()) {
 					f.Covers.Traces = append(f.Covers.Traces, n)
 					f.Severity = diag.Error
@@ -72,6 +80,19 @@ func detectND2109(in *diag.Input) []diag.Finding {
 		}
 	}
 	return out
+}
+
+// loneUplink6 says of an address that it is the only one but link-local ones by which
+// the host's IPv6 default route leads out.
+func loneUplink6(in *diag.Input, ns *snap.Netns, l *snap.Link, a *snap.Addr) bool {
+	ip := a.Prefix.Addr()
+	return ns == in.Snap.HostNs() && !ip.IsLinkLocalUnicast() &&
+		slices.ContainsFunc(ns.Routes, func(r snap.Route) bool {
+			return r.Family == snap.IPv6 && r.Dst.Bits() == 0 && r.Oif == l.Index && r.Type == "unicast"
+		}) &&
+		!slices.ContainsFunc(ns.Addrs, func(o snap.Addr) bool {
+			return o.Index == l.Index && o.Prefix.Addr().Is6() && !o.Prefix.Addr().IsLinkLocalUnicast() && !o.Has("dadfailed")
+		})
 }
 
 // fixND2109 puts the address back as its engine did, without asking, where the
