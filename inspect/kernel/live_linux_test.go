@@ -149,6 +149,12 @@ func TestSockets(t *testing.T) {
 			t.Fatalf("the connection waits for %d ms after 10 s", w)
 		}
 	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if now, _ := ReadNetns(t.Context(), h, Options{Procs: procs, NoRuleset: true}); now.Sockets[0].WaitMs < 50 {
+		t.Errorf("its client has given up: it waits for %d ms", now.Sockets[0].WaitMs)
+	}
 	same(t, "udp", [2]any{snap.UDP, "[::1]:5353"}, [2]any{n.Sockets[1].Proto, n.Sockets[1].Local.String()})
 	want := snap.SocketCount{Remote: netip.MustParseAddrPort("127.0.0.1:8080"), Count: 1}
 	if !slices.Contains(n.Estab, want) {

@@ -18,8 +18,9 @@ const (
 
 // readWaiting fills in how long the oldest connection waits that a listener has
 // not accepted. Such a connection has no file yet, and so no inode. What the
-// kernel tells is when its peer was last heard of: the handshake, or later. It
-// asks only when a listener has any.
+// kernel tells is when its peer was last heard of and when data last came: the
+// handshake, or later. A client that gave up was heard of just now, its question came
+// when it began. It asks only when a listener has any.
 func (r *requester) readWaiting(ctx context.Context, list []snap.Socket) error {
 	type key struct {
 		family snap.Family
@@ -62,13 +63,15 @@ func (r *requester) readWaiting(ctx context.Context, list []snap.Socket) error {
 	return nil
 }
 
-// heardMs is how many milliseconds ago a connection's peer was last heard of, of
-// the attributes of a struct inet_diag_msg; 0 when they don't tell.
+// heardMs is how many milliseconds ago a connection's peer was last heard of, or its last
+// data came, whatever is longer, of the attributes of a struct inet_diag_msg; 0 when they
+// don't tell. Both start with the handshake (net/ipv4/tcp_minisocks.c:
+// tcp_create_openreq_child), and a FIN moves the first one only.
 func heardMs(attrs []byte) int64 {
-	const at = int(unsafe.Offsetof(unix.TCPInfo{}.Last_ack_recv))
+	const data, ack = int(unsafe.Offsetof(unix.TCPInfo{}.Last_data_recv)), int(unsafe.Offsetof(unix.TCPInfo{}.Last_ack_recv))
 	for t, v := range rtattrs(attrs) {
-		if t == inetDiagInfo && len(v) >= at+4 {
-			return int64(u32of(v[at:]))
+		if t == inetDiagInfo && len(v) >= ack+4 {
+			return int64(max(u32of(v[data:]), u32of(v[ack:])))
 		}
 	}
 	return 0
