@@ -35,6 +35,7 @@ func (e *expecter) resolving() {
 	}
 	e.overrides()
 	e.services()
+	e.clashes()
 	e.wanted()
 	for i := range e.in.Snap.Containers {
 		c := &e.in.Snap.Containers[i]

@@ -159,6 +159,9 @@ func (w *walker) unserved(out outcome) outcome {
 		what = "is empty"
 	case len(rc.BadLines) > 0:
 		what = "has no usable nameserver line (" + strings.TrimSpace(rc.BadLines[0]) + ")"
+		if strings.HasSuffix(rc.BadLines[0], "\r") {
+			what += ": its lines end in CR LF, and glibc takes the carriage return for a part of the address"
+		}
 	}
 	detail := "resolv.conf of " + w.who() + " " + what
 	if w.embeddedWanted() && rc.Denied == "" {
