@@ -48,7 +48,7 @@ func (e *expecter) tried() {
 		if ns != e.host {
 			for k := range ns.Trying {
 				s := &ns.Trying[k]
-				if to := netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port()); !ownPort(s.Local.Port()) && !to.Addr().IsLoopback() {
+				if to := netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port()); !OwnPort(s.Local.Port()) && !to.Addr().IsLoopback() {
 					all = append(all, try{ns.ID, to, 0, s})
 				}
 			}
@@ -58,7 +58,7 @@ func (e *expecter) tried() {
 			if c.TCPState == "SYN_RECV" {
 				age = max(synRecv-c.TimeoutMs, 0)
 			}
-			if c.Proto != snap.TCP.Number() || !unanswered(ns, &c) || ownPort(c.Orig.Src.Port()) || age > triedAge {
+			if c.Proto != snap.TCP.Number() || !unanswered(ns, &c) || OwnPort(c.Orig.Src.Port()) || age > triedAge {
 				continue
 			}
 			if from := e.sender(ns, c.Orig.Src.Addr()); from != "" {
@@ -85,7 +85,8 @@ func (e *expecter) tried() {
 	}
 }
 
-func ownPort(p uint16) bool { return p >= ownPortFirst && p <= ownPortLast }
+// OwnPort says whether this program sends its probes from a port.
+func OwnPort(p uint16) bool { return p >= ownPortFirst && p <= ownPortLast }
 
 // unanswered says whether the sender of a TCP connection has no answer, as far
 // as the entry tells: none was seen, or one was seen by the host on its way to
