@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -36,6 +37,24 @@ func TestADockerdOfAnotherNamespaceIsElsewhere(t *testing.T) {
 	}
 	if want := fmt.Sprintf("--host-ns %d", os.Getpid()); len(got.Gaps) == 0 || got.Gaps[len(got.Gaps)-1].Needs != want {
 		t.Errorf("gaps %+v, want one that needs %s", got.Gaps, want)
+	}
+}
+
+// The first thread of dockerd is in one of its sandboxes, where it asks a name server
+// that does not answer.
+func TestADockerdThatVisitsASandboxIsHere(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t)
+	h.proc(fakeProc{pid: os.Getpid(), comm: "dockerd", net: hostNet + 50})
+	for task, net := range map[int]uint64{os.Getpid(): hostNet + 50, os.Getpid() + 1: hostNet} {
+		dir := fmt.Sprintf("%s/proc/%d/task/%d/ns", h.root, os.Getpid(), task)
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Symlink(fmt.Sprintf("net:[%d]", net), dir+"/net")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.serve(docker2010(t))
+	if got := Read(t.Context(), h.options()); got.Engines[0].Remote || len(got.Networks) == 0 {
+		t.Errorf("engine = %+v, want one of this host", got.Engines[0])
 	}
 }
 

@@ -168,13 +168,19 @@ func (p *proc) trusted() bool { return p.uid == 0 || p.uid >= 0 && p.uid == os.G
 // here says that the process lives in the host's namespace: shims, conmons and
 // daemons of this host do, those of an engine inside a container do not. It is
 // true as well when the namespace can't be read: then nothing tells them apart. One
-// that has none any more is ending (fs/proc/namespaces.c: proc_ns_readlink).
+// that has none any more is ending (fs/proc/namespaces.c: proc_ns_readlink). dockerd's
+// threads visit its sandboxes, and stay as long as a name server there does not answer;
+// the first of them, whose namespace is told as that of the process, may be among them
+// (moby libnetwork/osl/namespace_linux.go: InvokeFunc).
 func (m *machine) here(p *proc) bool {
 	if _, err := os.Readlink(filepath.Join(p.dir, "ns/net")); errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	ns := p.netns()
-	return ns == 0 || m.netns == 0 || ns == m.netns
+	if ns := p.netns(); ns == 0 || m.netns == 0 || ns == m.netns {
+		return true
+	}
+	tasks, _ := filepath.Glob(filepath.Join(p.dir, "task/*/ns/net"))
+	return slices.ContainsFunc(tasks, func(t string) bool { return nsInode(t) == m.netns })
 }
 
 // files is the path of an engine's file for this process: through the root of
