@@ -119,6 +119,30 @@ func (in *Input) HeardBeyond(f *FlowCase) bool {
 	return false
 }
 
+// Keeps says of a connection that is tried whether it is tried again and again: a socket
+// waits for it now, or there were two and more of late, and one this very moment.
+func (in *Input) Keeps(f *FlowCase) bool {
+	const moment = 5_000 // ms
+	var ports []uint16
+	fresh := false
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		if ns != in.Snap.HostNs() && ns.ID != f.Flow.From {
+			continue
+		}
+		for _, c := range ns.Conntrack {
+			if c.TCPState != "SYN_SENT" || c.Orig.Dst != netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport) || OwnPort(c.Orig.Src.Port()) || !unanswered(ns, &c) {
+				continue
+			}
+			fresh = fresh || synSent-c.TimeoutMs <= moment
+			if !slices.Contains(ports, c.Orig.Src.Port()) {
+				ports = append(ports, c.Orig.Src.Port())
+			}
+		}
+	}
+	return f.By != nil || fresh && len(ports) > 1
+}
+
 // sender is the namespace that sent a packet which conntrack saw in ns; "" for
 // the host itself and for whoever is no namespace of its own.
 func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {

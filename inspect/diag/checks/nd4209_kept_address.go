@@ -19,7 +19,7 @@ at once, but programs that looked it up when they started keep the old one: ngin
 a host name in proxy_pass, a JVM with networkaddress.cache.ttl=-1, connection pools.
 They try an address that nobody has, and the name and the network are well.
 
-Told where a container tries an address of its own network that nobody has, and a
+Told where a container keeps trying an address of its own network that nobody has, and a
 container of that network which serves the same port was started after it and has heard
 nothing from it.
 
@@ -39,7 +39,7 @@ java.security: networkaddress.cache.ttl`,
 					continue
 				}
 				who := in.Graph.ContainersOf(f.Flow.From)
-				if len(who) != 1 || !onNetwork(in, who[0], n) || heldBack(in, n, f.Flow.Dst) {
+				if len(who) != 1 || !in.Keeps(f) || hostsName(in, who[0], f.Flow.Dst) || !onNetwork(in, who[0], n) || heldBack(in, n, f.Flow.Dst) {
 					continue
 				}
 				now := successor(in, n, who[0], f)
@@ -60,6 +60,12 @@ java.security: networkaddress.cache.ttl`,
 			return out
 		},
 	}
+}
+
+// hostsName says whether a container's own hosts file gives out the address.
+func hostsName(in *diag.Input, c *snap.Container, ip netip.Addr) bool {
+	r := in.Snap.Resolver(c.Ref)
+	return r != nil && slices.ContainsFunc(r.Hosts, func(l snap.HostsLine) bool { return l.Addr == ip })
 }
 
 func onNetwork(in *diag.Input, c *snap.Container, n *snap.Network) bool {
