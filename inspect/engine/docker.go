@@ -159,6 +159,7 @@ func (r *dockerRead) online(ctx context.Context) error {
 		r.res.Networks = append(r.res.Networks, nets[i].network())
 	}
 	r.containers(ctx, api, list)
+	r.keptServers()
 	r.services(ctx, api, info.Swarm.ControlAvailable)
 	fillGateways(r.res.Networks, r.res.Containers)
 	return nil

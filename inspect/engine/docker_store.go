@@ -19,6 +19,7 @@ const (
 	networkStore  = "network/files/local-kv.db"
 	networkKeys   = "docker/network/v1.0/network/"
 	endpointKeys  = "docker/network/v1.0/endpoint/"
+	sandboxKeys   = "docker/network/v1.0/sandbox/"
 	networkBucket = "libnetwork"
 	storeIndex    = 8 // bytes before the JSON of a value
 )
@@ -113,16 +114,24 @@ func (s *storedEndpoint) names() []string {
 	return out
 }
 
+// storedSandbox is what the resolver of a sandbox keeps from when it was made
+// (libnetwork/sandbox_store.go: sbState).
+type storedSandbox struct {
+	Cid     string
+	ExtDNS2 []struct{ IPStr string }
+}
+
 // dockerStore is what libnetwork's file holds.
 type dockerStore struct {
 	networks []snap.Network
-	names    map[string][]string // of endpoints, by id
+	names    map[string][]string     // of endpoints, by id
+	servers  map[string][]netip.Addr // that sandboxes' resolvers forward to, by container id
 }
 
 // readDockerStore reads libnetwork's file. dockerd keeps it locked while it
 // lives, stopped or not: the bytes are copied, and read without the lock.
 func readDockerStore(path string) (dockerStore, error) {
-	st := dockerStore{names: map[string][]string{}}
+	st := dockerStore{names: map[string][]string{}, servers: map[string][]netip.Addr{}}
 	b, err := readFile(path, maxStore)
 	if err != nil {
 		return st, err
@@ -155,9 +164,37 @@ func readDockerStore(path string) (dockerStore, error) {
 			if json.Unmarshal(v, &ep) == nil && ep.ID != "" {
 				st.names[ep.ID] = ep.names()
 			}
+		case strings.HasPrefix(key, sandboxKeys):
+			var sb storedSandbox
+			if json.Unmarshal(v, &sb) != nil {
+				continue
+			}
+			for _, x := range sb.ExtDNS2 {
+				if a, err := netip.ParseAddr(x.IPStr); err == nil && sb.Cid != "" {
+					st.servers[sb.Cid] = append(st.servers[sb.Cid], a)
+				}
+			}
 		}
 	}
 	return st, nil
+}
+
+// keptServers fills in which servers the containers' resolvers forward to: those of the
+// host's resolv.conf when they were started, which may name others by now. From 25 on
+// the container's resolv.conf tells; where the store can't be read the host's stands in.
+func (r *dockerRead) keptServers() {
+	if v := major(r.e.Version); v == 0 || v >= 25 || !slices.ContainsFunc(r.res.Containers, func(c snap.Container) bool { return c.Running() && len(c.DNS) == 0 }) {
+		return
+	}
+	st, err := readDockerStore(r.m.files(r.process(), filepath.Join(r.e.DataRoot, networkStore)))
+	if err != nil {
+		return
+	}
+	for i := range r.res.Containers {
+		if c := &r.res.Containers[i]; len(c.DNS) == 0 {
+			c.Upstreams = st.servers[c.ID]
+		}
+	}
 }
 
 // offlineNetworks reads the networks of the data roots; where that fails, they

@@ -53,6 +53,12 @@ func (w *walker) upstreams(ns *snap.Netns) (list []ext, unknown string) {
 	if len(list) > 0 {
 		return list, ""
 	}
+	if w.box != nil && len(w.box.Upstreams) > 0 {
+		for _, a := range w.box.Upstreams {
+			list = append(list, w.extFrom(ns, a, a.IsLoopback()))
+		}
+		return list, ""
+	}
 	h := w.s.Resolver("host")
 	if h == nil {
 		return nil, "the host's resolv.conf was not read"

@@ -97,13 +97,16 @@ type Container struct {
 	Wants []Want `json:"wants,omitempty"`
 	// Proxies are the HTTP proxies that its environment names, NoProxy what is not
 	// to be asked of them.
-	Proxies    []Proxy  `json:"proxies,omitempty"`
-	NoProxy    []string `json:"noProxy,omitempty"`
-	DNS        []string `json:"dns,omitempty"`
-	DNSSearch  []string `json:"dnsSearch,omitempty"`
-	DNSOptions []string `json:"dnsOptions,omitempty"`
-	ExtraHosts []string `json:"extraHosts,omitempty"`
-	Links      []string `json:"links,omitempty"`
+	Proxies []Proxy  `json:"proxies,omitempty"`
+	NoProxy []string `json:"noProxy,omitempty"`
+	DNS     []string `json:"dns,omitempty"`
+	// Upstreams are the servers that Docker's embedded resolver has for it, as libnetwork's
+	// store tells; of Dockers before 25, where nothing else does.
+	Upstreams  []netip.Addr `json:"upstreams,omitempty"`
+	DNSSearch  []string     `json:"dnsSearch,omitempty"`
+	DNSOptions []string     `json:"dnsOptions,omitempty"`
+	ExtraHosts []string     `json:"extraHosts,omitempty"`
+	Links      []string     `json:"links,omitempty"`
 	// Engine's own copies of the name service files, outside the container.
 	ResolvConfPath string            `json:"resolvConfPath,omitempty"`
 	HostsPath      string            `json:"hostsPath,omitempty"`
