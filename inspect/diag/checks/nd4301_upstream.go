@@ -78,12 +78,42 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 					f.Summary += fmt.Sprintf("; it was given to %s by --dns", c.Name)
 					f.Advice = fmt.Sprintf("make %s again with --dns (dns: in the compose file) %s; an engine can't change it in a container that is there", c.Name, better)
 				}
+				if r := in.Snap.Resolver(g.first.Ask.Container); r != nil && len(r.ResolvConf.Nameservers) > libcServers && slices.Contains(r.ResolvConf.Nameservers[:libcServers], server) {
+					f.Summary += fmt.Sprintf("; %s is the fourth in resolv.conf, and programs ask the first three only", r.ResolvConf.Nameservers[libcServers])
+				}
+				if now := keptServer(in, g.first, server); len(now) > 0 {
+					who := in.Who(g.first.Ask.Netns)
+					f.Summary += fmt.Sprintf("; the host's resolv.conf named it when %s was started, and names %s now", who, now[0])
+					f.Advice = fmt.Sprintf("restart %s: the engine's resolver keeps the servers of its start", who)
+				}
 				out = append(out, f)
 			}
 			return out
 		},
 		Fix: either(fixUpstream, fixGiven),
 	}
+}
+
+// libcServers is how many servers of resolv.conf are asked (resolv.conf(5): MAXNS; musl
+// include/resolv.h).
+const libcServers = 3
+
+// keptServer are the servers of the host's own list, where a container's resolver still
+// asks one that was on it when the container was started; nil else.
+func keptServer(in *diag.Input, n *diag.NameCase, server netip.Addr) []netip.Addr {
+	c, r, host := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container), in.Snap.Resolver("host")
+	if c == nil || r == nil || host == nil || len(c.DNS) > 0 ||
+		!slices.Contains(c.Upstreams, server) && !slices.Contains(r.ResolvConf.ExtServers, "host("+server.String()+")") {
+		return nil
+	}
+	now := host.ResolvConf.Nameservers
+	if len(host.Upstreams) > 0 {
+		now = host.Upstreams
+	}
+	if slices.Contains(now, server) {
+		return nil
+	}
+	return now
 }
 
 // fixGiven leads questions for a dead server that was given to a container
@@ -100,7 +130,7 @@ func fixGiven(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	e := in.Snap.Engine(c.Engine)
-	given := slices.Contains(c.DNS, dead.Addr().String()) || len(c.DNS) == 0 && e != nil && slices.Contains(e.DNS, dead.Addr().String())
+	given := len(keptServer(in, n, dead.Addr())) > 0 || slices.Contains(c.DNS, dead.Addr().String()) || len(c.DNS) == 0 && e != nil && slices.Contains(e.DNS, dead.Addr().String())
 	fromHere := slices.ContainsFunc(n.Path.Servers, func(s names.Server) bool { return s.Addr == dead && s.AskedFrom == ns.ID })
 	good := slices.DeleteFunc(workingServers(in, ns.ID), func(a netip.Addr) bool {
 		return !a.Is4() || a == dead.Addr() || !slices.Contains(host.ResolvConf.Nameservers, a)
@@ -125,7 +155,11 @@ func fixGiven(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		ops = append(ops, op)
 	}
-	f.Advice = "this lasts until " + c.Name + " is restarted; then " + f.Advice
+	if len(keptServer(in, n, dead.Addr())) > 0 {
+		f.Advice = fmt.Sprintf("this lasts until %s is restarted, which has its resolver ask the host's servers of then", c.Name)
+	} else {
+		f.Advice = "this lasts until " + c.Name + " is restarted; then " + f.Advice
+	}
 	return ops
 }
 
