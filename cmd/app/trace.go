@@ -141,7 +141,8 @@ func (t *tracer) resolve(ctx context.Context, q *ask) error {
 	if err != nil {
 		return err
 	}
-	if path != nil && path.Verdict == names.NoData && t.c.Family == 0 {
+	// A hosts file that has an IPv6 address alone, for who has no IPv6, is the fault itself.
+	if path != nil && path.Verdict == names.NoData && t.c.Family == 0 && (path.Problem == nil || path.Problem.Kind != names.HostsOverride) {
 		six := na
 		six.Type = "AAAA"
 		if p6, more, err := t.path(ctx, six); err == nil && p6 != nil && p6.Verdict == names.Resolved {
