@@ -79,7 +79,7 @@ func rename(s *snap.Snapshot, names map[string]string) {
 			n.NSIDs[id] = to(other)
 		}
 		done := map[*snap.Process]bool{} // sockets of one process share it
-		for _, s := range slices.Concat(n.Sockets, n.Trying) {
+		for _, s := range slices.Concat(n.Sockets, n.Trying, n.Held) {
 			if p := s.Process; p != nil && !done[p] {
 				done[p] = true
 				p.Netns = to(p.Netns)

@@ -105,6 +105,8 @@ func read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s.Containers = append(s.Containers, res.Containers...)
 	s.Networks = append(s.Networks, res.Networks...)
 	c.fill(s)
+	c.held(s)
+	limits(s, c.procs)
 	c.cgroups(s)
 	join(s, c.inodes)
 	strangers(s)

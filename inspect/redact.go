@@ -31,6 +31,9 @@ func Redact(in *snap.Snapshot) *snap.Snapshot {
 		for j := range n.Trying {
 			n.Trying[j].Process = r.process(n.Trying[j].Process)
 		}
+		for j := range n.Held {
+			n.Held[j].Process = r.process(n.Held[j].Process)
+		}
 	}
 	for i := range s.Engines {
 		r.engine(&s.Engines[i])

@@ -46,6 +46,9 @@ type App struct {
 	// Count sends the flow of a probe again, in bursts, and gives the counters of
 	// those namespaces that grew by exactly what was sent. nil: nothing is counted.
 	Count func(context.Context, *snap.Snapshot, *snap.Probe, []string) ([]snap.Counted, error)
+	// Limits is the snapshot with what containers' limits have come to while they were
+	// probed. nil: they are not looked at again.
+	Limits func(*snap.Snapshot) *snap.Snapshot
 	// Track fills in what conntrack has of flows. nil: it is not asked.
 	Track func(context.Context, *snap.Snapshot, []snap.Tracked) error
 	// TraceRules has the kernel tell of the rules that a packet of a probe's flow

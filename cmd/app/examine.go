@@ -44,6 +44,9 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 		}
 	}
 	s = a.withoutDeparted(s)
+	if a.Limits != nil {
+		s = a.Limits(s)
+	}
 	with := withProbes(s, answers, observers)
 	in = diag.Build(with, asks, o)
 	if doubts := in.Doubts(); a.Again != nil && len(doubts) > 0 {

@@ -36,6 +36,7 @@ func New() *App {
 		Again:      sender(patience),
 		Count:      recounted,
 		Track:      tracked,
+		Limits:     inspect.Limits,
 		TraceRules: tracedRules,
 		PathMTU:    echoed,
 		Reclaim:    reclaimed,

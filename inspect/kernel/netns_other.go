@@ -20,3 +20,8 @@ func ReadNetns(_ context.Context, h *ns.Handle, _ Options) (snap.Netns, []snap.G
 func AskRoutes(context.Context, *ns.Handle, []RouteQuery) ([]snap.RouteAnswer, error) {
 	return nil, fmt.Errorf("asking for routes: %w", snap.ErrUnsupported)
 }
+
+// AskHeld always fails here.
+func AskHeld(context.Context, *ns.Handle, *ns.Procs, map[uint16]bool) ([]snap.Socket, error) {
+	return nil, fmt.Errorf("asking for connections: %w", snap.ErrUnsupported)
+}

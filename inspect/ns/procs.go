@@ -33,6 +33,9 @@ type Procs struct {
 
 	freezersOnce sync.Once
 	freezers     freezers
+
+	controllersOnce sync.Once
+	controllers     map[string]Cgroup2 // mounts by controller; "": cgroup2
 }
 
 // Get is the process with that pid, nil when the scan did not see it.

@@ -71,6 +71,7 @@ func (ns Netns) clone() Netns {
 	ns.Conntrack = slices.Clone(ns.Conntrack)
 	ns.Sockets = slices.Clone(ns.Sockets)
 	ns.Trying = slices.Clone(ns.Trying)
+	ns.Held = slices.Clone(ns.Held)
 	if ns.Xfrm != nil {
 		x := *ns.Xfrm
 		x.Policies = slices.Clone(x.Policies)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -118,6 +119,7 @@ type Container struct {
 	CapAdd     []string          `json:"capAdd,omitempty"`
 	// Sockets are the engines' API sockets that are mounted into it.
 	Sockets []SocketMount `json:"sockets,omitempty"`
+	Limits  *Limits       `json:"limits,omitempty"` // of its control groups; nil none known
 	// Infra holds the namespace of a Podman pod, and does nothing else.
 	Infra   bool          `json:"infra,omitempty"`
 	Service string        `json:"service,omitempty"` // compose or swarm service
@@ -150,6 +152,9 @@ const Vanished = "vanished"
 
 // Running says whether it has processes (a paused one has, too).
 func (c *Container) Running() bool { return c.State == "running" || c.State == "paused" }
+
+// PortInUse says that its last start failed for want of a port (EADDRINUSE).
+func (c *Container) PortInUse() bool { return strings.Contains(c.Error, "address already in use") }
 
 // NetName is the name that a container's neighbours know it by: its own, or that of
 // the pod (libpod/networking_common.go: getNetworkPodName).

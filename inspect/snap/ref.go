@@ -180,6 +180,8 @@ func (ns *Netns) at(p []string) any {
 		return item(ns.FDB, p[1], 0)
 	case "socket":
 		return item(ns.Sockets, p[1], 0)
+	case "held":
+		return item(ns.Held, p[1], 0)
 	case "conn":
 		return item(ns.Conntrack, p[1], 0)
 	case "ipvs":

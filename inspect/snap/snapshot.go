@@ -139,6 +139,9 @@ type Netns struct {
 	// Trying are TCP sockets that have sent their SYN again and have no answer:
 	// programs that wait for a connection now. At most 64.
 	Trying []Socket `json:"trying,omitempty"`
+	// Held are TCP sockets with a connection whose local port a container publishes
+	// that could not start ("address already in use"); of the host only.
+	Held []Socket `json:"held,omitempty"`
 	// Estab counts connected TCP sockets by destination, for port exhaustion:
 	// the 32 largest.
 	Estab []SocketCount `json:"estab,omitempty"`

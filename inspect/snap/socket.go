@@ -34,12 +34,12 @@ func (p Proto) Number() uint8 {
 }
 
 // Socket is a socket that can receive: listening TCP or SCTP, bound UDP; of
-// Netns.Trying one of TCP that tries to connect.
+// Netns.Trying one of TCP that tries to connect; of Netns.Held one with a connection.
 type Socket struct {
 	Proto  Proto          `json:"proto"`
 	Family Family         `json:"family"` // of the socket; an IPv6 one may take IPv4 too
 	Local  netip.AddrPort `json:"local"`
-	Remote netip.AddrPort `json:"remote,omitzero"` // of a connected UDP socket, or of TCP's that tries
+	Remote netip.AddrPort `json:"remote,omitzero"` // of a connected UDP socket, or of TCP's that has or wants a peer
 	V6Only bool           `json:"v6Only,omitempty"`
 	Device int            `json:"device,omitempty"` // SO_BINDTODEVICE, ifindex
 	UID    uint32         `json:"uid"`

@@ -19,11 +19,17 @@ ports on the host itself. Either can be had once: "bind: address already in use"
 (another process has it) or "port is already allocated" (another container
 publishes it).
 
+A connection of the host has a port, too, mostly chosen by the kernel from
+net.ipv4.ip_local_port_range, and keeps listeners off it while it lasts and for a
+minute after: who publishes a port of that range has it reserved.
+
 See it by hand:
-    ss -lntup 'sport = :PORT'                who has it
+    ss -lntup 'sport = :PORT'                who listens on it
+    ss -antup 'sport = :PORT'                whose connection has it
     docker inspect -f '{{.State.Error}}' NAME; docker logs --tail 5 NAME
 
-Sources: moby libnetwork/portallocator; bind(2), EADDRINUSE`,
+Sources: moby libnetwork/portallocator; bind(2), EADDRINUSE;
+net/ipv4/inet_connection_sock.c: inet_csk_bind_conflict; ip-sysctl.rst: ip_local_reserved_ports`,
 		Detect: detectND5113,
 	}
 }
@@ -37,15 +43,19 @@ func detectND5113(in *diag.Input) []diag.Finding {
 		}
 		for _, p := range wanted(c) {
 			who, line, ref := portHolder(in, c, p)
+			which, cause, advice := "l", "listens on it", fmt.Sprintf("stop %s, or give %s another port", who, c.Name)
 			if who == "" {
-				continue
+				if who, line, ref = connHolder(in, c, p); who == "" {
+					continue
+				}
+				which, cause, advice = "a", "has it", fmt.Sprintf("start %s when that connection has ended", c.Name)+keepPort(in, p.HostPort)
 			}
 			f := diag.Finding{
 				Summary:  fmt.Sprintf("%s can't run: port %d/%s of this host is in use by %s", c.Name, p.HostPort, p.Proto, who),
-				Cause:    fmt.Sprintf("%s needs port %d of the host, and %s listens on it", c.Name, p.HostPort, who),
+				Cause:    fmt.Sprintf("%s needs port %d of the host, and %s %s", c.Name, p.HostPort, who, cause),
 				Subject:  diag.Subject{Kind: "container", Name: c.Name},
-				Evidence: []diag.Evidence{ev(fmt.Sprintf("ss -lntup 'sport = :%d'", p.HostPort), line, ref), ev(diag.ListCommand(c), fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
-				Advice:   fmt.Sprintf("stop %s, or give %s another port", who, c.Name),
+				Evidence: []diag.Evidence{ev(fmt.Sprintf("ss -%sntup 'sport = :%d'", which, p.HostPort), line, ref), ev(diag.ListCommand(c), fmt.Sprintf("%s %s (%d)", c.Name, c.State, c.ExitCode), snap.RefContainer(c.Ref))},
+				Advice:   advice,
 				Weight:   63,
 			}
 			if c.Error != "" {
@@ -122,4 +132,41 @@ func portHolder(in *diag.Input, c *snap.Container, p snap.Port) (who, line strin
 		return who, fmt.Sprintf("%s %s %s", s.Proto, s.Local, who), snap.RefItem(host.ID, "socket", i)
 	}
 	return "", "", ""
+}
+
+// connHolder is whose connection has a port that a container could not have.
+func connHolder(in *diag.Input, c *snap.Container, p snap.Port) (who, line string, ref snap.Ref) {
+	host := in.Snap.HostNs()
+	if host == nil || !c.PortInUse() {
+		return "", "", ""
+	}
+	for i, s := range slices.Concat(host.Held, host.Sockets) {
+		if s.Proto != p.Proto || s.Local.Port() != p.HostPort || !s.Remote.IsValid() {
+			continue
+		}
+		ref = snap.RefItem(host.ID, "held", i)
+		if n := len(host.Held); i >= n {
+			ref = snap.RefItem(host.ID, "socket", i-n)
+		}
+		who = fmt.Sprintf("a connection to %s that is ending", s.Remote)
+		if s.Process != nil {
+			who = fmt.Sprintf("a connection of %s (pid %d) to %s", s.Process.Name, s.Process.PID, s.Remote)
+		}
+		return who, fmt.Sprintf("%s %s %s", s.Proto, s.Local, s.Remote), ref
+	}
+	return "", "", ""
+}
+
+// keepPort says how connections are kept off a port that they are given by chance.
+func keepPort(in *diag.Input, port uint16) string {
+	host := in.Snap.HostNs()
+	low, high, ok := localPorts(host)
+	if !ok || int(port) < low || int(port) > high || reservedPorts(host, int(port), int(port)) > 0 {
+		return ""
+	}
+	kept, _ := host.Sysctl(portsKept)
+	if kept != "" {
+		kept += ","
+	}
+	return fmt.Sprintf("; so that no connection is given the port again: sysctl -w net.ipv4.ip_local_reserved_ports=%s%d", kept, port)
 }
