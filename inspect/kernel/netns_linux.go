@@ -144,6 +144,7 @@ func (rd *reader) routing(r *requester) {
 	n.Learned = learned
 	neighs, err := r.readNeighs(ctx)
 	rd.gap("neighbours", err)
+	rd.gap("neighbour parameters", r.readAskers(ctx, n.Links, n.Sysctls))
 	n.Neighs = orEmpty(neighs)
 	fdb, err := r.readFDB(ctx, n.Links)
 	rd.gap("forwarding entries", err)

@@ -87,6 +87,16 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 			Detail: fmt.Sprintf("%s is a port of %s, which takes in whatever %s answers", dev.Name, br.Name, ip),
 		})
 	}
+	if key := snap.AsksKey(k.Family, dev.Name); cached == "" && n.n.Sysctls[key] == "0" {
+		// __neigh_event_send (net/core/neighbour.c): with no questions to put it has failed.
+		if learned := r.neighs[runNeigh{n, dev.Index, ip}]; learned != "" {
+			return learned, nil
+		}
+		return "", r.drop(n, dev, k, Where{
+			Layer: "neigh", Cause: CauseNeighFailed, Reason: "NEIGH_FAILED", Ref: snap.RefSysctl(n.n.ID, key),
+			Detail: fmt.Sprintf("mcast_solicit is 0 on %s, so that nobody is asked for %s", dev.Name, ip),
+		})
+	}
 	r.spoil() // a tunnel's neighbour, for a question that goes through it
 	key := runNeigh{n, dev.Index, ip}
 	learned, ok := r.neighs[key]

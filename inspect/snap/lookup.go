@@ -220,3 +220,13 @@ func (s *Snapshot) NFTResolver(ns *Netns) bool {
 		return c.Netns == ns.ID && e != nil && e.Rules == "docker-nft"
 	})
 }
+
+// AsksKey is the sysctl of how often a device asks for a neighbour's address before it
+// gives up. It is read only where it is 0 and no program is asked instead.
+func AsksKey(f Family, dev string) string {
+	ip := "ipv4"
+	if f == IPv6 {
+		ip = "ipv6"
+	}
+	return "net/" + ip + "/neigh/" + dev + "/mcast_solicit"
+}

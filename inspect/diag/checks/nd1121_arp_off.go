@@ -2,9 +2,13 @@ package checks
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -17,13 +21,17 @@ func nd1121() diag.Check {
 kernel takes the device's own MAC for every neighbour, so each frame comes back to
 the port that it was sent by. No engine sets it on a veth or a bridge. Devices that
 carry bare IP packets (tunnels, modems, ipvlan in the modes L3 and L3S) have it by
-right, and are left out.
+right, and are left out. With mcast_solicit=0 a device asks nobody either, unless a
+program does that in its stead (app_solicit): it knows only who asked it lately, so
+that connections work by chance.
 
 See it by hand:
     ip link show dev DEVICE                  <...,NOARP,...>
     ip neigh show dev DEVICE                 every neighbour has the device's own MAC, NOARP
+    sysctl net.ipv4.neigh.DEVICE.mcast_solicit
 
-Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp`,
+Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp;
+net/core/neighbour.c: __neigh_event_send; arp(7): mcast_solicit`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			host := in.Snap.HostNs()
@@ -79,12 +87,67 @@ Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp`,
 					Weight:   91,
 				})
 			}
-			return out
+			return append(out, silenced(in)...)
 		},
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if f.Subject.Kind == "sysctl" { // the kernel's own value (net/ipv4/arp.c: arp_tbl)
+				return []fixups.Op{&fixups.SysctlSet{Where: at(in, f.Subject.Netns), Key: f.Subject.Name, Value: "3"}}
+			}
 			return []fixups.Op{&fixups.LinkARP{Where: at(in, f.Subject.Netns), Name: f.Subject.Name, Enable: true}}
 		},
 	}
+}
+
+// asksKey is the end of the sysctl of how often a device asks; see [snap.AsksKey].
+const asksKey = "/mcast_solicit"
+
+// silenced are the devices that were told to ask nobody.
+func silenced(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		if !ns.Class.Ours() || ns.Light {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(ns.Sysctls)) {
+			l := ns.Link(fixups.SysctlDev(key))
+			if !strings.HasSuffix(key, asksKey) || ns.Sysctls[key] != "0" || l == nil || !l.Up || l.NoARP || l.Loopback || l.Master != 0 || bareIP(l) {
+				continue
+			}
+			f := diag.Finding{
+				Summary:  fmt.Sprintf("%s of %s asks no neighbour for its address: mcast_solicit is 0", l.Name, in.Who(ns.ID)),
+				Cause:    "packets to who has not asked for this end lately die at once (NEIGH_FAILED)",
+				Subject:  diag.Subject{Kind: "sysctl", Name: key, Netns: ns.ID},
+				Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "sysctl "+fixups.SysctlName(key)), fixups.SysctlName(key)+" = 0", snap.RefSysctl(ns.ID, key))},
+				Weight:   91,
+			}
+			if slices.ContainsFunc(ns.Addrs, func(a snap.Addr) bool { return a.Index == l.Index && !a.Prefix.Addr().IsLinkLocalUnicast() && snap.AsksKey(snap.FamilyOf(a.Prefix.Addr()), l.Name) == key }) {
+				out = append(out, f)
+			}
+		}
+	}
+	for i := range out {
+		f := &out[i]
+		for k := range in.Flows {
+			if w := in.Flows[k].Trace.Where; w != nil && w.Ref == f.Evidence[0].Ref || in.Flows[k].Asked && leavesBy(in, in.Flows[k].Trace, f.Subject.Netns, fixups.SysctlDev(f.Subject.Name)) {
+				f.Covers.Traces = append(f.Covers.Traces, k)
+			}
+		}
+	}
+	return out
+}
+
+// leavesBy says whether a packet, or its answer, is routed out of a device.
+func leavesBy(in *diag.Input, t *sim.Trace, netns, dev string) bool {
+	return slices.ContainsFunc(slices.Concat(t.Forward, t.Reply), func(h sim.Hop) bool {
+		if h.Stage != "route" || h.Netns != netns || len(h.Because) == 0 {
+			return false
+		}
+		v, _ := in.Snap.At(h.Because[0])
+		r, ok := v.(*snap.Route)
+		l := in.Netns(netns).Link(dev)
+		return ok && l != nil && r.Oif == l.Index
+	})
 }
 
 // bareIP says whether a kind of device has no ARP by right though it has a MAC: one

@@ -29,7 +29,7 @@ Sources: net/ipv4/arp.c: arp_process; net/core/neighbour.c`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseNeighFailed, sim.CauseWrongMAC, sim.CauseDuplicate) {
-				if !owned(in, g.Where.Netns) {
+				if !owned(in, g.Where.Netns) || strings.HasSuffix(string(g.Where.Ref), asksKey) { // ND1121
 					continue
 				}
 				f := placeFinding(in, g)
