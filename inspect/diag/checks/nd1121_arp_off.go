@@ -121,7 +121,9 @@ func silenced(in *diag.Input) []diag.Finding {
 				Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "sysctl "+fixups.SysctlName(key)), fixups.SysctlName(key)+" = 0", snap.RefSysctl(ns.ID, key))},
 				Weight:   91,
 			}
-			if slices.ContainsFunc(ns.Addrs, func(a snap.Addr) bool { return a.Index == l.Index && !a.Prefix.Addr().IsLinkLocalUnicast() && snap.AsksKey(snap.FamilyOf(a.Prefix.Addr()), l.Name) == key }) {
+			if slices.ContainsFunc(ns.Addrs, func(a snap.Addr) bool {
+				return a.Index == l.Index && !a.Prefix.Addr().IsLinkLocalUnicast() && snap.AsksKey(snap.FamilyOf(a.Prefix.Addr()), l.Name) == key
+			}) {
 				out = append(out, f)
 			}
 		}
