@@ -106,6 +106,7 @@ func read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s.Networks = append(s.Networks, res.Networks...)
 	c.fill(s)
 	c.held(s)
+	c.hookPrograms(s)
 	limits(s, c.procs)
 	c.cgroups(s)
 	join(s, c.inodes)

@@ -31,6 +31,9 @@ func Redact(in *snap.Snapshot) *snap.Snapshot {
 		for j := range n.Trying {
 			n.Trying[j].Process = r.process(n.Trying[j].Process)
 		}
+		for j := range n.Ruleset.BPF {
+			n.Ruleset.BPF[j].Holder = r.process(n.Ruleset.BPF[j].Holder)
+		}
 		for j := range n.Held {
 			n.Held[j].Process = r.process(n.Held[j].Process)
 		}

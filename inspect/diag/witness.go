@@ -90,7 +90,7 @@ func (s *summoner) nearby(i int) {
 // opaque says whether a program decides that is not modelled, so that only a packet
 // tells.
 func opaque(t *sim.Trace) bool {
-	return t.Verdict == sim.Unknown && t.Where != nil && (t.Where.Cause == sim.CauseXDP || t.Where.Cause == sim.CauseTC)
+	return t.Verdict == sim.Unknown && t.Where != nil && (t.Where.Cause == sim.CauseXDP || t.Where.Cause == sim.CauseTC || t.Where.Cause == sim.CauseHook)
 }
 
 // neighbours are hosts at this one's uplinks: the gateways first, then any address

@@ -25,3 +25,6 @@ func AskRoutes(context.Context, *ns.Handle, []RouteQuery) ([]snap.RouteAnswer, e
 func AskHeld(context.Context, *ns.Handle, *ns.Procs, map[uint16]bool) ([]snap.Socket, error) {
 	return nil, fmt.Errorf("asking for connections: %w", snap.ErrUnsupported)
 }
+
+// HookPrograms finds none here.
+func HookPrograms() ([]snap.HookProgram, error) { return nil, nil }

@@ -40,7 +40,17 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 	if hook == "postrouting" || hook == "input" {
 		natPrio = prioNATSrc
 	}
+	var seen int32 = -1 << 31 // programs up to that priority have seen it
 	core := func(prio int32) *fate {
+		for i := range n.n.Ruleset.BPF {
+			if p := &n.n.Ruleset.BPF[i]; p.Hook == hook && p.Family == k.Family && !p.Accepts && p.Priority >= seen && p.Priority < prio {
+				return r.unknown(n, n.links[max(in, out)], k, Where{
+					Layer: "netfilter", Cause: CauseHook, Program: p.Program, Ref: snap.RefNetns(n.n.ID),
+					Detail: fmt.Sprintf("bpf program %d %s on the hook %s may do anything with it", p.Program, p.Name, hook),
+				})
+			}
+		}
+		seen = prio
 		if !ct && prio > prioConntrack {
 			ct = true
 			if f := r.ctIn(n, k); f != nil {

@@ -85,8 +85,9 @@ const (
 	CauseNoAnswer      Cause = "no-answer"   // the stack does not answer (echo ignored, arp_ignore …)
 	CauseTC            Cause = "tc"          // a traffic-control filter or qdisc
 	CauseXDP           Cause = "xdp"
-	CauseCgroup        Cause = "cgroup" // a bpf program of the sender's or the receiver's control group
-	CauseXfrm          Cause = "xfrm"   // an IPsec policy blocks it, or wants a wrapping that it has not
+	CauseHook          Cause = "bpf-hook" // a bpf program on a hook of netfilter may do anything
+	CauseCgroup        Cause = "cgroup"   // a bpf program of the sender's or the receiver's control group
+	CauseXfrm          Cause = "xfrm"     // an IPsec policy blocks it, or wants a wrapping that it has not
 	CauseTTL           Cause = "ttl"
 	CauseLoop          Cause = "loop"
 	CauseSelfSource    Cause = "no-source"       // no source address to send from
@@ -112,7 +113,7 @@ type Where struct {
 	Rule   *rules.Place // with CauseRule and CausePolicy
 	Left   *rules.Place // with CausePolicy: the RETURN or goto that ended the chain before its end; nil for none
 	Ref    snap.Ref     // the deciding line
-	// Program is the bpf program with CauseCgroup; Sender says that it is one of the
+	// Program is the bpf program with CauseCgroup and CauseHook; Sender says that it is one of the
 	// flow's sender, and not of who takes the packet.
 	Program uint32
 	Sender  bool

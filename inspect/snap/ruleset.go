@@ -7,9 +7,20 @@ type Ruleset struct {
 	// nf_tables is not there.
 	Generation uint32  `json:"generation,omitempty"`
 	Tables     []Table `json:"tables"`
-	// Hooks are other users of netfilter hooks, as far as the kernel tells:
-	// nf_bpf links, flowtables.
-	BPF []string `json:"bpf,omitempty"`
+	// BPF are the bpf programs on hooks of this namespace, held by a process in it.
+	BPF []HookProgram `json:"bpf,omitempty"`
+}
+
+// HookProgram is a bpf program on a hook of netfilter (BPF_LINK_TYPE_NETFILTER).
+type HookProgram struct {
+	Family   Family   `json:"family"`
+	Hook     string   `json:"hook"`
+	Priority int32    `json:"priority"`
+	Link     uint32   `json:"link"`
+	Program  uint32   `json:"program"`
+	Name     string   `json:"name,omitempty"`
+	Accepts  bool     `json:"accepts,omitempty"` // it accepts everything
+	Holder   *Process `json:"holder,omitempty"`
 }
 
 // System says who wrote a table, and so how its rules are printed.
