@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,6 +96,9 @@ func detectND5115(in *diag.Input) []diag.Finding {
 	return out
 }
 
+// manyPorts is a stretch of reserved ports that is no server's.
+const manyPorts = 1000
+
 const portsKept = "net/ipv4/ip_local_reserved_ports"
 
 // reservedPorts counts those of a range that the kernel gives to nobody who does not
@@ -139,7 +143,22 @@ func allReserved(in *diag.Input, ns *snap.Netns, low, high int) diag.Finding {
 
 // fixND5115 gives the kernel's own range back where a narrower one was set.
 func fixND5115(in *diag.Input, f *diag.Finding) []fixups.Op {
-	low, high, ok := localPorts(in.Netns(f.Subject.Netns))
+	ns := in.Netns(f.Subject.Netns)
+	low, high, ok := localPorts(ns)
+	if ok && reservedPorts(ns, low, high) == high-low+1 {
+		// Whole stretches are taken out, single ports stay: somebody serves these.
+		v, _ := ns.Sysctl(portsKept)
+		left := strings.Split(v, ",")
+		left = slices.DeleteFunc(left, func(part string) bool {
+			a, b, _ := strings.Cut(part, "-")
+			from, _ := strconv.Atoi(a)
+			to, _ := strconv.Atoi(b)
+			return to-from >= manyPorts && to >= low && from <= high
+		})
+		if now := strings.Join(left, ","); now != v {
+			return []fixups.Op{&fixups.SysctlSet{Where: at(in, ns.ID), Key: portsKept, Value: now}}
+		}
+	}
 	if !ok || high-low >= defaultPortHigh-defaultPortLow {
 		return nil
 	}
