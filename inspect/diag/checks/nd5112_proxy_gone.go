@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -20,7 +21,8 @@ never meet it, but those of the host itself to 127.0.0.1 do: the rule in nat
 OUTPUT leaves 127.0.0.0/8 out. When the process is killed (the OOM killer, a
 clean-up script), the port works from other machines and is refused on localhost.
 The engine starts the process only when it sets up the endpoint: reconnecting the
-container to its network does, and so does restarting it.
+container to its network does, and so does restarting it. One that
+outlived its engine keeps the port, and leads to an address of yesterday.
 
 See it by hand:
     ss -lntp 'sport = :PORT'                 nobody listens
@@ -29,7 +31,7 @@ See it by hand:
 Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 		After: []diag.Code{"ND6101", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
-			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
+			return append(strayProxies(in), atHost(in, func(f *diag.FlowCase) *diag.Finding {
 				c, p := byProxy(in, f)
 				if c == nil || rewritten(f) {
 					return nil
@@ -43,10 +45,49 @@ Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 					},
 					Advice: fmt.Sprintf("reconnecting %s to its network starts the proxy again, cuts its open connections, and may give its device another name; restarting the container does the same", c.Name),
 				}
-			})
+			})...)
 		},
-		Fix: fixND5112,
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			if f.Subject.Kind == "process" { // it is in the way of the engine's own
+				return nil
+			}
+			return fixND5112(in, f)
+		},
 	}
+}
+
+// strayProxies are docker-proxies that lead elsewhere than to the container that
+// publishes their port.
+func strayProxies(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if !f.Broken() || f.Trace.Proxy == nil || f.Trace.Socket == nil || f.Trace.Socket.Process == nil {
+			continue
+		}
+		c, p := byProxy(in, f)
+		to, pid := f.Trace.Proxy.Flow.Dst, f.Trace.Socket.Process.PID
+		if c == nil || slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.IPv4.Addr() == to || e.IPv6.Addr() == to }) {
+			continue
+		}
+		subject := diag.Subject{Kind: "process", Name: fmt.Sprint(pid), Netns: in.Snap.Host.Netns}
+		k := sameSubject(out, subject)
+		if k < 0 {
+			k = len(out)
+			out = append(out, diag.Finding{
+				Summary: fmt.Sprintf("the docker-proxy (pid %d) of port %d/%s leads to %s, where %s, which publishes the port, is not", pid, p.HostPort, p.Proto, to, c.Name),
+				Cause:   "it keeps the port from the right one; an engine that was killed leaves such behind",
+				Subject: subject, Weight: 70,
+				Evidence: []diag.Evidence{
+					ev(fmt.Sprintf("ps -o args -p %d", pid), fmt.Sprintf("docker-proxy ... -host-port %d -container-ip %s", p.HostPort, to), snap.RefNetns(in.Snap.Host.Netns)),
+					ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref)),
+				},
+				Advice: fmt.Sprintf("end it (kill %d), and start the right one: docker restart %s", pid, c.Name),
+			})
+		}
+		out[k].Covers.Traces = append(out[k].Covers.Traces, i)
+	}
+	return out
 }
 
 // rewritten says whether a flow was at its end for another address or port than it was
