@@ -82,6 +82,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 		x.Summary += "; this host itself gets an answer"
 		x.Cause = "something beyond this host, or what netdoctor does not model, treats the container's packets otherwise than the host's own"
 		x.Advice = fmt.Sprintf("compare both on the wire: tcpdump -ni %s host %s", f.Trace.LeftHost, f.Flow.Dst)
+		sayProgram(in, f, &x)
 	}
 	sayUnmasked(in, f, &x)
 	sayForeign(in, f, &x)
@@ -94,6 +95,18 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 	}
 	x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, as), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 	return x
+}
+
+// sayProgram says that what leaves a container by a tun or tap device is read by a
+// program (slirp4netns(1), passt(1)): it has the packets, and sends its own in their stead.
+func sayProgram(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
+	ns, dev := in.Netns(f.Trace.LeftNetns), f.Trace.LeftHost
+	if ns == nil || ns.ID == in.Snap.Host.Netns || ns.Link(dev) == nil || ns.Link(dev).Kind != "tun" {
+		return
+	}
+	x.Summary = fmt.Sprintf("packets of %s to %s leave by %s, and the program that reads it brings no answer; this host itself gets one", f.From, f.To, dev)
+	x.Cause = fmt.Sprintf("behind %s is no wire but a program: slirp4netns or pasta of a rootless engine, or a VPN's; it is stopped, hangs, or may not send", dev)
+	x.Advice = "see whether it runs: ps -o pid,stat,args -C slirp4netns,pasta,passt (T: kill -CONT PID); starting the container again starts it anew"
 }
 
 // sayUnmasked says that a network by its own settings is not masqueraded, where its
