@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -37,6 +38,14 @@ Sources: docs.docker.com, port publishing`,
 					Cause:    fmt.Sprintf("no container was started with -p %d:…, and no process of the host listens on the port", f.Flow.Dport),
 					Evidence: []diag.Evidence{ev("ss -lntup", socketList(host, f.Flow.Proto), snap.RefNetns(host.ID))},
 					Advice:   fmt.Sprintf("recreate the container with -p %d:PORT", f.Flow.Dport),
+				}
+				for _, g := range in.Snap.Gaps { // its ports are not known then
+					if name, unread := strings.CutPrefix(g.What, "container "); unread {
+						x.Summary = fmt.Sprintf("nothing listens on port %d/%s of this host, and no container that could be read publishes it; %s could not", f.Flow.Dport, f.Flow.Proto, name)
+						x.Cause = fmt.Sprintf("the port is nobody's, or what forwarded it to %s is gone (rootlessport, pasta or slirp4netns of a rootless engine)", name)
+						x.Advice = fmt.Sprintf("see which ports %s publishes, as its user, and start it again if it is one of them", name)
+						return x
+					}
 				}
 				if c, port := exposes(in); c != nil {
 					x.Summary += fmt.Sprintf("; %s only exposes %d/tcp", c.Name, port)
