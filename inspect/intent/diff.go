@@ -75,6 +75,11 @@ func Diff(s *snap.Snapshot, set Set) Drift {
 		}
 		want[k] = append(want[k], r)
 	}
+	for _, c := range set.Chains { // those that are to be empty
+		if k := (key{c.Table, c.Name}); want[k] == nil {
+			order = append(order, k)
+		}
+	}
 	for _, k := range order {
 		d.chain(host, k.table, k.chain, want[k])
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/intent"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -38,6 +39,10 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "what filled the list may do so again: see which rule has --set, and what the address did"
 		return ops
 	}
+	if ops := misplaced(in, f, w); len(ops) > 0 {
+		f.Advice = "restarting the engine writes its rules in their order, too; see what wrote this one in between"
+		return ops
+	}
 	if owner := in.Owner(w); slices.Contains(managed, owner) {
 		f.Advice = ownerAdvice(owner)
 		if n := keptApart(in, &in.Flows[f.Covers.Traces[0]], w); n != nil {
@@ -66,6 +71,54 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return append(ops, more...)
 	}
 	return nil
+}
+
+// misplaced puts an engine's own rule behind those of its chain that the engine has
+// before it, where it decides first; where it stands there as well, this one goes.
+func misplaced(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
+	r, _ := in.Wanted(w)
+	if r == nil {
+		return nil
+	}
+	p, ns := w.Rule, in.Netns(w.Netns)
+	var before []string
+	for _, set := range wantedRules(in) {
+		for i := range set.Rules {
+			if x := &set.Rules[i]; x.Table != p.Table || x.Chain != p.Chain || set.System != p.System || set.Family != p.Family {
+				continue
+			} else if x.Text == r.Text {
+				break
+			} else {
+				before = append(before, x.Text)
+			}
+		}
+	}
+	last, again := 0, false
+	for i := max(p.Num, 1); i < len(p.ChainP.Rules); i++ {
+		switch text := firewall.RuleText(ns, p.TableP, p.ChainP, &p.ChainP.Rules[i]); {
+		case slices.Contains(before, text):
+			last, again = i, false
+		case text == r.Text:
+			again = true
+		}
+	}
+	if last == 0 {
+		return nil
+	}
+	ops := []fixups.Op{deleteRule(in, w.Netns, p.System, p.Family, p.Table, p.Chain, p.Num)}
+	if !again {
+		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: last + 1}
+		if p.System == snap.NFT {
+			op.Text = r.Text
+		} else {
+			op.Args = intent.Args(r.Text)
+		}
+		ops = append(ops, op)
+	}
+	if ops[0] == nil || !heals(in, f.Covers.Traces[0], ops) {
+		return nil
+	}
+	return ops
 }
 
 // deleteAlike deletes a rule, and the same one again further down its chain, where a
