@@ -117,6 +117,9 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 			p.labelled("", "unknown", s(u))
 		}
 	}
+	if r.Verdict == "delivered" && len(r.Findings) > 0 && r.Findings[0].Severity == "error" {
+		p.labelled("", "but", in(yellow, "not all packets of such a flow fare so: "+r.Findings[0].Code))
+	}
 	if wide {
 		for _, c := range r.Tracked {
 			p.labelled("", "tracked", s(c.Netns+": "+c.Text))
