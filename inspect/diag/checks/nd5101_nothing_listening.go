@@ -153,7 +153,11 @@ func listeners(in *diag.Input, found func(seat) *diag.Finding) []diag.Finding {
 		}
 	}
 	var out []diag.Finding
+	proxy := func(x *snap.Socket) bool { return x.Process != nil && x.Process.Name == "docker-proxy" }
 	for _, s := range seats {
+		if slices.ContainsFunc(s.loopback, proxy) || slices.ContainsFunc(s.elsewhere, proxy) {
+			continue // no program of its own: what is published where is ND5104's
+		}
 		x := found(s)
 		if x == nil {
 			continue

@@ -26,9 +26,6 @@ Sources: ip(7), bind(2)`,
 					return nil
 				}
 				x := s.loopback[0]
-				if p := x.Process; p != nil && p.Name == "docker-proxy" {
-					return nil // no program of its own: what is published there is ND5104's
-				}
 				who := in.Who(s.ns.ID)
 				return &diag.Finding{
 					Summary: fmt.Sprintf("the program in %s listens on %s only, its own loopback: others are refused on port %s", who, x.Local, portOf(s.flow)),
