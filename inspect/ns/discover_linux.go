@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -72,9 +73,11 @@ func (s *set) fromProcs(p *Procs) {
 		f.Pids = append(f.Pids, x.PID)
 		f.ways = append(f.ways, way{kind: wayPid, path: fmt.Sprintf("/proc/%d/ns/net", x.PID), pid: x.PID, start: x.Start})
 	}
+	// A process that was just forked has its parent's descriptors until it executes
+	// another program: the first and the last path are mostly of two processes.
 	for inode, paths := range p.held {
 		f := s.get(inode)
-		for _, path := range paths[:1] {
+		for _, path := range slices.Compact([]string{paths[0], paths[len(paths)-1]}) {
 			f.ways = append(f.ways, way{kind: wayHeld, path: path})
 		}
 	}

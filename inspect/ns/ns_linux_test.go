@@ -160,6 +160,35 @@ func TestDiscoverFindsHeldNamespaces(t *testing.T) {
 	}
 }
 
+// A forked process has the descriptor until it executes another program; then the
+// one that holds it still is asked.
+func TestDiscoverOutlivesForks(t *testing.T) {
+	pid, stop := sleeper(t)
+	defer stop()
+	h, err := OpenPid(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	held := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), h.Fd())
+	for _, paths := range [][]string{{"/proc/2147483647/fd/3", held}, {held, "/proc/2147483647/fd/3"}, {held}} {
+		found, _, err := Discover(t.Context(), Options{Procs: &Procs{held: map[uint64][]string{h.Inode(): paths}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(found, func(f Found) bool { return f.Inode == h.Inode() })
+		if i < 0 {
+			t.Fatalf("%q: not found", paths)
+		}
+		again, err := found[i].Open()
+		if err != nil {
+			t.Errorf("%q: %v", paths, err)
+			continue
+		}
+		_ = again.Close()
+	}
+}
+
 func TestDiscoverFindsMountsOfOtherMountNamespaces(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a sandbox")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
