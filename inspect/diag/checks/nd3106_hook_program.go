@@ -13,7 +13,7 @@ import (
 // nd3106: a bpf program on a hook of netfilter drops packets.
 func nd3106() diag.Check {
 	return diag.Check{
-		Code: "ND3106", Name: "hook-program-drops", Severity: diag.Error, Since: "0.3",
+		Code: "ND3106", Name: "hook-program-drops", Severity: diag.Error, Since: "0.2",
 		Title: "A bpf program on a hook of netfilter drops packets",
 		Doc: `From Linux 6.4 on a program can stand on the hooks that iptables and nft have their
 chains on, and no list of theirs shows it. What it does is not modelled: it is named

@@ -11,7 +11,7 @@ import (
 // nd5118: a container's control group has reached its limit.
 func nd5118() diag.Check {
 	return diag.Check{
-		Code: "ND5118", Name: "limit-reached", Severity: diag.Error, Since: "0.3",
+		Code: "ND5118", Name: "limit-reached", Severity: diag.Error, Since: "0.2",
 		Title: "A container has reached its limit of processes or of CPU time",
 		Doc: `A container may have so many processes and threads (--pids-limit, pids.max) and so
 much CPU time in each period (--cpus, cpu.max). At the first limit fork fails with
