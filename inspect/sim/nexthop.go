@@ -95,8 +95,12 @@ func (f *fib) ready(r *fibRoute) {
 // IPv4 route then takes its scope from the local one, "host", and leads to what
 // lies on the link (net/ipv4/fib_semantics.c:fib_check_nh_v4_gw, route.c:
 // rt_set_nexthop asks for scope link). Cilium's routes are of that kind. IPv6 takes
-// no such route.
+// no such route. A route that is older than the address keeps its scope and goes on by
+// the gateway; no dump says so, but the kernel's answer to a question for a way does.
 func (f *fib) ownGateway(w way) bool {
+	if slices.ContainsFunc(f.n.n.RouteAnswers, func(a snap.RouteAnswer) bool { return a.OutIf == w.oif && a.Gateway == w.gw }) {
+		return false
+	}
 	return w.gw.Is4() && slices.ContainsFunc(f.n.n.Addrs, func(a snap.Addr) bool { return a.Index == w.oif && a.Prefix.Addr() == w.gw })
 }
 

@@ -131,8 +131,14 @@ func defaults(ns *snap.Netns) int {
 	return n
 }
 
-// shadows says whether a route covers addresses of a container network.
+// shadows says whether a route takes addresses of a container network away from its
+// bridge.
 func shadows(in *diag.Input, r *snap.Route) bool {
+	if n := in.Graph.NetworkOfAddr(r.Dst.Addr()); n != nil {
+		if br := in.Snap.HostNs().Link(n.Bridge); br != nil && br.Index == r.Oif {
+			return false
+		}
+	}
 	return inPool(in, r.Dst)
 }
 
