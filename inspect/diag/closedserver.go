@@ -13,8 +13,10 @@ import (
 // 25.0 on Docker asks them out of the host's namespace, so that names resolve where
 // the container itself is kept from a part of the world (moby
 // daemon/libnetwork/resolver.go: dialExtDNS, HostLoopback). A rule about a protocol
-// or port is somebody's will (all DNS has to go by a filter), and so is what closes the world: only
-// a place that stops all that is sent there, and nothing that goes elsewhere, counts.
+// or port is somebody's will (all DNS has to go by a filter), so is one about that server
+// alone (its names are to be asked of another), and so is what closes the world: only a
+// place that stops all that is sent there and to the next address, and nothing that
+// goes elsewhere, counts.
 func (in *Input) closedServers() []FlowCase {
 	var out []FlowCase
 	r := in.Snap.Resolver("host")
@@ -40,9 +42,9 @@ func (in *Input) closedServers() []FlowCase {
 				continue
 			}
 			all := true
-			for _, other := range []sim.Flow{{Proto: snap.UDP, Dport: 53}, {Proto: snap.ICMP}} {
+			for _, other := range []sim.Flow{{Dst: a, Proto: snap.UDP, Dport: 53}, {Dst: a, Proto: snap.ICMP}, {Dst: a.Next(), Proto: snap.TCP, Dport: f.Flow.Dport}} {
 				x := f.Flow
-				x.Proto, x.Dport = other.Proto, other.Dport
+				x.Dst, x.Proto, x.Dport = other.Dst, other.Proto, other.Dport
 				t := in.World.Trace(x)
 				all = all && t.Verdict == f.Trace.Verdict && samePlace(t.Where, f.Trace.Where)
 			}

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,7 @@ func HookPrograms() (out []snap.HookProgram, err error) {
 			out = append(out, *p)
 		}
 	}
-	return out, nil
+	return out, fmt.Errorf("%d bpf links were looked at: %w", maxLinks, snap.ErrLimit)
 }
 
 // hookProgram is a link as it stands on a hook of netfilter; nil for any other.
