@@ -74,7 +74,7 @@ func misnamed(in *diag.Input) []diag.Finding {
 	for i := range in.Names {
 		n := &in.Names[i]
 		for _, c := range in.Misnamed(n) {
-			if seen[c.Probe] {
+			if seen[c.Probe] || c.Seen != names.Resolved && endingTask(in, c.Name) {
 				continue
 			}
 			seen[c.Probe] = true
@@ -97,6 +97,16 @@ func misnamed(in *diag.Input) []diag.Finding {
 		}
 	}
 	return out
+}
+
+// endingTask says that a name may be that of a task which its swarm is stopping: its
+// records are taken away first, so that nobody new comes, and the container runs on for
+// its grace period (10 s; moby daemon/cluster/executor/container/controller.go
+// deactivates the service binding before it stops). No listing tells the two apart.
+func endingTask(in *diag.Input, name string) bool {
+	return slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool {
+		return c.Labels["com.docker.swarm.task.id"] != "" && strings.EqualFold(c.Name, strings.TrimSuffix(name, "."))
+	})
 }
 
 // misrouted are routing decisions that the kernel itself takes otherwise.
