@@ -115,8 +115,9 @@ func keepsApart(s *snap.Snapshot, n *snap.Network) bool {
 	return false
 }
 
-// to is a flow to a member: to a port where it listens, unless that one may be
-// open by the network's own mode.
+// to is a flow to a member: to a port where it listens, unless that one is published and
+// open by the network's own mode, or by an engine that leaves the members' own addresses
+// open (dockerd(8): --allow-direct-routing).
 func (e *expecter) to(kind string, from member, n *snap.Network, m member) FlowCase {
 	f := FlowCase{
 		Kind: kind, From: from.c.Name, To: m.c.Name, Network: n.Ref, Target: m.c.Ref,
@@ -124,15 +125,19 @@ func (e *expecter) to(kind string, from member, n *snap.Network, m member) FlowC
 		Flow:    sim.Flow{From: from.c.Netns, Dst: m.e.IPv4.Addr(), Proto: snap.TCP, Dport: closedPort},
 	}
 	s := Listening(e.in.Snap.Ns(m.c.Netns), m.e.IPv4.Addr())
-	if s != nil && !(n.GatewayMode4 == "routed" && publishes(m.c, s.Local.Port())) {
+	eng := e.in.Snap.Engine(n.Engine)
+	open := n.GatewayMode4 == "routed" || eng != nil && eng.DirectRouting
+	if s != nil && !(open && publishes(m.c, s.Local.Port())) {
 		f.Flow.Dport = s.Local.Port()
 	}
 	f.To += ":" + portText(snap.TCP, f.Flow.Dport)
 	return f
 }
 
+// publishes says that a container publishes a port of its own; with gateway mode routed
+// no port of the host belongs to it.
 func publishes(c *snap.Container, port uint16) bool {
-	return slices.ContainsFunc(c.Ports, func(p snap.Port) bool { return p.ContainerPort == port && p.HostPort != 0 })
+	return slices.ContainsFunc(c.Ports, func(p snap.Port) bool { return p.ContainerPort == port && p.Proto == snap.TCP })
 }
 
 // apart: members of a network without ICC.

@@ -102,10 +102,14 @@ func forwards(p *snap.Process) bool {
 
 // publishedOwn: a container reaches its own published port at the host's address,
 // where its engine relies on hairpin mode for that. With a userland proxy the way
-// leads over the host's own INPUT, which may well be closed.
+// leads over the host's own INPUT, which may well be closed; and where the members of a
+// network are kept apart, its rule drops what comes back by the same bridge.
 func (e *expecter) publishedOwn(c *snap.Container, p *snap.Port, ups []*snap.Link) {
 	eng := e.in.Snap.Engine(c.Engine)
 	if eng == nil || eng.Name != "docker" || eng.UserlandProxy || !eng.IPTables {
+		return
+	}
+	if n := e.publisher(c); n != nil && !n.ICC {
 		return
 	}
 	for _, up := range ups {
@@ -122,4 +126,18 @@ func (e *expecter) publishedOwn(c *snap.Container, p *snap.Port, ups []*snap.Lin
 			return // one address is enough
 		}
 	}
+}
+
+// publisher is the network whose bridge leads a container's published ports to it, nil
+// when it is on none that is known.
+func (e *expecter) publisher(c *snap.Container) *snap.Network {
+	var first *snap.Network
+	var ep *snap.Endpoint
+	for i := range c.Endpoints {
+		x := &c.Endpoints[i]
+		if n := e.in.Snap.NetworkOf(c.Engine, x); n != nil && (first == nil || snap.GatewayOrder(x, n, ep, first) < 0) {
+			first, ep = n, x
+		}
+	}
+	return first
 }
