@@ -150,8 +150,25 @@ func (e *expecter) outward(c *snap.Container) bool {
 	return false
 }
 
+// resolvesItself says whether a container asks a server of its own that runs in it, such
+// as a VPN client's: that knows no neighbour, and need not.
+func (e *expecter) resolvesItself(c *snap.Container) bool {
+	r, ns := e.in.Snap.Resolver(c.Ref), e.in.Snap.Ns(c.Netns)
+	if r == nil || ns == nil {
+		return false
+	}
+	for _, at := range r.ResolvConf.Nameservers {
+		if at.IsLoopback() && at != snap.DockerResolver() && slices.ContainsFunc(ns.Sockets, func(s snap.Socket) bool {
+			return s.Proto == snap.UDP && s.Local.Port() == 53 && TakesAddr(&s, at)
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
 func (e *expecter) name(m member, name string, n *snap.Network) {
-	if name == "" || strings.ContainsAny(name, " \x00") {
+	if name == "" || strings.ContainsAny(name, " \x00") || e.resolvesItself(m.c) {
 		return
 	}
 	if slices.ContainsFunc(e.names, func(o NameCase) bool { return o.Ask.Container == m.c.Ref && o.Ask.Name == name }) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -17,6 +18,7 @@ const (
 	synSent  = 120_000 // ms
 	synRecv  = 60_000  // ms
 	triedAge = 30_000  // ms
+	unacked  = 300_000 // ms
 	maxTried = 16
 	perTrier = 4
 )
@@ -61,7 +63,7 @@ func (e *expecter) tried() {
 			if c.Proto != snap.TCP.Number() || !unanswered(ns, &c) || OwnPort(c.Orig.Src.Port()) || age > triedAge {
 				continue
 			}
-			if from := e.sender(ns, c.Orig.Src.Addr()); from != "" {
+			if from := e.sender(ns, c.Orig.Src.Addr()); from != "" && !e.younger(from, age) {
 				all = append(all, try{from, c.Orig.Dst, age, nil})
 			}
 		}
@@ -97,26 +99,34 @@ func unanswered(ns *snap.Netns, c *snap.Conn) bool {
 	return c.TCPState == "SYN_SENT" && !seen || c.TCPState == "SYN_RECV" && seen && ns.Class == snap.ClassHost
 }
 
-// HeardBeyond says whether the sender of a flow has, or had a moment ago, TCP
-// connections with other destinations beyond this host that answered.
-func (in *Input) HeardBeyond(f *FlowCase) bool {
-	e := &expecter{in: in, host: in.Snap.HostNs()}
+// HeardBeyond says whether this host or somebody on it has, or had a moment ago,
+// TCP connections with other destinations that answered, beyond its own wire where the
+// flow's destination is; and Lately whether that one did answer a moment ago.
+func (in *Input) HeardBeyond(f *FlowCase) (others, lately bool) {
+	wire := func(to netip.Addr) bool {
+		return slices.ContainsFunc(Uplinks(in.Snap), func(l *snap.Link) bool {
+			return slices.ContainsFunc(in.Snap.HostNs().AddrsOf(l.Index), func(a snap.Addr) bool { return a.Prefix.Contains(to) })
+		})
+	}
 	for i := range in.Snap.Netns {
 		ns := &in.Snap.Netns[i]
-		if ns != e.host && ns.ID != f.Flow.From {
+		if ns.ID != in.Snap.Host.Netns && ns.ID != f.Flow.From {
 			continue
 		}
 		for _, c := range ns.Conntrack {
 			to := c.Orig.Dst.Addr()
-			if c.Proto != snap.TCP.Number() || !slices.Contains(c.Status, "seen-reply") || to == f.Flow.Dst || to.IsLoopback() {
-				continue
-			}
-			if e.sender(ns, c.Orig.Src.Addr()) == f.Flow.From && len(in.Graph.Owners(to)) == 0 && len(in.Graph.Owners(c.Reply.Src.Addr())) == 0 {
-				return true
+			switch {
+			case c.Proto != snap.TCP.Number() || !slices.Contains(c.Status, "seen-reply") || to.IsLoopback():
+			case to == f.Flow.Dst:
+				// An open one that has not been heard of for longer than data may stay
+				// unacknowledged tells nothing (nf_conntrack_proto_tcp.c: tcp_timeouts).
+				lately = lately || c.Orig.Dst.Port() == f.Flow.Dport && slices.Contains(c.Status, "assured") && c.TimeoutMs <= unacked
+			case len(in.Graph.Owners(to))+len(in.Graph.Owners(c.Reply.Src.Addr())) == 0 && (wire(f.Flow.Dst) || !wire(to)):
+				others = true
 			}
 		}
 	}
-	return false
+	return others, lately
 }
 
 // Keeps says of a connection that is tried whether it is tried again and again: a socket
@@ -141,6 +151,14 @@ func (in *Input) Keeps(f *FlowCase) bool {
 		}
 	}
 	return f.By != nil || fresh && len(ports) > 1
+}
+
+// younger says whether all of a namespace's containers were started since an entry of
+// conntrack of some age (ms) was made: it is of somebody who had their address before.
+func (e *expecter) younger(netns string, age int64) bool {
+	cs := e.in.Graph.ContainersOf(netns)
+	at := e.in.Snap.Taken.Start.Add(-time.Duration(age) * time.Millisecond)
+	return len(cs) > 0 && !slices.ContainsFunc(cs, func(c *snap.Container) bool { return !c.Started.After(at) })
 }
 
 // sender is the namespace that sent a packet which conntrack saw in ns; "" for
@@ -189,11 +207,11 @@ func (in *Input) oversight(f *FlowCase) bool {
 			if ip.Is4() != f.Flow.Dst.Is4() || !ip.Is4() {
 				continue
 			}
-			for _, src := range sources(host, up) {
-				x := FlowCase{Flow: sim.Flow{From: host.ID, Iif: up.Name, Src: src, Dst: ip, Proto: f.Flow.Proto, Dport: f.Flow.Dport, StopOutside: true}}
-				if x.Trace = in.World.Trace(x.Flow); x.Works() {
-					return true
-				}
+			// The farthest of all: what is open to some neighbours only is closed to others by will.
+			src := sources(host, up)
+			x := FlowCase{Flow: sim.Flow{From: host.ID, Iif: up.Name, Src: src[len(src)-1], Dst: ip, Proto: f.Flow.Proto, Dport: f.Flow.Dport, StopOutside: true}}
+			if x.Trace = in.World.Trace(x.Flow); x.Works() {
+				return true
 			}
 		}
 	}

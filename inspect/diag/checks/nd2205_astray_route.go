@@ -166,6 +166,11 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	switch x := v.(type) {
 	case *snap.Route:
 		l := ns.LinkAt(x.Oif)
+		if l != nil && x.Dst.Bits() < 2 && slices.Contains([]string{"tun", "wireguard", "ppp", "ipip", "gre"}, l.Kind) {
+			// A tunnel that is to take all: what goes past it tells the world what it should not.
+			f.Advice = "what is to go past the tunnel, such as answers to published ports, needs a rule and a table of its own: ip rule add from ADDRESS lookup TABLE"
+			return nil
+		}
 		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil && !nobodyAt(in, f, ns, x)) {
 			return nil
 		}

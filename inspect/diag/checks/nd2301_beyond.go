@@ -28,8 +28,8 @@ See it by hand:
     the same connection from the host itself
     ip route get DST                         src: is it of the uplink's network?
 
-False positives: one machine that is tried by will, to see whether it is up. Of three
-and more that one container tries, while others answer it, there is a remark only.
+Of a machine that did not answer lately either, while others out there answer this
+host, there is a remark only: it may be gone for good, or watched whether it is up.
 
 Sources: RFC 1812 section 5.2.7.1`,
 		CatchAll: true,
@@ -48,8 +48,10 @@ Sources: RFC 1812 section 5.2.7.1`,
 				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent || f.Kind == "tried" && (!silent || twin == "delivered") {
 					continue
 				}
-				if twin == "dropped" && f.Kind == "tried" && in.HeardBeyond(f) {
-					dead[f.From] = append(dead[f.From], len(out))
+				if twin == "dropped" && f.Kind == "tried" {
+					if others, lately := in.HeardBeyond(f); others && !lately {
+						dead[f.From] = append(dead[f.From], len(out))
+					}
 				}
 				out = append(out, lostBeyond(in, i, twin))
 			}
@@ -181,19 +183,12 @@ func foreignSource(in *diag.Input, t *sim.Trace) *foreign {
 	return o
 }
 
-// manyDead is from how many dead machines on a container is taken for one that
-// watches machines, or meets strangers, and not for one that misses what it needs.
-const manyDead = 3
-
 // remarked puts one remark in the place of the findings about each container that
-// tries many dead machines; dead says which those are.
+// tries machines which may be dead for long; dead says which those are.
 func remarked(in *diag.Input, list []diag.Finding, dead map[string][]int) []diag.Finding {
 	var out, remarks []diag.Finding
 	var gone []int
 	for _, from := range slices.Sorted(maps.Keys(dead)) {
-		if len(dead[from]) < manyDead {
-			continue
-		}
 		var flows []int
 		for _, k := range dead[from] {
 			flows = append(flows, list[k].Covers.Traces...)
@@ -209,7 +204,7 @@ func remarked(in *diag.Input, list []diag.Finding, dead map[string][]int) []diag
 }
 
 // strangers is what is said of the dead machines that one container tries while
-// others answer it: whoever watches machines, or meets strangers, does so all day.
+// others answer: whoever watches machines, or meets strangers, does so all day.
 func strangers(in *diag.Input, flows []int) diag.Finding {
 	f := &in.Flows[flows[0]]
 	to := f.To
@@ -218,8 +213,8 @@ func strangers(in *diag.Input, flows []int) diag.Finding {
 	}
 	x := diag.Finding{
 		Severity: diag.Info, Weight: 40,
-		Summary: fmt.Sprintf("packets of %s to %s leave %s, but no answer returns: they are lost beyond this host; this host itself gets no answer either, and others beyond it do answer %s", f.From, to, f.Trace.LeftHost, f.From),
-		Cause:   "this host lets the packets out and would let the answers in, as it does for others; the destinations do not answer",
+		Summary: fmt.Sprintf("packets of %s to %s leave %s, but no answer returns: they are lost beyond this host; this host itself gets no answer either, and others beyond it do answer", f.From, to, f.Trace.LeftHost),
+		Cause:   "this host lets the packets out and would let the answers in, as it does for others; what is tried does not answer",
 		Subject: diag.Subject{Kind: "address", Name: f.Flow.Dst.String()},
 		Covers:  diag.Cover{Traces: flows},
 		Advice:  "nothing on this host is wrong: ask whoever runs the network beyond " + f.Trace.LeftHost,

@@ -182,7 +182,7 @@ func refusedAt(in *diag.Input, f *diag.FlowCase) *seat {
 		t = t.Proxy
 	}
 	w := t.Where
-	if f.Excused || f.Kind == diag.HTTPProxy || !f.Broken() || w == nil || w.Cause != sim.CauseNoListener {
+	if f.Excused || f.Kind == diag.HTTPProxy || !f.Broken() || w == nil || w.Cause != sim.CauseNoListener || w.Reply { // an answer that nobody waits for
 		return nil
 	}
 	ns := in.Netns(w.Netns)

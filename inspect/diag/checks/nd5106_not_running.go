@@ -27,6 +27,9 @@ See it by hand:
     docker ps -a                             Exited (137)
     docker logs --tail 20 NAME
 
+One that ended before anything that runs now was started went with its engine or its
+host, and nobody has asked for it since.
+
 False positives: a container that was killed by will.
 
 Sources: moby libnetwork/agent.go: records of stopped endpoints are removed; docker-run(1), exit status;
@@ -147,7 +150,10 @@ func looping(in *diag.Input, c *snap.Container) bool {
 // missed says whether a container that nobody asked for was killed or crashed
 // while others on its network go on.
 func missed(in *diag.Input, c *snap.Container) bool {
-	if c.Stopped || c.State != "exited" && c.State != "dead" && c.State != "restarting" {
+	outlived := func(o snap.Container) bool { // else it went with its engine or its host, and nobody asked for it again
+		return o.Running() && o.Engine == c.Engine && (o.Restarts > 0 || !o.Started.After(c.Finished))
+	}
+	if c.Engine != ownEngine && !c.OOMKilled && !c.Finished.IsZero() && !slices.ContainsFunc(in.Snap.Containers, outlived) || c.Stopped || c.State != "exited" && c.State != "dead" && c.State != "restarting" {
 		return false
 	}
 	published := slices.ContainsFunc(c.Ports, func(p snap.Port) bool {

@@ -1,0 +1,108 @@
+package diag
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/snap"
+)
+
+// maxListed bounds the exceptions that are tried of one place.
+const maxListed = 24
+
+// allowlisted says whether what keeps a container from the world is the rest of a list:
+// an exception of that very rule, or a rule before it, names an address or a port
+// out there which gets through. Whoever wrote such a list meant all else to be
+// closed. A policy, or a rule that decides whatever comes to its hook, is no such rest:
+// exceptions from those may be anybody's.
+func (in *Input) allowlisted(f *FlowCase) bool {
+	w := RulePlace(f.Trace.Where)
+	if f.Kind != "egress" || !f.Broken() || w == nil || w.Reply || w.Cause != sim.CauseRule || w.Rule == nil || w.Rule.Policy || w.Rule.ChainP == nil ||
+		w.Rule.ChainP.Base() && bare(w.Rule.Rule) {
+		return false
+	}
+	ns := in.Snap.Ns(w.Netns)
+	if ns == nil {
+		return false
+	}
+	e := exceptions{in: in, ns: ns, t: w.Rule.TableP, x: f.Flow}
+	return e.through(w.Rule.ChainP, w.Rule.Num, 2)
+}
+
+// exceptions are the addresses and ports that rules name.
+type exceptions struct {
+	in *Input
+	ns *snap.Netns
+	t  *snap.Table
+	x  sim.Flow
+	n  int
+}
+
+// through says whether something that the first rules of a chain name, or chains that
+// they jump to, gets out of this host.
+func (e *exceptions) through(c *snap.Chain, first, depth int) bool {
+	for i := range c.Rules[:min(first, len(c.Rules))] {
+		text := firewall.RuleText(e.ns, e.t, c, &c.Rules[i])
+		words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(` ,"{}`, r) })
+		for k, w := range words {
+			if t := e.t.Chain(w); t != nil && k > 0 && depth > 0 && slices.Contains([]string{"-j", "-g", "jump", "goto"}, words[k-1]) {
+				if e.through(t, len(t.Rules), depth-1) {
+					return true
+				}
+			}
+			port, err := strconv.ParseUint(w, 10, 16)
+			switch set := e.t.Set(strings.TrimPrefix(w, "@")); {
+			case err == nil && strings.Contains(text, "dport"):
+				if e.gets(e.x.Dst, uint16(port)) {
+					return true
+				}
+			case set != nil && w[0] == '@':
+				if slices.ContainsFunc(set.Elements, func(x snap.Element) bool {
+					a, ok := netip.AddrFromSlice(x.Key)
+					return ok && e.gets(a, e.x.Dport)
+				}) {
+					return true
+				}
+			case k > 0 && words[k-1] == "--match-set":
+				for _, s := range e.ns.IPSets {
+					if s.Name == w && slices.ContainsFunc(s.Entries, func(x snap.IPSetEntry) bool { return e.gets(someOf(x.IP), e.x.Dport) }) {
+						return true
+					}
+				}
+			default:
+				to, err := netip.ParseAddr(w)
+				if p, bad := netip.ParsePrefix(w); bad == nil {
+					to, err = someOf(p), nil
+				}
+				if err == nil && e.gets(to, e.x.Dport) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// someOf is an address of a prefix: a subnet's own is nobody's.
+func someOf(p netip.Prefix) netip.Addr {
+	if p.IsSingleIP() {
+		return p.Addr()
+	}
+	return p.Addr().Next()
+}
+
+// gets says whether the container gets out to an address that is none of this host's.
+func (e *exceptions) gets(to netip.Addr, port uint16) bool {
+	if !to.Is4() || to.IsLoopback() || len(e.in.Graph.Owners(to)) > 0 || e.in.Graph.NetworkOfAddr(to) != nil || e.n >= maxListed {
+		return false
+	}
+	e.n++
+	f := FlowCase{Flow: e.x}
+	f.Flow.Dst, f.Flow.Dport = to, port
+	f.Trace = e.in.World.Trace(f.Flow)
+	return f.Works() && f.Trace.LeftHost != ""
+}
