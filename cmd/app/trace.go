@@ -149,10 +149,18 @@ func (t *tracer) resolve(ctx context.Context, q *ask) error {
 			na, path, probes = six, p6, slices.Concat(probes, more)
 		}
 	}
+	var six []string
+	if path != nil && path.Verdict == names.Resolved && t.c.Family == 0 && na.Type == "A" && hasSix(t.s.Ns(q.src.Netns)) {
+		ask := na
+		ask.Type = "AAAA"
+		if p6, more, err := t.path(ctx, ask); err == nil && p6 != nil && p6.Verdict == names.Resolved {
+			six, probes = p6.Answers, slices.Concat(probes, more)
+		}
+	}
 	q.sent = probes
 	q.name = &v1.NameWay{Name: name, Verdict: string(names.Unknown)}
 	if path != nil {
-		q.name.Verdict, q.name.Answers = string(path.Verdict), path.Answers
+		q.name.Verdict, q.name.Answers = string(path.Verdict), slices.Concat(path.Answers, six)
 	}
 	q.diag.Name = &na
 	return nil

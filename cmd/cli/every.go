@@ -21,7 +21,7 @@ const leastEvery = 100 * time.Millisecond
 type again struct{ every, span time.Duration }
 
 func (g *again) flags(f *pflag.FlagSet) {
-	f.DurationVar(&g.every, "every", 0, "ask again each time after so long, and answer when something has changed; -o text or ndjson")
+	f.DurationVar(&g.every, "every", 0, "ask again so often, and answer when something has changed")
 	f.DurationVar(&g.span, "for", 0, "with --every: how long (default until interrupted)")
 }
 

@@ -42,8 +42,8 @@ stops the same flows, is planned next. netdoctor undo takes it all back later.`,
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan as shell lines and what it would do; exit 4 when changes are pending")
-	cmd.Flags().StringVar(&flow, "flow", "", "this `\"SRC DST\"` must work, too: mend what trace finds on its way; \"SRC ? NAME [TYPE]\": what dns finds")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan as shell lines and what it would do; exit 4 if there is any")
+	cmd.Flags().StringVar(&flow, "flow", "", "`\"SRC DST\"` must work, too, or SRC resolve a name: \"SRC ? NAME [TYPE]\"")
 	cmd.Flags().StringSliceVar(&target, "target", nil, "only what concerns these `TARGETS`")
 	return cmd
 }

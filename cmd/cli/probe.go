@@ -49,7 +49,7 @@ is expected is all.
 		},
 	}
 	g.flags(cmd.Flags())
-	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
+	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in the application's place: is it at fault, or the network?")
 	cmd.Flags().BoolVar(&all, "all", false, "everybody to everything")
 	return cmd
 }

@@ -27,6 +27,10 @@ const (
 // deadline is the default of --timeout: every run ends within it.
 const deadline = 30 * time.Second
 
+// common are the global flags that the help of each command shows; that of the program
+// itself has them all.
+var common = []string{"ipv4", "ipv6", "no-probe", "output", "quiet", "snapshot", "verbose"}
+
 // root is the tree of commands.
 func (s *session) root() *cobra.Command {
 	var version bool
@@ -83,6 +87,16 @@ Reading changes nothing.`,
 	}
 	root.AddCommand(topics()...)
 	root.SetHelpCommand(help(root))
+	usage := root.UsageFunc()
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		if cmd == root {
+			return usage(cmd)
+		}
+		root.PersistentFlags().VisitAll(func(f *pflag.Flag) { f.Hidden = !slices.Contains(common, f.Name) })
+		err := usage(cmd)
+		cmd.Println("\nAll global flags: netdoctor --help")
+		return err
+	})
 	root.SetCompletionCommandGroupID(groupOther)
 	root.InitDefaultCompletionCmd(s.env.Args...)
 	if c, _, err := root.Find([]string{"completion"}); err == nil && c != root {
@@ -120,8 +134,8 @@ func help(root *cobra.Command) *cobra.Command {
 // flags are the global ones.
 func (s *session) flags(f *pflag.FlagSet) {
 	g := &s.g
-	f.StringVarP(&g.output, "output", "o", "text", "`FORMAT` of the answer: "+strings.Join(render.Formats(), ", "))
-	f.StringVar(&g.color, "color", "auto", "`WHEN` to colour: auto, always or never; NO_COLOR counts, too")
+	f.StringVarP(&g.output, "output", "o", "text", "`FORMAT`: "+strings.Join(render.Formats(), ", "))
+	f.StringVar(&g.color, "color", "auto", "`WHEN` to colour: auto, always, never")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "findings only")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "also what was checked and passed, and all steps")
 	f.BoolVar(&g.debug, "debug", false, "log to stderr what is done")
@@ -129,13 +143,13 @@ func (s *session) flags(f *pflag.FlagSet) {
 	f.StringVar(&g.runtime, "runtime", "", "ask only this `ENGINE`: docker, podman, containerd, cni (default all)")
 	f.StringVar(&g.dockerHost, "docker-host", "", "Docker's `ENDPOINT` (default DOCKER_HOST, DOCKER_CONTEXT)")
 	f.StringVar(&g.hostNS, "host-ns", "", "`PATH|PID` of the namespace that is the host (default our own)")
-	f.Var(&files{g}, "snapshot", "think about the state in this `FILE` of netdoctor snapshot; - is stdin; trace takes several hosts'")
+	f.Var(&files{g}, "snapshot", "think about the state in this `FILE` of netdoctor snapshot; - is stdin")
 	f.BoolVarP(&g.four, "ipv4", "4", false, "IPv4 only")
 	f.BoolVarP(&g.six, "ipv6", "6", false, "IPv6 only")
 	f.BoolVar(&g.rootless, "rootless", false, "on this user's own host, in a user namespace: no root is needed")
 	f.BoolVar(&g.noProbe, "no-probe", false, "predict only; send nothing")
-	f.StringSliceVar(&g.observe, "observe", nil, "watch probes by these `MEANS` only: "+strings.Join(app.Observers(), ", ")+" (default all that work here)")
-	f.StringVar(&g.failOn, "fail-on", "error", "exit 1 from this `SEVERITY` on: error, warning, info")
+	f.StringSliceVar(&g.observe, "observe", nil, "watch by `MEANS`: "+strings.Join(app.Observers(), "|"))
+	f.StringVar(&g.failOn, "fail-on", "error", "exit 1 from `SEVERITY` on: error, warning, info")
 }
 
 // args checks the number of arguments.

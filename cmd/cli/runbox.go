@@ -49,14 +49,14 @@ program's, and the container goes with it; with -d it stays.`,
 	f.StringVar(&o.Name, "name", "", "its `NAME` (default made up)")
 	f.StringSliceVar(&o.Networks, "network", nil, "the `NETWORKS` it is on (default the first custom one)")
 	f.StringSliceVar(&o.Aliases, "alias", nil, "a further `NAME` for it on its networks")
-	f.StringSliceVarP(&o.Ports, "publish", "p", nil, "publish a port: `[[IP:]HOSTPORT:]PORT`, with /udp or /sctp behind it")
+	f.StringSliceVarP(&o.Ports, "publish", "p", nil, "publish `[[IP:]HOSTPORT:]PORT`, with /udp or /sctp behind it")
 	f.StringSliceVar(&o.DNS, "dns", nil, "name servers' `ADDRESSES` in place of the host's")
 	f.StringSliceVar(&o.DNSSearch, "dns-search", nil, "search `DOMAINS` in place of the host's")
 	f.StringSliceVar(&o.ExtraHosts, "add-host", nil, "a line for its hosts file: `NAME:ADDRESS`, or NAME:host-gateway")
 	f.StringSliceVar(&o.Links, "link", nil, "a container that it knows by a further name: `CONTAINER:ALIAS`")
 	f.StringArrayVarP(&o.Env, "env", "e", nil, "a variable for its environment: `K=V`")
 	f.StringVar(&o.Hostname, "hostname", "", "its host `NAME` (default its id)")
-	f.StringVar(&o.IPv4, "ip", "", "its IPv4 `ADDRESS` on the first network (default the lowest free)")
+	f.StringVar(&o.IPv4, "ip", "", "its IPv4 `ADDRESS` on the first network (default a free one)")
 	f.StringVar(&o.Mode, "network-mode", "", "`MODE`: host, none, or container:NAME")
 	return cmd
 }

@@ -49,7 +49,7 @@ line. Setting up again changes only what differs.`,
 	f.StringVarP(&o.File, "file", "f", "", "what to build, a strict subset of a Compose `FILE`; - is stdin")
 	f.BoolVar(&o.Check, "check", false, "say what is not as it was set up; exit 1 when something is not")
 	f.BoolVar(&o.DryRun, "dry-run", false, "show the lines that a person would type; exit 4 when changes are pending")
-	f.StringVar(&o.Like, "like", "", "write rules as this `DOCKER` does: 20.10, 29-iptables, 29-nftables (default as the host's own, else 29-nftables)")
+	f.StringVar(&o.Like, "like", "", "write rules as `DOCKER` 20.10, 29-iptables, 29-nftables (default the host's)")
 	f.StringVar(&o.Firewall, "firewall", "", "`KIND`: iptables or nftables")
 	f.BoolVar(&o.NoProxy, "no-proxy", false, "published ports by rules alone, as with dockerd --userland-proxy=false")
 	return cmd

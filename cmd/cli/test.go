@@ -75,10 +75,10 @@ Formats: ` + strings.Join(ciFormats(), ", ") + `.`,
 	f.StringVarP(&o.File, "file", "f", "", "the `FILE` of expectations; - is stdin")
 	f.BoolVar(&generate, "generate", false, "write expectations from what there is to stdout")
 	g.flags(f)
-	f.StringVar(&compose, "compose", "", "with --generate: from this compose `FILE`, not from the host; - is stdin")
+	f.StringVar(&compose, "compose", "", "with --generate: from this compose `FILE`, not from the host")
 	f.DurationVar(&o.Wait, "wait", 0, "look again until everything is as expected, for so long at most")
 	f.DurationVar(&o.Pause, "interval", time.Second, "time between two looks")
-	f.StringSliceVar(&o.Tags, "tags", nil, "only expectations with one of these `TAGS`, and none with a tag that has a ! before it")
-	f.StringVar(&o.Bundle, "bundle-on-failure", "", "keep the state in this `FILE` (see netdoctor snapshot) unless all expectations hold")
+	f.StringSliceVar(&o.Tags, "tags", nil, "only expectations with one of these `TAGS`; !TAG leaves out")
+	f.StringVar(&o.Bundle, "bundle-on-failure", "", "write the state into `FILE` when an expectation fails")
 	return cmd
 }

@@ -98,9 +98,9 @@ address. That forges a source: use it where you may.`,
 		},
 	}
 	cmd.Flags().BoolVar(&batch, "batch", false, "read flows as JSON lines from stdin")
-	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in place of the target's application: is it the network, or the application?")
+	cmd.Flags().BoolVar(&standIn, "stand-in", false, "answer in the application's place: is it at fault, or the network?")
 	cmd.Flags().StringArrayVar(&whatIf, "what-if", nil, "follow the flow as if this `change`, a line of shell, had been made")
-	cmd.Flags().BoolVar(&rules, "trace-rules", false, "have the kernel name each firewall rule on the way; adds a table for a moment")
+	cmd.Flags().BoolVar(&rules, "trace-rules", false, "have the kernel name each rule on the way; adds a table for a moment")
 	cmd.Flags().BoolVar(&inject, "inject", false, "have the packet of a sender beyond this host come in, as if it had sent it")
 	cmd.Flags().IntVar(&size, "size", 0, "payload in `BYTES`")
 	cmd.Flags().Uint16Var(&sport, "sport", 0, "source `PORT` (default any)")

@@ -51,7 +51,7 @@ stops.`,
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&o.Every, "every", 0, "how often to look for changes that the kernel does not tell of (default 30s)")
+	cmd.Flags().DurationVar(&o.Every, "every", 0, "how often to look for what the kernel does not tell of (default 30s)")
 	cmd.Flags().DurationVar(&o.For, "for", 0, "how long; --timeout does, too, when it is given (default until interrupted)")
 	return cmd
 }

@@ -194,7 +194,7 @@ func (in *Input) endingAt(netns, did string, is func(*snap.Table, *snap.Chain, *
 			}
 			for k := range ch.Rules {
 				r := &ch.Rules[k]
-				if ends(r) && is(t, ch, r) {
+				if Ends(r) && is(t, ch, r) {
 					w.Ref = snap.RefRule(n.ID, t, ch.Name, r.Num)
 					w.Cause, w.Rule.Rule, w.Rule.Num, w.Rule.Handle, w.Rule.Ref = sim.CauseRule, r, r.Num, r.Handle, w.Ref
 					w.Detail = ChainName(w) + " " + did
@@ -206,8 +206,8 @@ func (in *Input) endingAt(netns, did string, is func(*snap.Table, *snap.Chain, *
 	return nil
 }
 
-// ends says whether a rule that matches drops or rejects for certain.
-func ends(r *snap.Rule) bool {
+// Ends says whether a rule that matches drops or rejects for certain.
+func Ends(r *snap.Rule) bool {
 	for _, e := range r.Exprs {
 		switch e := e.(type) {
 		case *snap.Immediate:

@@ -39,6 +39,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.published()
 	e.balanced()
 	e.plain()
+	e.diverted()
 	e.tried()
 	e.resolving()
 	return e.flows, e.names

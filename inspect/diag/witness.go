@@ -77,13 +77,15 @@ func (s *summoner) leg(i int) {
 func (s *summoner) nearby(i int) {
 	f := &s.in.Flows[i]
 	where := f.Trace.Where
-	if f.Kind != "egress" || where == nil || !s.in.ours(where.Netns) || !f.Broken() && !opaque(f.Trace) {
+	if f.Kind != "egress" && f.Kind != "diverted" || where == nil || !s.in.ours(where.Netns) || !f.Broken() && !opaque(f.Trace) {
 		return
 	}
 	fl := f.Flow
 	for _, dst := range s.in.neighbours(fl.Dst.Is4()) {
 		fl.Dst = dst
-		s.add(i, "nearby "+placeKey(where), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return (t.Verdict == sim.Dropped || opaque(t)) && samePlace(t.Where, where) })
+		s.add(i, "nearby "+placeKey(where), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool {
+			return (t.Verdict == sim.Dropped || t.Verdict == sim.Refused && f.Kind == "diverted" || opaque(t)) && samePlace(t.Where, where)
+		})
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +19,7 @@ import (
 const (
 	sizeofInetDiagReq = 56 // struct inet_diag_req_v2
 	sizeofInetDiagMsg = 72 // struct inet_diag_msg
+	inetDiagSKMemInfo = 7  // INET_DIAG_SKMEMINFO: u32s, SK_MEMINFO_RMEM_ALLOC and SK_MEMINFO_RCVBUF first
 	inetDiagSKV6Only  = 11
 	inetDiagCgroupID  = 21
 	tcpEstablished    = 1
@@ -27,6 +30,9 @@ const (
 	tcpClosing        = 11
 	// topEstab is how many destinations of connections are kept.
 	topEstab = 32
+	// udpFull is how little room is no room in a UDP socket: the kernel's own cost of a
+	// small datagram, and then some (net/ipv4/udp.c: __udp_enqueue_schedule_skb).
+	udpFull = 4096
 	// maxTrying is how many that wait for a connection are kept.
 	maxTrying = 64
 )
@@ -70,6 +76,9 @@ func (r *requester) readSockets(ctx context.Context) (all sockets, err error) {
 			seen := map[netip.AddrPort]int{}
 			req := body(sizeofInetDiagReq, af)
 			req[1] = q.proto.Number()
+			if q.proto == snap.UDP {
+				req[2] = 1 << (inetDiagSKMemInfo - 1)
+			}
 			binary.NativeEndian.PutUint32(req[4:], q.states)
 			err := r.dump(ctx, string(q.proto)+" sockets", unix.SOCK_DIAG_BY_FAMILY, req, func() { part, trying = nil, nil; clear(seen) }, func(m message) {
 				s, state, ok := decodeSocket(m.data, q.proto)
@@ -101,11 +110,43 @@ func (r *requester) readSockets(ctx context.Context) (all sockets, err error) {
 			}
 		}
 	}
+	if err := r.stillFull(ctx, all.receive); err != nil {
+		return all, err
+	}
 	snap.Sort(all.receive, compareSockets)
 	snap.Sort(all.trying, compareSockets)
 	all.trying = all.trying[:min(len(all.trying), maxTrying)]
 	all.estab = topCounts(counts)
 	return all, nil
+}
+
+// stillFull looks a second time at the UDP sockets that were full, a moment later, and
+// keeps that of those alone that are so again: a burst is read by then.
+func (r *requester) stillFull(ctx context.Context, list []snap.Socket) error {
+	again := map[uint64]bool{} // by inode
+	for _, af := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		family, _ := ipFamily(af)
+		if !slices.ContainsFunc(list, func(s snap.Socket) bool { return s.Family == family && s.Proto == snap.UDP && s.Queue > 0 }) {
+			continue
+		}
+		time.Sleep(50 * time.Millisecond)
+		req := body(sizeofInetDiagReq, af)
+		req[1], req[2] = unix.IPPROTO_UDP, 1<<(inetDiagSKMemInfo-1)
+		binary.NativeEndian.PutUint32(req[4:], 1<<tcpClose|1<<tcpEstablished)
+		err := r.dump(ctx, "full udp sockets", unix.SOCK_DIAG_BY_FAMILY, req, func() {}, func(m message) {
+			s, _, ok := decodeSocket(m.data, snap.UDP)
+			again[s.Inode] = again[s.Inode] || ok && s.Queue > 0
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i := range list {
+		if s := &list[i]; s.Proto == snap.UDP && !again[s.Inode] {
+			s.Queue, s.Backlog = 0, 0
+		}
+	}
+	return nil
 }
 
 // decodeSocket decodes one struct inet_diag_msg with its attributes
@@ -145,6 +186,13 @@ func decodeSocket(b []byte, proto snap.Proto) (s snap.Socket, state uint8, ok bo
 		switch t {
 		case inetDiagSKV6Only:
 			s.V6Only = flagOf(v)
+		case inetDiagSKMemInfo:
+			if len(v) < 8 || proto != snap.UDP {
+				break
+			}
+			if q, room := int(u32of(v)), int(u32of(v[4:])); q > max(room-udpFull, udpFull) {
+				s.Queue, s.Backlog = q, room
+			}
 		case inetDiagCgroupID: // from Linux 5.7 on
 			s.Cgroup = u64of(v)
 		}

@@ -56,7 +56,7 @@ func (r *requester) readWaiting(ctx context.Context, list []snap.Socket) error {
 		}
 	}
 	for i := range list {
-		if s := &list[i]; s.Queue > 0 {
+		if s := &list[i]; s.Proto == snap.TCP && s.Queue > 0 {
 			s.WaitMs = waits[key{s.Family, s.Local.Port()}]
 		}
 	}

@@ -46,11 +46,24 @@ func (w *walker) run(libc string) outcome {
 		out.fail(out.verdict, Step{Where: "nsswitch", Asked: w.in.Name}, *p)
 		return out
 	}
-	if !asked && out.verdict != Resolved && !slices.Contains(order, "dns") {
+	if ends := returnsBeforeDNS(order); !asked && out.verdict != Resolved && (ends != "" || !slices.Contains(order, "dns")) {
 		p := Problem{Kind: NoDNSSource, Detail: "nsswitch.conf looks in " + strings.Join(order, " ") + ", not in DNS", Ref: w.refResolver(), Because: w.because()}
+		if ends != "" {
+			p.Detail = "nsswitch.conf (" + strings.Join(order, " ") + ") ends the search at " + ends + ", before DNS is asked"
+		}
 		out.fail(out.verdict, Step{Where: "nsswitch", Asked: w.in.Name}, p)
 	}
 	return out
+}
+
+// returnsBeforeDNS is the action behind "files" that ends the search for all names which
+// are not there, though DNS stands behind it; "" for none.
+func returnsBeforeDNS(order []string) string {
+	k, dns := slices.Index(order, "files"), slices.Index(order, "dns")
+	if k < 0 || dns < k || !returns(order[k+1:], "NOTFOUND") {
+		return ""
+	}
+	return order[k+1]
 }
 
 // unasked tells of a name that the hosts file holds, and that nobody looks for there;

@@ -45,7 +45,8 @@ type Socket struct {
 	UID    uint32         `json:"uid"`
 	Inode  uint64         `json:"inode"`
 	// Queue and Backlog of a listener: connections not yet accepted, and the
-	// most there may be (tcpi_unacked, tcpi_sacked of ss).
+	// most there may be (tcpi_unacked, tcpi_sacked of ss). Of a UDP socket: bytes that
+	// wait to be read and room for them, told only where they leave none.
 	Queue   int `json:"queue,omitempty"`
 	Backlog int `json:"backlog,omitempty"`
 	// WaitMs is how long the oldest of those connections waits at least, in

@@ -22,9 +22,15 @@ var managed = []string{"ufw", "firewalld", "kube-proxy", "kube-router", "Calico"
 // fixRule removes a hand-made rule that drops what should pass. Rules of
 // programs are left to them.
 func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if len(f.Covers.Traces) == 0 {
+		return nil
+	}
 	w := diag.RulePlace(in.Flows[f.Covers.Traces[0]].Trace.Where)
 	p := w.Rule
 	if p == nil || p.Rule == nil {
+		return nil
+	}
+	if standing(in, f, w) {
 		return nil
 	}
 	if spent(w) {
@@ -71,6 +77,20 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return append(ops, more...)
 	}
 	return nil
+}
+
+// standing says of a rule that hands a port of the world to a program which is not there
+// that it is met by nothing else that must work. A proxy is often also a filter, so that
+// only a person takes it out of the way; the advice has both ways.
+func standing(in *diag.Input, f *diag.Finding, w *sim.Where) bool {
+	if len(f.Covers.Traces) == 0 || len(f.Covers.Names) > 0 || slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return in.Flows[i].Kind != "diverted" }) {
+		return false
+	}
+	f.Advice = "start the program that should take these connections"
+	if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
+		f.Advice += ", or, if it is gone for good, take the rule away: " + shellOf(op)
+	}
+	return true
 }
 
 // misplaced puts an engine's own rule behind those of its chain that the engine has

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -100,6 +101,13 @@ func onLo(ns *snap.Netns, ip netip.Addr) *snap.Addr {
 // then, and don't come back (net/ipv6/addrconf.c: addrconf_ifdown).
 func (x *lost) wentDown() bool { return x.prefix.Addr().Is6() && !x.dev.Up }
 
+// mistaken says whether the container tries an address right now that it takes for a
+// neighbour for no other reason than its own prefix length.
+func (x *lost) mistaken(f *diag.FlowCase) bool {
+	return x.has != nil && f.Kind == "tried" && f.Flow.From == x.a.ns.ID && f.Trace.Where != nil && f.Trace.Where.Cause == sim.CauseNeighFailed &&
+		x.has.Prefix.Contains(f.Flow.Dst) && !x.prefix.Contains(f.Flow.Dst)
+}
+
 // narrowed is the address of an endpoint where its device holds it with another
 // prefix length than its network's; nil when it is as it should be.
 func narrowed(ns *snap.Netns, dev *snap.Link, n *snap.Network, p netip.Prefix) *snap.Addr {
@@ -179,8 +187,12 @@ func detectND2106(in *diag.Input) []diag.Finding {
 			}
 		}
 		for i := range in.Flows {
-			if fl := &in.Flows[i]; fl.Broken() && !fl.Excused && (fl.Flow.From == x.a.ns.ID || fl.Target == x.a.c.Ref || fl.Flow.Dst == x.prefix.Addr()) && fl.Flow.Dst.Is4() == x.prefix.Addr().Is4() {
+			fl := &in.Flows[i]
+			if fl.Broken() && (!fl.Excused || x.mistaken(fl)) && (fl.Flow.From == x.a.ns.ID || fl.Target == x.a.c.Ref || fl.Flow.Dst == x.prefix.Addr()) && fl.Flow.Dst.Is4() == x.prefix.Addr().Is4() {
 				f.Covers.Traces = append(f.Covers.Traces, i)
+				if x.mistaken(fl) {
+					f.Evidence = append(f.Evidence, diag.Tried(fl))
+				}
 			}
 		}
 		if len(f.Covers.Traces) == 0 {
@@ -246,8 +258,12 @@ func (x *lost) back(in *diag.Input) []fixups.Op {
 	if x.onLo != nil {
 		ops = append(ops, &fixups.AddrDel{Where: w, Dev: x.a.ns.LinkName(x.onLo.Index), Prefix: x.onLo.Prefix, Peer: x.onLo.Peer})
 	}
+	var wrong []fixups.Op
 	if x.has != nil {
-		ops = append(ops, &fixups.AddrDel{Where: w, Dev: x.dev.Name, Prefix: x.has.Prefix, Peer: x.has.Peer})
+		wrong = append(wrong, &fixups.AddrDel{Where: w, Dev: x.dev.Name, Prefix: x.has.Prefix, Peer: x.has.Peer})
+	}
+	if x.prefix.Addr().Is6() { // one address can't be there twice (net/ipv6/addrconf.c: ipv6_add_addr)
+		ops, wrong = append(ops, wrong...), nil
 	}
 	a := snap.Addr{Index: x.dev.Index, Prefix: x.prefix, Scope: "global", ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"}}
 	if x.prefix.Addr().Is6() {
@@ -265,7 +281,9 @@ func (x *lost) back(in *diag.Input) []fixups.Op {
 	} else {
 		a.Bcast, a.Label = snap.LastAddr(x.prefix), x.dev.Name
 	}
-	ops = append(ops, &fixups.AddrAdd{Where: w, Dev: x.dev.Name, Addr: a})
+	// With its last IPv4 address a device loses all routes (net/ipv4/devinet.c,
+	// fib_frontend.c: fib_disable_ip), so that the wrong one goes when the right one is there.
+	ops = append(append(ops, &fixups.AddrAdd{Where: w, Dev: x.dev.Name, Addr: a}), wrong...)
 	if r, ok := lostDefault(in, *x); ok && (x.dev.Up || x.wentDown()) { // else ND1103 gives it back, when the device is up
 		ops = append(ops, &fixups.RouteAdd{Where: w, Route: r, Devs: []string{x.dev.Name}})
 	}

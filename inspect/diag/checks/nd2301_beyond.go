@@ -39,7 +39,7 @@ Sources: RFC 1812 section 5.2.7.1`,
 			dead := map[string][]int{} // by sender, of those whom others out there answer: places in out
 			for i := range in.Flows {
 				f := &in.Flows[i]
-				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" || f.Unmasked && f.Trace.Verdict != sim.Delivered {
+				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" && !beside(in, f) || f.Unmasked && f.Trace.Verdict != sim.Delivered {
 					continue
 				}
 				lost := f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, f.Trace.Where.Netns)
@@ -72,6 +72,15 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 		Advice:  "nothing on this host is wrong: try the same from the host itself, and ask whoever runs the network beyond " + f.Trace.LeftHost,
 		Weight:  40,
 	}
+	if f.Trace.LeftHost == "" {
+		x.Summary = fmt.Sprintf("packets of %s to %s die before they come to this host", f.From, f.To)
+		if f.Trace.Where.Reply {
+			x.Summary = fmt.Sprintf("the answers of %s → %s leave this host, and are lost beyond it", f.From, f.To)
+		}
+		x.Cause, x.Advice = "what stops them is no part of this host", "nothing on this host is wrong: ask whoever runs the network between it and "+f.From
+		sayBeyond(in, f, &x)
+		return x
+	}
 	if p := f.Probe; p != nil && p.Outcome == snap.Rejected && p.By.IsValid() {
 		x.Summary = fmt.Sprintf("packets of %s to %s leave %s, and %s beyond this host rejects them", f.From, f.To, f.Trace.LeftHost, p.By)
 		x.Cause = "this host lets the packet out; a router or firewall beyond it answers with an ICMP error in the destination's place"
@@ -88,6 +97,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 	}
 	sayUnmasked(in, f, &x)
 	sayForeign(in, f, &x)
+	sayBeyond(in, f, &x)
 	if f.Probe != nil {
 		x.Evidence = append(x.Evidence, probed(in, f.Probe, fared(f.Probe)))
 	}
@@ -97,6 +107,12 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 	}
 	x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, as), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 	return x
+}
+
+// beside says of a flow that was asked for that it dies beside this host, on its way
+// here or back, and never was to leave it.
+func beside(in *diag.Input, f *diag.FlowCase) bool {
+	return f.Asked && f.Trace.LeftHost == "" && f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, f.Trace.Where.Netns)
 }
 
 // sayProgram says that what leaves a container by a tun or tap device is read by a
@@ -138,6 +154,24 @@ func sayForeign(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
 	x.Summary += fmt.Sprintf("; they leave as %s, which is of no network of %s", o.src, o.dev)
 	x.Cause, x.Advice, x.Fix = o.cause(), o.advice, o.fix
 	x.Evidence = append(x.Evidence, o.evidence...)
+}
+
+// sayBeyond names the rule of a namespace beside this host that stops the packet, or its
+// answer, where one could be read: a router's that runs on the same machine.
+func sayBeyond(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
+	w := diag.RulePlace(f.Trace.Where)
+	if w == nil || w.Rule == nil || owned(in, w.Netns) {
+		return
+	}
+	text, source := in.RuleLine(w)
+	what := "them"
+	if w.Reply {
+		what = "the answers"
+	}
+	x.Summary += fmt.Sprintf(": %s in %s stops %s: %s", diag.ChainName(w), in.Who(w.Netns), what, text)
+	x.Cause = fmt.Sprintf("the rule is of %s, a namespace beside this host", in.Who(w.Netns))
+	x.Evidence = append(x.Evidence, ev(source, text, w.Ref))
+	x.Advice = "nothing on this host is wrong: change the rule there, or ask whose it is"
 }
 
 // foreign is a source of this host that its uplink has nothing to do with.

@@ -13,7 +13,8 @@ func nd3102() diag.Check {
 		Doc: `A rule matches the packet and drops or rejects it. All base chains of a hook
 are asked in the order of their priority, of nftables, iptables-nft and
 iptables-legacy alike: an accept ends only its own chain, a drop is final. So a
-rule in a table that nobody looks at stops what Docker's own rules let through.
+rule in a table that nobody looks at stops what Docker's own rules let through. One
+that drops each nth packet, or by chance, is told as soon as it has dropped some.
 
 See it by hand:
     iptables -L CHAIN -nv --line-numbers     its counter grows with each try
@@ -32,7 +33,7 @@ Sources: net/netfilter/core.c: nf_hook_slow; nftables wiki, "multiple base chain
 					out = append(out, ruleFinding(in, g))
 				}
 			}
-			return out
+			return append(out, byChance(in, out)...)
 		},
 		Fix: fixRule,
 	}

@@ -46,11 +46,11 @@ func detectND3205(in *diag.Input) []diag.Finding {
 		text, source := in.RuleLine(w)
 		ends := ""
 		if x := b.flow.Trace.Where; x != nil {
-			ends = "; " + x.Detail
+			ends = ": " + x.Detail
 		}
 		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s (%s) in %s leads %s → %s astray, which would arrive without it: %s%s", diag.ChainName(w), in.Owner(w), in.Who(w.Netns), b.flow.From, b.flow.To, text, ends),
-			Cause:    fmt.Sprintf("the rule %q of %s matches the packet", text, diag.ChainName(w)),
+			Summary:  fmt.Sprintf("%s (%s) in %s leads %s → %s astray%s", diag.ChainName(w), in.Owner(w), in.Who(w.Netns), b.flow.From, b.flow.To, ends),
+			Cause:    "the rule below matches the packet, which would arrive without it",
 			Subject:  diag.Subject{Kind: "rule", Name: string(b.ref), Netns: w.Netns},
 			Evidence: []diag.Evidence{ev(source, text, b.ref)},
 			Covers:   b.covers,
@@ -125,6 +125,9 @@ func rulePlace(in *diag.Input, ref snap.Ref) *sim.Where {
 func fixND3205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	w := rulePlace(in, snap.Ref(f.Subject.Name))
 	if w == nil {
+		return nil
+	}
+	if standing(in, f, w) {
 		return nil
 	}
 	f.Advice = "the rule may be there for a reason: one that names its destination or its device does less"

@@ -70,7 +70,8 @@ func busiest(ns *snap.Netns) (netip.Addr, int) {
 	for i := range ns.Conntrack {
 		count[ns.Conntrack[i].Orig.Src.Addr()]++
 	}
-	all := slices.SortedFunc(maps.Keys(count), func(a, b netip.Addr) int { return cmp.Or(cmp.Compare(count[b], count[a]), a.Compare(b)) })
+	all := slices.Collect(maps.Keys(count))
+	snap.Sort(all, func(a, b netip.Addr) int { return cmp.Or(cmp.Compare(count[b], count[a]), a.Compare(b)) })
 	if len(all) == 0 || count[all[0]] <= len(ns.Conntrack)/2 {
 		return netip.Addr{}, 0
 	}

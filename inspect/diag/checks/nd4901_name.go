@@ -46,11 +46,32 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 				f.Summary = fmt.Sprintf("%s asked by %s%s: %s", asked, in.Who(g.first.Ask.Netns), g.more(), g.problem.Detail)
 				f.Summary += wantedBy(in, g.first, &f)
 				f.Advice = adviceName(in, &g)
+				sayWildcard(in, &g, &f)
 				out = append(out, f)
 			}
 			return out
 		},
 		Fix: either(fixAardvark, fixAlias),
+	}
+}
+
+// sayWildcard says that a line of the asker's hosts file looks as if it had the name, and
+// has not: gethostbyname and all who read that file compare whole names (hosts(5)).
+func sayWildcard(in *diag.Input, g *nameGroup, f *diag.Finding) {
+	r := resolverOf(in, g.first)
+	if r == nil || g.first.World {
+		return
+	}
+	name := "." + strings.ToLower(strings.TrimSuffix(g.first.Ask.Name, "."))
+	for _, l := range r.Hosts {
+		for _, n := range l.Names {
+			if tail := strings.ToLower(strings.TrimPrefix(n, "*")); tail != n && (tail == "" || strings.HasPrefix(tail, ".") && strings.HasSuffix(name, tail)) {
+				f.Summary += fmt.Sprintf("; line %d of its /etc/hosts, %s, does not match: hosts files know no wildcards", l.Line, n)
+				f.Evidence = append(f.Evidence, ev(catIn(in, r, "/etc/hosts"), fmt.Sprintf("%s %s", l.Addr, strings.Join(l.Names, " ")), snap.RefResolver(r.Owner)))
+				f.Advice = fmt.Sprintf("write whole names into that line: %s %s; a wildcard needs a DNS server (dnsmasq: address=/%s/%[1]s)", l.Addr, g.first.Ask.Name, strings.Trim(tail, "."))
+				return
+			}
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func atHost(in *diag.Input, found func(*diag.FlowCase) *diag.Finding) []diag.Fin
 	for i := range in.Flows {
 		f := &in.Flows[i]
 		w := f.Trace.Where
-		if f.Excused || f.Kind == "tunnel" || f.Kind == diag.HTTPProxy || !f.Broken() || w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CauseNoListener || w.Reply {
+		if f.Excused || f.Kind == "tunnel" || f.Kind == "diverted" || f.Kind == diag.HTTPProxy || !f.Broken() || w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CauseNoListener || w.Reply {
 			continue
 		}
 		x := found(f)

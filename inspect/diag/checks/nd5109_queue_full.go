@@ -19,25 +19,35 @@ busy, no file descriptor left so that accept fails) they wait there: the client 
 connected, and no answer comes. When the queue is full new handshakes are dropped,
 which looks like a firewall that drops. Packets arrive in order; the program is
 what stands still. Where several listeners share the port (SO_REUSEPORT) a part of
-the connections is theirs: one stuck worker lets every so many hang.
+the connections is theirs: one stuck worker lets every so many hang. A UDP socket that
+nobody reads fills up in the same way, and datagrams are dropped without a word.
 
 See it by hand:
     nsenter -t PID -n ss -lnt                Recv-Q above 0, and it stays
-    nsenter -t PID -n nstat -az TcpExtListenOverflows
+    nsenter -t PID -n ss -lnu                the same of UDP, in bytes
+    nsenter -t PID -n nstat -az TcpExtListenOverflows UdpRcvbufErrors
     ls /proc/PID/fd | wc -l; grep 'open files' /proc/PID/limits
 
 False positives: a server that serves one request at a time and is at a long one;
 what waits less than three seconds (one, of a port that was asked for) is not told of.
 
 Sources: net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock, sk_acceptq_is_full;
-net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
+net/ipv4/inet_connection_sock.c: inet_csk_accept; net/ipv4/udp.c:
+__udp_enqueue_schedule_skb; listen(2), accept(2): EMFILE`,
 		After: []diag.Code{"ND5107", "ND5108"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, s := range seats(in) {
 				x := s.socket
 				full := x.Backlog > 0 && x.Queue > x.Backlog
-				if x.Proto != snap.TCP || x.Queue == 0 || holdsPort(in, x) {
+				if x.Queue == 0 || holdsPort(in, x) {
+					continue
+				}
+				if x.Proto == snap.UDP {
+					out = append(out, unneeded(in, s, unread(in, s)))
+					continue
+				}
+				if x.Proto != snap.TCP {
 					continue
 				}
 				covers, long := coverSocket(in, s), int64(longWait)
@@ -68,6 +78,20 @@ net/ipv4/inet_connection_sock.c: inet_csk_accept; listen(2), accept(2): EMFILE`,
 			}
 			return out
 		},
+	}
+}
+
+// unread is what is said of a UDP socket whose program leaves it full.
+func unread(in *diag.Input, s listening) diag.Finding {
+	x := s.socket
+	return diag.Finding{
+		Summary:  fmt.Sprintf("%s (pid %d) in %s does not read its UDP port %d: %d bytes wait, there is room for %d", x.Process.Name, x.Process.PID, s.who, x.Local.Port(), x.Queue, x.Backlog),
+		Cause:    "the program is stuck, or slower than what comes in, so the kernel drops what arrives now",
+		Subject:  diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/%s", x.Local.Port(), s.who), Netns: s.ns.ID},
+		Evidence: []diag.Evidence{ev(in.IPCommand(s.ns.ID, "ss -lnup"), fmt.Sprintf("UNCONN %d 0 %s %s", x.Queue, x.Local, x.Process.Name), s.ref)},
+		Covers:   coverSocket(in, s),
+		Advice:   fmt.Sprintf("look what pid %d is doing (its log, a stack dump), or restart the program; more room (net.core.rmem_max, SO_RCVBUF) only helps against bursts", x.Process.PID),
+		Weight:   64,
 	}
 }
 

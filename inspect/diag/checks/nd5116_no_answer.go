@@ -19,7 +19,8 @@ func nd5116() diag.Check {
 there takes it and says nothing: echoes are ignored by a sysctl (hardening scripts
 set it; whoever pings to see whether a machine is up is misled), ARP questions are
 (arp_ignore, of load balancers' recipes), the listener's queue is full, or its
-process is stopped. A container that answers no ARP question at all is told of also
+process is stopped. Or a UDP program answers, but from another address of its own than
+the one that was asked. A container that answers no ARP question at all is told of also
 while others still know its MAC from an earlier packet: it works by luck.
 
 See it by hand:
@@ -29,7 +30,7 @@ See it by hand:
 False positives: echoes that are ignored by will. Unless they were asked for, that
 is only remarked.
 
-Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv`,
+Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv; ip(7): IP_PKTINFO`,
 		CatchAll: true,
 		After:    []diag.Code{"ND5107", "ND5108", "ND5109"},
 		Detect: func(in *diag.Input) []diag.Finding {
@@ -57,10 +58,43 @@ Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv`,
 					}
 				}
 			}
-			return append(out, deaf(in, out)...)
+			return append(append(out, fromElsewhere(in)...), deaf(in, out)...)
 		},
 		Fix: fixND5116,
 	}
+}
+
+// fromElsewhere are the UDP flows that their program answers from another address of its
+// namespace than the one that was asked.
+func fromElsewhere(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if f.Probe == nil || f.Flow.Proto != snap.UDP || f.Trace.Verdict != sim.Delivered || !f.Probe.Strange.IsValid() {
+			continue
+		}
+		ns, as, got := in.Netns(f.Trace.Arrived), f.Trace.ArrivedAs.Addr(), f.Probe.Strange.Addr()
+		if ns == nil || !ns.Class.Ours() || got == f.Flow.Dst {
+			continue
+		}
+		if _, own := ns.HasAddr(got); !own {
+			continue
+		}
+		who, program := in.Who(ns.ID), "the program there"
+		if s := f.Trace.Socket; s != nil && s.Process != nil {
+			program = fmt.Sprintf("%s (pid %d)", s.Process.Name, s.Process.PID)
+		}
+		out = append(out, diag.Finding{
+			Summary:  fmt.Sprintf("%s answers %s from %s, not from %s, which was asked: %s drops the answer", who, f.From, got, f.Flow.Dst, f.From),
+			Cause:    fmt.Sprintf("%s is bound to all addresses, so the kernel gives its answer the address of the route back, %s; who asks takes an answer from whom it asked only", program, got),
+			Subject:  diag.Subject{Kind: "port", Name: fmt.Sprintf("%d/udp/%s", f.Trace.ArrivedAs.Port(), who), Netns: ns.ID},
+			Evidence: []diag.Evidence{probed(in, f.Probe, f.Probe.Detail), ev(in.IPCommand(ns.ID, "ss -lnup"), socketList(ns, snap.UDP), snap.RefNetns(ns.ID))},
+			Covers:   diag.Cover{Traces: []int{i}},
+			Advice:   fmt.Sprintf("bind the program to %s (a socket for each address, if it needs several), or ask it at %s; programs that mean it take the address from IP_PKTINFO", as, got),
+			Weight:   62,
+		})
+	}
+	return out
 }
 
 // deaf are the containers that answer nobody's ARP question, and are reached as
@@ -105,7 +139,11 @@ func mute(w *sim.Where) *sim.Where {
 
 // fixND5116 has echoes, or questions for its address, answered again.
 func fixND5116(in *diag.Input, f *diag.Finding) []fixups.Op {
-	w := mute(in.Flows[f.Covers.Traces[0]].Trace.Where)
+	place := in.Flows[f.Covers.Traces[0]].Trace.Where
+	if place == nil {
+		return nil // it answers
+	}
+	w := mute(place)
 	prefix := string(snap.RefSysctl(w.Netns, ""))
 	key, ok := strings.CutPrefix(string(w.Ref), prefix)
 	switch {

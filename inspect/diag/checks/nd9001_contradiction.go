@@ -28,7 +28,7 @@ See it by hand:
     netdoctor snapshot -o state.json.gz
 
 Sources: this program`,
-		After: []diag.Code{"ND1111", "ND2302", "ND4207", "ND4304", "ND7201", "ND3303"}, // a server that waits for itself, a queue that holds packets back, an entry that is gone: no contradictions
+		After: []diag.Code{"ND5116", "ND1111", "ND2302", "ND4207", "ND4304", "ND7201", "ND3303"}, // a server that waits for itself, a queue that holds packets back, an entry that is gone: no contradictions
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

@@ -66,7 +66,7 @@ func compileSet(src *snap.Set) *set {
 		for i := range s.elems {
 			s.sorted[i] = i
 		}
-		slices.SortFunc(s.sorted, func(a, b int) int { return bytes.Compare(s.elems[a].key, s.elems[b].key) })
+		sort.Slice(s.sorted, func(i, j int) bool { return bytes.Compare(s.elems[s.sorted[i]].key, s.elems[s.sorted[j]].key) < 0 })
 	default:
 		s.exact = make(map[string]int, len(s.elems))
 		for i := range s.elems {
