@@ -3,9 +3,12 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -24,6 +27,9 @@ func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	src := in.Flows[f.Covers.Traces[0]].Trace.ExitSrc.Addr()
+	if ops := cniJumps(in, host, f.Covers.Traces); ops != nil {
+		return ops
+	}
 	for _, a := range host.Addrs {
 		l := host.LinkAt(a.Index)
 		if l == nil || !a.Prefix.Contains(src) {
@@ -33,6 +39,43 @@ func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	f.Advice = fmt.Sprintf("masquerade the subnet of %s where it leaves this host, or give the router outside a route back to it", src)
 	return nil
+}
+
+// cniJumps leads containers again to the chains that CNI made for each of them, which
+// masquerade what goes further than their network (plugins pkg/ip/ipmasq_iptables_linux.go);
+// nil where one of these sources has no such chain left.
+func cniJumps(in *diag.Input, host *snap.Netns, traces []int) []fixups.Op {
+	src := in.Flows[traces[0]].Trace.ExitSrc.Addr()
+	t, post := natPostrouting(host, snap.FamilyOf(src))
+	if t == nil {
+		return nil
+	}
+	jumps := jumpsOf(host, t)
+	var ops []fixups.Op
+	seen := map[netip.Addr]bool{}
+	for _, i := range traces {
+		src := in.Flows[i].Trace.ExitSrc.Addr()
+		if seen[src] {
+			continue
+		}
+		seen[src] = true
+		ends := in.Graph.Owners(src)
+		if len(ends) != 1 {
+			return nil
+		}
+		c := in.Snap.Container(ownerOf(in, ends[0].Netns))
+		at := slices.IndexFunc(t.Chains, func(x snap.Chain) bool {
+			return c != nil && c.ID != "" && strings.HasPrefix(x.Name, "CNI-") && len(jumps[x.Name]) == 0 && len(x.Rules) > 0 && strings.Contains(x.Rules[0].Comment, c.ID) &&
+				strings.HasSuffix(firewall.RuleText(host, t, &x, &x.Rules[len(x.Rules)-1]), "-j MASQUERADE")
+		})
+		if at < 0 {
+			return nil
+		}
+		left := &t.Chains[at]
+		args := []string{"-s", netip.PrefixFrom(src, src.BitLen()).String(), "-m", "comment", "--comment", left.Rules[0].Comment, "-j", left.Name}
+		ops = append(ops, &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, host.ID, t, post.Name), Args: args})
+	}
+	return ops
 }
 
 // masquerade adds the rule, with the table and the chain for it if need be.
