@@ -139,6 +139,7 @@ type cniPlugin struct {
 	Mode   string `json:"mode"`
 	IPMasq bool   `json:"ipMasq"`
 	MTU    int    `json:"mtu"`
+	GW     bool   `json:"isGateway"` // the bridge gets the gateway's address; so with Way
 	Way    bool   `json:"isDefaultGateway"`
 	IPAM   struct {
 		Type    string       `json:"type"`
@@ -189,6 +190,9 @@ func (l *cniList) network(engine, file string) (snap.Network, bool) {
 	case "bridge":
 		if n.Bridge = main.Bridge; n.Bridge == "" {
 			n.Bridge = "cni0" // plugins/main/bridge: defaultBrName
+		}
+		if !main.GW && !main.Way {
+			n.Options = map[string]string{snap.OptIsGateway: "false"}
 		}
 	case "macvlan", "ipvlan":
 		n.Parent, n.Mode = main.Master, main.Mode

@@ -341,12 +341,16 @@ type HostsLine struct {
 }
 
 // GatewayElsewhere says that its owner had the bridge left without an IPv4 address:
-// another machine on the segment is the gateway (Docker's inhibit_ipv4; netavark
-// src/network/bridge.rs, BridgeMode::Unmanaged).
+// another machine on the segment is the gateway, or none is (Docker's inhibit_ipv4; netavark
+// src/network/bridge.rs, BridgeMode::Unmanaged; CNI plugins/main/bridge: isGateway).
 func (n *Network) GatewayElsewhere() bool {
 	no, _ := strconv.ParseBool(n.Options["com.docker.network.bridge.inhibit_ipv4"]) // no word of Docker's: not set
-	return no || n.Engine == "podman" && n.Options["mode"] == "unmanaged"
+	return no || n.Engine == "podman" && n.Options["mode"] == "unmanaged" || n.Options[OptIsGateway] == "false"
 }
+
+// OptIsGateway is the option of a network of CNI's bridge plugin whose bridge gets no
+// address; in its configuration that is what nothing said means.
+const OptIsGateway = "isGateway"
 
 // Outward says whether the network leads its containers out of it.
 func (n *Network) Outward() bool { return !n.Internal && !n.NoDefault }

@@ -133,7 +133,7 @@ func sixBridges(in *diag.Input, host *snap.Netns) []diag.Finding {
 	for _, a := range attachments(in) {
 		br := host.Link(a.n.Bridge)
 		gw := a.e.Gateway6
-		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || a.n.Engine == "podman" && a.n.GatewayElsewhere() || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
+		if br == nil || !gw.IsValid() || !a.e.IPv6.IsValid() || a.n.GatewayMode6 == "isolated" || (a.n.Engine == "podman" || a.n.Options[snap.OptIsGateway] != "") && a.n.GatewayElsewhere() || holdsAddr(host, br, gw) || len(in.Graph.Owners(gw)) > 0 ||
 			host.Sysctls["net/ipv6/conf/all/disable_ipv6"] == "1" {
 			continue
 		}
