@@ -65,6 +65,7 @@ type lookup struct {
 	// that only its routes count (rt6_score_route, net/ipv6/route.c).
 	near   int
 	strict bool
+	sends  bool // of a local sender: default routes of one metric are chosen among
 }
 
 // way is one usable nexthop.
@@ -85,6 +86,8 @@ type found struct {
 	text   string   // of the rule or route that decided
 	table  uint32
 	ways   []way
+	// each are the routes of ways, where these are of several; nil of one.
+	each []*fibRoute
 }
 
 func newFIB(n *netns, fam snap.Family) *fib {
@@ -247,10 +250,28 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 				}
 				ways = append(ways, f.siblings(r, list[k+1:], q)...)
 			}
+			if bits == 0 {
+				if each := f.living(r, list, q); each != nil {
+					return among(each), 0, true
+				}
+			}
 			return r.found("", ways), bits, true
 		}
 	}
 	return found{}, 0, false
+}
+
+// among is the answer of a look-up that several routes may have decided.
+func among(each []*fibRoute) found {
+	var ways []way
+	for _, r := range each {
+		ways = append(ways, r.hops[0].way)
+	}
+	res := each[0].found("", ways)
+	if len(each) > 1 {
+		res.each = each
+	}
+	return res
 }
 
 // found is the answer of a look-up that this route decided.

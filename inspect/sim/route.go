@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -92,6 +93,7 @@ func (n *netns) routeOut(rt *routed, q lookup, anySrc bool, pick func([]way, str
 			return rt.fail("ENETUNREACH", "ENETUNREACH", CauseLinkDown, oifDev.Name+" is down")
 		}
 	}
+	q.sends = true
 	rt.found = n.fib[snap.IPv4]().find(&q)
 	if rt.errno != "" {
 		if oifDev != nil && q.l3mdev == 0 {
@@ -124,7 +126,16 @@ func (n *netns) makeOut(rt *routed, q lookup, lo *snap.Link, pick func([]way, st
 		}
 		return rt
 	}
-	w := pick(rt.ways, rt.text)
+	of := rt.text
+	if rt.each != nil {
+		of = "several default routes"
+	}
+	w := pick(rt.ways, of)
+	if i := slices.Index(rt.ways, w); rt.each != nil && i >= 0 {
+		rule := rt.rule
+		rt.found = rt.each[i].found("", rt.ways)
+		rt.rule = rule
+	}
 	rt.dev, rt.gw = n.links[w.oif], w.gw
 	if rt.dev == nil {
 		return rt.fail("ENETUNREACH", "ENETUNREACH", CauseNoRoute, "the route's device is not there: "+rt.text)

@@ -206,8 +206,8 @@ func (r *run) allAssumed() []rules.Assumption {
 	return out
 }
 
-// pickWay chooses among nexthops: the kernel hashes the flow with a secret, so
-// that all are possible.
+// pickWay chooses among nexthops: the kernel hashes the flow with a secret, or goes by
+// what it took last, so that all are possible.
 func (r *run) pickWay(n *netns) func([]way, string) way {
 	return func(ways []way, text string) way {
 		if len(ways) < 2 {
@@ -220,7 +220,7 @@ func (r *run) pickWay(n *netns) func([]way, string) way {
 		i := r.choose(len(ways))
 		r.assume(n.n.ID, rules.Assumption{
 			Key: fmt.Sprintf("multipath %s %d %d", text, i, r.at), Value: true, StateDependent: true,
-			What:   "the flow's hash takes " + n.wayName(ways[i]) + " of " + text,
+			What:   "the kernel takes " + n.wayName(ways[i]) + " of " + text,
 			Chance: float64(ways[i].weight) / float64(sum),
 		})
 		return ways[i]
