@@ -20,6 +20,7 @@ type fib struct {
 	// (fib_has_custom_local_routes); dissect: a rule looks at protocol or ports
 	// (fib4_rules_require_fldissect).
 	custom, customLocal, dissect bool
+	failed                       []way // IPv6 gateways whose neighbour entry is FAILED
 }
 
 type policyRule struct {
@@ -66,6 +67,8 @@ type lookup struct {
 	near   int
 	strict bool
 	sends  bool // of a local sender: default routes of one metric are chosen among
+	// alive leaves IPv6 gateways out that did not answer (RT6_LOOKUP_F_REACHABLE).
+	alive bool
 }
 
 // way is one usable nexthop.
@@ -121,6 +124,11 @@ func newFIB(n *netns, fam snap.Family) *fib {
 			f.customLocal = true
 		}
 	}
+	for i := range n.n.Neighs {
+		if e := &n.n.Neighs[i]; fam == snap.IPv6 && e.State == "failed" && e.IP.Is6() && !e.Proxy {
+			f.failed = append(f.failed, way{oif: e.Index, gw: e.IP})
+		}
+	}
 	if f.tables[snap.TableLocal] == nil {
 		f.localFromAddrs()
 	}
@@ -166,7 +174,8 @@ func (f *fib) localFromAddrs() {
 }
 
 // finish sorts the routes of a prefix as the kernel keeps them: by TOS, then
-// by metric (fib_insert_alias, net/ipv4/fib_trie.c).
+// by metric (fib_insert_alias, net/ipv4/fib_trie.c); IPv6's of one metric as it chooses,
+// by the router's preference (rt6_score_route).
 func (t *table) finish() {
 	seen := map[int]bool{}
 	for p, list := range t.routes {
@@ -175,7 +184,10 @@ func (t *table) finish() {
 			if a.TOS != b.TOS {
 				return a.TOS > b.TOS
 			}
-			return a.Metric < b.Metric
+			if a.Metric != b.Metric {
+				return a.Metric < b.Metric
+			}
+			return preference(a.Pref) > preference(b.Pref)
 		})
 		if !seen[p.Bits()] {
 			seen[p.Bits()] = true
@@ -211,8 +223,19 @@ func typeErrno(typ string) string {
 	return ""
 }
 
-// search looks in one table; ok is false when the next rule goes on.
+// search looks in one table; ok is false when the next rule goes on. Where only gateways
+// are left that did not answer, they are taken after all (fib6_table_lookup).
 func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
+	res, plen, ok = t.look(f, q)
+	if !ok && q.alive && len(f.failed) > 0 {
+		any := *q
+		any.alive = false
+		return t.look(f, &any)
+	}
+	return res, plen, ok
+}
+
+func (t *table) look(f *fib, q *lookup) (res found, plen int, ok bool) {
 	for _, bits := range t.bits {
 		p, err := q.dst.Prefix(bits)
 		if err != nil {

@@ -107,7 +107,8 @@ func (f *fib) ownGateway(w way) bool {
 // ways are the nexthops of a route that can be used (fib_lookup_good_nhc).
 // What it gives must not be written to.
 func (f *fib) ways(r *fibRoute, q *lookup) []way {
-	if q.oif == 0 && r.ways != nil {
+	heed := q.alive && len(f.failed) > 0
+	if q.oif == 0 && r.ways != nil && !heed {
 		return r.ways
 	}
 	var out []way
@@ -117,6 +118,9 @@ func (f *fib) ways(r *fibRoute, q *lookup) []way {
 		}
 		if q.oif != 0 && h.oif != q.oif && !(q.l3mdev == q.oif && r.Type != "local") {
 			continue
+		}
+		if heed && h.gw.IsValid() && slices.ContainsFunc(f.failed, func(w way) bool { return w.oif == h.oif && w.gw == h.gw }) {
+			continue // rt6_check_neigh, net/ipv6/route.c, with CONFIG_IPV6_ROUTER_PREF
 		}
 		out = append(out, h.way)
 	}

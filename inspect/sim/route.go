@@ -203,6 +203,7 @@ func (n *netns) routeOut6(rt *routed, q lookup, anySrc bool, pick func([]way, st
 	if q.src.IsValid() && !anySrc && !n.holds(q.src) && n.addrType(q.src, 0) != "local" {
 		return rt.fail("EADDRNOTAVAIL", "EADDRNOTAVAIL", CauseSelfSource, n.n.ID+" has no address "+q.src.String())
 	}
+	q.alive = n.confAll(snap.IPv6, "forwarding") == 0 // ip6_pol_route
 	rt.found = n.fib[snap.IPv6]().find(&q)
 	if rt.errno != "" {
 		return n.noRoute(rt, q.dst)
