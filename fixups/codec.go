@@ -20,7 +20,7 @@ func kinds() []Op {
 		&AddrAdd{}, &AddrDel{}, &RouteAdd{}, &RouteDel{}, &RouteReplace{}, &PolicyRuleAdd{}, &PolicyRuleDel{}, &XfrmPolicyAdd{}, &XfrmPolicyDel{},
 		&NeighSet{}, &NeighDel{}, &FDBSet{}, &FDBDel{}, &SysctlSet{},
 		&RuleInsert{}, &RuleDelete{}, &RuleRestore{}, &ChainPolicy{}, &ChainAdd{}, &ChainDel{}, &TableAdd{}, &TableDel{},
-		&SetElementAdd{}, &SetElementDel{}, &ConntrackDelete{}, &RecentDel{}, &RecentAdd{},
+		&SetElementAdd{}, &SetElementDel{}, &ConntrackDelete{}, &RecentDel{}, &RecentAdd{}, &IPSetMember{},
 		&FileWrite{}, &EngineConnect{}, &EngineDisconnect{}, &ContainerStart{}, &ContainerStop{}, &ContainerPause{}, &ContainerUnpause{},
 		&ProcessContinue{}, &ProcessStop{}, &GroupThaw{}, &GroupFreeze{}, &NetnsAdd{}, &NetnsDel{},
 		&SandboxAdd{}, &SandboxDel{}, &SetAdd{}, &SetDel{}, &TableDrop{}, &FilePut{}, &LinkGroupDel{}, &HelperStart{}, &HelperStop{}, &AardvarkStart{}, &AardvarkStop{},

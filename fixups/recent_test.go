@@ -52,3 +52,35 @@ func TestAnAddressIsTakenOffAListAndPutBack(t *testing.T) {
 		}
 	}
 }
+
+func TestAMemberIsTakenOutOfAnIPSetAndPutBack(t *testing.T) {
+	s := world(t)
+	s.Ns("host").IPSets = []snap.IPSet{{Name: "bad", Type: "hash:net", Family: snap.IPv4, Index: 1, Entries: []snap.IPSetEntry{
+		{IP: netip.MustParsePrefix("192.0.2.0/24"), TimeoutS: 90}, {IP: netip.MustParsePrefix("192.0.2.7/32")},
+	}}}
+	was := s.Clone()
+	op := &fixups.IPSetMember{Where: fixups.At(s, "host"), Set: "bad", Entry: s.Ns("host").IPSets[0].Entries[0]}
+	back, err := op.Inverse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := op.Shell()[0]+"; "+back.Shell()[0], "ipset del bad 192.0.2.0/24; ipset add bad 192.0.2.0/24 timeout 90"; got != want {
+		t.Errorf("shell %q, want %q", got, want)
+	}
+	if err := op.On(s); err != nil {
+		t.Fatal(err)
+	}
+	if !op.Holds(s) || len(s.Ns("host").IPSets[0].Entries) != 1 || len(was.Ns("host").IPSets[0].Entries) != 2 {
+		t.Errorf("the set without it: %+v, before %+v", s.Ns("host").IPSets, was.Ns("host").IPSets)
+	}
+	if none, err := op.Inverse(s); none != nil || err != nil {
+		t.Errorf("the inverse of nothing: %v, %v", none, err)
+	}
+	if err := back.On(s); err != nil || op.Holds(s) {
+		t.Errorf("put back: %v, %+v", err, s.Ns("host").IPSets)
+	}
+	op.Set = "none"
+	if err := op.On(s); err == nil {
+		t.Error("a set that is not there")
+	}
+}

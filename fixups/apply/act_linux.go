@@ -61,6 +61,8 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.recent(ctx, o, o.Text(), 1)
 	case *fixups.RecentAdd:
 		return m.recent(ctx, &o.RecentDel, o.Text(), max(o.Hits, 1))
+	case *fixups.IPSetMember:
+		return m.ipset(ctx, o)
 	case *fixups.FileWrite:
 		return m.file(o)
 	case *fixups.FilePut:

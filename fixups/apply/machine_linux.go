@@ -185,6 +185,8 @@ func (m *machine) look(ctx context.Context, op fixups.Op) (*snap.Snapshot, error
 		return s, m.lookRecent(ctx, s, o.Where)
 	case *fixups.RecentAdd:
 		return s, m.lookRecent(ctx, s, o.Where)
+	case *fixups.IPSetMember:
+		return s, m.lookIPSets(ctx, s, o.Where)
 	case *fixups.FileWrite:
 		return s, m.lookFile(s, o)
 	case *fixups.ProcessContinue:

@@ -1,10 +1,10 @@
 package shell
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -72,7 +72,7 @@ func (r *reader) freePriority(fam snap.Family) uint32 {
 			all = append(all, o.Priority)
 		}
 	}
-	slices.Sort(all)
+	snap.Sort(all, cmp.Compare)
 	if len(all) > 1 && all[1] > 0 {
 		return all[1] - 1
 	}

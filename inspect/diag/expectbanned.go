@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -13,15 +14,12 @@ var banners = []string{"fail2ban", "CrowdSec"}
 
 const maxBanned = 8 // neighbours that are looked at on each uplink
 
-// banned: a program that bans addresses by itself has shut a machine of this host's
+// banned: a program that bans addresses by itself, or a list whose entries pass, has shut a machine of this host's
 // own wire, one that is there now, out of a published port by which it was served a
 // moment ago. Bans are meant for strangers; such a neighbour is mostly a user whose
 // password was old. A ban that has held for longer is nobody's trouble, and not this
 // program's to lift unasked.
 func (e *expecter) banned(c *snap.Container, p *snap.Port, up *snap.Link, ip netip.Addr) {
-	if !e.bans() {
-		return
-	}
 	n := 0
 	for _, x := range e.host.Neighs {
 		if x.Index != up.Index || x.MAC == "" || x.IP.Is4() != ip.Is4() || !private(x.IP) || n >= maxBanned || !e.served(x.IP, p) {
@@ -34,7 +32,7 @@ func (e *expecter) banned(c *snap.Container, p *snap.Port, up *snap.Link, ip net
 			Flow: sim.Flow{From: e.host.ID, Iif: up.Name, Src: x.IP, Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true},
 		}
 		f.Trace = e.in.follow(f.Flow)
-		if w := f.Trace.Where; f.Broken() && w != nil && w.Cause == sim.CauseRule && !w.Rule.Policy && slices.Contains(banners, ownerByName(w)) {
+		if w := f.Trace.Where; f.Broken() && w != nil && w.Cause == sim.CauseRule && !w.Rule.Policy && (slices.Contains(banners, ownerByName(w)) || e.passing(w, x.IP)) {
 			e.add(f)
 		}
 	}
@@ -48,12 +46,48 @@ func (e *expecter) served(from netip.Addr, p *snap.Port) bool {
 	})
 }
 
-// bans says whether the host has rules of such a program.
-func (e *expecter) bans() bool {
-	for i := range e.host.Ruleset.Tables {
-		t := &e.host.Ruleset.Tables[i]
-		if slices.Contains(banners, TableOwner(t.Name)) || slices.ContainsFunc(t.Chains, func(c snap.Chain) bool { return slices.Contains(banners, chainOwner(c.Name)) }) {
-			return true
+// passing says whether a rule drops an address because it is on a list for a time: of
+// xt_recent, or in a set with what is left of its time. Such an entry was put there by
+// a program or by a rule; who keeps somebody out by will writes one that stays.
+func (e *expecter) passing(w *sim.Where, ip netip.Addr) bool {
+	if w.Rule == nil || w.Rule.Rule == nil {
+		return false
+	}
+	for _, x := range w.Rule.Rule.Exprs {
+		if l, ok := x.(*snap.Lookup); ok && !l.Invert {
+			if s := w.Rule.TableP.Set(l.Set); s != nil {
+				for i := range s.Elements {
+					if el := &s.Elements[i]; el.ExpiresMs > 0 && el.KeyEnd == nil && string(el.Key) == string(ip.AsSlice()) {
+						return true
+					}
+				}
+			}
+		}
+		x, ok := x.(*snap.Xt)
+		if !ok || x.Target || x.Name != "recent" && x.Name != "set" {
+			continue
+		}
+		m, err := firewall.DecodeXt(x, !ip.Is4())
+		if err != nil {
+			continue
+		}
+		switch m := m.(type) {
+		case *firewall.RecentMatch:
+			if l := e.host.RecentList(m.Name); l != nil && !m.Invert {
+				for i := range l.Entries {
+					if l.Entries[i].Addr == ip {
+						return true
+					}
+				}
+			}
+		case *firewall.SetMatch:
+			if s := e.host.IPSetAt(m.Index); s != nil && !m.Invert {
+				for i := range s.Entries {
+					if r := &s.Entries[i]; r.TimeoutS > 0 && r.IP.IsSingleIP() && r.IP.Addr() == ip {
+						return true
+					}
+				}
+			}
 		}
 	}
 	return false

@@ -23,6 +23,7 @@ const (
 	ipsetCIDR       = 3
 	ipsetPort       = 4
 	ipsetPortTo     = 5
+	ipsetTimeout    = 6
 	ipsetProto      = 7
 	ipsetFlags      = 8
 	ipsetMark       = 10
@@ -108,6 +109,7 @@ func decodeIPSetEntry(b []byte) (snap.IPSetEntry, bool) {
 		IP: r.prefix(ipsetIP, ipsetCIDR), IP2: r.prefix(ipsetIP2, ipsetCIDR2), IPTo: r.addr(ipsetIPTo),
 		Proto: r.u8(ipsetProto), Port: r.u16(ipsetPort), PortTo: r.u16(ipsetPortTo), Mark: r.u32(ipsetMark),
 		Iface: r.str(ipsetIface), Set: r.str(ipsetNameRef), NoMatch: r.u32(ipsetFlags)&ipsetNoMatch != 0,
+		TimeoutS: r.u32(ipsetTimeout),
 	}
 	if a.has(ipsetEther) {
 		e.MAC = mac(a.v[ipsetEther])

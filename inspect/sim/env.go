@@ -102,11 +102,4 @@ func (n *netns) DeviceAddr(dev int, fam snap.Family) netip.Addr {
 func (n *netns) Now() time.Time { return n.w.now }
 
 // IPSetAt is the ipset with that kernel index.
-func (n *netns) IPSetAt(index int) *snap.IPSet {
-	for i := range n.n.IPSets {
-		if n.n.IPSets[i].Index == index {
-			return &n.n.IPSets[i]
-		}
-	}
-	return nil
-}
+func (n *netns) IPSetAt(index int) *snap.IPSet { return n.n.IPSetAt(index) }

@@ -171,6 +171,16 @@ func (ns *Netns) RecentList(name string) *RecentList {
 	return nil
 }
 
+// IPSetAt is the set of ipset(8) with that kernel index; nil when there is none.
+func (ns *Netns) IPSetAt(index int) *IPSet {
+	for i := range ns.IPSets {
+		if ns.IPSets[i].Index == index {
+			return &ns.IPSets[i]
+		}
+	}
+	return nil
+}
+
 // HashLimit is xt_hashlimit's table of that name; nil when it was not read.
 func (ns *Netns) HashLimit(name string, fam Family) *HashLimit {
 	for i := range ns.HashLimits {

@@ -150,6 +150,8 @@ type IPSetEntry struct {
 	Mark    uint32       `json:"mark,omitempty"`
 	Set     string       `json:"set,omitempty"` // member of a list:set
 	NoMatch bool         `json:"noMatch,omitempty"`
+	// TimeoutS is what is left of its time; 0: it stays.
+	TimeoutS uint32 `json:"timeoutS,omitempty"`
 	// PhysDev says that Iface is a bridge port, Wildcard that it is a prefix.
 	PhysDev  bool `json:"physDev,omitempty"`
 	Wildcard bool `json:"wildcard,omitempty"`

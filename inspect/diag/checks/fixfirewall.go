@@ -9,6 +9,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -25,6 +26,9 @@ func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	for _, e := range w.Rule.Rule.Exprs {
+		if ops := fixIPSet(in, i, w, e); len(ops) > 0 {
+			return ops
+		}
 		l, ok := e.(*snap.Lookup)
 		if !ok || l.Invert {
 			continue
@@ -36,6 +40,36 @@ func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
 		for _, el := range blockers(set, addrsOf(fl)) {
 			ops := []fixups.Op{&fixups.SetElementDel{ChainRef: fixups.ChainAt(in.Snap, w.Netns, w.Rule.TableP, w.Rule.Chain), Set: l.Set, Fields: set.Fields, Elements: []snap.Element{el}}}
 			if heals(in, i, ops) {
+				return ops
+			}
+		}
+	}
+	return nil
+}
+
+// fixIPSet is fixSetElement for one match of a rule, where that is on a set of
+// ipset(8), of addresses or networks alone.
+func fixIPSet(in *diag.Input, flow int, w *sim.Where, e snap.Expr) []fixups.Op {
+	x, ok := e.(*snap.Xt)
+	if !ok || x.Target || x.Name != "set" {
+		return nil
+	}
+	m, err := firewall.DecodeXt(x, w.Rule.Family == snap.IPv6)
+	v, ok := m.(*firewall.SetMatch)
+	if err != nil || !ok || v.Invert {
+		return nil
+	}
+	s := in.Netns(w.Netns).IPSetAt(v.Index)
+	if s == nil || s.Type != "hash:ip" && s.Type != "hash:net" {
+		return nil
+	}
+	for i := range s.Entries {
+		el := &s.Entries[i]
+		for _, a := range addrsOf(&in.Flows[flow]) {
+			if el.NoMatch || !el.IP.Contains(a) {
+				continue
+			}
+			if ops := []fixups.Op{&fixups.IPSetMember{Where: at(in, w.Netns), Set: s.Name, Entry: *el}}; heals(in, flow, ops) {
 				return ops
 			}
 		}
