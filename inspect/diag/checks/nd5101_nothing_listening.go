@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -240,7 +241,8 @@ func (s *seat) portWord() string {
 
 // portRanges writes ports in order, those in a row as one: "80, 8000-8009".
 func portRanges(ports []uint16) string {
-	ports = slices.Sorted(slices.Values(ports))
+	ports = slices.Clone(ports)
+	snap.Sort(ports, cmp.Compare[uint16])
 	var out []string
 	for i := 0; i < len(ports); {
 		j := i
