@@ -11,7 +11,7 @@ import (
 // not assume by itself (protocol boot, table main, scope by type).
 func routeWords(r snap.Route, devs []string) []string {
 	var out []string
-	if r.Type != "" && r.Type != "unicast" {
+	if r.Type != "" && r.Type != "unicast" && r.NHID == 0 { // what an object throws away is its affair
 		out = append(out, r.Type)
 	}
 	dst := r.Dst.String()
@@ -31,7 +31,10 @@ func routeWords(r snap.Route, devs []string) []string {
 		}
 		return ""
 	}
-	if len(r.Nexthops) == 0 {
+	if r.NHID != 0 {
+		out = append(out, "nhid", strconv.FormatUint(uint64(r.NHID), 10))
+		r.Nexthops = nil
+	} else if len(r.Nexthops) == 0 {
 		if r.Gateway.IsValid() {
 			out = append(out, "via", r.Gateway.String())
 		} else if r.Via.IsValid() {

@@ -45,6 +45,9 @@ func rtmsg(r snap.Route) (attrs, error) {
 	if !ok {
 		return nil, fmt.Errorf("route of type %q: %w", r.Type, snap.ErrUnsupported)
 	}
+	if r.NHID != 0 {
+		typ = unix.RTN_UNICAST // whatever its object is (fib_trie.c:fib_table_delete compares)
+	}
 	proto, err := protocol(r.Protocol)
 	if err != nil {
 		return nil, err

@@ -72,6 +72,10 @@ func (r *reader) routeWords() (snap.Route, error) {
 			rt.MTU = int(n)
 		case "onlink":
 			rt.Flags = append(rt.Flags, w)
+		case "nhid":
+			var n uint64
+			n, err = r.number(w, 32)
+			rt.NHID = uint32(n)
 		case "nexthop":
 			err = r.nexthop(&rt)
 		default:
@@ -187,6 +191,7 @@ func (r *reader) routeLike(want snap.Route) (snap.Route, error) {
 			want.Oif != 0 && o.Oif != want.Oif,
 			want.Gateway.IsValid() && o.Gateway != want.Gateway,
 			want.Metric != 0 && o.Metric != want.Metric,
+			want.NHID != 0 && o.NHID != want.NHID,
 			want.PrefSrc.IsValid() && o.PrefSrc != want.PrefSrc,
 			want.Scope != "" && o.Scope != want.Scope,
 			want.Protocol != "" && o.Protocol != want.Protocol,

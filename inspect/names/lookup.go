@@ -31,8 +31,22 @@ func (w *walker) lookup(libc, name string) outcome {
 			})
 			break
 		}
+		if d := firstDead(o.problems); d != nil && firstDead(out.problems) == nil { // some look-ups begin there
+			d.Detail = "option rotate begins with any server, and then " + strings.TrimPrefix(d.Detail, "each look-up ")
+			out.problems = append(slices.Clone(out.problems), *d)
+		}
 	}
 	return out
+}
+
+// firstDead is a copy of the problem of a server that is waited for in vain; nil for none.
+func firstDead(list []Problem) *Problem {
+	for _, p := range list {
+		if p.Kind == FirstServerDead {
+			return &p
+		}
+	}
+	return nil
 }
 
 // nameservers are those that the libc asks: the first three; without any, this

@@ -250,6 +250,9 @@ func adviceLayer2(in *diag.Input, w *sim.Where) string {
 		if p != nil && p.ProtoDown {
 			return "ask the routing daemon why it holds " + dev + " down, or: ip link set dev " + dev + " protodown off"
 		}
+		if ns := in.Netns(w.Netns); ns != nil && p == nil && ns.Link(dev) != nil && ns.Link(dev).Kind == "tun" { // drivers/net/tun.c: __tun_detach
+			return "no program has " + dev + " open: start the VPN client that made it again, or take its routes away (ip route show dev " + dev + ")"
+		}
 	case sim.CausePortState:
 		if p != nil && p.OperState == "dormant" {
 			return "ask its supplicant (802.1X), or: ip link set dev " + dev + " mode default; ip link set dev " + dev + " state up"

@@ -68,6 +68,9 @@ func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
 	v, err := in.Snap.At(route)
 	r, ok := v.(*snap.Route)
 	ns := in.Netns(route.Netns())
+	if ok && r.NHID != 0 {
+		f.Evidence = append(f.Evidence, ev(ipIn(in, route.Netns(), fmt.Sprintf("nexthop show id %d", r.NHID)), fmt.Sprintf("id %d %s", r.NHID, r.Type), route))
+	}
 	if err != nil || !ok || ns == nil || r.Table == snap.TableMain || r.Table == snap.TableLocal || r.Table == snap.TableDefault {
 		return
 	}

@@ -19,7 +19,8 @@ func nd4302() diag.Check {
 		Title: "The first DNS server does not answer: every name takes seconds",
 		Doc: `Servers are asked in order, and each that stays silent costs its time-out: 5 s in
 glibc, 4 s in Docker's resolver. Names resolve in the end, but programs with
-shorter patience fail, and all others are slow.
+shorter patience fail, and all others are slow. With options rotate look-ups
+begin with one server after the other, and only some of them are slow.
 
 See it by hand:
     time docker exec NAME getent hosts example.com
@@ -33,6 +34,9 @@ Sources: resolv.conf(5); moby libnetwork/resolver.go: extIOTimeout`,
 				f := g.finding(in)
 				f.Summary = fmt.Sprintf("the first DNS server of %s, %s, does not answer: each name waits for its time-out", in.Who(g.first.Ask.Netns), g.problem.Server.Addr())
 				if r := in.Snap.Resolver(g.first.Ask.Container); r != nil {
+					if rc := &r.ResolvConf; rc.Rotate && len(rc.Nameservers) > 1 && rc.Nameservers[0] != g.problem.Server.Addr() {
+						f.Summary = fmt.Sprintf("a DNS server of %s, %s, does not answer, and options rotate lets look-ups begin with it: those wait for its time-out", in.Who(g.first.Ask.Netns), g.problem.Server.Addr())
+					}
 					f.Evidence[0] = ev(catIn(in, r, "/etc/resolv.conf"), confLines(r.ResolvConf.Raw), snap.RefResolver(r.Owner))
 				}
 				f.Subject = diag.Subject{Kind: "resolver", Name: in.Who(g.first.Ask.Netns), Netns: g.first.Ask.Netns}
