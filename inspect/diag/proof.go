@@ -254,6 +254,9 @@ func flooded(p *snap.Probe, m *sim.Where) bool {
 	if p.Died.Reason == "OTHERHOST" && m.Layer == "bridge" && m.Cause == sim.CausePortState {
 		return true // the port that is shut is one of those that get no copy
 	}
+	if p.Died.Reason == m.Reason && m.Reason == "OTHERHOST" && m.Cause == sim.CauseTC {
+		return true // a filter led it astray, and it came to somebody
+	}
 	return p.Died.Reason == "OTHERHOST" && m.Reason == "OTHERHOST" && slices.ContainsFunc(p.Seen, func(s snap.Seen) bool {
 		return s.What == snap.SeenDrop && s.Reason == "OTHERHOST" && s.Netns == m.Netns && s.Answer == m.Reply
 	})

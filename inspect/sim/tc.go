@@ -32,8 +32,8 @@ func (r *run) tc(n *netns, dev *snap.Link, hook string, k *skb) *fate {
 			if !known && (a == "ok" || a == "pass" || a == "pipe") && len(t.Actions) == 1 {
 				break // whether it matched does not matter
 			}
-			if to := redirectedTo(n, a); known && hook == "ingress" && to != nil {
-				return r.redirectTo(n, dev, to, name, k)
+			if to := redirectedTo(n, a); known && to != nil {
+				return r.redirectTo(n, dev, to, name, hook, k)
 			}
 			switch {
 			case !known || a == "?" || strings.HasPrefix(a, "bpf") || strings.HasPrefix(a, "redirect") || strings.HasPrefix(a, "police"):
@@ -67,18 +67,34 @@ func redirectedTo(n *netns, action string) *snap.Link {
 	return n.links[i]
 }
 
-// redirectTo is tcf_mirred_act (net/sched/act_mirred.c) at ingress: the frame
-// leaves by another device as it is, and this stack sees nothing of it.
-func (r *run) redirectTo(n *netns, dev, to *snap.Link, name string, k *skb) *fate {
-	how := fmt.Sprintf("%s on %s ingress redirects it to %s", name, dev.Name, to.Name)
+// redirectTo is tcf_mirred_act (net/sched/act_mirred.c): the frame leaves by another
+// device as it is, and this stack sees nothing of it. An ifb gives it back where it
+// was, and no filter is asked again (drivers/net/ifb.c:ifb_ri_tasklet).
+func (r *run) redirectTo(n *netns, dev, to *snap.Link, name, hook string, k *skb) *fate {
+	how := fmt.Sprintf("%s on %s %s redirects it to %s", name, dev.Name, hook, to.Name)
 	r.hop(n, dev, "tc", how, "ok", k, snap.RefLink(n.n.ID, dev.Name))
-	f := r.xmit(n, to, k)
-	if f != nil && (f.kind == fateDropped || f.kind == fateUnknown) && f.where.Rule == nil && f.where.Netns == n.n.ID {
-		f.where.Detail = how + "; " + f.where.Detail
-		if !to.Up { // tcf_mirred_act drops it itself
-			f.where.Reason = "TC_INGRESS"
+	if to.Kind == "ifb" && to.Up {
+		if f := r.tc(n, to, "egress", k); f != nil {
+			return f
 		}
-		f.where.Cause, f.where.Device, f.where.Ref = CauseTC, dev.Name, snap.RefLink(n.n.ID, dev.Name)
+		return r.qdisc(n, to, k)
+	}
+	if to.Loopback { // eth_type_trans: the frame has somebody's MAC, lo has none
+		return r.drop(n, dev, k, Where{Layer: "tc", Cause: CauseTC, Reason: "OTHERHOST", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: how + ", where it is for nobody"})
+	}
+	f := r.xmit(n, to, k)
+	if f == nil || f.where.Rule != nil || hook == "ingress" && f.where.Netns != n.n.ID {
+		return f
+	}
+	if f.kind == fateDropped || f.kind == fateElsewise || f.kind == fateUnknown && f.where.Netns == n.n.ID {
+		f.where.Detail = how + "; " + f.where.Detail
+		if f.kind == fateElsewise {
+			f.kind, f.where.Detail, f.where.Layer = fateDropped, how+", where it is for nobody", "tc"
+		}
+		if !to.Up { // tcf_mirred_act drops it itself
+			f.where.Reason = "TC_" + strings.ToUpper(hook)
+		}
+		f.where.Cause, f.where.Netns, f.where.Device, f.where.Ref = CauseTC, n.n.ID, dev.Name, snap.RefLink(n.n.ID, dev.Name)
 	}
 	return f
 }

@@ -25,6 +25,13 @@ host ip link add vx type veth peer name vy netns @world; ip link set vx up; tc q
 world ip link set vy up`, []string{"client tcp 10.0.1.2:80 = dropped", "client tcp 10.0.0.3:80 = delivered"}},
 	{"tc sends all of a port to a bridge without ports", `
 host ip link add brx type bridge; ip link set brx up; tc qdisc add dev vclient ingress; tc filter add dev vclient parent ffff: protocol ip prio 1 u32 match ip dst 10.0.1.0/24 action mirred egress redirect dev brx`, []string{"client tcp 10.0.1.2:80 = dropped", "client tcp 10.0.0.3:80 = delivered"}},
+	{"tc sends what goes out by a port to another bridge", `
+host ip link add brx type bridge; ip link set brx up; ip link add vx type veth peer name vy netns @world; ip link set vx master brx; ip link set vx up; tc qdisc add dev vweb clsact; tc filter add dev vweb egress protocol ip prio 1 u32 match ip protocol 6 0xff action mirred egress redirect dev brx
+world ip link set vy up`, []string{"client tcp 10.0.0.3:80 = dropped", "host tcp 10.0.0.3:80 = dropped", "client udp 10.0.0.3:53"}},
+	{"an ifb gives back what it is given", `
+host ip link add ifb0 type ifb; ip link set ifb0 up; tc qdisc add dev ifb0 root tbf rate 200mbit burst 200kb limit 1mb; tc qdisc add dev vclient clsact; tc filter add dev vclient ingress protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev ifb0; tc filter add dev vclient egress protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev ifb0`, []string{"client tcp 10.0.0.3:80 = delivered", "client tcp 10.0.1.2:80 = delivered", "web tcp 10.0.0.2:80"}},
+	{"an ifb with a filter of its own", `
+host ip link add ifb0 type ifb; ip link set ifb0 up; tc qdisc add dev ifb0 clsact; tc filter add dev ifb0 egress protocol ip prio 1 u32 match ip dport 80 0xffff action mirred egress redirect dev lo; tc qdisc add dev vclient clsact; tc filter add dev vclient ingress protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev ifb0`, []string{"client tcp 10.0.0.3:80", "client tcp 10.0.1.2:81"}},
 	{"a sticky entry that points elsewhere", `
 host ip link add vx type veth peer name vy netns @world; ip link set vx master br0; ip link set vx up
 world ip link set vy up

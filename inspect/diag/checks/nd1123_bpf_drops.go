@@ -129,7 +129,7 @@ func (d *droppers) undecided(f *diag.FlowCase, i int) {
 	case !owned(d.in, w.Netns):
 	case died != nil && died.Netns == w.Netns && died.Device == w.Device && died.Answer == w.Reply:
 		d.note(w, []int{i}, p)
-	case f.Trace.LeftHost == "" && (died == nil || died.Reason == "NEIGH_FAILED"):
+	case f.Trace.LeftHost == "" && (died == nil || died.Reason == "NEIGH_FAILED" || died.Reason == "OTHERHOST"): // a copy that a bridge flooded
 		d.note(w, []int{i}, nil) // all else on the way is known, and lets it pass
 	}
 }
@@ -221,11 +221,15 @@ func programLines(in *diag.Input, w *sim.Where, l *snap.Link) ([]diag.Evidence, 
 	x := l.XDP
 	if w.Cause != sim.CauseXDP || x == nil {
 		var out []diag.Evidence
+		hook, pref := "ingress (or egress)", "N"
 		for i := range l.Filters {
 			f := &l.Filters[i]
 			out = append(out, ev(in.IPCommand(w.Netns, fmt.Sprintf("tc -s filter show dev %s %s", l.Name, f.Hook)), filterLine(f), ref))
+			if len(l.Filters) == 1 {
+				hook, pref = f.Hook, strconv.Itoa(int(f.Priority))
+			}
 		}
-		return out, fmt.Sprintf("if it is not meant: %s", in.IPCommand(w.Netns, "tc filter del dev "+l.Name+" ingress (or egress) pref N"))
+		return out, fmt.Sprintf("if it is not meant: %s", in.IPCommand(w.Netns, "tc filter del dev "+l.Name+" "+hook+" pref "+pref))
 	}
 	line := linkLine(l) + fmt.Sprintf(" xdp%s prog/xdp id %d", modeWord(x.Mode), x.ProgID)
 	if x.Name != "" {

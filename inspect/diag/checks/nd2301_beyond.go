@@ -98,6 +98,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 	sayUnmasked(in, f, &x)
 	sayForeign(in, f, &x)
 	sayBeyond(in, f, &x)
+	sayHosts(in, f, &x)
 	if f.Probe != nil {
 		x.Evidence = append(x.Evidence, probed(in, f.Probe, fared(f.Probe)))
 	}

@@ -73,6 +73,27 @@ Sources: hosts(5), nsswitch.conf(5)`,
 	}
 }
 
+// sayHosts says that it is a line of the sender's hosts file that leads to an address
+// out there, whatever DNS says of the name by now.
+func sayHosts(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
+	for i := range in.Snap.Resolvers {
+		r := &in.Snap.Resolvers[i]
+		c := in.Snap.Container(r.Owner)
+		if c == nil || c.Netns != f.Flow.From {
+			continue
+		}
+		for _, l := range r.Hosts {
+			if l.Addr != f.Flow.Dst || len(l.Names) == 0 {
+				continue
+			}
+			x.Summary += fmt.Sprintf("; line %d of /etc/hosts in %s says that this is %s", l.Line, c.Name, l.Names[0])
+			x.Advice = fmt.Sprintf("see whether that is still so (dig %s): what --add-host, extra_hosts or a hand wrote there is never renewed; if it is, ask whoever runs the network beyond %s", l.Names[0], f.Trace.LeftHost)
+			x.Evidence = append(x.Evidence, ev(catIn(in, r, "/etc/hosts"), hostsLine(r.HostsRaw, l.Line, l.Addr, l.Names[0]), snap.RefResolver(r.Owner)))
+			return
+		}
+	}
+}
+
 // servesNothing says whether nothing but an engine's resolver listens in a namespace: a
 // name that leads there on purpose has somebody who answers to it.
 func servesNothing(in *diag.Input, netns string) bool {
@@ -100,7 +121,7 @@ func overriding(in *diag.Input, n *diag.NameCase) (netip.Addr, int) {
 // hostsLine is a line of a file, or what was read of it.
 func hostsLine(raw string, line int, addr netip.Addr, name string) string {
 	if ls := strings.Split(raw, "\n"); raw != "" && line > 0 && line <= len(ls) {
-		return strings.TrimSpace(ls[line-1])
+		return strings.Join(strings.Fields(ls[line-1]), " ")
 	}
 	return addr.String() + " " + name
 }

@@ -48,6 +48,7 @@ Sources: RFC 9293 section 3.10.7.1`,
 				} else {
 					x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s, refused beyond it", f.Trace.LeftHost), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 				}
+				sayHosts(in, f, &x)
 				out = append(out, x)
 			}
 			return out
