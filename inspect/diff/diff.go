@@ -79,25 +79,35 @@ func (d *differ) add(c Change) { d.out = append(d.out, c) }
 // pair matches two lists by a key, in the order of the keys; a nil side is one
 // that has no such entry. Of several with one key the first counts.
 func pair[T any](a, b []T, key func(*T) string, do func(key string, a, b *T)) {
-	type both struct{ a, b *T }
-	m := map[string]*both{}
+	at := func(l []T, i int) *T {
+		if i < 0 {
+			return nil
+		}
+		return &l[i]
+	}
+	pairs(len(a), len(b), func(i int) string { return key(&a[i]) }, func(i int) string { return key(&b[i]) },
+		func(k string, i, j int) { do(k, at(a, i), at(b, j)) })
+}
+
+// pairs is pair by position, one copy of the code for all types; -1 for a side that has
+// no such entry.
+func pairs(a, b int, keyA, keyB func(int) string, do func(key string, a, b int)) {
+	m := map[string]*[2]int{}
 	for i := range a {
-		k := key(&a[i])
-		if m[k] == nil {
-			m[k] = &both{a: &a[i]}
+		if k := keyA(i); m[k] == nil {
+			m[k] = &[2]int{i, -1}
 		}
 	}
 	for i := range b {
-		k := key(&b[i])
-		switch {
+		switch k := keyB(i); {
 		case m[k] == nil:
-			m[k] = &both{b: &b[i]}
-		case m[k].b == nil:
-			m[k].b = &b[i]
+			m[k] = &[2]int{-1, i}
+		case m[k][1] < 0:
+			m[k][1] = i
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		do(k, m[k].a, m[k].b)
+		do(k, m[k][0], m[k][1])
 	}
 }
 
