@@ -15,12 +15,16 @@ import (
 // that runs each, if any does.
 var elsewhere = map[string]string{
 	"netdoctor watch":                  "a live host: cmd/app TestProofInALab",
+	"netdoctor fix":                    "a live host: cmd/netdoctor TestReadmeShowsWhatTheDemoPrints",
+	"netdoctor undo":                   "a live host: cmd/netdoctor TestReadmeShowsWhatTheDemoPrints",
+	"netdoctor snapshot -o old.ndsnap": "the file is here, of another state",
 	"netdoctor setup -f services.yaml": "a host of its own: cmd/netdoctor TestOwnNetworksByHand",
+	"netdoctor teardown":               "a host of its own: cmd/netdoctor TestOwnNetworksByHand",
 	"netdoctor lab up":                 "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
 	"netdoctor lab break random":       "a host of its own: cmd/netdoctor TestPracticeHostThatStays",
 }
 
-// TestCommandsInReadme runs each line of the README that begins with netdoctor,
+// TestCommandsInReadme runs each command in the README's table of what to type,
 // against the snapshot that is "the host" of these tests.
 func TestCommandsInReadme(t *testing.T) {
 	t.Parallel()
@@ -51,29 +55,26 @@ func TestCommandsInReadme(t *testing.T) {
 	// What ends otherwise: a name that nobody has, an offer to mend, what broke.
 	code := map[string]int{"netdoctor dns myservice --from web": 1}
 	ran := 0
-	for _, block := range regexp.MustCompile("(?ms)^```\n(netdoctor .*?)^```$").FindAllStringSubmatch(string(text), -1) {
-		for line := range strings.Lines(block[1]) {
-			line, _, _ = strings.Cut(line, " #")
-			for cmd := range strings.SplitSeq(line, ";") {
-				cmd = strings.TrimSpace(cmd)
-				if _, ok := elsewhere[cmd]; ok || cmd == "" {
-					continue
-				}
-				ran++
-				sh := exec.CommandContext(t.Context(), "sh", "-c", cmd)
-				sh.Dir = dir
-				sh.Env = append(os.Environ(), "ND_READ="+data, "LC_ALL=C.UTF-8")
-				out, err := sh.CombinedOutput()
-				got := 0
-				if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-					got = exit.ExitCode()
-				} else if err != nil {
-					t.Fatal(err)
-				}
-				if got != code[cmd] {
-					t.Errorf("%s: exit code %d, want %d\n%s", cmd, got, code[cmd], out)
-				}
-			}
+	_, table, _ := strings.Cut(string(text), "| what you see |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, m := range regexp.MustCompile("`(netdoctor [^`]+)`").FindAllStringSubmatch(table, -1) {
+		cmd := m[1]
+		if _, ok := elsewhere[cmd]; ok {
+			continue
+		}
+		ran++
+		sh := exec.CommandContext(t.Context(), "sh", "-c", cmd)
+		sh.Dir = dir
+		sh.Env = append(os.Environ(), "ND_READ="+data, "LC_ALL=C.UTF-8")
+		out, err := sh.CombinedOutput()
+		got := 0
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			got = exit.ExitCode()
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if got != code[cmd] {
+			t.Errorf("%s: exit code %d, want %d\n%s", cmd, got, code[cmd], out)
 		}
 	}
 	if ran < 12 {

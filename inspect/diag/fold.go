@@ -3,6 +3,7 @@ package diag
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 )
@@ -108,7 +109,17 @@ func hide(under, f *Finding) {
 			return
 		}
 	}
-	under.Hides = append(under.Hides, Hidden{Code: f.Code, Count: 1, Summary: f.Summary})
+	under.Hides = append(under.Hides, Hidden{Code: f.Code, Count: 1, Summary: unsaid(f.Summary, under.Summary)})
+}
+
+// unsaid is a summary without the reason at its end, where that is told already.
+func unsaid(s, told string) string {
+	for i := range s {
+		if tail, ok := strings.CutPrefix(s[i:], ": "); ok && strings.Contains(told, tail) {
+			return s[:i]
+		}
+	}
+	return s
 }
 
 // sameFix says whether two findings are mended by the very same operations:

@@ -78,6 +78,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 			x.Summary = fmt.Sprintf("the answers of %s → %s leave this host, and are lost beyond it", f.From, f.To)
 		}
 		x.Cause, x.Advice = "what stops them is no part of this host", "nothing on this host is wrong: ask whoever runs the network between it and "+f.From
+		x.Evidence = []diag.Evidence{ev("trace", f.Trace.Where.Detail, f.Trace.Where.Ref)}
 		sayBeyond(in, f, &x)
 		return x
 	}

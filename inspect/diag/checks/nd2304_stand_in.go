@@ -17,12 +17,13 @@ func nd2304() diag.Check {
 	return diag.Check{
 		Code: "ND2304", Name: "no-stand-in", Severity: diag.Error, Since: "0.2",
 		Title: "The host does not answer ARP or ND for an address that it stands in for",
-		Doc: `Two set-ups need a host that answers for addresses of others. Where a container's
+		Doc: `Some set-ups need a host that answers for addresses of others. Where a container's
 veth is on no bridge (Calico, CNI's ptp), its gateway is often an address that nobody
 has, 169.254.1.1, and the host answers for it with proxy_arp on its end of the veth.
 And where a network's IPv6 subnet is cut out of the uplink's own, the routers there
 take the containers for neighbours: the host must answer for each with proxy_ndp and
-an entry, or a daemon (ndppd) must.
+an entry, or a daemon (ndppd) must. So is it with IPv4 where a host routes single
+addresses of the uplink's subnet to namespaces of its own, and proxy_arp.
 
 See it by hand:
     sysctl net.ipv4.conf.VETH.proxy_arp net.ipv6.conf.UPLINK.proxy_ndp
@@ -63,7 +64,7 @@ func unanswers(in *diag.Input) []standIn {
 	out := noGateways(in, host)
 	for _, up := range diag.Uplinks(in.Snap) {
 		if !diag.Programmed(up) {
-			out = append(out, noNeighbours(in, host, up)...)
+			out = append(append(out, noNeighbours(in, host, up)...), noNeighbours4(in, host, up)...)
 		}
 	}
 	return out
@@ -162,6 +163,43 @@ func noNeighbours(in *diag.Input, host *snap.Netns, up *snap.Link) []standIn {
 			f.Severity = diag.Warning
 		}
 		out = append(out, standIn{f, ops})
+	}
+	return out
+}
+
+// noNeighbours4 is the same of IPv4: addresses of the uplink's own subnet that this host
+// routes to namespaces of its own. In clouds the network knows them without being told by
+// ARP, so that only a question that was put counts, and got no answer while the host's own
+// did; or one about a sender of that subnet, who would ask.
+func noNeighbours4(in *diag.Input, host *snap.Netns, up *snap.Link) []standIn {
+	var out []standIn
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		ip, sev := f.Trace.ExitSrc.Addr(), diag.Error
+		if f.Outside && f.Flow.Iif == up.Name && subnetHolds(host, up, f.Flow.Src) {
+			ip, sev = f.Flow.Dst, diag.Warning
+		}
+		if !f.Asked || !ip.Is4() || !subnetHolds(host, up, ip) || len(in.Graph.Owners(ip)) != 1 || !f.Outside && len(soughtInVain(in, f.Flow.From, up, ip)) == 0 {
+			continue
+		}
+		o := in.Graph.Owners(ip)[0]
+		r := in.World.Route(host.ID, sim.RouteQuery{Dst: ip})
+		if o.Netns == host || !o.Netns.Class.Ours() || len(r.Ways) != 1 || r.Ways[0].Dev == up.Name || up.Master != 0 || proxyOn(host, "ipv4", up.Name, "proxy_arp") || entryFor(host, up, ip) {
+			continue
+		}
+		key := "net/ipv4/conf/" + up.Name + "/proxy_arp"
+		out = append(out, standIn{diag.Finding{
+			Summary:  fmt.Sprintf("nobody on %s answers ARP for %s of %s, an address of that device's own subnet", up.Name, ip, in.Who(o.Netns.ID)),
+			Cause:    "who is on that wire takes it for a neighbour and asks for its MAC; this host routes to it, and answers only with proxy_arp or a proxy entry",
+			Severity: sev,
+			Subject:  diag.Subject{Kind: "address", Name: ip.String(), Netns: host.ID},
+			Evidence: []diag.Evidence{
+				ev("sysctl "+fixups.SysctlName(key), fixups.SysctlName(key)+" = 0", snap.RefSysctl(host.ID, key)),
+				ev("ip neigh show proxy dev "+up.Name, "(no "+ip.String()+")", snap.RefLink(host.ID, up.Name)),
+			},
+			Covers: diag.Cover{Traces: []int{i}},
+			Weight: 70,
+		}, []fixups.Op{&fixups.NeighSet{Where: at(in, host.ID), Dev: up.Name, Neigh: snap.Neigh{Index: up.Index, IP: ip, Proxy: true, State: "none"}}}})
 	}
 	return out
 }

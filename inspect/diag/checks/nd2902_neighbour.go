@@ -34,7 +34,13 @@ Sources: net/ipv4/arp.c: arp_process; net/core/neighbour.c`,
 				}
 				f := placeFinding(in, g)
 				f.Subject = diag.Subject{Kind: "address", Name: string(g.Where.Ref), Netns: g.Where.Netns}
-				f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device), g.Where.Detail, snap.RefNetns(g.Where.Netns)))
+				text := g.Where.Detail
+				if v, err := in.Snap.At(g.Where.Ref); err == nil {
+					if n, ok := v.(*snap.Neigh); ok {
+						text = strings.Join(strings.Fields(n.IP.String()+strings.Repeat(" lladdr ", min(len(n.MAC), 1))+n.MAC+" "+strings.ToUpper(n.State)), " ")
+					}
+				}
+				f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device), text, snap.RefNetns(g.Where.Netns)))
 				f.Advice = "find out who should have that address: " + ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device)
 				sayOnLink(in, g, &f)
 				out = append(out, f)
