@@ -55,10 +55,17 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 			label = "proved"
 		}
 		t := strings.TrimRight(e.Text, "\n")
-		if e.Source != "" && !strings.Contains(e.Text, e.Source) {
-			t += "   (" + e.Source + ")"
+		source := "(" + e.Source + ")"
+		switch {
+		case e.Source == "" || strings.Contains(e.Text, e.Source):
+			source = ""
+		case !p.st.Wrap || 12+p.columns(t)+3+p.columns(source) <= p.st.width():
+			t, source = t+"   "+source, ""
 		}
 		p.labelled("    ", label, s(t))
+		if source != "" { // in one piece, so that it can be copied
+			p.line(s("            " + source))
+		}
 	}
 	if f.Confidence == "contradicted" {
 		p.labelled("    ", "but", in(yellow, "a live probe shows the opposite"))

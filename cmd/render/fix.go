@@ -69,15 +69,34 @@ func (p *printer) changes(cs []v1.Change) {
 		if c.Netns == "" || strings.HasSuffix(c.Summary, place) {
 			place = ""
 		}
-		p.coded(s(fmt.Sprintf("%2d  ", c.ID)), c.Finding, c.Summary+place)
+		p.coded(s(fmt.Sprintf("%2d  ", c.ID)), c.Finding, titled(c.Summary+place, c.Do))
 		for _, l := range c.Do {
-			p.labelled("    ", "do", in(cyan, l))
+			p.typed("do", in(cyan, l))
 		}
 		for _, l := range c.Undo {
-			p.labelled("    ", "undo", s(l))
+			p.typed("undo", s(l))
 		}
 		p.labelled("    ", "risk", s(diag.Joined(", ", c.Risk, lasting(c.Survives))))
 	}
+}
+
+// typed writes a line that a person may paste: it is not wrapped, as a terminal's own
+// folding is no part of what is copied from it.
+func (p *printer) typed(label string, line span) {
+	p.line(s("    "), in(dim, p.pad(label, 8)), line)
+}
+
+// titled is what a change does, without the rule at its end where its lines have that.
+func titled(t string, lines []string) string {
+	head, rule, _ := strings.Cut(t, ": ")
+	where := ""
+	if i := strings.LastIndex(rule, " in "); i >= 0 {
+		rule, where = rule[:i], rule[i:]
+	}
+	if rule != "" && slices.ContainsFunc(lines, func(l string) bool { return strings.HasSuffix(l, rule) }) {
+		return head + where
+	}
+	return t
 }
 
 // lasting says how long a change stays.

@@ -112,14 +112,18 @@ func (p *printer) explain(r *v1.ExplainResult) {
 	p.line(in(bold, r.Code+"  "+r.Title))
 	p.line(in(dim, joinDots(r.Name, r.Severity, since(r.Since), fixable(r.Fixable))))
 	p.line()
-	for _, l := range paragraphs(r.Doc) {
+	lines := strings.Split(strings.ReplaceAll(r.Doc, "\t", "    "), "\n") // as it was written, where nobody knows the width
+	if p.st.Wrap {
+		lines = paragraphs(r.Doc)
+	}
+	for _, l := range lines {
 		for _, part := range p.wrap(l, 0) {
 			p.line(s(part))
 		}
 	}
 	if len(r.After) > 0 {
 		p.line()
-		p.labelled("", "hidden by", s(strings.Join(r.After, ", ")))
+		p.labelled("", "follows", s("from "+strings.Join(r.After, ", ")+", when one of them is found and explains it"))
 	}
 	if r.Fixable {
 		p.line()
