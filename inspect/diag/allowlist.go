@@ -14,22 +14,31 @@ import (
 // maxListed bounds the exceptions that are tried of one place.
 const maxListed = 24
 
-// allowlisted says whether what keeps a container from the world is the rest of a list:
+// allowlisted says whether what keeps a container from the world is about the addresses that
+// stand for it, which are name servers that people close by will: others beside them are
+// open. Or it is the rest of a list:
 // an exception of that very rule, or a rule before it, names an address or a port
 // out there which gets through. Whoever wrote such a list meant all else to be
 // closed. A policy, or a rule that decides whatever comes to its hook, is no such rest:
 // exceptions from those may be anybody's.
 func (in *Input) allowlisted(f *FlowCase) bool {
 	w := RulePlace(f.Trace.Where)
-	if f.Kind != "egress" || !f.Broken() || w == nil || w.Reply || w.Cause != sim.CauseRule || w.Rule == nil || w.Rule.Policy || w.Rule.ChainP == nil ||
+	if f.Kind != "egress" || !slices.Contains(outsideWorld[:], f.Flow.Dst.String()) || !f.Broken() || w == nil || w.Reply {
+		return false
+	}
+	e := exceptions{in: in, x: f.Flow}
+	beside := f.Flow.Dst.AsSlice()
+	beside[len(beside)/2] ^= 64
+	if a, _ := netip.AddrFromSlice(beside); e.gets(a, f.Flow.Dport) {
+		return true
+	}
+	if w.Cause != sim.CauseRule || w.Rule == nil || w.Rule.Policy || w.Rule.ChainP == nil ||
 		w.Rule.ChainP.Base() && bare(w.Rule.Rule) {
 		return false
 	}
-	ns := in.Snap.Ns(w.Netns)
-	if ns == nil {
+	if e.ns, e.t = in.Snap.Ns(w.Netns), w.Rule.TableP; e.ns == nil {
 		return false
 	}
-	e := exceptions{in: in, ns: ns, t: w.Rule.TableP, x: f.Flow}
 	return e.through(w.Rule.ChainP, w.Rule.Num, 2)
 }
 
@@ -103,6 +112,6 @@ func (e *exceptions) gets(to netip.Addr, port uint16) bool {
 	e.n++
 	f := FlowCase{Flow: e.x}
 	f.Flow.Dst, f.Flow.Dport = to, port
-	f.Trace = e.in.World.Trace(f.Flow)
+	f.Trace = e.in.follow(f.Flow)
 	return f.Works() && f.Trace.LeftHost != ""
 }

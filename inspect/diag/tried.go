@@ -100,7 +100,7 @@ func unanswered(ns *snap.Netns, c *snap.Conn) bool {
 }
 
 // HeardBeyond says whether this host or somebody on it has, or had a moment ago,
-// TCP connections with other destinations that answered, beyond its own wire where the
+// connections with other destinations that answered, beyond its own wire where the
 // flow's destination is; and Lately whether that one did answer a moment ago.
 func (in *Input) HeardBeyond(f *FlowCase) (others, lately bool) {
 	wire := func(to netip.Addr) bool {
@@ -116,7 +116,7 @@ func (in *Input) HeardBeyond(f *FlowCase) (others, lately bool) {
 		for _, c := range ns.Conntrack {
 			to := c.Orig.Dst.Addr()
 			switch {
-			case c.Proto != snap.TCP.Number() || !slices.Contains(c.Status, "seen-reply") || to.IsLoopback():
+			case !slices.Contains(c.Status, "seen-reply") || to.IsLoopback():
 			case to == f.Flow.Dst:
 				// An open one that has not been heard of for longer than data may stay
 				// unacknowledged tells nothing (nf_conntrack_proto_tcp.c: tcp_timeouts).
@@ -190,7 +190,11 @@ func (in *Input) oversight(f *FlowCase) bool {
 	w := f.Trace.Where
 	host := in.Snap.HostNs()
 	if w != nil && host != nil && w.Netns == host.ID && w.Reply && w.Cause == sim.CauseRule {
-		return !in.apart(f)
+		// Whether somebody out there answers at all is not known until an answer was seen.
+		p := in.Prove(f)
+		return !in.apart(f) && (len(in.Graph.Owners(f.Flow.Dst)) > 0 || p != nil && p.Where == w || slices.ContainsFunc(host.Conntrack, func(c snap.Conn) bool {
+			return c.Orig.Dst == netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport) && slices.Contains(c.Status, "seen-reply")
+		}))
 	}
 	if in.shutTunnel(f) {
 		return true

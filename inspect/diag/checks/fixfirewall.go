@@ -16,10 +16,21 @@ import (
 )
 
 // fixSetElement takes out of a set, or out of a map of verdicts, what makes a rule
-// match the flow: the rule and the rest of the set stay. nil when the rule looks
-// nothing up, or the flow would still not work.
+// match the flows: the rule and the rest of the set stay. nil when the rule looks
+// nothing up, or the first flow would still not work.
 func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
-	i := f.Covers.Traces[0]
+	var ops []fixups.Op
+	for k, i := range f.Covers.Traces[:min(len(f.Covers.Traces), maxTried)] {
+		if k > 0 && (len(ops) == 0 || heals(in, i, ops)) {
+			continue
+		}
+		ops = append(ops, setElement(in, i, ops)...)
+	}
+	return ops
+}
+
+// setElement is one more element that keeps a flow from working; nil for none.
+func setElement(in *diag.Input, i int, others []fixups.Op) []fixups.Op {
 	fl := &in.Flows[i]
 	w := diag.RulePlace(fl.Trace.Where)
 	if w == nil || w.Rule == nil || w.Rule.Rule == nil || w.Rule.TableP == nil {
@@ -39,7 +50,7 @@ func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		for _, el := range blockers(set, addrsOf(fl)) {
 			ops := []fixups.Op{&fixups.SetElementDel{ChainRef: fixups.ChainAt(in.Snap, w.Netns, w.Rule.TableP, w.Rule.Chain), Set: l.Set, Fields: set.Fields, Elements: []snap.Element{el}}}
-			if heals(in, i, ops) {
+			if heals(in, i, append(slices.Clone(others), ops...)) {
 				return ops
 			}
 		}
@@ -162,9 +173,12 @@ func exception(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		for _, by := range byBridge(in, i, p.System == snap.NFT) {
 			op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
-			if p.System == snap.NFT {
+			switch {
+			case p.System == snap.NFT:
 				op.Text = by + " accept"
-			} else {
+			case p.Chain == "DOCKER-USER": // the engine's own rules are to have their say
+				op.Args = append(strings.Fields(by), "-j", "RETURN")
+			default:
 				op.Args = append(strings.Fields(by), "-j", "ACCEPT")
 			}
 			if more := append(slices.Clone(ops), op); heals(in, i, more) {
@@ -194,7 +208,13 @@ func byBridge(in *diag.Input, flow int, nft bool) []string {
 	}
 	match("iifname", "-i", bridgesOf(in, []int{flow}))
 	if c := in.Snap.Container(in.Flows[flow].Target); c != nil {
+		n := len(out)
 		match("oifname", "-o", bridgesBeside(in, c.Netns, nil))
+		for k := n; in.Flows[flow].Port != nil && k < len(out); k++ { // what is published, no more
+			if out[k] += " ct status dnat"; !nft {
+				out[k] = strings.Replace(out[k], "ct status dnat", "-m conntrack --ctstate DNAT", 1)
+			}
+		}
 	}
 	return out
 }

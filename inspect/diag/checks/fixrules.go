@@ -65,7 +65,18 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
 	if ops := deleteAlike(in, w.Netns, p); len(ops) > 0 {
-		if p.ChainP.Hook == "" && !heals(in, f.Covers.Traces[0], ops) { // such as a chain that rejects each protocol in its own way
+		if p.ChainP.Hook == "" && !slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return heals(in, i, ops) }) {
+			all, done := ops, map[string]bool{} // one of several senders may be let in, and others not
+			for _, i := range f.Covers.Traces {
+				if to := in.Flows[i].To; !done[to] {
+					if more := restBehind(in, i, all); more != nil {
+						all, done[to] = more, true
+					}
+				}
+			}
+			if len(done) > 0 {
+				return all
+			} // such as a chain that rejects each protocol in its own way
 			if x := exception(in, f); len(x) > 0 {
 				return x
 			}
@@ -91,6 +102,41 @@ func standing(in *diag.Input, f *diag.Finding, w *sim.Where) bool {
 		f.Advice += ", or, if it is gone for good, take the rule away: " + shellOf(op)
 	}
 	return true
+}
+
+// restBehind deletes the rules of a hand's that a flow meets one after the other once a
+// first is gone, too; nil where it is stopped by something else at last. An exception
+// before them all would let past what stands between and behind them. A reject for what
+// is left is none of them: chains end with one for each protocol.
+func restBehind(in *diag.Input, flow int, ops []fixups.Op) []fixups.Op {
+	for range 3 {
+		f := tried(in, flow, ops)
+		if f == nil || f.Works() {
+			break
+		}
+		w := diag.RulePlace(f.Trace.Where)
+		if w == nil || w.Cause != sim.CauseRule || w.Rule == nil || w.Rule.Policy || w.Rule.ChainP == nil || slices.Contains(managed, in.Owner(w)) || rejects(w.Rule.Rule) {
+			return nil
+		}
+		p := *w.Rule // of a copy with less rules
+		if ns := in.Netns(w.Netns); ns != nil {
+			p.TableP = ns.Ruleset.Table(p.System, p.Family, p.Table)
+		}
+		if p.TableP == nil || p.TableP.Chain(p.Chain) == nil {
+			return nil
+		}
+		p.ChainP = p.TableP.Chain(p.Chain)
+		p.Num = 1 + slices.IndexFunc(p.ChainP.Rules, func(r snap.Rule) bool { return r.Handle == p.Handle })
+		more := deleteAlike(in, w.Netns, &p)
+		if p.Num == 0 || p.Handle == 0 || len(more) == 0 {
+			return nil
+		}
+		ops = append(slices.Clone(ops), more...)
+	}
+	if !heals(in, flow, ops) {
+		return nil
+	}
+	return ops
 }
 
 // misplaced puts an engine's own rule behind those of its chain that the engine has
@@ -221,10 +267,49 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = ownerAdvice(o)
 		return nil
 	}
+	if ops := fromListed(in, f, w); len(ops) > 0 {
+		return ops
+	}
 	if untracked(w.Rule) || picks(in, f) {
 		return fixRule(in, f)
 	}
 	return established(in, w.Netns, w.Rule, max(w.Rule.Num, 1))
+}
+
+// fromListed lets answers of the very machines that a finding is about pass before a rule
+// which stops whatever comes from a list of addresses, such as those that do not belong
+// on a wire; nil where the rule stands where connections are told apart, or is about
+// them alone.
+func fromListed(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
+	p := w.Rule
+	text, _ := in.RuleLine(w)
+	if !untracked(p) || p.TableP == nil || !slices.ContainsFunc([]string{" saddr ", " -s ", " src "}, func(s string) bool { return strings.Contains(" "+text, s) }) {
+		return nil
+	}
+	var ops []fixups.Op
+	for _, i := range f.Covers.Traces {
+		to := in.Flows[i].Flow.Dst
+		if strings.Contains(text, to.String()) || len(in.Graph.Owners(to)) > 0 {
+			return nil
+		}
+		if len(ops) > 0 && heals(in, i, ops) {
+			continue
+		}
+		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
+		switch {
+		case p.System != snap.NFT:
+			op.Args = []string{"-s", to.String(), "-j", "ACCEPT"}
+		case to.Is4():
+			op.Text = "ip saddr " + to.String() + " accept"
+		default:
+			op.Text = "ip6 saddr " + to.String() + " accept"
+		}
+		if ops = append(ops, op); !heals(in, i, ops) {
+			return nil
+		}
+	}
+	f.Advice = "the rule stays for all other addresses of its list"
+	return ops
 }
 
 // picks says whether a rule lets the answer to a first packet pass and drops others of

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -48,12 +49,13 @@ Sources: RFC 1812 section 5.2.7.1`,
 				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent || f.Kind == "tried" && (!silent || twin == "delivered") {
 					continue
 				}
-				if twin == "dropped" && f.Kind == "tried" {
+				x := lostBeyond(in, i, twin)
+				if twin == "dropped" && f.Kind == "tried" && !strings.Contains(x.Summary, " /etc/hosts ") { // what leads there may be stale
 					if others, lately := in.HeardBeyond(f); others && !lately {
 						dead[f.From] = append(dead[f.From], len(out))
 					}
 				}
-				out = append(out, lostBeyond(in, i, twin))
+				out = append(out, x)
 			}
 			return remarked(in, out, dead)
 		},
