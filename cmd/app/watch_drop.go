@@ -27,12 +27,13 @@ func dropText(d *v1.Drop) string {
 	if d.Device != "" {
 		t += " on " + d.Device
 	}
-	t += ": " + d.Reason
-	if d.Func != "" {
-		t += " at " + d.Func
-	}
-	if d.Rule != "" {
+	switch {
+	case d.Rule != "": // the kernel's own words would say less
 		t += " by " + d.Rule
+	case d.Func != "":
+		t += ": " + d.Reason + " at " + d.Func
+	default:
+		t += ": " + d.Reason
 	}
 	if d.Times > 1 {
 		t += fmt.Sprintf(" (%d more)", d.Times)
@@ -91,5 +92,6 @@ func (w *watcher) rule(x *snap.Seen) string {
 	if t.Where == nil || t.Where.Rule == nil || t.Where.Netns != x.Netns || t.Where.Reply {
 		return ""
 	}
-	return diag.ChainName(t.Where)
+	line, _ := w.in.RuleLine(t.Where)
+	return diag.ChainName(t.Where) + ": " + line
 }

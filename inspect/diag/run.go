@@ -140,7 +140,7 @@ func Run(in *Input, checks []Check) Report {
 			f.Severity = cmp.Or(f.Severity, c.Severity)
 			if f.Fix == nil && c.Fix != nil {
 				if ops := c.Fix(in, &f); len(ops) > 0 {
-					f.Fix = &Fix{Ops: ops, Survives: survives(ops)}
+					f.Fix = &Fix{Ops: ops, Survives: survives(in.Snap, ops)}
 				}
 			}
 			if !c.Audit { // what is exposed keeps nothing from working
@@ -157,7 +157,8 @@ func Run(in *Input, checks []Check) Report {
 }
 
 // survives says how long operations last.
-func survives(ops []fixups.Op) string {
+func survives(s *snap.Snapshot, ops []fixups.Op) string {
+	last := "until the container is made again"
 	for _, op := range ops {
 		switch x := op.(type) {
 		case *fixups.ContainerStart, *fixups.EngineConnect, *fixups.EngineDisconnect:
@@ -168,9 +169,12 @@ func survives(ops []fixups.Op) string {
 			}
 			return "until it is written again"
 		}
-		return "until reboot"
+		if ns := s.Ns(op.Netns()); ns == nil || ns.Class != snap.ClassContainer {
+			return "until reboot"
+		}
+		last = "until the container is started again" // its engine makes it a new namespace then
 	}
-	return "until the container is made again"
+	return last
 }
 
 // about keeps, when only certain flows and names were asked for, the findings

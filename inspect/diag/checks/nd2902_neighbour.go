@@ -32,23 +32,48 @@ Sources: net/ipv4/arp.c: arp_process; net/core/neighbour.c`,
 				if !owned(in, g.Where.Netns) || strings.HasSuffix(string(g.Where.Ref), asksKey) { // ND1121
 					continue
 				}
-				f := placeFinding(in, g)
-				f.Subject = diag.Subject{Kind: "address", Name: string(g.Where.Ref), Netns: g.Where.Netns}
-				text := g.Where.Detail
-				if v, err := in.Snap.At(g.Where.Ref); err == nil {
-					if n, ok := v.(*snap.Neigh); ok {
-						text = strings.Join(strings.Fields(n.IP.String()+strings.Repeat(" lladdr ", min(len(n.MAC), 1))+n.MAC+" "+strings.ToUpper(n.State)), " ")
-					}
-				}
-				f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device), text, snap.RefNetns(g.Where.Netns)))
-				f.Advice = "find out who should have that address: " + ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device)
-				sayOnLink(in, g, &f)
-				out = append(out, f)
+				out = append(out, noNeighbour(in, g))
 			}
-			return out
+			return append(out, triedOnLink(in)...)
 		},
 		Fix: fixNeigh,
 	}
+}
+
+func noNeighbour(in *diag.Input, g diag.Group) diag.Finding {
+	f := placeFinding(in, g)
+	f.Subject = diag.Subject{Kind: "address", Name: string(g.Where.Ref), Netns: g.Where.Netns}
+	text := g.Where.Detail
+	if v, err := in.Snap.At(g.Where.Ref); err == nil {
+		if n, ok := v.(*snap.Neigh); ok {
+			text = strings.Join(strings.Fields(n.IP.String()+strings.Repeat(" lladdr ", min(len(n.MAC), 1))+n.MAC+" "+strings.ToUpper(n.State)), " ")
+		}
+	}
+	f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device), text, snap.RefNetns(g.Where.Netns)))
+	f.Advice = "find out who should have that address: " + ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device)
+	sayOnLink(in, g, &f)
+	return f
+}
+
+// triedOnLink are the addresses that containers try again and again, and that this host
+// takes for neighbours of its own, who do not answer: a machine that is off, or one that
+// is behind the gateway while a prefix is too wide. Which of them is not known.
+func triedOnLink(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		w := f.Trace.Where
+		fails := f.Excused || !f.Broken() && diag.ProbeSays(f.Probe) == "dropped"
+		if f.Kind != "tried" || !fails || w == nil || w.Reply || w.Cause != sim.CauseNeighFailed || w.Netns != in.Snap.Host.Netns || len(in.Graph.Owners(f.Flow.Dst)) > 0 || !in.Keeps(f) {
+			continue
+		}
+		if x := noNeighbour(in, diag.Group{Where: w, Flows: []int{i}}); sameSubject(out, x.Subject) < 0 {
+			x.Severity, x.Covers = diag.Info, diag.Cover{}
+			x.Evidence = append(x.Evidence, diag.Tried(f))
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // sayOnLink says which route of this host has the world be a neighbour, where

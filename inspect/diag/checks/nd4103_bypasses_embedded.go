@@ -25,7 +25,7 @@ Sources: docs.docker.com, networking, DNS services`,
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.BypassesEmbedded) {
 				f := g.finding(in)
-				f.Summary = fmt.Sprintf("resolv.conf of %s bypasses the embedded DNS 127.0.0.11: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
+				f.Summary = g.problem.Detail
 				if c := in.Snap.Container(g.first.Ask.Container); c != nil && c.Engine != "docker" {
 					f.Summary = fmt.Sprintf("%s bypasses its network's resolver: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
 				}
