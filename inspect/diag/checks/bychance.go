@@ -54,7 +54,7 @@ func chanceFinding(in *diag.Input, w *sim.Where) diag.Finding {
 		Weight:   59,
 	}
 	if op := deleteRule(in, w.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil && !slices.Contains(managed, in.Owner(w)) {
-		f.Fix = &diag.Fix{Ops: []fixups.Op{op}, Survives: "until reboot"}
+		f.Fix = &diag.Fix{Ops: append([]fixups.Op{op}, tidy(in, w.Netns, p)...), Survives: "until reboot"}
 	}
 	return f
 }
