@@ -40,6 +40,8 @@ const (
 type Prober struct {
 	// Timeout is for each question in all, its repeats included; 0 is one second.
 	Timeout time.Duration
+	// Pace is the time between the starts of two questions; 0 none.
+	Pace time.Duration
 	// Observer watches the packets on their way; nil: nobody does.
 	Observer Observer
 
@@ -101,6 +103,12 @@ func (p *Prober) Run(ctx context.Context, qs []Question) []snap.Probe {
 	slots := make(chan struct{}, parallel)
 	var wg sync.WaitGroup
 	for i, q := range qs {
+		if i > 0 && p.Pace > 0 {
+			select {
+			case <-time.After(p.Pace):
+			case <-ctx.Done():
+			}
+		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()

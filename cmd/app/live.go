@@ -88,6 +88,10 @@ func reader(tool string) func(context.Context, ReadOptions) (*snap.Snapshot, err
 // been asked for three times, and a busy machine has come round.
 const patience = 3500 * time.Millisecond
 
+// pace is the time between two questions that are asked once more: a rule that lets
+// ten a second through drops none of them.
+const pace = 100 * time.Millisecond
+
 // dnsPatience is how long a program waits for a name server before it asks again
 // (resolv.conf(5), timeout): what comes later comes too late.
 const dnsPatience = 5 * time.Second
@@ -102,6 +106,9 @@ func sender(timeout time.Duration) func(context.Context, *snap.Snapshot, []snap.
 
 func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, timeout time.Duration) ([]snap.Probe, []snap.Observer) {
 	p := &probe.Prober{Timeout: timeout}
+	if timeout > 0 {
+		p.Pace = pace
+	}
 	watch, done := watched(s, p, by)
 	defer done()
 	out := make([]snap.Probe, len(qs))

@@ -17,7 +17,8 @@ const maxDoubts = 32
 // too busy, a neighbour that is slow, a first packet that was lost look like that.
 // So does a neighbour that was asked for in vain shortly before it was there: what
 // waits for it fails with the last of those questions (net/core/neighbour.c:
-// neigh_timer_handler).
+// neigh_timer_handler). And a rule with a rate drops of many probes at once what it
+// would let through one by one.
 func (in *Input) Doubts() []snap.Probe {
 	var out []snap.Probe
 	doubt := func(p *snap.Probe, q snap.Probe) {
@@ -29,10 +30,11 @@ func (in *Input) Doubts() []snap.Probe {
 	for i := range in.Flows {
 		f := &in.Flows[i]
 		p := f.Probe
-		if p == nil || p.In != "" || f.Trace == nil || f.Trace.Verdict != sim.Delivered {
+		if p == nil || p.In != "" || f.Trace == nil {
 			continue
 		}
-		if p.Outcome == snap.TimedOut && p.Died == nil && p.Kind != "udp" || in.neighbourLate(p) {
+		late := p.Outcome == snap.TimedOut && p.Died == nil && p.Kind != "udp" || in.neighbourLate(p)
+		if late && f.Trace.Verdict == sim.Delivered || f.Trace.Verdict == sim.Unknown && f.Trace.StateDependent && filtered(p) {
 			if q, ok := in.Question(f); ok {
 				doubt(p, q)
 			}
@@ -57,8 +59,8 @@ func (in *Input) Doubts() []snap.Probe {
 			for _, p := range in.asked(&s) {
 				// A server that is slow rather than dead. One that asks others is waited
 				// for only where a person waits, too: the others are asked themselves.
-				late := !cut && (n.Asked || s.Role != "embedded" && s.Role != "aardvark") && p.Outcome == snap.TimedOut && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
-				if late || in.neighbourLate(p) {
+				late := !cut && s.Reach.OK && (n.Asked || s.Role != "embedded" && s.Role != "aardvark") && p.Outcome == snap.TimedOut && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
+				if late || in.neighbourLate(p) || !s.Reach.Known && filtered(p) {
 					slow[p.Dst] = slow[p.Dst] || late
 					d := snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: p.DNS.TCP, EDNS: p.DNS.EDNS}
 					doubt(p, snap.Probe{Kind: p.Kind, From: p.From, Dst: p.Dst, DNS: &d})
@@ -69,9 +71,12 @@ func (in *Input) Doubts() []snap.Probe {
 	return out
 }
 
-// asked are the questions that were put to a server which packets reach.
+// filtered says that a rule was seen to drop the packet.
+func filtered(p *snap.Probe) bool { return p.Died != nil && p.Died.Reason == netfilterDrop }
+
+// asked are the questions that were put to a server which packets may reach.
 func (in *Input) asked(s *names.Server) []*snap.Probe {
-	if !s.Reach.OK {
+	if s.Reach.Known && !s.Reach.OK {
 		return nil
 	}
 	var out []*snap.Probe

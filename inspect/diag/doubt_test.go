@@ -54,3 +54,31 @@ func TestAPinnedAddressIsAskedForOnceMore(t *testing.T) {
 		}
 	}
 }
+
+// TestADropByARateIsAskedForOnceMore: of many probes at once a rule that limits a rate
+// takes some, and of one it says nothing.
+func TestADropByARateIsAskedForOnceMore(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		rate   bool
+		reason string
+		want   int
+	}{
+		{"by a rule with a rate", true, netfilterDrop, 1},
+		{"by what the model does not know", false, netfilterDrop, 0},
+		{"by something else", true, "TC_INGRESS", 0},
+	} {
+		in := &Input{
+			Snap: &snap.Snapshot{Netns: []snap.Netns{{ID: "web"}}},
+			Flows: []FlowCase{{
+				Flow:  sim.Flow{From: "web", Dst: netip.MustParseAddr("192.0.2.1"), Dport: 80, Proto: snap.TCP},
+				Probe: &snap.Probe{ID: 2, Kind: "tcp", From: "web", Outcome: snap.TimedOut, Died: &snap.Seen{Reason: c.reason}},
+				Trace: &sim.Trace{Verdict: sim.Unknown, StateDependent: c.rate},
+			}},
+		}
+		if got := in.Doubts(); len(got) != c.want {
+			t.Errorf("%s: %d, want %d", c.name, len(got), c.want)
+		}
+	}
+}

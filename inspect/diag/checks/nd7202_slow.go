@@ -73,6 +73,9 @@ func slowNames(in *diag.Input) []diag.Finding {
 				if p.DNS == nil || p.From != s.AskedFrom || p.Dst != s.Addr || len(slow) == 0 {
 					continue
 				}
+				if p.Sent > 1 && slices.ContainsFunc(n.Path.Servers, func(x names.Server) bool { return !x.Reach.Known }) {
+					continue // a rule with a rate may have had the first
+				}
 				subject := diag.Subject{Kind: "resolver", Name: s.Addr.Addr().String()}
 				if at := sameSubject(out, subject); at >= 0 {
 					if f := &out[at]; !slices.Contains(f.Covers.Names, i) {
