@@ -104,6 +104,9 @@ func routeRequest(q RouteQuery, flags uint32) []byte {
 	if q.Mark != 0 {
 		b = putU32(b, unix.RTA_MARK, q.Mark)
 	}
+	if q.Iif != 0 && q.Dst.Is6() {
+		b = putU32(b, unix.RTA_UID, 0) // a packet's, where the question's would be nobody's (inet6_rtm_getroute, ip6_route_input)
+	}
 	// The kernel takes the protocols tcp, udp and icmp only
 	// (net/ipv4/fib_frontend.c:rtm_getroute_parse_ip_proto).
 	switch q.Proto {

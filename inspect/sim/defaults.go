@@ -85,14 +85,3 @@ func survivor(states []string, last int) int {
 	}
 	return max(resort, 0)
 }
-
-// preference orders those of RFC 4191, section 2.1.
-func preference(p string) int {
-	switch p {
-	case "high":
-		return 1
-	case "low":
-		return -1
-	}
-	return 0
-}

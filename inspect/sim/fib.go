@@ -62,7 +62,7 @@ type lookup struct {
 	uid          uint32
 	l3mdev       int // ifindex of the VRF, 0 none
 	linkdownOK   bool
-	// near is the device that IPv6 prefers among routes of one metric, strict
+	// near is the device that IPv6 prefers among routes of one metric, 0 none; strict
 	// that only its routes count (rt6_score_route, net/ipv6/route.c).
 	near   int
 	strict bool
@@ -174,8 +174,7 @@ func (f *fib) localFromAddrs() {
 }
 
 // finish sorts the routes of a prefix as the kernel keeps them: by TOS, then
-// by metric (fib_insert_alias, net/ipv4/fib_trie.c); IPv6's of one metric as it chooses,
-// by the router's preference (rt6_score_route).
+// by metric (fib_insert_alias, net/ipv4/fib_trie.c).
 func (t *table) finish() {
 	seen := map[int]bool{}
 	for p, list := range t.routes {
@@ -184,10 +183,7 @@ func (t *table) finish() {
 			if a.TOS != b.TOS {
 				return a.TOS > b.TOS
 			}
-			if a.Metric != b.Metric {
-				return a.Metric < b.Metric
-			}
-			return preference(a.Pref) > preference(b.Pref)
+			return a.Metric < b.Metric
 		})
 		if !seen[p.Bits()] {
 			seen[p.Bits()] = true
@@ -227,7 +223,7 @@ func typeErrno(typ string) string {
 // are left that did not answer, they are taken after all (fib6_table_lookup).
 func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 	res, plen, ok = t.look(f, q)
-	if !ok && q.alive && len(f.failed) > 0 {
+	if !ok && res.typ == "" && q.alive && len(f.failed) > 0 {
 		any := *q
 		any.alive = false
 		return t.look(f, &any)
@@ -236,49 +232,45 @@ func (t *table) search(f *fib, q *lookup) (res found, plen int, ok bool) {
 }
 
 func (t *table) look(f *fib, q *lookup) (res found, plen int, ok bool) {
+	var missed netip.Addr
 	for _, bits := range t.bits {
 		p, err := q.dst.Prefix(bits)
-		if err != nil {
+		if err != nil || p.Addr() == missed {
 			continue
 		}
 		list := t.routes[p]
-		for k, r := range list {
-			if r.TOS != 0 && r.TOS&0x1c != q.tos&0x1c {
-				continue
+		if len(list) > 0 && f.fam == snap.IPv6 {
+			if r, ways := f.choose6(list, q); r != nil {
+				return r.decided(ways), bits, r.Type != "throw"
 			}
-			if r.Src.IsValid() && r.Src.Bits() > 0 && (!q.src.IsValid() || !r.Src.Contains(q.src)) {
+			continue
+		}
+		for _, r := range list {
+			if r.TOS != 0 && r.TOS&0x1c != q.tos&0x1c {
 				continue
 			}
 			if r.Type == "throw" {
 				return found{}, 0, false
 			}
-			e := typeErrno(r.Type)
-			if q.strict && e != "" && r.NHID == 0 {
-				continue // such a route's device is lo; a nexthop object that refuses is not asked for one (__find_rr_leaf)
-			}
-			if e != "" {
-				return r.found(e, nil), bits, true
+			if typeErrno(r.Type) != "" {
+				return r.decided(nil), bits, true
 			}
 			ways := f.ways(r, q)
+			if len(ways) == 0 && r.NHID != 0 {
+				// A nexthop object that won't do ends its leaf of the trie, with all
+				// shorter prefixes of the same address (fib_table_lookup: miss).
+				missed = p.Addr()
+				break
+			}
 			if len(ways) == 0 {
 				continue
-			}
-			if f.fam == snap.IPv6 {
-				if q.near != 0 && ways[0].oif != q.near {
-					if o := f.nearer(r, list[k+1:], q); o != nil {
-						r, ways = o, f.ways(o, q)
-					} else if q.strict {
-						continue
-					}
-				}
-				ways = append(ways, f.siblings(r, list[k+1:], q)...)
 			}
 			if bits == 0 {
 				if each := f.living(r, list, q); each != nil {
 					return among(each), 0, true
 				}
 			}
-			return r.found("", ways), bits, true
+			return r.decided(ways), bits, true
 		}
 	}
 	return found{}, 0, false
@@ -290,17 +282,17 @@ func among(each []*fibRoute) found {
 	for _, r := range each {
 		ways = append(ways, r.hops[0].way)
 	}
-	res := each[0].found("", ways)
+	res := each[0].decided(ways)
 	if len(each) > 1 {
 		res.each = each
 	}
 	return res
 }
 
-// found is the answer of a look-up that this route decided.
-func (r *fibRoute) found(errno string, ways []way) found {
+// decided is the answer of a look-up that this route decided.
+func (r *fibRoute) decided(ways []way) found {
 	l := r.line()
-	return found{errno: errno, typ: r.Type, route: r.Route, ref: l.ref, table: r.Table, ways: ways, text: l.text}
+	return found{errno: typeErrno(r.Type), typ: r.Type, route: r.Route, ref: l.ref, table: r.Table, ways: ways, text: l.text}
 }
 
 // find walks the rules and their tables (fib_rules_lookup, net/core/fib_rules.c).

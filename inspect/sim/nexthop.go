@@ -21,38 +21,6 @@ func (n *netns) wayName(w way) string {
 	return n.devName(w.oif)
 }
 
-// nearer is another route of the same metric that leads out of the device that
-// the look-up prefers; nil when there is none.
-func (f *fib) nearer(r *fibRoute, rest []*fibRoute, q *lookup) *fibRoute {
-	for _, o := range rest {
-		if o.Metric != r.Metric {
-			break
-		}
-		if typeErrno(o.Type) != "" || o.Type == "throw" {
-			continue
-		}
-		if ways := f.ways(o, q); len(ways) > 0 && ways[0].oif == q.near {
-			return o
-		}
-	}
-	return nil
-}
-
-// siblings are the other ways of an IPv6 route that was dumped one way a
-// message: same prefix, same metric, with a gateway (rt6_qualify_for_ecmp).
-func (f *fib) siblings(r *fibRoute, rest []*fibRoute, q *lookup) []way {
-	var out []way
-	if !r.Gateway.IsValid() || len(r.Nexthops) > 0 {
-		return nil
-	}
-	for _, o := range rest {
-		if o.Metric == r.Metric && o.Gateway.IsValid() && o.Type == r.Type && o.Protocol != "ra" && r.Protocol != "ra" {
-			out = append(out, f.ways(o, q)...)
-		}
-	}
-	return out
-}
-
 // ready works out a route's nexthops, once for all look-ups.
 func (f *fib) ready(r *fibRoute) {
 	add := func(w way, flags []string) {
@@ -104,11 +72,10 @@ func (f *fib) ownGateway(w way) bool {
 	return w.gw.Is4() && slices.ContainsFunc(f.n.n.Addrs, func(a snap.Addr) bool { return a.Index == w.oif && a.Prefix.Addr() == w.gw })
 }
 
-// ways are the nexthops of a route that can be used (fib_lookup_good_nhc).
+// ways are the nexthops of an IPv4 route that can be used (fib_lookup_good_nhc).
 // What it gives must not be written to.
 func (f *fib) ways(r *fibRoute, q *lookup) []way {
-	heed := q.alive && len(f.failed) > 0
-	if q.oif == 0 && r.ways != nil && !heed {
+	if q.oif == 0 && r.ways != nil {
 		return r.ways
 	}
 	var out []way
@@ -118,9 +85,6 @@ func (f *fib) ways(r *fibRoute, q *lookup) []way {
 		}
 		if q.oif != 0 && h.oif != q.oif && !(q.l3mdev == q.oif && r.Type != "local") {
 			continue
-		}
-		if heed && h.gw.IsValid() && slices.ContainsFunc(f.failed, func(w way) bool { return w.oif == h.oif && w.gw == h.gw }) {
-			continue // rt6_check_neigh, net/ipv6/route.c, with CONFIG_IPV6_ROUTER_PREF
 		}
 		out = append(out, h.way)
 	}

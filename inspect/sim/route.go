@@ -98,7 +98,7 @@ func (n *netns) routeOut(rt *routed, q lookup, anySrc bool, pick func([]way, str
 	if rt.errno != "" {
 		if oifDev != nil && q.l3mdev == 0 {
 			// A socket bound to a device takes the destination to be on its link.
-			rt.found = found{}
+			rt.found = found{typ: "unicast", ways: []way{{oif: oifDev.Index, weight: 1}}}
 			rt.kind, rt.dev, rt.src = "unicast", oifDev, q.src
 			if !rt.src.IsValid() {
 				rt.src = n.selectAddr(oifDev, netip.Addr{}, scopeNo("link"))
@@ -133,7 +133,7 @@ func (n *netns) makeOut(rt *routed, q lookup, lo *snap.Link, pick func([]way, st
 	w := pick(rt.ways, of)
 	if i := slices.Index(rt.ways, w); rt.each != nil && i >= 0 {
 		rule := rt.rule
-		rt.found = rt.each[i].found("", rt.ways)
+		rt.found = rt.each[i].decided(rt.ways)
 		rt.rule = rule
 	}
 	rt.dev, rt.gw = n.links[w.oif], w.gw
@@ -203,7 +203,11 @@ func (n *netns) routeOut6(rt *routed, q lookup, anySrc bool, pick func([]way, st
 	if q.src.IsValid() && !anySrc && !n.holds(q.src) && n.addrType(q.src, 0) != "local" {
 		return rt.fail("EADDRNOTAVAIL", "EADDRNOTAVAIL", CauseSelfSource, n.n.ID+" has no address "+q.src.String())
 	}
-	q.alive = n.confAll(snap.IPv6, "forwarding") == 0 // ip6_pol_route
+	q.alive = n.confAll(snap.IPv6, "forwarding") == 0              // ip6_pol_route
+	q.strict = needStrict(q.dst) || q.oif != 0 && !q.src.IsValid() // ip6_route_output_flags_noref
+	if q.oif != 0 {
+		q.near = q.oif
+	}
 	rt.found = n.fib[snap.IPv6]().find(&q)
 	if rt.errno != "" {
 		return n.noRoute(rt, q.dst)

@@ -99,7 +99,8 @@ func (n *netns) inError(rt *routed) *routed {
 
 func (n *netns) broadcastIn(rt *routed, q lookup, dev, lo *snap.Link) *routed {
 	if !zero4(q.src) {
-		if bad := n.validSource(lookup{dst: netip.IPv4Unspecified(), src: q.src, mark: q.mark, tos: q.tos}, dev, 0); bad != nil {
+		q.dst = netip.IPv4Unspecified()
+		if bad := n.validSource(q, dev, 0); bad != nil {
 			return bad
 		}
 	}
@@ -242,7 +243,7 @@ func (n *netns) routeIn6(rt *routed, q lookup, dev *snap.Link, pick func([]way, 
 		rt.kind, rt.dev = "multicast", dev
 		return rt
 	}
-	q.near, q.strict = dev.Index, needStrict(q.dst)
+	q.near, q.strict, q.alive = dev.Index, needStrict(q.dst), n.confAll(snap.IPv6, "forwarding") == 0
 	rt.found = n.fib[snap.IPv6]().find(&q)
 	if rt.errno != "" {
 		rt = n.noRoute(rt, q.dst)

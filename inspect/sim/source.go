@@ -95,8 +95,8 @@ func (n *netns) selectAddr6(dev *snap.Link, dst netip.Addr) netip.Addr {
 		if l := n.links[a.Index]; l == nil || !l.Up {
 			continue
 		}
-		// A link-local destination takes addresses of its own device only.
-		if addrScope(dst) <= 2 && !dst.IsLoopback() && dev != nil && a.Index != dev.Index {
+		// A destination of the link or the node takes addresses of its own device only.
+		if addrScope(dst) <= 2 && dev != nil && a.Index != dev.Index {
 			continue
 		}
 		if dev != nil && n.vrfOf(n.links[a.Index]) != n.vrfOf(dev) {

@@ -25,6 +25,9 @@ func (r *run) note(n *netns, dev *snap.Link, q *lookup) {
 // Asked is the question that an answer was given to.
 func Asked(n *snap.Netns, a snap.RouteAnswer) RouteQuery {
 	q := RouteQuery{Dst: a.Dst, Src: a.Src, Mark: a.Mark, Proto: protoName(a.IPProto), Sport: a.Sport, Dport: a.Dport}
+	if a.IPProto == 0 && a.Dst.Is4() {
+		q.Proto = snap.UDP // what the kernel takes nothing for (inet_rtm_getroute)
+	}
 	if l := n.LinkAt(a.Iif); l != nil {
 		q.Iif = l.Name
 	}
