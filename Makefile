@@ -96,7 +96,7 @@ names:
 # The simulator against the real kernel: IPv4 and Docker's kin by the shared
 # judge, IPv6, macvlan, vxlan and nexthop objects by our own generator.
 truth: build
-	ND_LAB=require ND_SEEDS=$(SEEDS) $(GO) test -count=1 -run TestRandom ./testenv/judge
+	ND_LAB=require ND_SEEDS=$(SEEDS) $(GO) test -count=1 -run 'TestRandom|TestFIB' ./testenv/judge
 	$(TRUTH) sweep --seeds $(SEEDS) --where --batch --cmd '$(abspath $(BIN)) trace --batch --no-probe -o json' -v
 
 # The same on networks of our own, for all three generations of rules.

@@ -96,7 +96,7 @@ func (n *netns) selectAddr6(dev *snap.Link, dst netip.Addr) netip.Addr {
 			continue
 		}
 		// A destination of the link or the node takes addresses of its own device only.
-		if addrScope(dst) <= 2 && dev != nil && a.Index != dev.Index {
+		if dev != nil && a.Index != dev.Index && (addrScope(dst) <= 2 || n.conf(snap.IPv6, dev, "use_oif_addrs_only") != 0) {
 			continue
 		}
 		if dev != nil && n.vrfOf(n.links[a.Index]) != n.vrfOf(dev) {
@@ -124,7 +124,7 @@ func (n *netns) better6(a, b *snap.Addr, dev *snap.Link, dst netip.Addr) bool {
 		}
 		return sy < sd
 	}
-	if dx, dy := a.Has("deprecated"), b.Has("deprecated"); dx != dy {
+	if dx, dy := avoided(a), avoided(b); dx != dy {
 		return dy
 	}
 	if dev != nil && (a.Index == dev.Index) != (b.Index == dev.Index) {
@@ -139,6 +139,13 @@ func (n *netns) better6(a, b *snap.Addr, dev *snap.Link, dst netip.Addr) bool {
 		return tx == (l != nil && n.conf(snap.IPv6, l, "use_tempaddr") >= 2)
 	}
 	return min(common(x, dst), a.Prefix.Bits()) > min(common(y, dst), b.Prefix.Bits())
+}
+
+// avoided is rule 3, which spares some kinds whose time can't be over
+// (ipv6_saddr_preferred, net/ipv6/addrconf.c).
+func avoided(a *snap.Addr) bool {
+	ip := a.Prefix.Addr()
+	return a.Has("deprecated") && !ip.IsLoopback() && !ip.Is4In6() && !netip.MustParsePrefix("::/96").Contains(ip)
 }
 
 // common is the length of the common prefix in bits.

@@ -15,7 +15,8 @@ import (
 
 // fibs makes routing tables by a seed: routes of every type, metric and family in three
 // tables, several nexthops, nexthop objects, neighbours of every state, policy rules, and
-// devices that are down or have no carrier.
+// devices that are down or have no carrier. Labels of addresses (ip addrlabel) are left
+// as they are: they are not read.
 type fibs struct {
 	*rand.Rand
 	lines []string
@@ -74,7 +75,11 @@ func (f *fibs) route(fam string) {
 	case 2:
 		f.add("ip %s route %s %s%s nexthop via %s dev d%d weight %d nexthop via %s dev d%d", fam, verb, to, tail, gw, dev, 1+f.IntN(3), f.gateway(fam, (dev+1)%fibDevs), (dev+1)%fibDevs)
 	case 3:
-		f.add("ip %s route %s %s nhid %s%s", fam, verb, to, f.one("1", "2", "3", "9"), tail)
+		id := f.one("1", "2", "3", "9")
+		if fam == "-6" {
+			id = "1" + id
+		}
+		f.add("ip %s route %s %s nhid %s%s", fam, verb, to, id, tail)
 	default:
 		f.add("ip %s route %s %s via %s dev d%d%s%s", fam, verb, to, gw, dev, f.often(6, "onlink"), tail)
 	}
@@ -93,9 +98,21 @@ func fibOf(seed uint64) *fibs {
 	for i := range fibDevs {
 		f.add("ip link add d%d type veth peer name p%d; ip link set d%d up; ip link set p%d up; ip addr add 10.%d.0.2/24 dev d%d; ip -6 addr add fd00:%d::2/64 dev d%d nodad", i, i, i, i, i, i, i, i)
 	}
-	f.add("for i in $(seq 200); do [ $(ip -6 -o addr show scope link | grep -vc tentative) = %d ] && break; sleep 0.02; done", 2*fibDevs)
+	for range f.IntN(6) {
+		dev := f.IntN(fibDevs)
+		f.add("ip addr add %s dev d%d%s", f.one("10.1.0.77/24", "10.1.0.78/24", "10.9.9.9/32", "10.9.9.8 peer 198.51.100.8", "198.51.100.77/24", "169.254.3.3/16", "172.16.0.1/30"), dev, f.often(2, "scope "+f.one("link", "host", "global", "200"))+f.often(4, "noprefixroute"))
+	}
+	for range f.IntN(6) {
+		dev := f.IntN(fibDevs)
+		f.add("ip -6 addr add %s dev d%d nodad%s", f.one("2001:db8:1::77/64", "2001:db8:1::78/128", "2001:db8:7::1/64", "fd00:1::77/64", "fd77::1/64", "fe80::77/64", "2002:102:304::1/48", "2001::5/32", "3ffe::1/64", "::192.0.2.1/96"), dev, f.often(3, "preferred_lft 0 valid_lft forever")+f.often(3, f.one("home", "noprefixroute", "scope host", "scope link")))
+	}
+	if f.IntN(5) == 0 {
+		f.add("sysctl -qw net.ipv6.conf.d%d.use_oif_addrs_only=1", f.IntN(fibDevs))
+	}
+	f.add("for i in $(seq 200); do [ $(ip -6 -o addr show scope link | grep -vc tentative) -ge %d ] && break; sleep 0.02; done", 2*fibDevs)
 	f.add("sysctl -qw net.ipv4.ip_forward=%s net.ipv6.conf.all.forwarding=%s net.ipv4.conf.all.ignore_routes_with_linkdown=%s net.ipv6.conf.all.ignore_routes_with_linkdown=%s", f.one("0", "1", "1"), f.one("0", "0", "1"), f.one("0", "1"), f.one("0", "1"))
 	f.add("sysctl -qw net.ipv4.conf.d%d.rp_filter=%s net.ipv4.conf.d%d.accept_local=1 net.ipv4.conf.d%d.route_localnet=1", f.IntN(fibDevs), f.one("1", "2"), f.IntN(fibDevs), f.IntN(fibDevs))
+	f.add("ip nexthop add id 11 via fd00:1::1 dev d1; ip nexthop add id 12 via fd00:2::1 dev d2; ip -6 nexthop add id 13 blackhole; ip nexthop add id 19 group 11,2/12")
 	f.add("ip nexthop add id 1 via 10.1.0.1 dev d1; ip nexthop add id 2 via 10.2.0.1 dev d2; ip nexthop add id 3 blackhole; ip nexthop add id 9 group 1,2/2")
 	for range 3 + f.IntN(6) {
 		f.route("-4")
