@@ -89,6 +89,19 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if port != nil && port.ProtoDown {
 			return openOps(in, f, set.Where, port, "protodown", "off")
 		}
+		l := in.Netns(w.Netns).Link(w.Device)
+		if l == nil || l.Kind != "veth" {
+			return nil
+		}
+		there := in.Snap.Ns(l.PeerNetns)
+		if there == nil || !there.Class.Ours() {
+			return nil
+		}
+		if end := there.LinkAt(l.Peer); end != nil && !end.Up {
+			if ops := []fixups.Op{&fixups.LinkSet{Where: at(in, there.ID), Name: end.Name, Up: true}}; heals(in, f.Covers.Traces[0], ops) {
+				return ops
+			}
+		}
 		return nil
 	case sim.CauseIsolated:
 		return unisolate(in, f, w)
