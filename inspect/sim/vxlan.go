@@ -15,6 +15,9 @@ func (r *run) vxlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 	if v == nil || v.External {
 		return r.unknown(n, dev, k, Where{Layer: "vxlan", Cause: CauseModel, Ref: snap.RefLink(n.n.ID, dev.Name), Detail: "what " + dev.Name + " does depends on programs"})
 	}
+	if v.Proxy && !v.L3Miss && k.arp != nil && !(k.Family == snap.IPv6 && k.arp.reply) {
+		return r.vxlanAnswers(n, dev, k)
+	}
 	var dsts []netip.Addr
 	if d, ok := r.tunnels[runFDB{n, fdbKey{bridge: dev.Index, mac: k.DstMAC}}]; ok {
 		dsts = append(dsts, d)
@@ -50,6 +53,30 @@ func (r *run) vxlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 		copies = append(copies, copyTo{home, dev, func(c *skb) *fate { return r.vxlanTo(n, home, dev, d, c) }})
 	}
 	return r.spread(k, copies)
+}
+
+// vxlanAnswers is arp_reduce and neigh_reduce (drivers/net/vxlan): a device that is a
+// proxy lets no question out, and answers those for which it has a neighbour entry
+// that is connected and a tunnel end. One with l3miss asks a program for the others.
+func (r *run) vxlanAnswers(n *netns, dev *snap.Link, k *skb) *fate {
+	q := k.arp
+	if q.reply {
+		return nil
+	}
+	for i := range n.n.Neighs {
+		e := &n.n.Neighs[i]
+		if e.Index != dev.Index || e.IP != q.tip || e.Proxy || e.State != "permanent" && e.State != "reachable" && e.State != "noarp" {
+			continue
+		}
+		a := r.packets.new()
+		a.arp = &arpMsg{reply: true, sip: q.tip, tip: q.sip, sha: e.MAC, holder: n, dev: dev}
+		if a.nd(136, q.sip); k.Family == snap.ARP {
+			a.Family, a.EtherType, a.ARPOp, a.Len = snap.ARP, 0x0806, 2, 28
+		}
+		a.SrcMAC, a.DstMAC, a.Src = e.MAC, q.sha, q.tip
+		return r.receive(n, dev, a)
+	}
+	return r.drop(n, dev, k, Where{Layer: "vxlan", Cause: CauseNeighFailed, Reason: "NEIGH_FAILED", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " answers for the other hosts itself (proxy), and has no neighbour entry for " + q.tip.String()})
 }
 
 func (r *run) vxlanTo(from, home *netns, dev *snap.Link, dst netip.Addr, inner *skb) *fate {

@@ -51,6 +51,9 @@ func noNeighbour(in *diag.Input, g diag.Group) diag.Finding {
 	}
 	f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device), text, snap.RefNetns(g.Where.Netns)))
 	f.Advice = "find out who should have that address: " + ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device)
+	if b := g.Where.Behind; b != nil && b.Layer == "vxlan" {
+		f.Advice = "what manages the tunnel has to say who is there; by hand: " + ipIn(in, b.Netns, "neigh add ADDRESS lladdr MAC dev "+b.Device+" nud permanent")
+	}
 	sayOnLink(in, g, &f)
 	return f
 }
