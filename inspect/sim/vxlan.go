@@ -56,12 +56,16 @@ func (r *run) vxlanXmit(n *netns, dev *snap.Link, k *skb) *fate {
 }
 
 // vxlanAnswers is arp_reduce and neigh_reduce (drivers/net/vxlan): a device that is a
-// proxy lets no question out, and answers those for which it has a neighbour entry
-// that is connected and a tunnel end. One with l3miss asks a program for the others.
+// proxy lets no question of a neighbour out, nor an answer of ARP, and answers those
+// questions for which it has a neighbour entry that is connected. One with l3miss asks
+// a program for the others.
 func (r *run) vxlanAnswers(n *netns, dev *snap.Link, k *skb) *fate {
 	q := k.arp
+	no := func(what string) *fate {
+		return r.drop(n, dev, k, Where{Layer: "vxlan", Cause: CauseNeighFailed, Reason: "NEIGH_FAILED", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " answers for the other hosts itself (proxy), and " + what})
+	}
 	if q.reply {
-		return nil
+		return no("lets no answer out")
 	}
 	for i := range n.n.Neighs {
 		e := &n.n.Neighs[i]
@@ -76,7 +80,7 @@ func (r *run) vxlanAnswers(n *netns, dev *snap.Link, k *skb) *fate {
 		a.SrcMAC, a.DstMAC, a.Src = e.MAC, q.sha, q.tip
 		return r.receive(n, dev, a)
 	}
-	return r.drop(n, dev, k, Where{Layer: "vxlan", Cause: CauseNeighFailed, Reason: "NEIGH_FAILED", Ref: snap.RefLink(n.n.ID, dev.Name), Detail: dev.Name + " answers for the other hosts itself (proxy), and has no neighbour entry for " + q.tip.String()})
+	return no("has no neighbour entry for " + q.tip.String())
 }
 
 func (r *run) vxlanTo(from, home *netns, dev *snap.Link, dst netip.Addr, inner *skb) *fate {
