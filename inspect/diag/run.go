@@ -52,6 +52,7 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 	in.traceAll(len(in.Flows) - len(twins))
 	in.excuse()
 	in.Witnesses = in.witnesses()
+	in.heardBack()
 	if o.Audit {
 		in.forbid(o)
 	}

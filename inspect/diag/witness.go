@@ -34,6 +34,7 @@ func (in *Input) witnesses() []Witness {
 		w.segment(i)
 		if !in.onlyAsked { // what was asked for is measured
 			w.nearby(i)
+			w.back(i)
 			w.large(i)
 		}
 	}
@@ -86,6 +87,38 @@ func (s *summoner) nearby(i int) {
 		s.add(i, "nearby "+placeKey(where), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool {
 			return (t.Verdict == sim.Dropped || t.Verdict == sim.Refused && f.Kind == "diverted" || opaque(t)) && samePlace(t.Where, where)
 		})
+	}
+}
+
+// back is a try at this host's gateway from a namespace of no engine whose packets
+// leave with their own private source: whether the router out there has a route back,
+// as it may by will, only an answer tells.
+func (s *summoner) back(i int) {
+	f := &s.in.Flows[i]
+	if f.Kind != "egress" || !f.Unmasked || s.in.Graph.NetworkOfAddr(f.Trace.ExitSrc.Addr()) != nil {
+		return
+	}
+	fl := f.Flow
+	for _, dst := range s.in.neighbours(fl.Dst.Is4()) {
+		fl.Dst = dst
+		s.add(i, "back "+f.Trace.ExitSrc.Addr().String(), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return sameExit(t, f.Trace) })
+	}
+}
+
+func sameExit(t, u *sim.Trace) bool {
+	return t.LeftHost == u.LeftHost && t.ExitSrc.Addr() == u.ExitSrc.Addr()
+}
+
+// heardBack takes the flaw from flows whose source the gateway answers.
+func (in *Input) heardBack() {
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		for k := range in.Witnesses {
+			w := &in.Witnesses[k]
+			if says := ProbeSays(w.Probe); f.Unmasked && sameExit(w.Trace, f.Trace) && (says == "delivered" || says == "refused") {
+				f.Unmasked = false
+			}
+		}
 	}
 }
 
