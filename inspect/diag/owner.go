@@ -27,7 +27,7 @@ func (in *Input) Owner(w *sim.Where) string {
 	if r, engine := in.Wanted(w); r != nil && owner == "hand-made" {
 		return engine
 	}
-	if owner != "Docker" || p == nil || p.Policy || in.Snap.HostNs() == nil || w.Netns != in.Snap.HostNs().ID {
+	if owner != "Docker" && owner != "netdoctor" || p == nil || p.Policy || in.Snap.HostNs() == nil || w.Netns != in.Snap.HostNs().ID {
 		return owner
 	}
 	for _, set := range in.engineRules() {
@@ -40,7 +40,7 @@ func (in *Input) Owner(w *sim.Where) string {
 			whole = whole && (m.Table != p.Table || m.Chain != p.Chain)
 		}
 		for _, e := range d.Extra {
-			if whole && e.Table == p.Table && e.Chain == p.Chain && e.Num == p.Num {
+			if (whole || e.Instead != nil) && e.Table == p.Table && e.Chain == p.Chain && e.Num == p.Num {
 				return fmt.Sprintf("hand-made, in a chain of %s's", owner)
 			}
 		}
@@ -128,7 +128,7 @@ func fences(text string, ip netip.Addr, bridge string) bool {
 // gets asked of every rule that a flow met.
 func (in *Input) engineRules() []intent.Set {
 	if in.wants == nil {
-		in.wants = append([]intent.Set{}, intent.Of(in.Snap)...)
+		in.wants = append(append([]intent.Set{}, intent.Of(in.Snap)...), intent.OfOps(in.Snap, "netdoctor", in.Own)...)
 	}
 	return in.wants
 }

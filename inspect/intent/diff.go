@@ -203,8 +203,13 @@ func place(texts []string, want []Rule, i int) int {
 }
 
 // replaced finds the missing rule that an unwanted one stands for: the same up
-// to its target address, or to its port.
+// to its target address, or to its port, or but for its verdict.
 func replaced(text string, want []Rule, present []string) *Rule {
+	for i := range want {
+		if opposite(text, want[i].Text) && !slices.Contains(present, want[i].Text) {
+			return &want[i]
+		}
+	}
 	for _, mark := range []string{" --to-destination ", " --dport "} {
 		head, _, found := strings.Cut(text, mark)
 		if !found {
@@ -217,6 +222,28 @@ func replaced(text string, want []Rule, present []string) *Rule {
 		}
 	}
 	return nil
+}
+
+// opposite says whether two rules are one but for their verdict.
+func opposite(a, b string) bool {
+	verdict := func(s string) bool {
+		return slices.Contains([]string{"accept", "drop", "reject", "return"}, strings.ToLower(s))
+	}
+	x, y := strings.Fields(a), strings.Fields(b)
+	if len(x) != len(y) {
+		return false
+	}
+	differ := 0
+	for i := range x {
+		if x[i] == y[i] {
+			continue
+		}
+		if !verdict(x[i]) || !verdict(y[i]) {
+			return false
+		}
+		differ++
+	}
+	return differ == 1
 }
 
 // sameEnd says whether two rules go on alike behind the word that follows mark.
