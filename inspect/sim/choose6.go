@@ -5,7 +5,6 @@ import "slices"
 // choice looks for the best route of a prefix (find_match, net/ipv6/route.c).
 type choice struct {
 	f     *fib
-	q     *lookup
 	route *fibRoute
 	best  int // score of route's nexthop
 }
@@ -15,25 +14,25 @@ type choice struct {
 // as one. Which of several equals the kernel took last it forgets where
 // CONFIG_IPV6_ROUTER_PREF is set, as everywhere.
 func (f *fib) choose6(list []*fibRoute, q *lookup) (*fibRoute, []way) {
-	c := choice{f: f, q: q, best: -1}
+	c := choice{f: f, best: -1}
 	n := slices.IndexFunc(list, func(r *fibRoute) bool { return r.Metric != list[0].Metric })
 	if n < 0 {
 		n = len(list)
 	}
-	c.among(list[:n])
+	c.among(list[:n], q)
 	if c.route == nil {
-		c.among(list[n:])
+		c.among(list[n:], q)
 	}
 	if c.route == nil || c.route.Type == "throw" || typeErrno(c.route.Type) != "" {
 		return c.route, nil
 	}
-	return c.route, c.ways(list)
+	return c.route, c.ways(list, q)
 }
 
 // among is __find_rr_leaf.
-func (c *choice) among(list []*fibRoute) {
+func (c *choice) among(list []*fibRoute, q *lookup) {
 	for _, r := range list {
-		if r.Src.IsValid() && r.Src.Bits() > 0 && (!c.q.src.IsValid() || !r.Src.Contains(c.q.src)) {
+		if r.Src.IsValid() && r.Src.Bits() > 0 && (!q.src.IsValid() || !r.Src.Contains(q.src)) {
 			continue
 		}
 		if r.NHID != 0 && typeErrno(r.Type) != "" {
@@ -41,7 +40,7 @@ func (c *choice) among(list []*fibRoute) {
 			return
 		}
 		for _, h := range r.hops {
-			m := c.score(r, h)
+			m := c.score(r, h, q)
 			if m <= c.best {
 				continue
 			}
@@ -54,15 +53,15 @@ func (c *choice) among(list []*fibRoute) {
 }
 
 // score is rt6_score_route: below 0 the nexthop is none.
-func (c *choice) score(r *fibRoute, h nexthop) int {
+func (c *choice) score(r *fibRoute, h nexthop, q *lookup) int {
 	m := 0
-	if c.q.near == 0 || h.oif == c.q.near {
+	if q.near == 0 || h.oif == q.near {
 		m = 2
 	}
-	if h.linkdown && !c.q.linkdownOK || m == 0 && c.q.strict {
+	if h.linkdown && !q.linkdownOK || m == 0 && q.strict {
 		return -3
 	}
-	if c.q.alive && h.gw.IsValid() && slices.ContainsFunc(c.f.failed, func(w way) bool { return w.oif == h.oif && w.gw == h.gw }) {
+	if q.alive && h.gw.IsValid() && slices.ContainsFunc(c.f.failed, func(w way) bool { return w.oif == h.oif && w.gw == h.gw }) {
 		return -2 // rt6_check_neigh
 	}
 	switch r.Pref { // RFC 4191, section 2.1
@@ -75,24 +74,25 @@ func (c *choice) score(r *fibRoute, h nexthop) int {
 }
 
 // ways are the nexthops of the route that was chosen, and of those that were dumped one a
-// message (fib6_select_path, rt6_qualify_for_ecmp).
-func (c *choice) ways(list []*fibRoute) []way {
+// message (fib6_select_path, rt6_qualify_for_ecmp). What it gives must not be written to.
+func (c *choice) ways(list []*fibRoute, q *lookup) []way {
+	r := c.route
+	fellow := func(o *fibRoute) bool {
+		return o != r && o.Metric == r.Metric && o.Gateway.IsValid() && o.NHID == 0 && o.Type == r.Type && o.Protocol != "ra"
+	}
+	alone := !r.Gateway.IsValid() || len(r.Nexthops) > 0 || r.NHID != 0 || r.Protocol == "ra" || !slices.ContainsFunc(list, fellow)
+	if alone && len(r.ways) == 1 {
+		return r.ways
+	}
 	var out []way
-	add := func(r *fibRoute) {
-		for _, h := range r.hops {
-			if c.score(r, h) >= 0 || r.NHID != 0 {
+	for _, o := range list {
+		if o != r && (alone || !fellow(o)) {
+			continue
+		}
+		for _, h := range o.hops {
+			if c.score(o, h, q) >= 0 || o.NHID != 0 {
 				out = append(out, h.way)
 			}
-		}
-	}
-	r := c.route
-	add(r)
-	if !r.Gateway.IsValid() || len(r.Nexthops) > 0 || r.NHID != 0 || r.Protocol == "ra" {
-		return out
-	}
-	for _, o := range list {
-		if o != r && o.Metric == r.Metric && o.Gateway.IsValid() && o.NHID == 0 && o.Type == r.Type && o.Protocol != "ra" {
-			add(o)
 		}
 	}
 	return out
