@@ -36,7 +36,7 @@ func HookPrograms() (out []snap.HookProgram, err error) {
 		}
 		id = attr.next
 		p, err := hookProgram(id)
-		if err != nil && !errors.Is(err, unix.ENOENT) { // ended by now
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAGAIN) { // ended by now, or not begun (bpf_link_by_id)
 			return out, NetlinkError("reading a bpf link", err)
 		}
 		if p != nil {
