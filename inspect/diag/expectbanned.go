@@ -14,11 +14,11 @@ var banners = []string{"fail2ban", "CrowdSec"}
 
 const maxBanned = 8 // neighbours that are looked at on each uplink
 
-// banned: a program that bans addresses by itself, or a list whose entries pass, has shut a machine of this host's
-// own wire, one that is there now, out of a published port by which it was served a
-// moment ago. Bans are meant for strangers; such a neighbour is mostly a user whose
-// password was old. A ban that has held for longer is nobody's trouble, and not this
-// program's to lift unasked.
+// banned: a program that bans addresses by itself, or a list whose entries pass, has shut
+// a machine of this host's own wire, one that is there now, out of a published port by
+// which it was served a moment ago. Bans are meant for strangers; such a neighbour is
+// mostly a user whose password was old. A ban that has held for longer is nobody's
+// trouble, and not this program's to lift unasked.
 func (e *expecter) banned(c *snap.Container, p *snap.Port, up *snap.Link, ip netip.Addr) {
 	n := 0
 	for _, x := range e.host.Neighs {

@@ -66,19 +66,11 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
 	if ops := deleteAlike(in, w.Netns, p); len(ops) > 0 {
 		if p.ChainP.Hook == "" && !slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return heals(in, i, ops) }) {
-			all, done := ops, map[string]bool{} // one of several senders may be let in, and others not
-			for _, i := range f.Covers.Traces {
-				if to := in.Flows[i].To; !done[to] {
-					if more := restBehind(in, i, all); more != nil {
-						all, done[to] = more, true
-					}
-				}
-			}
-			if len(done) > 0 {
+			if all := allBehind(in, f, ops); all != nil {
 				return all
-			} // such as a chain that rejects each protocol in its own way
+			}
 			if x := exception(in, f); len(x) > 0 {
-				return x
+				return x // such as for a chain that rejects each protocol in its own way
 			}
 		}
 		more := tidy(in, w.Netns, p)
@@ -102,6 +94,26 @@ func standing(in *diag.Input, f *diag.Finding, w *sim.Where) bool {
 		f.Advice += ", or, if it is gone for good, take the rule away: " + shellOf(op)
 	}
 	return true
+}
+
+// allBehind are operations with what restBehind adds to them for each place that flows of
+// a finding lead to: one of several senders is enough, as others may be kept out by will;
+// nil where that opens none.
+func allBehind(in *diag.Input, f *diag.Finding, ops []fixups.Op) []fixups.Op {
+	done := map[string]bool{}
+	for _, i := range f.Covers.Traces {
+		to := in.Flows[i].To
+		if done[to] {
+			continue
+		}
+		if more := restBehind(in, i, ops); more != nil {
+			ops, done[to] = more, true
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	return ops
 }
 
 // restBehind deletes the rules of a hand's that a flow meets one after the other once a
