@@ -11,8 +11,8 @@ type choice struct {
 
 // choose6 is the IPv6 route that a look-up takes of those of one prefix, by metric, with
 // its ways; nil when none will do (find_rr_leaf). Behind the first metric all others count
-// as one. Which of several equals the kernel took last it forgets where
-// CONFIG_IPV6_ROUTER_PREF is set, as everywhere.
+// as one. A kernel without CONFIG_IPV6_ROUTER_PREF, which distributions set, also takes
+// equals in turn.
 func (f *fib) choose6(list []*fibRoute, q *lookup) (*fibRoute, []way) {
 	c := choice{f: f, best: -1}
 	n := slices.IndexFunc(list, func(r *fibRoute) bool { return r.Metric != list[0].Metric })
