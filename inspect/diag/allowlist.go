@@ -14,13 +14,12 @@ import (
 // maxListed bounds the exceptions that are tried of one place.
 const maxListed = 24
 
-// allowlisted says whether what keeps a container from the world is about the addresses that
-// stand for it, which are name servers that people close by will: others beside them are
-// open. Or it is the rest of a list:
-// an exception of that very rule, or a rule before it, names an address or a port
-// out there which gets through. Whoever wrote such a list meant all else to be
-// closed. A policy, or a rule that decides whatever comes to its hook, is no such rest:
-// exceptions from those may be anybody's.
+// allowlisted says whether what keeps a container from the world is about the addresses
+// that stand for it, which are name servers that people close by will: others beside them
+// are open. Or it is the rest of a list: an exception of that very rule, or a rule before
+// it, names an address or a port out there which gets through. Whoever wrote such a list
+// meant all else to be closed. A policy, or a rule that decides whatever comes to its
+// hook, is no such rest: exceptions from those may be anybody's.
 func (in *Input) allowlisted(f *FlowCase) bool {
 	w := RulePlace(f.Trace.Where)
 	if f.Kind != "egress" || !slices.Contains(outsideWorld[:], f.Flow.Dst.String()) || !f.Broken() || w == nil || w.Reply {

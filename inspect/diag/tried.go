@@ -101,7 +101,7 @@ func unanswered(ns *snap.Netns, c *snap.Conn) bool {
 
 // HeardBeyond says whether this host or somebody on it has, or had a moment ago,
 // connections with other destinations that answered, beyond its own wire where the
-// flow's destination is; and Lately whether that one did answer a moment ago.
+// flow's destination is; lately says whether that one did answer a moment ago.
 func (in *Input) HeardBeyond(f *FlowCase) (others, lately bool) {
 	wire := func(to netip.Addr) bool {
 		return slices.ContainsFunc(Uplinks(in.Snap), func(l *snap.Link) bool {

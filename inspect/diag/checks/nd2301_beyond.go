@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -50,8 +49,9 @@ Sources: RFC 1812 section 5.2.7.1`,
 					continue
 				}
 				x := lostBeyond(in, i, twin)
-				if twin == "dropped" && f.Kind == "tried" && !strings.Contains(x.Summary, " /etc/hosts ") { // what leads there may be stale
-					if others, lately := in.HeardBeyond(f); others && !lately {
+				if twin == "dropped" && f.Kind == "tried" {
+					_, _, line := ledByHosts(in, f) // such a line may be stale
+					if others, lately := in.HeardBeyond(f); others && !lately && line == nil {
 						dead[f.From] = append(dead[f.From], len(out))
 					}
 				}

@@ -46,7 +46,11 @@ func noNeighbour(in *diag.Input, g diag.Group) diag.Finding {
 	text := g.Where.Detail
 	if v, err := in.Snap.At(g.Where.Ref); err == nil {
 		if n, ok := v.(*snap.Neigh); ok {
-			text = strings.Join(strings.Fields(n.IP.String()+strings.Repeat(" lladdr ", min(len(n.MAC), 1))+n.MAC+" "+strings.ToUpper(n.State)), " ")
+			text = n.IP.String() + " "
+			if n.MAC != "" {
+				text += "lladdr " + n.MAC + " "
+			}
+			text += strings.ToUpper(n.State)
 		}
 	}
 	f.Evidence = append(f.Evidence, ev(ipIn(in, g.Where.Netns, "neigh show dev "+g.Where.Device), text, snap.RefNetns(g.Where.Netns)))
