@@ -1,133 +1,67 @@
 package lab
 
 import (
+	"context"
 	"fmt"
-	"net/netip"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
-	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
-
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // Table is the lab's own nftables table.
 const Table = "netdoctor"
 
-// firewall writes the lab's rules, the same intent as Docker's: answers pass,
-// members of a network talk to each other, networks leave masqueraded and are
-// kept apart, published ports are sent to their containers; the rest is dropped.
-func (l *Lab) firewall() error {
-	c, err := nftables.New(nftables.WithNetNSFd(l.host.Fd()))
+// firewall writes the lab's rules. They go with the host's namespace.
+func (l *Lab) firewall(ctx context.Context) error {
+	b, err := (&apply.Applier{Dir: RunDir + "/rules"}).Builder(ctx)
 	if err != nil {
-		return fmt.Errorf("opening nf_tables: %w", err)
+		return fmt.Errorf("writing the lab's rules: %w", err)
 	}
-	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: Table})
-	drop := nftables.ChainPolicyDrop
-	forward := c.AddChain(&nftables.Chain{Name: "forward", Table: t, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &drop})
-	post := c.AddChain(&nftables.Chain{Name: "postrouting", Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
-	pre := c.AddChain(&nftables.Chain{Name: "prerouting", Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest})
-	out := c.AddChain(&nftables.Chain{Name: "output", Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRef(-100)})
-	add := func(chain *nftables.Chain, parts ...[]expr.Any) {
-		r := &nftables.Rule{Table: t, Chain: chain}
-		for _, p := range parts {
-			r.Exprs = append(r.Exprs, p...)
-		}
-		c.AddRule(r)
-	}
-	add(forward, established(), verdict(expr.VerdictAccept))
-	for _, n := range l.Spec.Networks {
-		add(forward, ifname(expr.MetaKeyIIFNAME, n.Bridge, true), ifname(expr.MetaKeyOIFNAME, n.Bridge, true), verdict(expr.VerdictAccept))
-	}
-	for _, ctr := range l.Spec.Containers {
-		for _, p := range ctr.Publish {
-			add(forward, daddr(ctr.Addr), dport(p.Proto, p.ContainerPort), verdict(expr.VerdictAccept))
-			add(pre, local(), dport(p.Proto, p.HostPort), dnat(ctr.Addr, p.ContainerPort))
-			add(out, local(), dport(p.Proto, p.HostPort), dnat(ctr.Addr, p.ContainerPort))
-		}
-	}
-	for _, n := range l.Spec.Networks {
-		for _, o := range l.Spec.Networks {
-			if o.Name != n.Name {
-				add(forward, ifname(expr.MetaKeyIIFNAME, n.Bridge, true), ifname(expr.MetaKeyOIFNAME, o.Bridge, true), verdict(expr.VerdictDrop))
-			}
-		}
-		add(forward, ifname(expr.MetaKeyIIFNAME, n.Bridge, true), verdict(expr.VerdictAccept))
-		add(post, saddr(n.Subnet), ifname(expr.MetaKeyOIFNAME, n.Bridge, false), []expr.Any{&expr.Masq{}})
-	}
-	if err := c.Flush(); err != nil {
+	defer b.Close()
+	if err := b.Make(ctx, "lab", l.Spec.rules(b.Host())...); err != nil {
 		return fmt.Errorf("writing the lab's rules: %w", err)
 	}
 	return nil
 }
 
-func verdict(k expr.VerdictKind) []expr.Any {
-	return []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: k}}
-}
-
-// ifname tests the name of the input or output device.
-func ifname(key expr.MetaKey, name string, is bool) []expr.Any {
-	b := make([]byte, 16)
-	copy(b, name)
-	op := expr.CmpOpEq
-	if !is {
-		op = expr.CmpOpNeq
+// rules are of the same intent as Docker's: answers pass, members of a network
+// talk to each other, networks leave masqueraded and are kept apart, published
+// ports are sent to their containers; the rest is dropped.
+func (s *Spec) rules(host fixups.Where) []fixups.Op {
+	chain := func(name string) fixups.ChainRef {
+		return fixups.ChainRef{Where: host, System: snap.NFT, Family: snap.IPv4, Table: Table, Chain: name}
 	}
-	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: b}}
-}
-
-// established tests ct state established,related.
-func established() []expr.Any {
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	out := []fixups.Op{
+		&fixups.TableAdd{ChainRef: chain("")},
+		&fixups.ChainAdd{ChainRef: chain("forward"), Type: "filter", Hook: "forward", Policy: "drop"},
+		&fixups.ChainAdd{ChainRef: chain("postrouting"), Type: "nat", Hook: "postrouting", Priority: 100},
+		&fixups.ChainAdd{ChainRef: chain("prerouting"), Type: "nat", Hook: "prerouting", Priority: -100},
+		&fixups.ChainAdd{ChainRef: chain("output"), Type: "nat", Hook: "output", Priority: -100},
 	}
-}
-
-// saddr tests the source against a subnet of whole bytes' length or not.
-func saddr(p netip.Prefix) []expr.Any {
-	mask := make([]byte, 4)
-	for i := range p.Bits() {
-		mask[i/8] |= 1 << (7 - i%8)
+	add := func(name, format string, args ...any) {
+		out = append(out, &fixups.RuleInsert{ChainRef: chain(name), Text: fmt.Sprintf(format, args...)})
 	}
-	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.Masked().Addr().AsSlice()},
+	add("forward", "ct state established,related counter accept")
+	for _, n := range s.Networks {
+		add("forward", "iifname %q oifname %q counter accept", n.Bridge, n.Bridge)
 	}
-}
-
-func daddr(a netip.Addr) []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: a.AsSlice()},
+	for _, c := range s.Containers {
+		for _, p := range c.Publish {
+			add("forward", "ip daddr %s %s dport %d counter accept", c.Addr, p.Proto, p.ContainerPort)
+			for _, hook := range []string{"prerouting", "output"} {
+				add(hook, "fib daddr type local %s dport %d dnat to %s:%d", p.Proto, p.HostPort, c.Addr, p.ContainerPort)
+			}
+		}
 	}
-}
-
-// dport tests protocol and destination port.
-func dport(p snap.Proto, port uint16) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{p.Number()}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
+	for _, n := range s.Networks {
+		for _, o := range s.Networks {
+			if o.Name != n.Name {
+				add("forward", "iifname %q oifname %q counter drop", n.Bridge, o.Bridge)
+			}
+		}
+		add("forward", "iifname %q counter accept", n.Bridge)
+		add("postrouting", "ip saddr %s oifname != %q masquerade", n.Subnet, n.Bridge)
 	}
-}
-
-// local tests fib daddr type local.
-func local() []expr.Any {
-	return []expr.Any{
-		&expr.Fib{Register: 1, ResultADDRTYPE: true, FlagDADDR: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-	}
-}
-
-func dnat(a netip.Addr, port uint16) []expr.Any {
-	return []expr.Any{
-		&expr.Immediate{Register: 1, Data: a.AsSlice()},
-		&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(port)},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2, Specified: true},
-	}
+	return out
 }

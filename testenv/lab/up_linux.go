@@ -93,7 +93,7 @@ func (l *Lab) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := l.firewall(); err != nil {
+	if err := l.firewall(ctx); err != nil {
 		return err
 	}
 	for i := range l.Spec.Containers {
