@@ -22,8 +22,8 @@ func (m *machine) chainNow(ctx context.Context, ref fixups.ChainRef) (*snap.Chai
 		return nil, err
 	}
 	var a attrs
-	a.str(ruleTable, ref.Table)
-	a.str(ruleChain, ref.Chain)
+	a.str(unix.NFTA_RULE_TABLE, ref.Table)
+	a.str(unix.NFTA_RULE_CHAIN, ref.Chain)
 	out := &snap.Chain{Name: ref.Chain}
 	var bad error
 	err = c.dump(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETRULE, append(nfgen(firewall.NFProto(ref.Family), 0), a...), func(b []byte) {
@@ -157,7 +157,7 @@ func (b *batch) newRuleOf(o *fixups.RuleInsert, at *order) error {
 		return nil
 	}
 	b.ruleID++
-	last.attrs.be32(ruleID, b.ruleID)
+	last.attrs.be32(unix.NFTA_RULE_ID, b.ruleID)
 	i := o.Position - 1
 	if o.Position == 0 || i >= len(at.list) {
 		at.list = append(at.list, -int64(b.ruleID))
@@ -165,7 +165,7 @@ func (b *batch) newRuleOf(o *fixups.RuleInsert, at *order) error {
 	}
 	last.flags = unix.NLM_F_CREATE
 	if before := at.list[i]; before > 0 {
-		last.attrs.be64(rulePosition, uint64(before)) // #nosec G115 -- a handle
+		last.attrs.be64(unix.NFTA_RULE_POSITION, uint64(before)) // #nosec G115 -- a handle
 	} else {
 		last.attrs.be32(rulePositionID, uint32(-before)) // #nosec G115 -- a number of this batch
 	}

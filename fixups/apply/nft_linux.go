@@ -67,20 +67,14 @@ func nfgen(family uint8, res uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{family, 0}, res)
 }
 
-// Attribute numbers of include/uapi/linux/netfilter/nf_tables.h, in the order
-// of their enums.
+// Attributes of include/uapi/linux/netfilter/nf_tables.h that package unix has not.
 const (
-	tableName = 1
-
-	chainTable, chainName, chainHook, chainPolicy, chainType = 1, 3, 4, 5, 7
-	hookNum, hookPriority, hookDev, hookDevs                 = 1, 2, 3, 4
-	deviceName                                               = 1
-
-	ruleTable, ruleChain, ruleHandle, ruleExprs, ruleCompat, rulePosition, ruleUserData = 1, 2, 3, 4, 5, 6, 7
-	ruleID, rulePositionID                                                              = 9, 10
-	compatProto, compatFlags                                                            = 1, 2
-
-	listElem = 1
+	hookDevs       = 4  // NFTA_HOOK_DEVS
+	deviceName     = 1  // NFTA_DEVICE_NAME
+	rulePositionID = 10 // NFTA_RULE_POSITION_ID
+	setDescConcat  = 2  // NFTA_SET_DESC_CONCAT
+	setFieldLen    = 1  // NFTA_SET_FIELD_LEN
+	elemKeyEnd     = 10 // NFTA_SET_ELEM_KEY_END
 )
 
 func (b *batch) add(op fixups.Op, now *snap.Snapshot) error {
@@ -96,37 +90,37 @@ func (b *batch) add(op fixups.Op, now *snap.Snapshot) error {
 		if i < 0 {
 			return fmt.Errorf("rule %d of %s: %w", o.Rule.Num, ref, snap.ErrNotFound)
 		}
-		a.str(ruleTable, ref.Table)
-		a.str(ruleChain, ref.Chain)
-		a.be64(ruleHandle, ch.Rules[i].Handle)
+		a.str(unix.NFTA_RULE_TABLE, ref.Table)
+		a.str(unix.NFTA_RULE_CHAIN, ref.Chain)
+		a.be64(unix.NFTA_RULE_HANDLE, ch.Rules[i].Handle)
 		b.put(unix.NFT_MSG_DELRULE, 0, ref.Family, a)
 	case *fixups.RuleRestore:
 		return b.restore(o, now)
 	case *fixups.ChainPolicy:
-		a.str(chainTable, ref.Table)
-		a.str(chainName, ref.Chain)
-		a.be32(chainPolicy, policyNumber(o.Policy))
+		a.str(unix.NFTA_CHAIN_TABLE, ref.Table)
+		a.str(unix.NFTA_CHAIN_NAME, ref.Chain)
+		a.be32(unix.NFTA_CHAIN_POLICY, policyNumber(o.Policy))
 		b.put(unix.NFT_MSG_NEWCHAIN, 0, ref.Family, a)
 	case *fixups.ChainAdd:
 		return b.chain(o)
 	case *fixups.ChainDel:
-		a.str(chainTable, ref.Table)
-		a.str(chainName, ref.Chain)
+		a.str(unix.NFTA_CHAIN_TABLE, ref.Table)
+		a.str(unix.NFTA_CHAIN_NAME, ref.Chain)
 		b.put(unix.NFT_MSG_DELCHAIN, 0, ref.Family, a)
 	case *fixups.TableAdd:
-		a.str(tableName, ref.Table)
+		a.str(unix.NFTA_TABLE_NAME, ref.Table)
 		b.put(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ref.Family, a)
 	case *fixups.TableDel:
-		a.str(tableName, ref.Table)
+		a.str(unix.NFTA_TABLE_NAME, ref.Table)
 		b.put(unix.NFT_MSG_DELTABLE, 0, ref.Family, a)
 	case *fixups.TableDrop: // nf_tables_api.c:nf_tables_deltable takes everything in it along
-		a.str(tableName, ref.Table)
+		a.str(unix.NFTA_TABLE_NAME, ref.Table)
 		b.put(unix.NFT_MSG_DELTABLE, 0, ref.Family, a)
 	case *fixups.SetAdd:
 		b.namedSet(ref, &o.Set)
 	case *fixups.SetDel:
-		a.str(setTable, ref.Table)
-		a.str(setName, o.Set)
+		a.str(unix.NFTA_SET_TABLE, ref.Table)
+		a.str(unix.NFTA_SET_NAME, o.Set)
 		b.put(unix.NFT_MSG_DELSET, 0, ref.Family, a)
 	case *fixups.SetElementAdd:
 		return b.elements(unix.NFT_MSG_NEWSETELEM, ref, o.Set, o.Elements, now)
@@ -148,19 +142,19 @@ func policyNumber(p string) uint32 {
 // chain makes a chain.
 func (b *batch) chain(o *fixups.ChainAdd) error {
 	var a attrs
-	a.str(chainTable, o.Table)
-	a.str(chainName, o.Chain)
+	a.str(unix.NFTA_CHAIN_TABLE, o.Table)
+	a.str(unix.NFTA_CHAIN_NAME, o.Chain)
 	if o.Hook != "" {
 		num, ok := hookNumber(o.Family, o.Hook)
 		if !ok {
 			return fmt.Errorf("hook %q of %s: %w", o.Hook, o.Family, snap.ErrUnsupported)
 		}
-		a.nested(chainHook, func(h *attrs) {
-			h.be32(hookNum, num)
-			h.be32(hookPriority, uint32(o.Priority))
+		a.nested(unix.NFTA_CHAIN_HOOK, func(h *attrs) {
+			h.be32(unix.NFTA_HOOK_HOOKNUM, num)
+			h.be32(unix.NFTA_HOOK_PRIORITY, uint32(o.Priority))
 			switch {
 			case len(o.Devices) == 1:
-				h.str(hookDev, o.Devices[0])
+				h.str(unix.NFTA_HOOK_DEV, o.Devices[0])
 			case len(o.Devices) > 1:
 				h.nested(hookDevs, func(d *attrs) {
 					for _, name := range o.Devices {
@@ -169,8 +163,8 @@ func (b *batch) chain(o *fixups.ChainAdd) error {
 				})
 			}
 		})
-		a.be32(chainPolicy, policyNumber(o.Policy))
-		a.str(chainType, o.Type)
+		a.be32(unix.NFTA_CHAIN_POLICY, policyNumber(o.Policy))
+		a.str(unix.NFTA_CHAIN_TYPE, o.Type)
 	}
 	b.put(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, o.Family, a)
 	return nil
@@ -197,22 +191,22 @@ func hookNumber(f snap.Family, hook string) (uint32, bool) {
 // newRule makes a rule before the one at index at, or at the end.
 func (b *batch) newRule(ref fixups.ChainRef, ch *snap.Chain, at int, exprs []byte, r *snap.Rule) {
 	var a attrs
-	a.str(ruleTable, ref.Table)
-	a.str(ruleChain, ref.Chain)
-	a.bytes(ruleExprs|unix.NLA_F_NESTED, exprs)
+	a.str(unix.NFTA_RULE_TABLE, ref.Table)
+	a.str(unix.NFTA_RULE_CHAIN, ref.Chain)
+	a.bytes(unix.NFTA_RULE_EXPRESSIONS|unix.NLA_F_NESTED, exprs)
 	if c, ok := compat(r.Exprs); ok {
-		a.nested(ruleCompat, func(n *attrs) {
-			n.be32(compatProto, c[0])
-			n.be32(compatFlags, c[1])
+		a.nested(unix.NFTA_RULE_COMPAT, func(n *attrs) {
+			n.be32(unix.NFTA_RULE_COMPAT_PROTO, c[0])
+			n.be32(unix.NFTA_RULE_COMPAT_FLAGS, c[1])
 		})
 	}
 	flags := uint16(unix.NLM_F_CREATE | unix.NLM_F_APPEND)
 	if ch != nil && at < len(ch.Rules) {
 		flags = unix.NLM_F_CREATE
-		a.be64(rulePosition, ch.Rules[at].Handle)
+		a.be64(unix.NFTA_RULE_POSITION, ch.Rules[at].Handle)
 	}
 	if len(r.UserData) > 0 {
-		a.bytes(ruleUserData, r.UserData)
+		a.bytes(unix.NFTA_RULE_USERDATA, r.UserData)
 	}
 	b.put(unix.NFT_MSG_NEWRULE, flags, ref.Family, a)
 }
@@ -247,7 +241,7 @@ func compat(x snap.Exprs) (c [2]uint32, ok bool) {
 				c[0] = uint32(binary.NativeEndian.Uint16(cmp.Data))
 			}
 			if cmp.Op == "!=" {
-				c[1] = 2 // NFT_RULE_COMPAT_F_INV
+				c[1] = unix.NFT_RULE_COMPAT_F_INV
 			}
 		}
 	}

@@ -11,23 +11,10 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Attribute numbers of sets and their elements (nf_tables.h).
+// Flags of nf_tables.h that package unix has not.
 const (
-	setTable, setName, setFlags, setKeyType, setKeyLen, setDataType, setDataLen, setDesc, setIDAttr, setUserData = 1, 2, 3, 4, 5, 6, 7, 9, 10, 13
-	descSize, descConcat, fieldLen                                                                               = 1, 2, 1
-
-	elemListTable, elemListSet, elemListElements, elemListSetID                   = 1, 2, 3, 4
-	elemKey, elemData, elemFlags, elemTimeout, elemExpires, elemObject, elemKeyTo = 1, 2, 3, 4, 5, 9, 10
-
-	dataValue, dataVerdict   = 1, 2
-	verdictCode, verdictName = 1, 2
-)
-
-// Flags of sets (enum nft_set_flags) and of elements.
-const (
-	setAnonymous, setConstant, setInterval, setMap, setTimeout, setEval, setObject, setConcat = 1, 2, 4, 8, 16, 32, 64, 128
-
-	elemEnd, elemCatchAll = 1, 2
+	setConcat    = 0x80 // NFT_SET_CONCAT
+	elemCatchAll = 2    // NFT_SET_ELEM_CATCHALL
 )
 
 func flagsOf(s *snap.Set) uint32 {
@@ -36,13 +23,13 @@ func flagsOf(s *snap.Set) uint32 {
 		on  bool
 		bit uint32
 	}{
-		{s.Anonymous, setAnonymous},
-		{s.Constant, setConstant},
-		{s.Interval, setInterval},
-		{s.Map, setMap},
-		{s.Timeout, setTimeout},
-		{s.Dynamic, setEval},
-		{s.ObjectMap, setObject},
+		{s.Anonymous, unix.NFT_SET_ANONYMOUS},
+		{s.Constant, unix.NFT_SET_CONSTANT},
+		{s.Interval, unix.NFT_SET_INTERVAL},
+		{s.Map, unix.NFT_SET_MAP},
+		{s.Timeout, unix.NFT_SET_TIMEOUT},
+		{s.Dynamic, unix.NFT_SET_EVAL},
+		{s.ObjectMap, unix.NFT_SET_OBJECT},
 		{s.Concat && s.Interval, setConcat},
 	} {
 		if x.on {
@@ -59,25 +46,25 @@ func (b *batch) anonymousSet(ref fixups.ChainRef, s *snap.Set, id uint32) error 
 		return fmt.Errorf("elements of set %s are not known: %w", s.Name, snap.ErrUnsupported)
 	}
 	var a attrs
-	a.str(setTable, ref.Table)
-	a.str(setName, pattern(s.Name))
+	a.str(unix.NFTA_SET_TABLE, ref.Table)
+	a.str(unix.NFTA_SET_NAME, pattern(s.Name))
 	a.setTypes(s)
 	list := intervals(s, s.Elements)
-	a.nested(setDesc, func(d *attrs) {
+	a.nested(unix.NFTA_SET_DESC, func(d *attrs) {
 		if !s.Interval || s.Concat {
-			d.be32(descSize, uint32(len(s.Elements)))
+			d.be32(unix.NFTA_SET_DESC_SIZE, uint32(len(s.Elements)))
 		}
 		if len(s.Fields) > 1 {
-			d.nested(descConcat, func(c *attrs) {
+			d.nested(setDescConcat, func(c *attrs) {
 				for _, n := range s.Fields {
-					c.nested(listElem, func(f *attrs) { f.be32(fieldLen, uint32(n)) })
+					c.nested(unix.NFTA_LIST_ELEM, func(f *attrs) { f.be32(setFieldLen, uint32(n)) })
 				}
 			})
 		}
 	})
-	a.be32(setIDAttr, id)
+	a.be32(unix.NFTA_SET_ID, id)
 	if len(s.UserData) > 0 {
-		a.bytes(setUserData, s.UserData)
+		a.bytes(unix.NFTA_SET_USERDATA, s.UserData)
 	}
 	b.put(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, ref.Family, a)
 	b.elementMessages(unix.NFT_MSG_NEWSETELEM, ref, pattern(s.Name), id, list)
@@ -86,13 +73,13 @@ func (b *batch) anonymousSet(ref fixups.ChainRef, s *snap.Set, id uint32) error 
 
 // setTypes are a set's flags, and the types of its keys and data.
 func (a *attrs) setTypes(s *snap.Set) {
-	a.be32(setFlags, flagsOf(s))
-	a.be32(setKeyType, s.KeyType)
-	a.be32(setKeyLen, uint32(s.KeyLen))
+	a.be32(unix.NFTA_SET_FLAGS, flagsOf(s))
+	a.be32(unix.NFTA_SET_KEY_TYPE, s.KeyType)
+	a.be32(unix.NFTA_SET_KEY_LEN, uint32(s.KeyLen))
 	if s.Map {
-		a.be32(setDataType, s.DataType)
+		a.be32(unix.NFTA_SET_DATA_TYPE, s.DataType)
 		if s.DataLen > 0 {
-			a.be32(setDataLen, uint32(s.DataLen))
+			a.be32(unix.NFTA_SET_DATA_LEN, uint32(s.DataLen))
 		}
 	}
 }
@@ -101,12 +88,12 @@ func (a *attrs) setTypes(s *snap.Set) {
 func (b *batch) namedSet(ref fixups.ChainRef, s *snap.Set) {
 	var a attrs
 	b.setID++
-	a.str(setTable, ref.Table)
-	a.str(setName, s.Name)
+	a.str(unix.NFTA_SET_TABLE, ref.Table)
+	a.str(unix.NFTA_SET_NAME, s.Name)
 	a.setTypes(s)
-	a.be32(setIDAttr, b.setID)
+	a.be32(unix.NFTA_SET_ID, b.setID)
 	if len(s.UserData) > 0 {
-		a.bytes(setUserData, s.UserData)
+		a.bytes(unix.NFTA_SET_USERDATA, s.UserData)
 	}
 	b.put(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ref.Family, a)
 	b.elementMessages(unix.NFT_MSG_NEWSETELEM, ref, s.Name, 0, intervals(s, s.Elements))
@@ -178,14 +165,14 @@ func (b *batch) elementMessages(typ uint16, ref fixups.ChainRef, name string, id
 		part := list[:min(len(list), elementsPerMessage)]
 		list = list[len(part):]
 		var a attrs
-		a.str(elemListTable, ref.Table)
-		a.str(elemListSet, name)
+		a.str(unix.NFTA_SET_ELEM_LIST_TABLE, ref.Table)
+		a.str(unix.NFTA_SET_ELEM_LIST_SET, name)
 		if id != 0 {
-			a.be32(elemListSetID, id)
+			a.be32(unix.NFTA_SET_ELEM_LIST_SET_ID, id)
 		}
-		a.nested(elemListElements, func(l *attrs) {
+		a.nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(l *attrs) {
 			for _, e := range part {
-				l.nested(listElem, func(x *attrs) { e.encode(x) })
+				l.nested(unix.NFTA_LIST_ELEM, func(x *attrs) { e.encode(x) })
 			}
 		})
 		flags := uint16(0)
@@ -199,45 +186,45 @@ func (b *batch) elementMessages(typ uint16, ref fixups.ChainRef, name string, id
 func (e rawElement) encode(a *attrs) {
 	flags := uint32(0)
 	if e.end {
-		flags |= elemEnd
+		flags |= unix.NFT_SET_ELEM_INTERVAL_END
 	}
 	if e.CatchAll {
 		flags |= elemCatchAll
 	}
 	if flags != 0 {
-		a.be32(elemFlags, flags)
+		a.be32(unix.NFTA_SET_ELEM_FLAGS, flags)
 	}
 	if len(e.Key) > 0 {
-		a.nested(elemKey, func(d *attrs) { d.bytes(dataValue, e.Key) })
+		a.nested(unix.NFTA_SET_ELEM_KEY, func(d *attrs) { d.bytes(unix.NFTA_DATA_VALUE, e.Key) })
 	}
 	if len(e.KeyEnd) > 0 {
-		a.nested(elemKeyTo, func(d *attrs) { d.bytes(dataValue, e.KeyEnd) })
+		a.nested(elemKeyEnd, func(d *attrs) { d.bytes(unix.NFTA_DATA_VALUE, e.KeyEnd) })
 	}
 	if e.Verdict != nil || len(e.Data) > 0 {
-		a.nested(elemData, func(d *attrs) { encodeData(d, e.Data, e.Verdict) })
+		a.nested(unix.NFTA_SET_ELEM_DATA, func(d *attrs) { encodeData(d, e.Data, e.Verdict) })
 	}
 	if e.TimeoutMs > 0 {
-		a.be64(elemTimeout, uint64(e.TimeoutMs))
+		a.be64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(e.TimeoutMs))
 		if e.ExpiresMs > 0 { // what is left of it
-			a.be64(elemExpires, uint64(e.ExpiresMs))
+			a.be64(unix.NFTA_SET_ELEM_EXPIRATION, uint64(e.ExpiresMs))
 		}
 	}
 	if e.Object != "" {
-		a.str(elemObject, e.Object)
+		a.str(unix.NFTA_SET_ELEM_OBJREF, e.Object)
 	}
 }
 
 // encodeData is a value or a verdict (NFTA_DATA_*).
 func encodeData(a *attrs, data []byte, v *snap.Verdict) {
 	if v == nil {
-		a.bytes(dataValue, data)
+		a.bytes(unix.NFTA_DATA_VALUE, data)
 		return
 	}
 	codes := map[string]int32{"drop": 0, "accept": 1, "stolen": 2, "queue": 3, "continue": -1, "break": -2, "jump": -3, "goto": -4, "return": -5}
-	a.nested(dataVerdict, func(d *attrs) {
-		d.be32(verdictCode, uint32(codes[v.Code]))
+	a.nested(unix.NFTA_DATA_VERDICT, func(d *attrs) {
+		d.be32(unix.NFTA_VERDICT_CODE, uint32(codes[v.Code]))
 		if v.Chain != "" {
-			d.str(verdictName, v.Chain)
+			d.str(unix.NFTA_VERDICT_CHAIN, v.Chain)
 		}
 	})
 }
@@ -251,9 +238,9 @@ func renameSets(exprs []byte, ids map[string]uint32) ([]byte, error) {
 		var data []byte
 		if err := eachAttr(elem, func(t uint16, v []byte) error {
 			switch t & attrType {
-			case 1:
+			case unix.NFTA_EXPR_NAME:
 				name = unix.ByteSliceToString(v)
-			case 2:
+			case unix.NFTA_EXPR_DATA:
 				data = v
 			}
 			return nil
@@ -272,27 +259,27 @@ func renameSets(exprs []byte, ids map[string]uint32) ([]byte, error) {
 	return out, err
 }
 
+// attrType is NLA_TYPE_MASK of include/uapi/linux/netlink.h.
 const attrType = 0x3fff
 
 // relook writes one look-up anew (NFTA_LOOKUP_*).
 func relook(out *attrs, data []byte, ids map[string]uint32) error {
-	const lookupSet, lookupSetID = 1, 4
 	var in attrs
 	if err := eachAttr(data, func(t uint16, v []byte) error {
 		switch {
-		case t&attrType == lookupSet && ids[unix.ByteSliceToString(v)] != 0:
-			in.str(lookupSet, pattern(unix.ByteSliceToString(v)))
-			in.be32(lookupSetID, ids[unix.ByteSliceToString(v)])
-		case t&attrType != lookupSetID:
+		case t&attrType == unix.NFTA_LOOKUP_SET && ids[unix.ByteSliceToString(v)] != 0:
+			in.str(unix.NFTA_LOOKUP_SET, pattern(unix.ByteSliceToString(v)))
+			in.be32(unix.NFTA_LOOKUP_SET_ID, ids[unix.ByteSliceToString(v)])
+		case t&attrType != unix.NFTA_LOOKUP_SET_ID:
 			in.bytes(t, v)
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
-	out.nested(listElem, func(a *attrs) {
-		a.str(1, "lookup")
-		a.bytes(2|unix.NLA_F_NESTED, in)
+	out.nested(unix.NFTA_LIST_ELEM, func(a *attrs) {
+		a.str(unix.NFTA_EXPR_NAME, "lookup")
+		a.bytes(unix.NFTA_EXPR_DATA|unix.NLA_F_NESTED, in)
 	})
 	return nil
 }

@@ -135,8 +135,8 @@ func firstLike(ch *snap.Chain, r *snap.Rule) int {
 
 func (b *batch) deleteRule(ref fixups.ChainRef, handle uint64) {
 	var a attrs
-	a.str(ruleTable, ref.Table)
-	a.str(ruleChain, ref.Chain)
-	a.be64(ruleHandle, handle)
+	a.str(unix.NFTA_RULE_TABLE, ref.Table)
+	a.str(unix.NFTA_RULE_CHAIN, ref.Chain)
+	a.be64(unix.NFTA_RULE_HANDLE, handle)
 	b.put(unix.NFT_MSG_DELRULE, 0, ref.Family, a)
 }
