@@ -99,11 +99,8 @@ func WriteNew(path string, force bool, write func(io.Writer) error) (err error) 
 	return err
 }
 
-// ReadFile loads a snapshot from a file; "-" is standard input.
+// ReadFile loads a snapshot from a file.
 func ReadFile(path string) (*snap.Snapshot, error) {
-	if path == "-" {
-		return Load(os.Stdin)
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading snapshot: %w", err)

@@ -23,10 +23,6 @@ type PathMTU struct {
 	Probes    []snap.Probe // all that was asked
 }
 
-// Silent says that larger packets vanish and nobody tells the sender: what
-// breaks connections that begin well.
-func (m PathMTU) Silent() bool { return m.MTUBytes > 0 && m.TooBigBytes > 0 && m.ToldBytes == 0 }
-
 // rungs are packet sizes where paths end in practice: IPv4's and IPv6's
 // minimum, tunnels (WireGuard 1420, VXLAN 1450, PPPoE 1492), Ethernet, jumbo.
 func rungs() []int { return []int{576, 1280, 1400, 1420, 1450, 1492, 1500, 8951, 9000} }

@@ -15,7 +15,6 @@ func say(t *snap.Table) {
 		}
 	}
 	for i := range t.Sets {
-		_ = SetText(ns, &t.Sets[i])
 		for j := range t.Sets[i].Elements {
 			_ = ElementText(ns, &t.Sets[i], &t.Sets[i].Elements[j])
 		}

@@ -88,21 +88,6 @@ func bitNames(typ uint32) []string {
 	return nil
 }
 
-// nftTypeName is the datatype's name in a set's declaration.
-func nftTypeName(typ uint32) string {
-	names := []string{
-		"invalid", "verdict", "nf_proto", "bitmask", "integer", "string", "ll_addr", "ipv4_addr", "ipv6_addr", "ether_addr",
-		"ether_type", "arp_op", "inet_proto", "inet_service", "icmp_type", "tcp_flag", "dccp_pkttype", "mh_type", "time", "mark",
-		"iface_index", "iface_type", "realm", "classid", "uid", "gid", "ct_state", "ct_dir", "ct_status", "icmpv6_type",
-		"ct_label", "pkt_type", "icmp_code", "icmpv6_code", "icmpx_code", "devgroup", "dscp", "ecn", "fib_addrtype", "boolean",
-		"ct_event", "ifname", "igmp_type", "time", "hour", "day", "cgroupsv2",
-	}
-	if typ < uint32(len(names)) {
-		return names[typ]
-	}
-	return ""
-}
-
 // hostOrder says that values of the type are in the machine's byte order.
 func hostOrder(typ uint32) bool {
 	switch typ {

@@ -257,9 +257,9 @@ func TestEbtablesTextIsWhatEbtablesSavePrints(t *testing.T) {
 	}
 }
 
-// listedSets is what nft lists of the elements of named sets, by table and set.
-func listedSets(out string) map[string]string {
-	m := map[string]string{}
+// listedSets is what nft lists of the elements of named sets, sorted, by table and set.
+func listedSets(out string) map[string][]string {
+	m := map[string][]string{}
 	table, set, text := "", "", ""
 	for l := range strings.SplitSeq(out, "\n") {
 		f := strings.Fields(l)
@@ -269,11 +269,12 @@ func listedSets(out string) map[string]string {
 			table = f[2]
 		case f[0] == "set" || f[0] == "map":
 			set, text = f[1], ""
-			m[table+" "+set] = ""
+			m[table+" "+set] = nil
 		case f[0] == "elements" || text != "":
 			text += " " + strings.Join(f, " ")
 			if strings.HasSuffix(text, " }") {
-				m[table+" "+set] = strings.TrimPrefix(text, " elements = ")
+				text = strings.TrimSuffix(strings.TrimPrefix(text, " elements = { "), " }")
+				m[table+" "+set] = slices.Sorted(strings.SplitSeq(text, ", "))
 				text = ""
 			}
 		}
@@ -281,20 +282,25 @@ func listedSets(out string) map[string]string {
 	return m
 }
 
-func TestSetTextHasTheElementsThatNftLists(t *testing.T) {
+func TestElementTextIsWhatNftLists(t *testing.T) {
 	if !labtest.InOwnNetns(t, nil, "nft") {
 		return
 	}
 	output(t, "", "nft", "-f", "testdata/rules.nft")
 	want := listedSets(output(t, "", "nft", "-s", "list", "sets") + output(t, "", "nft", "-s", "list", "maps"))
-	got := map[string]string{}
+	got := map[string][]string{}
 	for _, tb := range readHere(t).Tables {
 		for i := range tb.Sets {
-			if s := &tb.Sets[i]; !s.Anonymous {
-				_, elements, _ := strings.Cut(firewall.SetText(nil, s), "elements = ")
-				elements, _, _ = strings.Cut(elements, "\n")
-				got[tb.Name+" "+s.Name] = elements
+			s := &tb.Sets[i]
+			if s.Anonymous {
+				continue
 			}
+			var texts []string
+			for j := range s.Elements {
+				texts = append(texts, firewall.ElementText(nil, s, &s.Elements[j]))
+			}
+			slices.Sort(texts)
+			got[tb.Name+" "+s.Name] = texts
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
