@@ -160,6 +160,9 @@ func (r *run) outside(n *netns, dev *snap.Link, k *skb) *fate {
 	if f := r.strays(n, dev, k); f != nil {
 		return f
 	}
+	if f := r.ledAway(n, dev, k); f != nil {
+		return f
+	}
 	if r.quiet == 0 {
 		r.hop(n, dev, "send", "leaves by "+dev.Name, "ok", k)
 	}

@@ -66,6 +66,7 @@ const (
 	CauseRPFilter      Cause = "rp-filter"
 	CauseMartian       Cause = "martian"      // a source or destination that must not come in here: IP_LOCAL_SOURCE, IP_LOCALNET …
 	CauseNoWayBack     Cause = "no-way-back"  // an answer that is for one of ours is sent out by a default route
+	CauseLedAway       Cause = "led-away"     // what is for a container on a bridge here is sent out by another device
 	CauseNATReroute    Cause = "nat-reroute"  // after NAT there is no way out
 	CauseLinkDown      Cause = "link-down"    // administratively down
 	CauseNoCarrier     Cause = "no-carrier"   // the other end is down or gone

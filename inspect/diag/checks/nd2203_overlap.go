@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -85,6 +86,9 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 	if r.Dst.Bits() < subnet.Bits() {
 		if r.Protocol == "kernel" && cutsOff(in, n, subnet, dev, &f) {
 			return f, true
+		}
+		if goesBy(in, host, subnet, k) {
+			return diag.Finding{}, false // its table is asked first, and what it does there ND2205 says
 		}
 		if standsInFor(host, dev, subnet) {
 			return diag.Finding{}, false // cut out of the uplink's own subnet on purpose; ND2304 says where that does not work
@@ -170,6 +174,11 @@ func handMade(r snap.Route, dev *snap.Link) bool {
 // kernel's own rules are there.
 func asked(ns *snap.Netns, table uint32) bool {
 	return table == snap.TableMain || slices.ContainsFunc(ns.Rules, func(r snap.PolicyRule) bool { return r.Action == "table" && r.Table == table })
+}
+
+// goesBy says whether the host's k-th route is what its packets to a container network go by.
+func goesBy(in *diag.Input, host *snap.Netns, subnet netip.Prefix, k int) bool {
+	return in.World.Route(host.ID, sim.RouteQuery{Dst: subnet.Addr().Next().Next()}).Route == snap.RefItem(host.ID, "route", k)
 }
 
 // ownFirst says whether the route to a network's bridge comes before the host's

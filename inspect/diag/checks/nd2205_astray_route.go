@@ -39,7 +39,7 @@ Sources: net/ipv4/fib_trie.c: fib_table_lookup; net/core/fib_rules.c: fib_rules_
 
 func detectND2205(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
-	for _, b := range without(in, leads(in)) {
+	for _, b := range withRule(in, without(in, leads(in))) {
 		line, source := routeLine(in, b.ref.Netns(), b.ref)
 		who := in.Who(b.ref.Netns())
 		ends := ""
@@ -59,6 +59,7 @@ func detectND2205(in *diag.Input) []diag.Finding {
 			Advice:   "find out who added it: it comes back with that program or script" + byHand,
 			Weight:   71,
 		}
+		sayLedAway(in, &f, &b)
 		if v, err := in.Snap.At(b.ref); err == nil {
 			if r, ok := v.(*snap.Route); ok && askedInVain(in, b.flow.Trace.Where, r, b.covers.Names) {
 				f.Fix = &diag.Fix{Ops: b.ops, Survives: "until reboot"}
@@ -171,6 +172,11 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 			f.Advice = "what is to go past the tunnel, such as answers to published ports, needs a rule and a table of its own: ip rule add from ADDRESS lookup TABLE"
 			return nil
 		}
+		if p, _ := leadsInto(ns, x); p != nil && ns.ID == in.Snap.Host.Netns {
+			if ops := pastRule(in, f, ns, p); ops != nil {
+				return ops
+			}
+		}
 		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil && !nobodyAt(in, f, ns, x)) {
 			return nil
 		}
@@ -180,6 +186,7 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *x}}
 		}
 		if ops := pastRule(in, f, ns, x); ops != nil {
+			f.Advice = "make it last where the other rule comes from: it does not know of this host's container networks"
 			return ops
 		}
 		if died(in, f) {

@@ -25,7 +25,7 @@ func pastRule(in *diag.Input, f *diag.Finding, ns *snap.Netns, x *snap.PolicyRul
 			continue
 		}
 		healed := false
-		for _, subnet := range subnetsOf(in, addrsOf(&in.Flows[i]), x.Family) {
+		for _, subnet := range subnetsOf(in, append(addrsOf(&in.Flows[i]), ledAddr(in.Flows[i].Trace)), x.Family) {
 			r := snap.PolicyRule{Family: x.Family, Priority: x.Priority - 1, Dst: subnet, Action: "table", Table: snap.TableMain, SuppressPrefixLen: -1, SuppressIfgroup: -1}
 			more := append(ops[:len(ops):len(ops)], &fixups.PolicyRuleAdd{Where: at(in, ns.ID), Rule: r})
 			if healed = heals(in, i, more); healed {
@@ -36,9 +36,6 @@ func pastRule(in *diag.Input, f *diag.Finding, ns *snap.Netns, x *snap.PolicyRul
 		if k == 0 && !healed {
 			return nil
 		}
-	}
-	if len(ops) > 0 {
-		f.Advice = "make it last where the other rule comes from: it does not know of this host's container networks"
 	}
 	return ops
 }
