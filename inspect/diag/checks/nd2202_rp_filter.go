@@ -83,7 +83,11 @@ func secondDoors(in *diag.Input, told []diag.Finding) []diag.Finding {
 		if v, _ := host.Sysctl(key); v != "1" || !l.Up || slices.Contains(ups, l) || sameSubject(told, s) >= 0 {
 			continue
 		}
-		flow, c := knock(in, host, l)
+		var flow sim.Flow
+		c := knock(in, host, l, func(f sim.Flow, t *sim.Trace) bool {
+			flow = f
+			return t.Where != nil && t.Where.Cause == sim.CauseRPFilter && t.Where.Netns == host.ID && t.Where.Device == l.Name
+		})
 		if c == nil {
 			continue
 		}
@@ -111,10 +115,13 @@ func secondDoors(in *diag.Input, told []diag.Finding) []diag.Finding {
 	return out
 }
 
-// knock is a packet from the Internet that comes in by a device to a port
-// published at its address, and that the filter drops; no container when there
-// is none.
-func knock(in *diag.Input, host *snap.Netns, l *snap.Link) (sim.Flow, *snap.Container) {
+// afar is somebody in the Internet, as whom packets are followed; none is sent there.
+var afar = netip.MustParseAddr("1.1.1.1")
+
+// knock is a container with a port that is published at a device's address, and to which
+// what comes in by the device from the Internet has a way that is looked for; nil when
+// there is none.
+func knock(in *diag.Input, host *snap.Netns, l *snap.Link, sought func(sim.Flow, *sim.Trace) bool) *snap.Container {
 	for _, a := range host.AddrsOf(l.Index) {
 		for i := range in.Snap.Containers {
 			c := &in.Snap.Containers[i]
@@ -124,14 +131,14 @@ func knock(in *diag.Input, host *snap.Netns, l *snap.Link) (sim.Flow, *snap.Cont
 				if !c.Running() || p.HostPort == 0 || !ip.Is4() || !diag.CoversAddr(p, ip) {
 					continue
 				}
-				f := sim.Flow{From: host.ID, Iif: l.Name, Src: netip.MustParseAddr("1.1.1.1"), Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true}
-				if w := in.World.Trace(f).Where; w != nil && w.Cause == sim.CauseRPFilter && w.Netns == host.ID && w.Device == l.Name {
-					return f, c
+				f := sim.Flow{From: host.ID, Iif: l.Name, Src: afar, Dst: ip, Proto: p.Proto, Dport: p.HostPort, StopOutside: true}
+				if sought(f, in.World.Trace(f)) {
+					return c
 				}
 			}
 		}
 	}
-	return sim.Flow{}, nil
+	return nil
 }
 
 // loosened sets the device to what new devices get (conf/default), if the
