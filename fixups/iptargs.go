@@ -15,9 +15,10 @@ import (
 // ipRule is a rule as iptables' arguments say it.
 type ipRule struct {
 	v6       bool
-	src, dst netip.Prefix // zero: any
-	in, out  string       // with "+" at the end: a prefix
-	proto    uint8        // 0: any
+	ipsets   map[string]int // the kernel's numbers of ipsets, by name
+	src, dst netip.Prefix   // zero: any
+	in, out  string         // with "+" at the end: a prefix
+	proto    uint8          // 0: any
 	not      map[string]bool
 	matches  []ipMatch // in the order of their loading
 	verdict  *snap.Verdict
@@ -69,8 +70,8 @@ func (a *argReader) next(opt string) (string, error) {
 }
 
 // parseArgs reads a rule.
-func parseArgs(v6 bool, args []string) (*ipRule, error) {
-	r := &ipRule{v6: v6, not: map[string]bool{}}
+func parseArgs(v6 bool, args []string, ipsets map[string]int) (*ipRule, error) {
+	r := &ipRule{v6: v6, not: map[string]bool{}, ipsets: ipsets}
 	a := &argReader{args: args, rule: r}
 	for a.i < len(a.args) {
 		not := false
@@ -172,8 +173,8 @@ func protoNumber(v string) (uint8, error) {
 
 // compileArgs is the rule as iptables-nft or iptables-legacy puts it into the
 // kernel.
-func compileArgs(sys snap.System, fam snap.Family, args []string) (snap.Rule, error) {
-	r, err := parseArgs(fam == snap.IPv6, args)
+func compileArgs(sys snap.System, fam snap.Family, args []string, ipsets map[string]int) (snap.Rule, error) {
+	r, err := parseArgs(fam == snap.IPv6, args, ipsets)
 	if err != nil {
 		return snap.Rule{}, err
 	}

@@ -13,7 +13,7 @@ import (
 // load loads an extension, as -m does.
 func (r *ipRule) load(name string) error {
 	switch name {
-	case "tcp", "udp", "sctp", "icmp", "icmp6", "icmpv6", "conntrack", "state", "addrtype", "comment", "multiport", "mark":
+	case "tcp", "udp", "sctp", "icmp", "icmp6", "icmpv6", "conntrack", "state", "addrtype", "comment", "multiport", "mark", "set":
 		if name == "icmpv6" {
 			name = "icmp6"
 		}
@@ -111,6 +111,12 @@ func (a *argReader) matchOption(opt string, not bool) error {
 		}
 		m.xt, err = multiportBlob(opt, v, not)
 		return err
+	case "--match-set":
+		m, v, err := with("set")
+		if err != nil {
+			return err
+		}
+		return a.matchSet(m, v, not)
 	case "--mark":
 		m, v, err := with("mark")
 		if err != nil {
@@ -311,6 +317,33 @@ func (m *ipMatch) addrtype(opt, v string, not bool) error {
 	if not {
 		m.xt.Info[4] |= inv
 	}
+	return nil
+}
+
+// matchSet fills struct xt_set_info_match_v4 (include/uapi/linux/netfilter/xt_set.h),
+// which names the set by its number.
+func (a *argReader) matchSet(m *ipMatch, name string, not bool) error {
+	n, known := a.rule.ipsets[name]
+	if !known {
+		return fmt.Errorf("ipset %s, whose number is not known: %w", name, snap.ErrUnsupported)
+	}
+	dirs, err := a.next("--match-set")
+	if err != nil {
+		return err
+	}
+	m.grow("set", 4, 48)
+	b := m.xt.Info
+	native.PutUint16(b, uint16(n))
+	for _, d := range strings.Split(dirs, ",") {
+		switch b[2]++; d { // the dimensions; the flags are IPSET_DIM_ONE_SRC and on
+		case "src":
+			b[3] |= 1 << b[2]
+		case "dst":
+		default:
+			return fmt.Errorf("%q of ipset %s: %w", d, name, snap.ErrUnsupported)
+		}
+	}
+	b[3] |= flagByte(not) // IPSET_INV_MATCH
 	return nil
 }
 

@@ -18,6 +18,8 @@ type RuleInsert struct {
 	Args []string `json:"args,omitempty"`
 	// Text is the rule in nft(8)'s language, for nft.
 	Text string `json:"text,omitempty"`
+	// IPSets are the kernel's numbers of the sets of ipset(8) that Args name.
+	IPSets map[string]int `json:"ipsets,omitempty"`
 }
 
 func (*RuleInsert) Kind() string { return "rule-insert" }
@@ -99,7 +101,7 @@ func (o *RuleInsert) Compile() (snap.Rule, error) {
 	case o.System == snap.NFT:
 		return compileNFT(o.Family, o.Text)
 	}
-	return compileArgs(o.System, o.Family, o.Args)
+	return compileArgs(o.System, o.Family, o.Args, o.IPSets)
 }
 
 func (o *RuleInsert) On(s *snap.Snapshot) error {

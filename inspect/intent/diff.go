@@ -17,6 +17,8 @@ type Drift struct {
 	Maps   []Map
 	Jumps  []Jump
 	Sets   []TableSet
+	// Members are networks that an ipset lacks.
+	Members []Member
 	// Missing rules, in the order in which they are to be put back.
 	Missing []Insert
 	// Extra rules stand in chains that belong to the engine alone, and are not
@@ -46,7 +48,7 @@ type Extra struct {
 
 // Broken says whether anything is missing that matters.
 func (d *Drift) Broken() bool {
-	if len(d.Chains)+len(d.Maps)+len(d.Jumps)+len(d.Sets) > 0 {
+	if len(d.Chains)+len(d.Maps)+len(d.Jumps)+len(d.Sets)+len(d.Members) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(d.Missing, func(i Insert) bool { return !i.Optional })
@@ -65,6 +67,7 @@ func Diff(s *snap.Snapshot, set Set) Drift {
 		}
 	}
 	d.maps(host)
+	d.members(host)
 	type key struct{ table, chain string }
 	var order []key
 	want := map[key][]Rule{}

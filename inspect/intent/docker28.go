@@ -13,8 +13,8 @@ import (
 // documents, integration/network/bridge/iptablesdoc/generated). 28 keeps
 // networks apart in DOCKER-ISOLATION-STAGE-1 and -2, 29 by the DROP at the end
 // of DOCKER, with DOCKER-INTERNAL for internal networks. 28.0.0 has all in FORWARD,
-// with two rules that ask an ipset of the networks, which are not told here. ok is
-// false where the generation can't be told.
+// with two rules that ask an ipset of the networks. ok is false where the generation
+// can't be told.
 func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok bool) {
 	set = Set{Engine: e.Name, Family: family, System: systemOf(s)}
 	stages, ok := docker28Stages(s, e, &set)
@@ -48,7 +48,7 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 		set.add("filter", "DOCKER-USER", "-j RETURN", "the end of the chain", nil).Optional = true
 	}
 	if forward == "FORWARD" {
-		set.add("filter", forward, "-j "+fence, "networks are kept apart", nil)
+		docker2800(s, &set, nets, fence)
 	} else {
 		set.add("filter", forward, "-j DOCKER-CT", "answers", nil)
 		set.add("filter", forward, "-j "+fence, "networks are kept apart", nil)
@@ -102,6 +102,24 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 // first28 is the release that differs from all others of its generation (moby
 // libnetwork/drivers/bridge/setup_ip_tables_linux.go at v28.0.0).
 const first28 = "28.0.0"
+
+// docker2800 are FORWARD's first rules in 28.0.0. Without the ipset nothing can ask it.
+func docker2800(s *snap.Snapshot, set *Set, nets []bridgeNet, fence string) {
+	name := extBridges(set.Family)
+	in, there := "-m set --match-set "+name+" dst ", ipset(s.HostNs(), name) != nil
+	if there {
+		set.add("filter", "FORWARD", in+"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "answers", nil)
+	}
+	set.add("filter", "FORWARD", "-j "+fence, "networks are kept apart", nil)
+	if there {
+		set.add("filter", "FORWARD", in+"-j DOCKER", "published ports", nil)
+	}
+	for _, b := range nets {
+		if !b.n.Internal {
+			set.Members = append(set.Members, Member{Set: name, Net: b.subnet, Network: b.n.Ref})
+		}
+	}
+}
 
 // docker28Stages says whether the generation with the isolation stages is
 // meant: by the chains that are there, else by the version.

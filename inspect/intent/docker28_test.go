@@ -99,7 +99,7 @@ func TestWhatDocker28And29Write(t *testing.T) {
 -A POSTROUTING -s 192.0.2.0/24 ! -o bridge1 -j MASQUERADE
 -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
 -A DOCKER ! -i bridge1 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 192.0.2.2:80`},
-		{name: "28.0.0, without what asks its ipset", version: "28.0.0", filter: `
+		{name: "28.0.0, whose ipset was not read", version: "28.0.0", filter: `
 -A FORWARD -j DOCKER-USER
 -A FORWARD -j DOCKER-ISOLATION-STAGE-1
 -A FORWARD -i docker0 -j ACCEPT
@@ -225,5 +225,31 @@ func TestGenerationsThatAreNotKnownGiveNothing(t *testing.T) {
 	rootless := host("29.0.0", func(e *snap.Engine, _ *snap.Network, _ *snap.Port) { e.Rootless = true })
 	if sets := Of(rootless); len(sets) != 0 {
 		t.Errorf("rootless: %d sets", len(sets))
+	}
+}
+
+func TestWhat2800AsksItsIPSet(t *testing.T) {
+	t.Parallel()
+	s := host("28.0.0", nil)
+	one := netip.MustParsePrefix("192.0.2.0/24")
+	s.Netns[0].IPSets = []snap.IPSet{{Name: "docker-ext-bridges-v4", Index: 2, Entries: []snap.IPSetEntry{{IP: one}}}}
+	want := []string{
+		"-A FORWARD -j DOCKER-USER",
+		"-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+		"-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
+		"-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -j DOCKER",
+		"-A FORWARD -i docker0 -j ACCEPT",
+		"-A FORWARD -i bridge1 -j ACCEPT",
+	}
+	if diff := cmp.Diff(want, chain(texts(t, s)["filter"], "FORWARD")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	d := Diff(s, Of(s)[0])
+	if len(d.Members) != 1 || d.Members[0].Net != netip.MustParsePrefix("172.17.0.0/16") {
+		t.Errorf("lacking: %v, want docker0's network", d.Members)
+	}
+	s.Netns[0].IPSets[0].Truncated = true // what was not read may be in it
+	if d := Diff(s, Of(s)[0]); len(d.Members) > 0 {
+		t.Errorf("claimed of a set that was read in part: %v", d.Members)
 	}
 }

@@ -85,6 +85,8 @@ type Set struct {
 	Maps  []Map
 	Jumps []Jump
 	Sets  []TableSet
+	// Members are of one release of Docker only.
+	Members []Member
 }
 
 // Of gives the rule sets that the engines of a snapshot want. Engines that

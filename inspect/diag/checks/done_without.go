@@ -17,7 +17,7 @@ func ownersOnly(table, chain string) bool { return table == "filter" && chain ==
 // doneWithout says why nothing on this host waits for the rules that are
 // missing; "" when something may.
 func doneWithout(in *diag.Input, host *snap.Netns, d *intent.Drift) string {
-	if len(d.Maps)+len(d.Jumps)+len(d.Sets)+len(staleTargets(d)) > 0 {
+	if len(d.Maps)+len(d.Jumps)+len(d.Sets)+len(d.Members)+len(staleTargets(d)) > 0 {
 		return ""
 	}
 	var rest []intent.Insert

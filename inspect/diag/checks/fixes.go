@@ -3,6 +3,7 @@ package checks
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -273,13 +274,31 @@ func driftOps(in *diag.Input, host *snap.Netns, set intent.Set) []fixups.Op {
 			op.Text = m.Text
 		} else {
 			op.Args = intent.Args(m.Text)
+			op.IPSets = askedSets(host, op.Args)
 		}
 		ops = append(ops, op)
+	}
+	for _, m := range d.Members {
+		ops = append(ops, &fixups.IPSetMember{Where: w, Set: m.Set, Entry: snap.IPSetEntry{IP: m.Net}, In: true})
 	}
 	for _, j := range d.Jumps { // last: their chains are there now
 		ops = append(ops, &fixups.SetElementAdd{ChainRef: ref(j.Table, ""), Set: j.Map, Elements: []snap.Element{fixups.DeviceVerdict(j.Device, "jump", j.Chain)}})
 	}
 	return ops
+}
+
+// askedSets are the numbers of the ipsets that a rule asks, nil when it asks none.
+func askedSets(ns *snap.Netns, args []string) map[string]int {
+	var out map[string]int
+	for i := range ns.IPSets {
+		if x := &ns.IPSets[i]; x.Index >= 0 && slices.Contains(args, x.Name) {
+			if out == nil {
+				out = map[string]int{}
+			}
+			out[x.Name] = x.Index
+		}
+	}
+	return out
 }
 
 // missingTableOps make the tables that are gone altogether; legacy ones are

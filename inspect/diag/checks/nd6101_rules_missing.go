@@ -112,7 +112,7 @@ func incomplete(in *diag.Input, g []intent.Drift) diag.Finding {
 // shortCuts says that nothing is missing but short cuts: what they spare is done
 // by what follows.
 func shortCuts(d *intent.Drift) bool {
-	return len(d.Chains)+len(d.Jumps)+len(staleTargets(d)) == 0 && !slices.ContainsFunc(d.Missing, func(m intent.Insert) bool { return !strings.HasSuffix(m.Text, "-j RETURN") })
+	return len(d.Chains)+len(d.Jumps)+len(d.Members)+len(staleTargets(d)) == 0 && !slices.ContainsFunc(d.Missing, func(m intent.Insert) bool { return !strings.HasSuffix(m.Text, "-j RETURN") })
 }
 
 // driftWords says what of one family is missing; gone is that a whole table is.
@@ -127,7 +127,7 @@ func driftWords(host *snap.Netns, d *intent.Drift, alone bool) (parts []string, 
 		family = "IPv6 "
 	}
 	stale := staleTargets(d)
-	if alone && len(d.Missing) == 1 && len(d.Jumps)+len(d.Chains) == 0 {
+	if alone && len(d.Missing) == 1 && len(d.Jumps)+len(d.Chains)+len(d.Members) == 0 {
 		m := d.Missing[0]
 		if len(stale) == 1 && stale[0].Instead != nil {
 			return []string{fmt.Sprintf("%s%s %s has %q instead of %q", family, stale[0].Table, stale[0].Chain, stale[0].Text, stale[0].Instead.Text)}, false
@@ -140,6 +140,11 @@ func driftWords(host *snap.Netns, d *intent.Drift, alone bool) (parts []string, 
 	}
 	for _, m := range d.Sets {
 		parts = append(parts, fmt.Sprintf("set %s %s has lost elements", m.Table, m.Set.Name))
+	}
+	if n := len(d.Members); n == 1 {
+		parts = append(parts, fmt.Sprintf("ipset %s lacks %s", d.Members[0].Set, d.Members[0].Net))
+	} else if n > 1 { // of one set: a family has no other
+		parts = append(parts, fmt.Sprintf("ipset %s lacks %s", d.Members[0].Set, diag.Count(n, "network")))
 	}
 	per, order := map[string]int{}, []string{}
 	for _, m := range d.Missing {
@@ -166,6 +171,9 @@ func driftEvidence(d *intent.Drift) []diag.Evidence {
 	var out []diag.Evidence
 	for _, j := range d.Jumps {
 		out = append(out, ev("nft list map "+d.Set.Family.NFT()+" "+j.Table+" "+j.Map, "missing: "+j.Text(), ""))
+	}
+	for _, m := range d.Members {
+		out = append(out, ev("ipset list "+m.Set, "missing: "+m.Net.String(), ""))
 	}
 	for _, m := range d.Missing {
 		if len(out) < 12 {
