@@ -90,23 +90,35 @@ func (s *summoner) nearby(i int) {
 	}
 }
 
-// back is a try at this host's gateway from a namespace of no engine whose packets
-// leave with their own private source: whether the router out there has a route back,
-// as it may by will, only an answer tells.
+// back is a try at this host's gateway from a namespace of no engine, or of one that
+// was told to write no rules, whose packets leave with their own private source: whether
+// the router out there has a route back, as it may by will, only an answer tells.
 func (s *summoner) back(i int) {
 	f := &s.in.Flows[i]
-	if f.Kind != "egress" || !f.Unmasked || s.in.Graph.NetworkOfAddr(f.Trace.ExitSrc.Addr()) != nil {
+	if f.Kind != "egress" || !f.Unmasked {
 		return
+	}
+	src := f.Trace.ExitSrc.Addr()
+	key := "back " + src.String()
+	if n := s.in.Graph.NetworkOfAddr(src); n != nil {
+		if e := s.in.Snap.Engine(n.Engine); e == nil || e.IPTables {
+			return
+		}
+		key = fmt.Sprint("back ", n.Ref, src.Is4())
 	}
 	fl := f.Flow
 	for _, dst := range s.in.neighbours(fl.Dst.Is4()) {
 		fl.Dst = dst
-		s.add(i, "back "+f.Trace.ExitSrc.Addr().String(), netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return sameExit(t, f.Trace) })
+		s.add(i, key, netip.AddrPortFrom(dst, fl.Dport).String()+"/"+string(fl.Proto), fl, func(t *sim.Trace) bool { return s.in.sameExit(t, f.Trace) })
 	}
 }
 
-func sameExit(t, u *sim.Trace) bool {
-	return t.LeftHost == u.LeftHost && t.ExitSrc.Addr() == u.ExitSrc.Addr()
+// sameExit says whether packets leave as one another do: a route back to one address
+// of a network is one to all.
+func (in *Input) sameExit(t, u *sim.Trace) bool {
+	a, b := t.ExitSrc.Addr(), u.ExitSrc.Addr()
+	n := in.Graph.NetworkOfAddr(a)
+	return t.LeftHost == u.LeftHost && (a == b || n != nil && n == in.Graph.NetworkOfAddr(b) && a.Is4() == b.Is4())
 }
 
 // heardBack takes the flaw from flows whose source the gateway answers.
@@ -115,7 +127,7 @@ func (in *Input) heardBack() {
 		f := &in.Flows[i]
 		for k := range in.Witnesses {
 			w := &in.Witnesses[k]
-			if says := ProbeSays(w.Probe); f.Unmasked && sameExit(w.Trace, f.Trace) && (says == "delivered" || says == "refused") {
+			if says := ProbeSays(w.Probe); f.Unmasked && in.sameExit(w.Trace, f.Trace) && (says == "delivered" || says == "refused") {
 				f.Unmasked = false
 			}
 		}

@@ -158,6 +158,9 @@ func (r *dockerRead) online(ctx context.Context) error {
 	for i := range nets {
 		r.res.Networks = append(r.res.Networks, nets[i].network())
 	}
+	if r.daemon != nil {
+		r.daemon.unchosen(r.res.Networks)
+	}
 	r.containers(ctx, api, list)
 	r.keptServers()
 	r.services(ctx, api, info.Swarm.ControlAvailable)

@@ -37,6 +37,7 @@ type daemonConfig struct {
 	IPTables      *bool    `json:"iptables"`
 	IP6Tables     *bool    `json:"ip6tables"`
 	IPForward     *bool    `json:"ip-forward"`
+	IPMasq        *bool    `json:"ip-masq"`
 	UserlandProxy *bool    `json:"userland-proxy"`
 	LiveRestore   *bool    `json:"live-restore"`
 	Backend       string   `json:"firewall-backend"`
@@ -144,7 +145,7 @@ func (d *daemon) flags(args []string) {
 	d.hosts = append(d.hosts, flagValues(args, "--host", "-H")...)
 	d.conf.DNS = append(d.conf.DNS, flagValues(args, "--dns")...)
 	for name, into := range map[string]**bool{
-		"--iptables": &d.conf.IPTables, "--ip6tables": &d.conf.IP6Tables, "--ip-forward": &d.conf.IPForward,
+		"--iptables": &d.conf.IPTables, "--ip6tables": &d.conf.IP6Tables, "--ip-forward": &d.conf.IPForward, "--ip-masq": &d.conf.IPMasq,
 		"--userland-proxy": &d.conf.UserlandProxy, "--live-restore": &d.conf.LiveRestore,
 		"--tlsverify": &d.conf.TLSVerify, "--allow-direct-routing": &d.conf.DirectRouting,
 	} {
@@ -236,6 +237,20 @@ func (d *daemon) fill(e *snap.Engine, version string) {
 		e.PID = d.proc.pid
 		off, known := d.proc.env("DOCKER_INSECURE_NO_IPTABLES_RAW") // since 28.0.2; nftables' backend does not ask
 		e.Fences = d.known && e.IPTables && (e.Rules == "docker-nft" || e.Rules == "docker-28" && known && off != "1")
+	}
+}
+
+// unchosen gives the default bridge back what nobody decided: dockerd without iptables
+// says that it is not to be masqueraded (moby daemon/daemon_unix.go: verifyDaemonSettings),
+// and says nothing like it of other networks.
+func (d *daemon) unchosen(nets []snap.Network) {
+	if d.conf.IPTables == nil || *d.conf.IPTables || d.conf.IPMasq != nil && !*d.conf.IPMasq {
+		return
+	}
+	for i := range nets {
+		if n := &nets[i]; n.Default && n.Engine == Docker {
+			n.Masquerade = !n.Internal && n.GatewayMode4 != "routed"
+		}
 	}
 }
 

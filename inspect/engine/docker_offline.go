@@ -161,6 +161,7 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 		r.res.Containers = append(r.res.Containers, *c)
 	}
 	r.offlineNetworks(roots)
+	d.unchosen(r.res.Networks)
 	return true
 }
 

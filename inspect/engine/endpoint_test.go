@@ -113,6 +113,36 @@ func TestDaemonSettings(t *testing.T) {
 	}
 }
 
+// TestNobodyChoseNoMasquerade: without iptables dockerd says of the default bridge, and
+// of no other network, that it is not masqueraded.
+func TestNobodyChoseNoMasquerade(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for _, tt := range []struct {
+		name             string
+		iptables, ipMasq *bool
+		want             []bool
+	}{
+		{"dockerd writes no rules", &no, nil, []bool{true, false, false}},
+		{"and is to translate", &no, &yes, []bool{true, false, false}},
+		{"and is to translate nothing", &no, &no, []bool{false, false, false}},
+		{"it writes them, and was told not to translate", nil, &no, []bool{false, false, false}},
+	} {
+		nets := []snap.Network{
+			{Engine: Docker, Name: "bridge", Default: true},
+			{Engine: Docker, Name: "chosen"},
+			{Engine: Docker, Name: "routed", Default: true, GatewayMode4: "routed"},
+		}
+		d := daemon{conf: daemonConfig{IPTables: tt.iptables, IPMasq: tt.ipMasq}}
+		d.unchosen(nets)
+		for i, want := range tt.want {
+			if nets[i].Masquerade != want {
+				t.Errorf("%s: masquerade of %s is %v", tt.name, nets[i].Name, !want)
+			}
+		}
+	}
+}
+
 func TestRulesByVersion(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
