@@ -78,13 +78,17 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		return ops
 	}
-	var ops []fixups.Op
 	by := bridgesOf(in, f.Covers.Traces)
 	if w.Netns != in.Snap.Host.Netns {
 		by = cameBy(in, f.Covers.Traces, w.Netns)
 	}
+	var ops, answers []fixups.Op
 	for _, dev := range by {
-		ops = append(ops, accept(in, w.Netns, p, dev)...)
+		to, back := accept(in, w.Netns, p, dev)
+		ops, answers = append(ops, to), append(answers, back)
+	}
+	if !healAll(in, f.Covers.Traces, ops) {
+		ops = append(ops, answers...) // no rule lets them pass yet
 	}
 	ops = append(ops, acceptPublished(in, f, w.Netns, p)...)
 	if len(ops) == 0 {
@@ -247,7 +251,7 @@ func bridgesBeside(in *diag.Input, netns string, out []string) []string {
 // accept lets what comes in by a bridge, and the answers to it, pass a chain of
 // the forward hook. The rules go to its end: they then decide only what every
 // other rule left to the policy, and no engine's isolation is passed by.
-func accept(in *diag.Input, netns string, p *rules.Place, bridge string) []fixups.Op {
+func accept(in *diag.Input, netns string, p *rules.Place, bridge string) (to, back fixups.Op) {
 	op := func(words ...string) fixups.Op {
 		x := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain)}
 		if p.System == snap.NFT {
@@ -258,35 +262,7 @@ func accept(in *diag.Input, netns string, p *rules.Place, bridge string) []fixup
 		return x
 	}
 	if p.System == snap.NFT {
-		ops := []fixups.Op{op("iifname", `"`+bridge+`"`, "accept")}
-		if !acceptsAnswers(p.ChainP) {
-			ops = append(ops, op("oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept"))
-		}
-		return ops
+		return op("iifname", `"`+bridge+`"`, "accept"), op("oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept")
 	}
-	return []fixups.Op{
-		op("-i", bridge, "-j", "ACCEPT"),
-		op("-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"),
-	}
-}
-
-// acceptsAnswers says whether a native chain lets established connections pass
-// for every device.
-func acceptsAnswers(c *snap.Chain) bool {
-	for i := range c.Rules {
-		ct, named := false, false
-		for _, e := range c.Rules[i].Exprs {
-			switch x := e.(type) {
-			case *snap.Ct:
-				ct = ct || x.Key == "state"
-			case *snap.Meta:
-				named = true
-			case *snap.Immediate:
-				if ct && !named && x.Verdict != nil && x.Verdict.Code == "accept" {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return op("-i", bridge, "-j", "ACCEPT"), op("-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT")
 }

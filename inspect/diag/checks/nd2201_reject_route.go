@@ -221,6 +221,22 @@ func heals(in *diag.Input, flow int, ops []fixups.Op) bool {
 	return f != nil && f.Works()
 }
 
+// healAll says whether all of some flows work with operations.
+func healAll(in *diag.Input, flows []int, ops []fixups.Op) bool {
+	s := in.Snap.Clone()
+	for _, op := range ops {
+		if op.On(s) != nil {
+			return false
+		}
+	}
+	w := sim.New(s)
+	return !slices.ContainsFunc(flows, func(i int) bool {
+		f := in.Flows[i]
+		f.Trace = w.Trace(f.Flow)
+		return !f.Works()
+	})
+}
+
 // tried is a flow after operations on a copy of the state; nil when they can't be made.
 func tried(in *diag.Input, flow int, ops []fixups.Op) *diag.FlowCase {
 	s := in.Snap.Clone()
