@@ -223,7 +223,8 @@ func (c *collector) step(front []int) []int {
 	return next
 }
 
-// containers reads those containers in full that no link leads to: "none" mode.
+// containers reads those containers in full that no link of the host leads to, and what
+// theirs lead to: "none" mode, and the bridges of a user's own engine.
 func (c *collector) containers(list []snap.Container) {
 	var which []int
 	for i := range list {
@@ -232,11 +233,11 @@ func (c *collector) containers(list []snap.Container) {
 			continue
 		}
 		c.inodes[i] = inode
-		if j, ok := c.byIno[inode]; ok {
+		if j, ok := c.byIno[inode]; ok && c.places[j].level != full {
 			which = append(which, j)
 		}
 	}
-	c.wave(which, full)
+	c.spread(which)
 }
 
 // started reads the host, and what belongs to containers that were started since

@@ -78,6 +78,11 @@ func rename(s *snap.Snapshot, names map[string]string) {
 		for id, other := range n.NSIDs {
 			n.NSIDs[id] = to(other)
 		}
+		for i := range n.Links {
+			if p := n.Links[i].Reader; p != nil {
+				p.Netns = to(p.Netns)
+			}
+		}
 		done := map[*snap.Process]bool{} // sockets of one process share it
 		for _, s := range slices.Concat(n.Sockets, n.Trying, n.Held) {
 			if p := s.Process; p != nil && !done[p] {

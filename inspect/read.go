@@ -105,6 +105,7 @@ func read(ctx context.Context, o Options) (*snap.Snapshot, error) {
 	s.Containers = append(s.Containers, res.Containers...)
 	s.Networks = append(s.Networks, res.Networks...)
 	c.fill(s)
+	c.readers(s)
 	c.held(s)
 	c.hookPrograms(s)
 	limits(s, c.procs)

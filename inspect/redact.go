@@ -31,6 +31,9 @@ func Redact(in *snap.Snapshot) *snap.Snapshot {
 		for j := range n.Trying {
 			n.Trying[j].Process = r.process(n.Trying[j].Process)
 		}
+		for j := range n.Links {
+			n.Links[j].Reader = r.process(n.Links[j].Reader)
+		}
 		for j := range n.Ruleset.BPF {
 			n.Ruleset.BPF[j].Holder = r.process(n.Ruleset.BPF[j].Holder)
 		}
@@ -202,9 +205,10 @@ func networkOption(key string) bool {
 	return strings.HasPrefix(key, "com.docker.network.") || strings.HasPrefix(key, "netdoctor.")
 }
 
-// process leaves the command line out; docker-proxy's is nothing but ports.
+// process leaves the command line out; docker-proxy's is nothing but ports, and those of
+// user-mode NAT are how they lead.
 func (r *redactor) process(p *snap.Process) *snap.Process {
-	if p == nil || p.Args == nil || p.Name == "docker-proxy" {
+	if p == nil || p.Args == nil || p.Name == "docker-proxy" || p.UserNAT() {
 		return p
 	}
 	if r.procs[p] == nil {

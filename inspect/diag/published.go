@@ -2,7 +2,6 @@ package diag
 
 import (
 	"net/netip"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -97,7 +96,7 @@ func (in *Input) astray(f *FlowCase) bool {
 // user's own containers: without root there is no DNAT (rootlesskit pkg/port/builtin;
 // podman cmd/rootlessport; passt(1); slirp4netns(1)).
 func forwards(p *snap.Process) bool {
-	return p != nil && (p.Name == "rootlesskit" || p.Name == "rootlessport" || p.Name == "slirp4netns" || strings.HasPrefix(p.Name, "pasta"))
+	return p != nil && (p.Name == "rootlesskit" || p.Name == "rootlessport" || p.UserNAT())
 }
 
 // publishedOwn: a container reaches its own published port at the host's address,

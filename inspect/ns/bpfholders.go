@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// bpfFD is a descriptor of something of bpf.
-type bpfFD struct {
+// procFD is a descriptor of a process.
+type procFD struct {
 	pid int
 	fd  string
 }

@@ -29,7 +29,8 @@ type Procs struct {
 	Refused []int
 	sockets map[uint64]int      // socket inode → lowest pid that has it open
 	held    map[uint64][]string // netns inode → /proc/PID/fd/N
-	bpf     []bpfFD             // descriptors of bpf programs, links and maps
+	bpf     []procFD            // descriptors of bpf programs, links and maps
+	tuns    []procFD            // of tun and tap devices
 
 	freezersOnce sync.Once
 	freezers     freezers

@@ -107,7 +107,9 @@ func (s *scanner) fds(p *Procs, pid int, at string) {
 					p.held[inode] = append(p.held[inode], at+"/"+fd)
 				}
 			case bytes.HasPrefix(l, []byte("anon_inode:bpf")):
-				p.bpf = append(p.bpf, bpfFD{pid, fd})
+				p.bpf = append(p.bpf, procFD{pid, fd})
+			case bytes.HasSuffix(l, []byte(tunFile)):
+				p.tuns = append(p.tuns, procFD{pid, fd})
 			}
 		}
 	}

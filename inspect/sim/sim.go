@@ -97,8 +97,9 @@ const (
 	CauseStaleConn     Cause = "stale-conntrack" // an existing entry sends it elsewhere
 	CauseVxlan         Cause = "vxlan"           // no VTEP for the MAC, or the underlay dropped it
 	CauseConntrackFull Cause = "conntrack-full"
-	CauseUnread        Cause = "unread"       // a Gap decides
-	CauseModel         Cause = "not-modelled" // this version does not know it
+	CauseUnread        Cause = "unread"        // a Gap decides
+	CauseUserNAT       Cause = "user-mode-nat" // the program behind a tap device refuses it
+	CauseModel         Cause = "not-modelled"  // this version does not know it
 )
 
 // Where is the place that decided.

@@ -29,6 +29,9 @@ func (w *World) traceDepth(f Flow, depth int) *Trace {
 	if t.Verdict == Delivered && depth < 2 {
 		w.proxyLeg(t, depth)
 	}
+	if t.Verdict == Unknown && depth < 2 {
+		w.userLeg(t, depth)
+	}
 	return t
 }
 

@@ -54,6 +54,9 @@ type Link struct {
 	Qdiscs  []Qdisc     `json:"qdiscs,omitempty"`  // without the kernel's defaults (noqueue, pfifo_fast, fq_codel, mq)
 	Filters []TCFilter  `json:"filters,omitempty"` // on clsact, ingress and tcx hooks
 	Stats   *LinkStats  `json:"stats,omitempty"`
+	// Reader is the process that has what leaves by a tun or tap device: the wire
+	// behind it. nil: not known, or none.
+	Reader *Process `json:"reader,omitempty"`
 	// Offload holds the ethtool features that break tunnels and checksums when
 	// wrong: "tx-checksum-ip-generic", "tx-udp_tnl-segmentation" …; absent unknown.
 	Offload map[string]bool `json:"offload,omitempty"`

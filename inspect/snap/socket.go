@@ -1,6 +1,9 @@
 package snap
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Proto is a transport protocol: "tcp", "udp", "sctp", "icmp", "icmp6" and others by name.
 type Proto string
@@ -79,6 +82,9 @@ type Process struct {
 	// CapEff are its effective capabilities as /proc/PID/status shows them, of
 	// containers' first processes; "" not known.
 	CapEff string `json:"capEff,omitempty"`
+	// UID and Groups are those of a device's reader (Link.Reader); nil not known.
+	UID    *uint32 `json:"uid,omitempty"`
+	Groups []int   `json:"groups,omitempty"`
 	// Files and FilesMax are how many files it has open and may have, of processes
 	// that let connections wait; FilesMax is 0 where that is not known or not limited.
 	Files    int `json:"files,omitempty"`
@@ -86,6 +92,29 @@ type Process struct {
 	// Netns is the Netns.ID it lives in, which may differ from the socket's
 	// (dockerd's resolver sockets sit in the containers).
 	Netns string `json:"netns,omitempty"`
+}
+
+// UserNAT says whether the process is one that carries a user's own containers out of
+// their namespace by sockets of its own, without root (slirp4netns(1), passt(1)).
+func (p *Process) UserNAT() bool {
+	return p != nil && (p.Name == "slirp4netns" || strings.HasPrefix(p.Name, "pasta"))
+}
+
+// Arg is the value of an option of its command line, "" when it is not there; has says
+// whether it is.
+func (p *Process) Arg(name string) (value string, has bool) {
+	for i, a := range p.Args {
+		if v, ok := strings.CutPrefix(a, name+"="); ok {
+			return v, true
+		}
+		if a == name {
+			if i+1 < len(p.Args) {
+				value = p.Args[i+1]
+			}
+			return value, true
+		}
+	}
+	return "", false
 }
 
 // SocketCount counts connections to one destination.
