@@ -55,6 +55,9 @@ func linkFacts(ns *snap.Netns) v1.Section {
 		if l.Kind == "veth" && l.PeerNetns != "" {
 			peer = "peer in " + l.PeerNetns
 		}
+		if p := l.Reader; p != nil {
+			peer = fmt.Sprintf("read by %s (pid %d)", p.Name, p.PID)
+		}
 		f.add(l.Name, "%s", diag.Joined(", ", l.Kind, state, fmt.Sprintf("mtu %d", l.MTU), on, peer, strings.Join(addrs, " ")))
 	}
 	return f.sec

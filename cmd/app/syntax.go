@@ -54,7 +54,7 @@ func parse(text string, dst bool) (spec, error) {
 	}
 	scheme, name, ok := strings.Cut(rest, ":")
 	switch {
-	case ok && slices.Contains(schemes(), scheme):
+	case ok && slices.Contains(schemes(), strings.SplitN(scheme, "@", 2)[0]):
 		s.Scheme, rest = scheme, name
 	case ok && isAddress(name) && !isAddress(rest):
 		return s, snap.Hint(Usagef("%q: %q is no kind of target", text, scheme), "an address stands by itself: "+name)

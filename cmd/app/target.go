@@ -170,10 +170,11 @@ func (f finder) lookup(sp spec) (Target, error) {
 		return t, err
 	}
 	var found []*snap.Container
-	for _, exact := range []bool{true, false} {
+	for i := range 4 { // a name before an id, root's Podman before a user's
+		engines, exact := []func(string, string) bool{engineOf, userOf}[i%2], i < 2
 		for i := range f.s.Containers {
 			c := &f.s.Containers[i]
-			if engineOf(sp.Scheme, c.Engine) && named(c, sp.Name, exact) {
+			if engines(sp.Scheme, c.Engine) && named(c, sp.Name, exact) {
 				found = append(found, c)
 			}
 		}
@@ -192,6 +193,9 @@ func (f finder) lookup(sp spec) (Target, error) {
 func engineOf(scheme, engine string) bool {
 	return scheme == engine || scheme == "container" || scheme == "nerdctl" && engine == "containerd"
 }
+
+// userOf says whether a scheme stands for the engine of some user.
+func userOf(scheme, engine string) bool { return strings.HasPrefix(engine, scheme+"@") }
 
 // named says whether a container goes by that name, or, not exactly, by that
 // beginning of its ID.

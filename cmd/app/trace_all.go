@@ -103,8 +103,12 @@ func concerns(s *snap.Snapshot, f *diag.FlowCase, src *Target) bool {
 // gateways are questions to the gateways of a namespace, one a family.
 func (a *App) gateways(s *snap.Snapshot, src *Target, fam Family) []diag.Ask {
 	var out []diag.Ask
+	ns := s.Ns(src.Netns)
+	if ns != nil && ns.UserNAT() != nil {
+		return nil // behind it is a program, not a gateway
+	}
 	for _, f := range fam.order() {
-		gw := gateway(s.Ns(src.Netns), f)
+		gw := gateway(ns, f)
 		if !gw.IsValid() || gw.IsLinkLocalUnicast() {
 			continue
 		}

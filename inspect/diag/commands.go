@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ func toolOf(eng, name string) string {
 	switch {
 	case eng == "docker" || eng == "podman":
 		return eng
+	case snap.IsPodman(eng):
+		return "sudo -iu " + strings.TrimPrefix(eng, "podman@") + " podman"
 	case eng == "containerd" && !strings.Contains(name, "/"):
 		return "nerdctl"
 	}
@@ -45,7 +48,7 @@ func NetworkCommand(n *snap.Network) string {
 	case (n.Engine == "cni" || n.Engine == "containerd") && n.File != "":
 		return "cat " + n.File
 	}
-	return n.Engine + " network inspect " + n.Name
+	return cmp.Or(toolOf(n.Engine, ""), n.Engine) + " network inspect " + n.Name
 }
 
 // PortCommand shows what a container publishes.

@@ -34,6 +34,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	}
 	e.peers()
 	e.egress()
+	e.userEgress()
 	e.six()
 	e.tunnels()
 	e.published()

@@ -67,6 +67,15 @@ func (n *netavarkNetwork) network(file string) snap.Network {
 	return v
 }
 
+// network is one of this engine's. The bridge of a user's own is in a namespace of his.
+func (r *podmanRead) network(n netavarkNetwork, file string) snap.Network {
+	v := n.network(file)
+	if v.Engine = r.e.Name; r.e.Rootless {
+		v.Bridge = ""
+	}
+	return v
+}
+
 // podNetworks are the networks of one store, and what its resolver answers.
 type podNetworks struct {
 	list  []*snap.Network
@@ -99,7 +108,7 @@ func (r *podmanRead) networks(s podStore, p *proc) *podNetworks {
 			r.gap("podman networks", err)
 			continue
 		}
-		v := n.network(filepath.Join(s.netdir, f))
+		v := r.network(n, filepath.Join(s.netdir, f))
 		nets.list = append(nets.list, &v)
 	}
 	for _, v := range nets.list {
@@ -118,7 +127,10 @@ func (r *podmanRead) aardvark(v *snap.Network, nets *podNetworks, p *proc) {
 	if !v.DNS || strings.ContainsAny(v.Name, "/\x00") {
 		return
 	}
-	file := filepath.Join(r.aardvarkDir(), v.Name)
+	file := filepath.Join(r.runDir(), "aardvark-dns", v.Name)
+	if dir := r.aardvarkDir(); dir != "" {
+		file = filepath.Join(dir, v.Name)
+	}
 	b, err := readFile(r.m.files(p, file), maxConfig)
 	if v.Internal && errors.Is(err, snap.ErrNotFound) {
 		file += "%int" // nothing is asked beyond it (netavark src/dns/aardvark.rs: commit_entries)
@@ -165,16 +177,24 @@ func parseAardvark(s string) (listen []netip.Addr, names map[string][]string) {
 	return listen, names
 }
 
-// aardvarkDir is where the running aardvark-dns has its files, else the default.
+// runDir is where netavark keeps what it knows while networks are up.
+func (r *podmanRead) runDir() string {
+	if r.e.Rootless {
+		return filepath.Join(r.e.ExecRoot, "networks")
+	}
+	return podRun
+}
+
+// aardvarkDir is where the running aardvark-dns has its files, "" when it does not run.
 func (r *podmanRead) aardvarkDir() string {
 	for _, p := range r.m.procs {
-		if p.comm == "aardvark-dns" && p.trusted() && r.m.here(p) {
+		if p.comm == "aardvark-dns" && p.uid == r.uid && (r.e.Rootless || r.m.here(p)) {
 			if v := flagValues(p.args(), "--config", "-c"); len(v) > 0 && filepath.IsAbs(v[0]) {
 				return v[0]
 			}
 		}
 	}
-	return filepath.Join(podRun, "aardvark-dns")
+	return ""
 }
 
 // defaultNetwork adds Podman's built-in network where a container is on it and
@@ -187,7 +207,7 @@ func (r *podmanRead) defaultNetwork(list []*snap.Container, nets *podNetworks) {
 		return
 	}
 	n := netavarkNetwork{Name: podDefault, ID: podDefaultID, Driver: "bridge", Interface: podDefaultBridge}
-	v := n.network("")
+	v := r.network(n, "")
 	v.Pools = []snap.Pool{{Subnet: netip.MustParsePrefix(podDefaultSubnet), Gateway: netip.MustParseAddr(podDefaultGW)}}
 	r.res.Networks = append(r.res.Networks, v)
 	for _, c := range list {
@@ -202,7 +222,7 @@ func (r *podmanRead) defaultNetwork(list []*snap.Container, nets *podNetworks) {
 // varkRules is how netavark writes firewall rules, as it notes down itself from
 // 1.9 on (netavark src/firewall/state.rs); "" when it does not tell.
 func (r *podmanRead) varkRules(p *proc) string {
-	b, err := readFile(r.m.files(p, filepath.Join(podRun, "firewall/firewall-driver")), maxConfig)
+	b, err := readFile(r.m.files(p, filepath.Join(r.runDir(), "firewall/firewall-driver")), maxConfig)
 	if err != nil && !errors.Is(err, snap.ErrNotFound) {
 		r.gap("podman networks", fmt.Errorf("netavark's firewall driver: %w", err))
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,75 +75,107 @@ func (m *machine) conmons() []conmon {
 // looks from within the user's own namespace sees him as root.
 func (m *machine) podNetdir(c *conmon) string {
 	own := filepath.Join(c.store.root, "networks")
-	if c.uid != 0 || c.trusted() && exists(m.files(c.proc, own)) {
+	if c.uid != 0 || exists(m.files(c.proc, own)) {
 		return own
 	}
 	return podNetdir
 }
 
-// podmanRead is one reading of Podman under way.
+// podmanRead is one reading of one user's Podman under way.
 type podmanRead struct {
 	m    *machine
+	e    snap.Engine
+	uid  int // who reads his files; root's for 0
 	res  Result
 	seen map[string]*snap.Container
 }
 
 func (r *podmanRead) gap(what string, err error) {
 	g := snap.GapOf(what, "", err)
-	g.Ref = snap.RefEngine(Podman)
+	g.Ref = snap.RefEngine(r.e.Name)
 	r.res.Gaps = append(r.res.Gaps, g)
 }
 
-// readPodman reads the databases of every store that a running container or
-// the defaults tell, and the processes that no readable store knows. The podman
+// readPodman reads root's Podman, and that of each user who has containers running.
+func readPodman(ctx context.Context, m *machine) Result {
+	users := map[int][]conmon{0: nil}
+	for _, c := range m.conmons() {
+		users[c.uid] = append(users[c.uid], c)
+	}
+	var res Result
+	for _, uid := range slices.Sorted(maps.Keys(users)) {
+		one := m.readPodmanOf(ctx, uid, users[uid])
+		res.Engines = append(res.Engines, one.Engines...)
+		res.Containers = append(res.Containers, one.Containers...)
+		res.Networks = append(res.Networks, one.Networks...)
+		res.Gaps = append(res.Gaps, one.Gaps...)
+	}
+	return res
+}
+
+// readPodmanOf reads the databases of every store that a running container of a user,
+// or the defaults, tell, and the processes that no readable store knows. The podman
 // command is not run: with other flags than the containers were made with it
 // may take the machine for rebooted, and resets its state.
-func readPodman(ctx context.Context, m *machine) Result {
-	r := &podmanRead{m: m, seen: map[string]*snap.Container{}}
-	monitors := m.conmons()
+func (m *machine) readPodmanOf(ctx context.Context, uid int, monitors []conmon) Result {
+	r := &podmanRead{m: m, uid: uid, seen: map[string]*snap.Container{}}
 	stores, from := r.stores(monitors)
 	if len(stores) == 0 && len(monitors) == 0 {
 		return Result{}
 	}
-	e := snap.Engine{Name: Podman, Reachable: len(stores) > 0, IPTables: true, IP6Tables: true, IPForward: true}
+	r.e = snap.Engine{Name: Podman, Reachable: len(stores) > 0, IPTables: true, IP6Tables: true, IPForward: true}
+	if user := m.rootless(uid, monitors); user != "" {
+		r.e.Name, r.e.Rootless, r.e.IPTables, r.e.IP6Tables, r.e.IPForward = Podman+"@"+user, true, false, false, false
+	}
 	if len(stores) > 0 {
-		e.DataRoot, e.ExecRoot = stores[0].root, stores[0].runroot
-		e.Rules = r.varkRules(from[stores[0].root])
+		r.e.DataRoot, r.e.ExecRoot = stores[0].root, stores[0].runroot
 	}
-	if exists(m.path(podSocket)) {
-		e.Endpoint = "unix://" + podSocket
+	if uid == 0 && exists(m.path(podSocket)) {
+		r.e.Endpoint = "unix://" + podSocket
 	}
-	for _, s := range stores {
-		if err := r.store(ctx, s, from[s.root]); err != nil {
-			e.Reachable = false
-			e.Error = err.Error()
-			r.gap(Podman, err)
-		}
-	}
+	r.as(func(r *podmanRead) { r.read(ctx, stores, from) })
 	for i := range monitors {
 		r.monitored(&monitors[i])
 	}
 	r.finish()
-	if len(monitors) == 0 && len(r.res.Containers) == 0 && len(r.res.Networks) == 0 && e.Error == "" {
+	if len(monitors) == 0 && len(r.res.Containers) == 0 && len(r.res.Networks) == 0 && r.e.Error == "" {
 		return r.res // a store that nothing is in: podman was here once
 	}
-	r.res.Engines = []snap.Engine{e}
+	r.res.Engines = []snap.Engine{r.e}
 	return r.res
 }
 
-// stores lists the stores of root and of this program's user, and the process
-// through which each was found (nil for the default one).
+// read reads the stores.
+func (r *podmanRead) read(ctx context.Context, stores []podStore, from map[string]*proc) {
+	if len(stores) > 0 {
+		r.e.Rules = r.varkRules(from[stores[0].root])
+	}
+	for _, s := range stores {
+		if err := r.store(ctx, s, from[s.root]); err != nil {
+			r.e.Reachable = false
+			r.e.Error = err.Error()
+			r.gap(r.e.Name, err)
+		}
+	}
+}
+
+// stranger says that the files read are another user's: what they say is believed of
+// his own processes alone.
+func (r *podmanRead) stranger() bool { return r.uid != 0 && r.uid != os.Geteuid() }
+
+// stores lists the stores of a user's containers, for root his default one as well, and
+// the process through which each was found (nil for the default one).
 func (r *podmanRead) stores(monitors []conmon) ([]podStore, map[string]*proc) {
 	var out []podStore
 	from := map[string]*proc{}
 	for _, c := range monitors {
-		if c.trusted() && !slices.ContainsFunc(out, func(s podStore) bool { return s.root == c.store.root }) {
+		if !slices.ContainsFunc(out, func(s podStore) bool { return s.root == c.store.root }) {
 			out = append(out, c.store)
 			from[c.store.root] = c.proc
 		}
 	}
 	std := podStore{podRoot, podRunroot, podNetdir}
-	if !slices.ContainsFunc(out, func(s podStore) bool { return s.root == std.root }) && exists(r.m.path(filepath.Join(std.root, "libpod"))) {
+	if r.uid == 0 && !slices.ContainsFunc(out, func(s podStore) bool { return s.root == std.root }) && exists(r.m.path(filepath.Join(std.root, "libpod"))) {
 		out = append(out, std)
 	}
 	return out, from
@@ -162,6 +196,10 @@ func (r *podmanRead) store(ctx context.Context, s podStore, p *proc) error {
 			break
 		}
 		c := records[i].container()
+		c.Engine = r.e.Name
+		if r.stranger() {
+			c.ResolvConfPath, c.HostsPath, c.HostnamePath, c.SandboxKey = "", "", "", ""
+		}
 		for j := range c.Endpoints {
 			r.join(&c.Endpoints[j], c.ID, nets)
 		}
@@ -184,17 +222,17 @@ func (r *podmanRead) join(e *snap.Endpoint, id string, nets *podNetworks) {
 	}
 }
 
-// monitored notes a container that a conmon watches and that no store told:
-// another user's, or one of an unreadable store.
+// monitored notes a container that a conmon watches and that no store told, as that
+// can't be read. A stranger's process is believed to be what his own conmon started.
 func (r *podmanRead) monitored(c *conmon) {
-	if r.seen[c.id] != nil {
+	v := r.seen[c.id]
+	if v != nil && !r.stranger() {
 		return
 	}
-	v := &snap.Container{Engine: Podman, ID: c.id, Name: c.name, State: "running"}
-	if !c.trusted() {
-		r.gap("container "+c.name, snap.Hint(fmt.Errorf("a container of user %d: its settings are in files of that user: %w", c.uid, snap.ErrUnsupported),
-			fmt.Sprintf("run netdoctor as user %d", c.uid)))
+	if v == nil {
+		v = &snap.Container{Engine: r.e.Name, ID: c.id, Name: c.name, State: "running"}
 	}
+	v.PID = 0
 	for _, p := range r.m.kids[c.pid] {
 		if holds(p, c.id) {
 			v.PID = p.pid

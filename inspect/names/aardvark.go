@@ -12,7 +12,7 @@ import (
 // podman is the asker's network whose aardvark-dns is asked at that address,
 // nil when it is no such server.
 func (w *walker) podman(a netip.Addr, from string) *snap.Network {
-	if w.box == nil || w.box.Engine != "podman" || from != w.ns.ID {
+	if w.box == nil || !snap.IsPodman(w.box.Engine) || from != w.ns.ID {
 		return nil
 	}
 	for _, p := range w.networks() {
@@ -198,6 +198,9 @@ func (w *walker) aardvarkForward(n *snap.Network, owner *snap.Netns, name string
 			return unknownStep(Step{Where: "upstream", Asked: name}, "the host's resolv.conf was not read")
 		}
 		list = h.ResolvConf.Nameservers
+		if a := owner.UserServer(); a.IsValid() { // its file has this one before them
+			list = append([]netip.Addr{a}, list...)
+		}
 	}
 	out := outcome{verdict: ServFail}
 	for _, a := range list {

@@ -208,6 +208,15 @@ func (w *walker) content(srv Server, name string) outcome {
 
 // owner is the namespace of this host that holds an address; nil for none.
 func (w *walker) owner(a netip.Addr) *snap.Netns {
+	for i := range w.ns.Links { // next door first: users' own networks have the same addresses
+		if l := &w.ns.Links[i]; l.PeerNetns != "" && l.PeerNetns != w.ns.ID {
+			if ns := w.s.Ns(l.PeerNetns); ns != nil && ns.Class.Ours() {
+				if _, ok := ns.HasAddr(a); ok {
+					return ns
+				}
+			}
+		}
+	}
 	for i := range w.s.Netns {
 		ns := &w.s.Netns[i]
 		if !ns.Class.Ours() {

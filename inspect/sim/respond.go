@@ -125,6 +125,7 @@ func (w *World) proxyLeg(t *Trace, depth int) {
 		dst, ok = w.ownTarget(t.Socket)
 	}
 	if !ok {
+		w.forwardedLeg(t, depth)
 		return
 	}
 	leg := Flow{From: t.Arrived, Dst: dst.Addr(), Dport: dst.Port(), Proto: t.Flow.Proto, StopOutside: t.Flow.StopOutside}

@@ -156,3 +156,87 @@ func pingGroups(n *snap.Netns) (lo, hi int, ok bool) {
 	hi, err2 := strconv.Atoi(f[1])
 	return lo, hi, cmp.Or(err, err2) == nil
 }
+
+// forwardedLeg follows what a user's own forwarder takes at a published port into the
+// container: rootlessport connects from within its namespace, slirp4netns from its own
+// side of the tap device, pasta with the sender's address or, for the host itself, from
+// within (podman cmd/rootlessport; slirp4netns(1), passt(1)).
+func (w *World) forwardedLeg(t *Trace, depth int) {
+	p := t.Socket.Process
+	if p.Name != "rootlessport" && !p.UserNAT() {
+		return
+	}
+	c, port := w.forwardsTo(t.Socket)
+	if c == nil || w.ns[c.Netns] == nil {
+		return
+	}
+	n := w.ns[c.Netns]
+	leg := Flow{From: c.Netns, Dport: port, Proto: t.Flow.Proto, StopOutside: t.Flow.StopOutside}
+	dev := n.n.UserNAT()
+	for i := range c.Endpoints {
+		if leg.Dst = c.Endpoints[i].IPv4.Addr(); leg.Dst.IsValid() {
+			break
+		}
+	}
+	for _, a := range n.n.Addrs {
+		if dev != nil && a.Index == dev.Index && a.Prefix.Addr().Is4() && !leg.Dst.IsValid() {
+			leg.Dst = a.Prefix.Addr()
+		}
+	}
+	if !leg.Dst.IsValid() {
+		return
+	}
+	_, mine := w.ns[t.Arrived].n.HasAddr(t.Flow.Src)
+	if p.Name != "rootlessport" && dev == nil {
+		return
+	}
+	switch {
+	case p.Name == "slirp4netns":
+		leg.Iif, leg.Src = dev.Name, leg.Dst
+		for _, a := range n.n.AddrsOf(dev.Index) {
+			if a.Prefix.Contains(leg.Dst) {
+				leg.Src = a.Prefix.Masked().Addr().Next().Next()
+			}
+		}
+	case p.Name != "rootlessport" && t.Flow.Src.Is4() && t.Flow.Iif != "" && !mine:
+		leg.Iif, leg.Src = dev.Name, t.Flow.Src
+	}
+	t.Proxy = w.traceDepth(leg, depth+1)
+	if p.UserNAT() && leg.Iif == "" { // by lo, with older ones to 127.0.0.1
+		leg.Dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		if other := w.traceDepth(leg, depth+1); other.Verdict != t.Proxy.Verdict {
+			t.unknown(Where{Netns: c.Netns, Layer: "socket", Cause: CauseModel, Detail: fmt.Sprintf("whether %s hands what comes from the host itself to 127.0.0.1 of %s depends on its version", p.Name, c.Name)})
+			t.Proxy = nil
+			return
+		}
+	}
+	t.Forward = append(t.Forward, Hop{
+		Netns: c.Netns, Stage: p.Name, Did: fmt.Sprintf("connects to %s of %s itself (pid %d)", addrPort(t.Proxy.Flow.Dst, port), c.Name, p.PID), Verdict: "ok",
+		Dst: netip.AddrPortFrom(t.Proxy.Flow.Dst, port), Proto: t.Flow.Proto, Because: []snap.Ref{snap.RefContainer(c.Ref)},
+	})
+	t.Forward = append(t.Forward, t.Proxy.Forward...)
+	t.Verdict, t.Where, t.IfAnswered = t.Proxy.Verdict, t.Proxy.Where, t.Proxy.IfAnswered
+	t.Unknown = append(t.Unknown, t.Proxy.Unknown...)
+}
+
+// forwardsTo is the container of a user's own engine that publishes the port at which a
+// socket is, and its port there; nil where several do, or none.
+func (w *World) forwardsTo(s *snap.Socket) (found *snap.Container, port uint16) {
+	at := s.Local.Addr().Unmap()
+	for i := range w.snap.Containers {
+		c := &w.snap.Containers[i]
+		if e := w.snap.Engine(c.Engine); e == nil || !e.Rootless || !c.Running() {
+			continue
+		}
+		for _, p := range c.Ports {
+			if p.Proto != s.Proto || p.HostPort != s.Local.Port() || !at.IsUnspecified() && !p.HostIP.IsUnspecified() && p.HostIP != at {
+				continue
+			}
+			if found != nil && found != c {
+				return nil, 0
+			}
+			found, port = c, p.ContainerPort
+		}
+	}
+	return found, port
+}

@@ -100,6 +100,35 @@ func (p *Process) UserNAT() bool {
 	return p != nil && (p.Name == "slirp4netns" || strings.HasPrefix(p.Name, "pasta"))
 }
 
+// UserNAT is the device of the namespace behind which is such a process; nil for none.
+func (ns *Netns) UserNAT() *Link {
+	for i := range ns.Links {
+		if ns.Links[i].Reader.UserNAT() {
+			return &ns.Links[i]
+		}
+	}
+	return nil
+}
+
+// UserServer is the address at which that process takes questions for the host's name
+// servers; invalid for none.
+func (ns *Netns) UserServer() netip.Addr {
+	l := ns.UserNAT()
+	if l == nil {
+		return netip.Addr{}
+	}
+	if l.Reader.Name == "slirp4netns" {
+		for _, a := range ns.AddrsOf(l.Index) {
+			if _, off := l.Reader.Arg("--disable-dns"); a.Prefix.Addr().Is4() && !off {
+				return a.Prefix.Masked().Addr().Next().Next().Next() // 10.0.2.3
+			}
+		}
+	}
+	v, _ := l.Reader.Arg("--dns-forward")
+	a, _ := netip.ParseAddr(v)
+	return a
+}
+
 // Arg is the value of an option of its command line, "" when it is not there; has says
 // whether it is.
 func (p *Process) Arg(name string) (value string, has bool) {
