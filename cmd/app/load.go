@@ -31,6 +31,7 @@ func (a *App) snapshot(ctx context.Context, c Common) (*snap.Snapshot, error) {
 			}
 			return nil, err
 		}
+		a.unshared(s)
 		return s, ended(ctx)
 	}
 	s, err := a.load(c.Snapshot, c.Stdin)
@@ -48,6 +49,18 @@ func (a *App) snapshot(ctx context.Context, c Common) (*snap.Snapshot, error) {
 		return nil, badFile{err}
 	}
 	return s, nil
+}
+
+// unshared says how to see, without root, into containers of one's own.
+func (a *App) unshared(s *snap.Snapshot) {
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		ns := s.Ns(c.Netns)
+		if e := s.Engine(c.Engine); e != nil && e.Rootless && e.Reachable && ns != nil && len(ns.Links) == 0 {
+			a.note("%s is your own and can be read without root: podman unshare netdoctor …", c.Name)
+			return
+		}
+	}
 }
 
 // fileHost is what the host of a snapshot is called among others: as its file.

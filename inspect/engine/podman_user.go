@@ -15,15 +15,19 @@ import (
 // rootless is the user whose Podman this is, "" for root's. Whoever looks from within
 // that user's namespace (podman unshare) sees him as root.
 func (m *machine) rootless(uid int, monitors []conmon) string {
-	if uid == 0 {
-		b, err := os.ReadFile(m.path("/proc/thread-self/uid_map"))
-		f := strings.Fields(string(b)) // first id inside, outside, how many
-		if err != nil || len(f) < 3 || f[2] == "4294967295" || len(monitors) == 0 || strings.HasPrefix(monitors[0].store.runroot, "/run/containers/") {
-			return ""
-		}
+	const everybody, nobody = "4294967295", 65534
+	b, err := os.ReadFile(m.path("/proc/thread-self/uid_map"))
+	f := strings.Fields(string(b)) // first id inside, outside, how many
+	inside := err == nil && len(f) > 2 && f[2] != everybody
+	switch {
+	case inside && uid == nobody: // whose it is can't be told; mostly root's
+		return ""
+	case uid == 0 && (!inside || len(monitors) == 0 || strings.HasPrefix(monitors[0].store.runroot, "/run/containers/")):
+		return ""
+	case uid == 0:
 		uid, _ = strconv.Atoi(f[1])
 	}
-	b, _ := readFile(m.path("/etc/passwd"), maxConfig) // a number is a name, too
+	b, _ = readFile(m.path("/etc/passwd"), maxConfig) // a number is a name, too
 	for line := range strings.Lines(string(b)) {
 		if f := strings.Split(line, ":"); len(f) > 3 && f[2] == strconv.Itoa(uid) {
 			return f[0]

@@ -55,6 +55,9 @@ func (w *World) Later(t *Trace) *Trace {
 	if l := w.later(f); l != nil {
 		return l
 	}
+	if t.Relay != nil {
+		return w.Later(t.Relay)
+	}
 	if t.Proxy != nil {
 		return w.Later(t.Proxy)
 	}

@@ -156,6 +156,9 @@ type Trace struct {
 	// Proxy is the second leg when the socket belongs to docker-proxy (or the
 	// like): from the proxy to the container. The verdict counts it in.
 	Proxy *Trace
+	// Relay is the second leg of what a program carries on that answers the sender once
+	// it is answered itself (slirp4netns, pasta). All of it is in this trace, too.
+	Relay *Trace
 	// LeftHost is the device by which the request left the namespaces of this
 	// host (snap.NetnsClass.Ours), "" when it stayed.
 	LeftHost  string

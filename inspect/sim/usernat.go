@@ -59,7 +59,8 @@ func (w *World) userLeg(t *Trace, depth int) {
 		Src: t.Forward[len(t.Forward)-1].Src, Dst: dst, Proto: t.Flow.Proto, Because: []snap.Ref{own},
 	})
 	t.Forward, t.Reply = append(t.Forward, leg.Forward...), append(slices.Clone(leg.Reply), t.Reply...)
-	t.Proxy, t.Verdict, t.Where, t.Unknown, t.IfAnswered = leg, leg.Verdict, leg.Where, leg.Unknown, leg.IfAnswered
+	t.Relay, t.Routes = leg, append(t.Routes, leg.Routes...)
+	t.Verdict, t.Where, t.Unknown, t.IfAnswered = leg.Verdict, leg.Where, leg.Unknown, leg.IfAnswered
 	t.Arrived, t.ArrivedAs, t.Socket = leg.Arrived, leg.ArrivedAs, leg.Socket
 	t.LeftHost, t.LeftNetns, t.ExitSrc, t.ExitDst = leg.LeftHost, leg.LeftNetns, leg.ExitSrc, leg.ExitDst
 }
