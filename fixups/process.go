@@ -51,6 +51,11 @@ func eachProcess(s *snap.Snapshot, f func(**snap.Process)) {
 		}
 	}
 	for i := range s.Netns {
+		for j := range s.Netns[i].Links {
+			if x := &s.Netns[i].Links[j].Reader; *x != nil {
+				f(x)
+			}
+		}
 		for j := range s.Netns[i].Sockets {
 			if x := &s.Netns[i].Sockets[j].Process; *x != nil {
 				f(x)

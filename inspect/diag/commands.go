@@ -12,9 +12,9 @@ import (
 // The commands by which a person sees what an engine says of its own. CNI has no
 // tool for that, and crictl (Kubernetes) none for networks: there it is the file.
 
-// toolOf is the engine's command line, which takes docker's words; "" when there is
+// ToolOf is the engine's command line, which takes docker's words; "" when there is
 // none. A container of containerd whose name has a slash is a pod's.
-func toolOf(eng, name string) string {
+func ToolOf(eng, name string) string {
 	switch {
 	case eng == "docker" || eng == "podman":
 		return eng
@@ -28,7 +28,7 @@ func toolOf(eng, name string) string {
 
 // InspectCommand shows a container.
 func InspectCommand(c *snap.Container) string {
-	tool := toolOf(c.Engine, c.Name)
+	tool := ToolOf(c.Engine, c.Name)
 	switch {
 	case tool != "":
 		return tool + " inspect " + c.Name
@@ -48,12 +48,17 @@ func NetworkCommand(n *snap.Network) string {
 	case (n.Engine == "cni" || n.Engine == "containerd") && n.File != "":
 		return "cat " + n.File
 	}
-	return cmp.Or(toolOf(n.Engine, ""), n.Engine) + " network inspect " + n.Name
+	return cmp.Or(ToolOf(n.Engine, ""), n.Engine) + " network inspect " + n.Name
+}
+
+// EngineCommand has the engine do something with a container.
+func EngineCommand(c *snap.Container, verb string) string {
+	return strings.TrimSpace(ToolOf(c.Engine, c.Name) + " " + verb + " " + c.Name)
 }
 
 // PortCommand shows what a container publishes.
 func PortCommand(c *snap.Container) string {
-	switch tool := toolOf(c.Engine, c.Name); {
+	switch tool := ToolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " port " + c.Name
 	case c.Engine == "netdoctor":
@@ -64,7 +69,7 @@ func PortCommand(c *snap.Container) string {
 
 // ListCommand shows the containers of an engine, those that do not run, too.
 func ListCommand(c *snap.Container) string {
-	switch tool := toolOf(c.Engine, c.Name); {
+	switch tool := ToolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " ps -a"
 	case c.Engine == "netdoctor":
@@ -77,7 +82,7 @@ func ListCommand(c *snap.Container) string {
 
 // LogCommand shows what a container's program last said; "" when nobody keeps that.
 func LogCommand(c *snap.Container) string {
-	switch tool := toolOf(c.Engine, c.Name); {
+	switch tool := ToolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " logs --tail 20 " + c.Name
 	case c.Engine == "containerd":
@@ -88,7 +93,7 @@ func LogCommand(c *snap.Container) string {
 
 // ExecCommand runs a command inside of a container.
 func (in *Input) ExecCommand(c *snap.Container, command string) string {
-	switch tool := toolOf(c.Engine, c.Name); {
+	switch tool := ToolOf(c.Engine, c.Name); {
 	case tool != "":
 		return tool + " exec " + c.Name + " " + command
 	case c.Engine == "netdoctor":
@@ -116,7 +121,7 @@ func DisconnectCommand(eng, network, name string) string {
 // CreateCommand makes a network anew with options; "" where an engine's networks are
 // files that a person writes.
 func CreateCommand(eng, options string) string {
-	tool := toolOf(eng, "")
+	tool := ToolOf(eng, "")
 	if tool == "" {
 		return ""
 	}
@@ -125,7 +130,7 @@ func CreateCommand(eng, options string) string {
 
 // RemoveCommand takes a network away.
 func RemoveCommand(n *snap.Network) string {
-	switch tool := toolOf(n.Engine, ""); {
+	switch tool := ToolOf(n.Engine, ""); {
 	case tool != "":
 		return tool + " network rm " + n.Name
 	case n.File != "":
@@ -136,7 +141,7 @@ func RemoveCommand(n *snap.Network) string {
 
 // UnpauseCommand lets the frozen processes of a container go on.
 func UnpauseCommand(c *snap.Container) string {
-	if tool := toolOf(c.Engine, c.Name); tool != "" {
+	if tool := ToolOf(c.Engine, c.Name); tool != "" {
 		return tool + " unpause " + c.Name
 	}
 	return "let the engine resume " + c.Name

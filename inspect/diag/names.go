@@ -140,7 +140,7 @@ func (e *expecter) outward(c *snap.Container) bool {
 		return false // the host's own case stands for it
 	}
 	if len(c.Endpoints) == 0 {
-		return false
+		return UserMode(c)
 	}
 	for i := range c.Endpoints {
 		if n := e.in.Snap.NetworkOf(c.Engine, &c.Endpoints[i]); n != nil && n.Outward() && n.Driver != "null" && n.Driver != "none" && !e.gatewayless(n) {

@@ -134,9 +134,7 @@ func (m *machine) readPodmanOf(ctx context.Context, uid int, monitors []conmon) 
 		r.e.Endpoint = "unix://" + podSocket
 	}
 	r.as(func(r *podmanRead) { r.read(ctx, stores, from) })
-	for i := range monitors {
-		r.monitored(&monitors[i])
-	}
+	r.watched(monitors)
 	r.finish()
 	if len(monitors) == 0 && len(r.res.Containers) == 0 && len(r.res.Networks) == 0 && r.e.Error == "" {
 		return r.res // a store that nothing is in: podman was here once
@@ -219,6 +217,18 @@ func (r *podmanRead) join(e *snap.Endpoint, id string, nets *podNetworks) {
 	}
 	if names := nets.names[e.Network][id]; len(names) > 0 {
 		e.DNSNames = names
+	}
+}
+
+// watched goes by the conmons: a stranger's containers without one don't run.
+func (r *podmanRead) watched(monitors []conmon) {
+	for i := range monitors {
+		r.monitored(&monitors[i])
+	}
+	for id, c := range r.seen {
+		if r.stranger() && c.Running() && !slices.ContainsFunc(monitors, func(m conmon) bool { return m.id == id }) {
+			c.State, c.PID = snap.Vanished, 0
+		}
 	}
 }
 

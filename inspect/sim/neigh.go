@@ -64,6 +64,14 @@ func (r *run) resolve(n *netns, dev *snap.Link, ip netip.Addr, k *skb) (string, 
 		return dev.MAC, nil // arp_constructor: NUD_NOARP with the device's own address
 	}
 	k.neighRef, k.neighText = "", ""
+	if p := dev.Reader; p.UserNAT() {
+		if strings.EqualFold(p.State, "T") {
+			return "", r.drop(n, dev, k, stoppedReader(n, dev))
+		}
+		if p.Name != "slirp4netns" { // passt arp.c: arp() answers for all but the container's own
+			return macElsewhere, nil
+		}
+	}
 	if dev.PointToPt {
 		return macBroadcast, nil
 	}

@@ -32,10 +32,6 @@ func (w *World) userLeg(t *Trace, depth int) {
 		t.Forward = append(t.Forward, Hop{Netns: p.Netns, Stage: "user-mode NAT", Did: t.Where.Detail, Verdict: "drop", Src: h.Src, Dst: h.Dst, Proto: t.Flow.Proto, Because: []snap.Ref{ref}})
 	}
 	own := snap.RefLink(n.n.ID, dev.Name)
-	if strings.EqualFold(p.State, "T") {
-		stop("is stopped", "STOPPED", own)
-		return
-	}
 	dst, why := w.userDst(n, dev, t)
 	switch {
 	case why != "":
@@ -63,6 +59,14 @@ func (w *World) userLeg(t *Trace, depth int) {
 	t.Verdict, t.Where, t.Unknown, t.IfAnswered = leg.Verdict, leg.Where, leg.Unknown, leg.IfAnswered
 	t.Arrived, t.ArrivedAs, t.Socket = leg.Arrived, leg.ArrivedAs, leg.Socket
 	t.LeftHost, t.LeftNetns, t.ExitSrc, t.ExitDst = leg.LeftHost, leg.LeftNetns, leg.ExitSrc, leg.ExitDst
+}
+
+// stoppedReader is where a packet ends that nobody reads.
+func stoppedReader(n *netns, dev *snap.Link) Where {
+	return Where{
+		Layer: "link", Cause: CauseUserNAT, Reason: "STOPPED", Ref: snap.RefLink(n.n.ID, dev.Name),
+		Detail: fmt.Sprintf("%s (pid %d), which reads %s, is stopped", dev.Reader.Name, dev.Reader.PID, dev.Name),
+	}
 }
 
 // userDst is where the program connects to for what left by its device; invalid when
@@ -185,6 +189,7 @@ func (w *World) forwardedLeg(t *Trace, depth int) {
 		}
 	}
 	if !leg.Dst.IsValid() {
+		t.unknown(Where{Netns: c.Netns, Layer: "socket", Cause: CauseModel, Detail: fmt.Sprintf("where %s leads is not known: %s has no address", p.Name, c.Name)})
 		return
 	}
 	_, mine := w.ns[t.Arrived].n.HasAddr(t.Flow.Src)

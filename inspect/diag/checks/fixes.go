@@ -75,7 +75,7 @@ func defaultVia(_ *snap.Netns, dev *snap.Link, gw string) (snap.Route, bool) {
 // who made them and have a metric (netavark src/network/constants.rs: DEFAULT_METRIC;
 // option metric of the network).
 func asEngine(a *attachment, r snap.Route) snap.Route {
-	if a.n.Engine != "podman" {
+	if !snap.IsPodman(a.n.Engine) {
 		return r
 	}
 	r.Protocol, r.Metric = "static", 100

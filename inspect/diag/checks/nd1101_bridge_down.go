@@ -30,36 +30,52 @@ Sources: net/bridge/br_device.c: br_dev_open; moby#40217`,
 }
 
 func detectND1101(in *diag.Input) []diag.Finding {
-	host := in.Snap.HostNs()
-	if host == nil {
-		return nil
-	}
 	var out []diag.Finding
-	for i := range host.Links {
-		l := &host.Links[i]
-		if l.Bridge == nil || l.Up {
-			continue
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		for j := range ns.Links {
+			l := &ns.Links[j]
+			if l.Bridge == nil || l.Up || !ns.Class.Ours() {
+				continue
+			}
+			if f := bridgeDown(in, ns, l); f != nil {
+				out = append(out, *f)
+			}
 		}
-		n := in.Graph.NetworkOfBridge(l.Name)
-		who := "nobody's"
-		used := len(in.Graph.Ports(host, l)) > 0
-		if n != nil {
+	}
+	return out
+}
+
+// bridgeDown is what is said of a bridge that is down; nil where nobody uses it. Those of
+// users' own engines are in namespaces beside the host's, where others may be down by will.
+func bridgeDown(in *diag.Input, ns *snap.Netns, l *snap.Link) *diag.Finding {
+	covers := coverDevice(in, ns.ID, l.Name, sim.CauseLinkDown, sim.CauseNoRoute, sim.CauseNeighFailed)
+	ports := in.Graph.Ports(ns, l)
+	who, used := "", len(ports) > 0
+	if ns.ID == in.Snap.Host.Netns {
+		who = "nobody's"
+		if n := in.Graph.NetworkOfBridge(l.Name); n != nil {
 			who = "network " + n.Name
 			used = inUse(in, n) || used && n.Name == "docker_gwbridge" // whose members Docker names nowhere
 		}
-		if !used {
-			continue
+		who = "bridge of " + who
+	} else {
+		for _, p := range ports {
+			covers.Traces = append(covers.Traces, coverDevice(in, ns.ID, p.Name, sim.CauseLinkDown).Traces...)
 		}
-		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s is down: bridge of %s, %s", l.Name, who, diag.Count(len(in.Graph.Ports(host, l)), "port")),
-			Cause:    fmt.Sprintf("the bridge device %s is administratively down, so it forwards nothing between its ports and nothing to or from this host", l.Name),
-			Subject:  diag.Subject{Kind: "bridge", Name: l.Name, Netns: host.ID},
-			Evidence: []diag.Evidence{ev("ip link show "+l.Name, linkLine(l), snap.RefLink(host.ID, l.Name))},
-			Covers:   coverDevice(in, host.ID, l.Name, sim.CauseLinkDown, sim.CauseNoRoute, sim.CauseNeighFailed),
-			Weight:   80,
-		})
+		who, used = "bridge in "+in.Who(ns.ID), len(covers.Traces) > 0
 	}
-	return out
+	if !used {
+		return nil
+	}
+	return &diag.Finding{
+		Summary:  fmt.Sprintf("%s is down: %s, %s", l.Name, who, diag.Count(len(ports), "port")),
+		Cause:    fmt.Sprintf("the bridge device %s is administratively down, so it forwards nothing between its ports and nothing to or from %s", l.Name, map[bool]string{true: "this host", false: in.Who(ns.ID)}[ns.ID == in.Snap.Host.Netns]),
+		Subject:  diag.Subject{Kind: "bridge", Name: l.Name, Netns: ns.ID},
+		Evidence: []diag.Evidence{ev(in.IPCommand(ns.ID, "ip link show "+l.Name), linkLine(l), snap.RefLink(ns.ID, l.Name))},
+		Covers:   covers,
+		Weight:   80,
+	}
 }
 
 // fixND1101 sets the bridge up and gives back the IPv6 gateway address, which the
@@ -67,7 +83,7 @@ func detectND1101(in *diag.Input) []diag.Finding {
 func fixND1101(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ops := linkUpFix(in, f)
 	host := in.Snap.HostNs()
-	if host == nil {
+	if host == nil || f.Subject.Netns != host.ID {
 		return ops
 	}
 	for _, g := range sixBridges(in, host) {

@@ -26,7 +26,7 @@ See it by hand:
 
 Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1124", "ND1110", "ND2205", "ND2206", "ND2207", "ND3205", "ND8103"},
+		After:    []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1124", "ND1110", "ND2205", "ND2206", "ND2207", "ND3205", "ND8103", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseLinkDown, sim.CauseNoCarrier, sim.CauseBridgeNoPort, sim.CausePortState, sim.CauseIsolated,

@@ -89,6 +89,9 @@ func uplink(in *diag.Input, ns *snap.Netns, dev *snap.Link) bool {
 // givenOut says whether an engine gave an address to that namespace: a gateway's
 // to the host, a container's to it.
 func givenOut(in *diag.Input, ns *snap.Netns, ip netip.Addr) bool {
+	if dev, _ := ns.HasAddr(ip); dev != nil && dev.Reader.UserNAT() { // by that program
+		return true
+	}
 	if ns.ID == in.Snap.Host.Netns {
 		return slices.ContainsFunc(in.Snap.Networks, func(n snap.Network) bool {
 			return slices.ContainsFunc(n.Pools, func(p snap.Pool) bool { return p.Gateway == ip })

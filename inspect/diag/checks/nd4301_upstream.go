@@ -29,7 +29,7 @@ See it by hand:
 
 Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1903", "ND1123", "ND3106", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211"},
+		After:    []diag.Code{"ND1903", "ND1123", "ND3106", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.TooLate) {
@@ -80,6 +80,9 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				}
 				if r := in.Snap.Resolver(g.first.Ask.Container); r != nil && len(r.ResolvConf.Nameservers) > libcServers && slices.Contains(r.ResolvConf.Nameservers[:libcServers], server) {
 					f.Summary += fmt.Sprintf("; %s is the fourth in resolv.conf, and programs ask the first three only", r.ResolvConf.Nameservers[libcServers])
+				}
+				if t := userServer(in, g.first, server); t != "" {
+					f.Advice = t
 				}
 				if now := keptServer(in, g.first, server); len(now) > 0 {
 					who := in.Who(g.first.Ask.Netns)

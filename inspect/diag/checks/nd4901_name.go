@@ -80,7 +80,7 @@ func sayWildcard(in *diag.Input, g *nameGroup, f *diag.Finding) {
 func fixAardvark(in *diag.Input, f *diag.Finding) []fixups.Op {
 	p, host := in.Names[f.Covers.Names[0]].Path.Problem, in.Snap.HostNs()
 	n, program := in.Snap.Network(p.Network), in.Snap.Host.Tools["aardvark-dns"]
-	if p.Kind != names.AardvarkDead || n == nil || n.DNSFile == "" || program == "" || host == nil || p.Server.Port() != 53 {
+	if p.Kind != names.AardvarkDead || n == nil || n.Engine != "podman" || n.DNSFile == "" || program == "" || host == nil || p.Server.Port() != 53 {
 		return nil
 	}
 	op := &fixups.AardvarkStart{Aardvark: fixups.Aardvark{Program: program, Dir: path.Dir(n.DNSFile)}}
@@ -143,7 +143,7 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 	case g.problem.Kind == names.AliasMissing && n != nil && c != nil:
 		return "give it the alias back: " + alias(c.Name)
 	case g.problem.Kind == names.AardvarkDead && n != nil:
-		return fmt.Sprintf("aardvark-dns starts again with the next container that starts on %s: podman run --rm --network %s IMAGE true, or podman stop and podman start of one that is on it; podman network reload does not start it", n.Name, n.Name)
+		return fmt.Sprintf("aardvark-dns starts again with the next container that starts on %s: %s run --rm --network %s IMAGE true, or podman stop and podman start of one that is on it; podman network reload does not start it", n.Name, diag.ToolOf(n.Engine, ""), n.Name)
 	case g.problem.Kind == names.NoDNSSource:
 		return "put dns into the hosts line of /etc/nsswitch.conf of " + who
 	case g.problem.Kind == names.NoFilesSource:

@@ -21,6 +21,7 @@ See it by hand:
     docker port NAME
 
 Sources: docs.docker.com, port publishing`,
+		After: []diag.Code{"ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return listeners(in, func(s seat) *diag.Finding {
 				if len(s.loopback) > 0 || len(s.elsewhere) > 0 || len(s.others) == 0 || s.target == nil {

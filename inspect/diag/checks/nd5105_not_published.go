@@ -23,7 +23,7 @@ See it by hand:
     ss -lntu                                     nothing on the port
 
 Sources: docs.docker.com, port publishing`,
-		After: []diag.Code{"ND8102"},
+		After: []diag.Code{"ND8102", "ND5106"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
 				if c, _, _ := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto); c != nil {

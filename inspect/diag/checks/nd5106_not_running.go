@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -103,18 +105,44 @@ func detectND5106(in *diag.Input) []diag.Finding {
 		switch {
 		case c.Error != "":
 			why = c.Error
+		case c.State == "created" && privileged(in, c) != 0:
+			why = "never started"
+			f.Cause = fmt.Sprintf("its user may not listen on port %d: net.ipv4.ip_unprivileged_port_start=%s, and without root nothing below that is his", privileged(in, c), in.Snap.HostNs().Sysctls[unprivilegedPort])
+			f.Evidence = append(f.Evidence, ev("sysctl net.ipv4.ip_unprivileged_port_start", in.Snap.HostNs().Sysctls[unprivilegedPort], snap.RefSysctl(in.Snap.Host.Netns, unprivilegedPort)))
+			f.Advice = fmt.Sprintf("publish a higher port, or let every user have this one: sysctl -w net.ipv4.ip_unprivileged_port_start=%d; then %s", privileged(in, c), diag.EngineCommand(c, "start"))
 		case c.OOMKilled:
 			why = "killed for want of memory"
 		case c.ExitCode == 137:
 			why = "exit code 137: killed"
 		}
-		f.Summary = fmt.Sprintf("%s is not running (%s, %s): its name and its address on network %s are gone", c.Name, c.State, why, networks(c))
+		f.Summary = fmt.Sprintf("%s is not running (%s, %s)", c.Name, c.State, why)
+		if len(c.Endpoints) > 0 {
+			f.Summary += fmt.Sprintf(": its name and its address on network %s are gone", networks(c))
+		}
 		if ports := publishes(c); ports != "" {
 			f.Summary += ", and nobody serves its published " + ports
 		}
 		out = append(out, f)
 	}
 	return out
+}
+
+const unprivilegedPort = "net/ipv4/ip_unprivileged_port_start"
+
+// privileged is a port that a container of a user's own engine publishes and that its
+// user may not listen on; 0 for none.
+func privileged(in *diag.Input, c *snap.Container) uint16 {
+	e, host := in.Snap.Engine(c.Engine), in.Snap.HostNs()
+	if e == nil || !e.Rootless || host == nil {
+		return 0
+	}
+	first, err := strconv.ParseUint(strings.TrimSpace(host.Sysctls[unprivilegedPort]), 10, 16)
+	for _, p := range c.Ports {
+		if err == nil && p.HostPort != 0 && uint64(p.HostPort) < first {
+			return p.HostPort
+		}
+	}
+	return 0
 }
 
 // publishes are the ports of the host that a container publishes, in words.
@@ -184,9 +212,9 @@ func missed(in *diag.Input, c *snap.Container) bool {
 
 // restart is what a person does about a container that does not run.
 func restart(c *snap.Container) string {
-	t := fmt.Sprintf("start %s", c.Name)
-	if c.Engine == "docker" || c.Engine == "podman" {
-		t = c.Engine + " " + t
+	t := "start " + c.Name
+	if c.Engine == "docker" || snap.IsPodman(c.Engine) {
+		t = diag.EngineCommand(c, "start")
 	}
 	if log := diag.LogCommand(c); log != "" {
 		t += "; why it stopped: " + log

@@ -29,7 +29,7 @@ See it by hand:
 False positives: a process that is being debugged.
 
 Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check_req`,
-		After: []diag.Code{"ND5107"},
+		After: []diag.Code{"ND5107", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, s := range seats(in) {

@@ -212,7 +212,7 @@ func unanswered(in *diag.Input) []diag.Finding {
 		if f.Port == nil || c == nil {
 			return nil
 		}
-		if e := in.Snap.Engine(c.Engine); e == nil || e.UserlandProxy {
+		if e := in.Snap.Engine(c.Engine); e == nil || e.UserlandProxy || e.Rootless || !c.Running() {
 			return nil
 		}
 		hook := "prerouting"
