@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,12 +97,16 @@ func (r *podmanRead) gap(what string, err error) {
 
 // readPodman reads root's Podman, and that of each user who has containers running.
 func readPodman(ctx context.Context, m *machine) Result {
-	users := map[int][]conmon{0: nil}
+	users, uids := map[int][]conmon{}, []int{0}
 	for _, c := range m.conmons() {
 		users[c.uid] = append(users[c.uid], c)
+		if !slices.Contains(uids, c.uid) {
+			uids = append(uids, c.uid)
+		}
 	}
+	slices.Sort(uids)
 	var res Result
-	for _, uid := range slices.Sorted(maps.Keys(users)) {
+	for _, uid := range uids {
 		one := m.readPodmanOf(ctx, uid, users[uid])
 		res.Engines = append(res.Engines, one.Engines...)
 		res.Containers = append(res.Containers, one.Containers...)

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,7 +74,7 @@ func (r *podmanRead) as(read func(*podmanRead)) {
 func (m *machine) fsOf(path string) string {
 	best, kind := -1, ""
 	for _, x := range mounts(m.path("/proc/thread-self")) {
-		if rel, err := filepath.Rel(x.point, path); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") && len(x.point) >= best {
+		if strings.HasPrefix(path+"/", strings.TrimSuffix(x.point, "/")+"/") && len(x.point) >= best {
 			best, kind = len(x.point), x.fstype
 		}
 	}

@@ -15,8 +15,8 @@ func TestAUsersOwnPodmanIsAnEngineOfItsOwn(t *testing.T) {
 	t.Parallel()
 	for uidMap, want := range map[string]string{
 		"         0       1000          1\n         1     100000      65536\n": "podman@alice",
-		"         0       1001          1\n":                                     "podman@1001",
-		"         0          0 4294967295\n":                                     "podman",
+		"         0       1001          1\n":                                   "podman@1001",
+		"         0          0 4294967295\n":                                   "podman",
 	} {
 		h := podHost(t)
 		h.file("/proc/thread-self/uid_map", uidMap)

@@ -1,14 +1,12 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/inspect/walk"
 )
 
 // userLeg goes on where a packet leaves by a device whose reader carries it on by sockets
@@ -26,13 +24,12 @@ func (w *World) userLeg(t *Trace, depth int) {
 	p := dev.Reader
 	who := fmt.Sprintf("%s (pid %d)", p.Name, p.PID)
 	stop := func(what, reason string, ref snap.Ref) {
-		h := t.Forward[len(t.Forward)-1]
 		t.Verdict, t.IfAnswered, t.Unknown = Dropped, "", nil
 		t.Where = &Where{Netns: n.n.ID, Device: dev.Name, Layer: "socket", Cause: CauseUserNAT, Reason: reason, Ref: ref, Detail: who + ", which reads " + dev.Name + ", " + what}
-		t.Forward = append(t.Forward, Hop{Netns: p.Netns, Stage: "user-mode NAT", Did: t.Where.Detail, Verdict: "drop", Src: h.Src, Dst: h.Dst, Proto: t.Flow.Proto, Because: []snap.Ref{ref}})
+		t.carried(p.Netns, "user-mode NAT", t.Where.Detail, "drop", ref)
 	}
 	own := snap.RefLink(n.n.ID, dev.Name)
-	dst, why := w.userDst(n, dev, t)
+	dst, why := walk.UserDst(w.snap, n.n, dev, t.ExitDst)
 	switch {
 	case why != "":
 		stop(why, "", own)
@@ -41,24 +38,31 @@ func (w *World) userLeg(t *Trace, depth int) {
 		return
 	}
 	if t.Flow.Proto == snap.ICMP || t.Flow.Proto == snap.ICMPv6 {
-		if lo, hi, ok := pingGroups(w.ns[p.Netns].n); !ok || len(p.Groups) == 0 {
+		text, may, ok := walk.PingGroups(w.ns[p.Netns].n, p)
+		if !ok {
 			return
-		} else if !slices.ContainsFunc(p.Groups, func(g int) bool { return lo <= g && g <= hi }) {
-			key := "net/ipv4/ping_group_range"
-			stop(fmt.Sprintf("may not send echo requests: net.ipv4.ping_group_range=%d %d of %s has none of its groups", lo, hi, p.Netns), "EACCES", snap.RefSysctl(p.Netns, key))
+		}
+		if !may {
+			stop("may not send echo requests: net.ipv4.ping_group_range="+text+" of "+p.Netns+" has none of its groups", "EACCES", snap.RefSysctl(p.Netns, "net/ipv4/ping_group_range"))
 			return
 		}
 	}
 	leg := w.traceDepth(Flow{From: p.Netns, Dst: dst.Addr(), Dport: dst.Port(), Proto: t.Flow.Proto, UID: p.UID, StopOutside: t.Flow.StopOutside}, depth+1)
-	t.Forward = append(t.Forward, Hop{
-		Netns: p.Netns, Stage: p.Name, Did: fmt.Sprintf("takes it from %s of %s and connects itself (pid %d)", dev.Name, n.n.ID, p.PID), Verdict: "ok",
-		Src: t.Forward[len(t.Forward)-1].Src, Dst: dst, Proto: t.Flow.Proto, Because: []snap.Ref{own},
-	})
+	t.carried(p.Netns, p.Name, fmt.Sprintf("takes it from %s of %s and connects itself (pid %d)", dev.Name, n.n.ID, p.PID), "ok", own)
 	t.Forward, t.Reply = append(t.Forward, leg.Forward...), append(slices.Clone(leg.Reply), t.Reply...)
 	t.Relay, t.Routes = leg, append(t.Routes, leg.Routes...)
 	t.Verdict, t.Where, t.Unknown, t.IfAnswered = leg.Verdict, leg.Where, leg.Unknown, leg.IfAnswered
 	t.Arrived, t.ArrivedAs, t.Socket = leg.Arrived, leg.ArrivedAs, leg.Socket
 	t.LeftHost, t.LeftNetns, t.ExitSrc, t.ExitDst = leg.LeftHost, leg.LeftNetns, leg.ExitSrc, leg.ExitDst
+}
+
+// carried adds what a program did with the packet.
+func (t *Trace) carried(netns, stage, did, verdict string, ref snap.Ref) {
+	h := Hop{Netns: netns, Stage: stage, Did: did, Verdict: verdict, Proto: t.Flow.Proto, Because: []snap.Ref{ref}}
+	if n := len(t.Forward); n > 0 {
+		h.Src, h.Dst = t.Forward[n-1].Src, t.Forward[n-1].Dst
+	}
+	t.Forward = append(t.Forward, h)
 }
 
 // stoppedReader is where a packet ends that nobody reads.
@@ -67,99 +71,6 @@ func stoppedReader(n *netns, dev *snap.Link) Where {
 		Layer: "link", Cause: CauseUserNAT, Reason: "STOPPED", Ref: snap.RefLink(n.n.ID, dev.Name),
 		Detail: fmt.Sprintf("%s (pid %d), which reads %s, is stopped", dev.Reader.Name, dev.Reader.PID, dev.Name),
 	}
-}
-
-// userDst is where the program connects to for what left by its device; invalid when
-// that is not known, with why when it goes nowhere.
-func (w *World) userDst(n *netns, dev *snap.Link, t *Trace) (to netip.AddrPort, why string) {
-	p, at := dev.Reader, t.ExitDst
-	is := func(option string) bool {
-		v, _ := p.Arg(option)
-		a, err := netip.ParseAddr(v)
-		return err == nil && a == at.Addr()
-	}
-	here := func(a netip.Addr) (netip.AddrPort, string) { return netip.AddrPortFrom(a, at.Port()), "" }
-	loop := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	if at.Addr().Is6() {
-		loop = netip.IPv6Loopback()
-	}
-	if p.Name == "slirp4netns" {
-		net, host := netip.Addr{}, uint64(0)
-		for _, a := range n.n.AddrsOf(dev.Index) { // 10.0.2.0/24 or --cidr, fd00::/64
-			if a.Prefix.Contains(at.Addr()) {
-				net, host = a.Prefix.Masked().Addr(), lowBits(at.Addr(), a.Prefix.Bits())
-			}
-		}
-		_, alone := p.Arg("--disable-host-loopback")
-		_, mute := p.Arg("--disable-dns")
-		switch {
-		case !net.IsValid():
-			return at, ""
-		case host == 3 && at.Port() == 53 && !mute:
-			return w.hostServer(at)
-		case host == 2 && t.Flow.Dport == 0, host == 3:
-			return netip.AddrPort{}, "" // it answers itself
-		case host == 2 && alone:
-			return netip.AddrPort{}, fmt.Sprintf("was started with --disable-host-loopback: %s does not lead to the host", at.Addr())
-		case host == 2:
-			return here(loop)
-		}
-		return netip.AddrPort{}, fmt.Sprintf("has nobody at %s: its network is its own", at.Addr())
-	}
-	_, noGateway := p.Arg("--no-map-gw")
-	_, mapped := p.Arg("--map-host-loopback")
-	switch {
-	case is("--dns-forward") && at.Port() == 53:
-		return w.hostServer(at)
-	case is("--map-guest-addr"):
-		for _, a := range n.n.AddrsOf(dev.Index) {
-			if a.Prefix.Addr().Is4() == at.Addr().Is4() && !a.Prefix.Addr().IsLinkLocalUnicast() {
-				return here(a.Prefix.Addr())
-			}
-		}
-		return netip.AddrPort{}, ""
-	case is("--map-host-loopback"):
-		return here(loop)
-	case !noGateway && !mapped && slices.ContainsFunc(n.n.Routes, func(r snap.Route) bool { return r.Dst.Bits() == 0 && r.Gateway == at.Addr() }):
-		return here(loop)
-	}
-	return at, ""
-}
-
-// lowBits are the bits of an address behind its network, as far as they fit.
-func lowBits(a netip.Addr, bits int) (n uint64) {
-	b := a.AsSlice()
-	for i, x := range b {
-		if keep := bits - 8*i; keep < 8 {
-			n = n<<8 | uint64(x&byte(0xff>>max(keep, 0)))
-		}
-	}
-	return n
-}
-
-// hostServer is the host's first name server of the family, to which the program hands
-// questions on; as far as the host's own file tells.
-func (w *World) hostServer(at netip.AddrPort) (netip.AddrPort, string) {
-	if r := w.snap.Resolver("host"); r != nil {
-		for _, a := range r.ResolvConf.Nameservers {
-			if a.Is4() == at.Addr().Is4() {
-				return netip.AddrPortFrom(a, at.Port()), ""
-			}
-		}
-	}
-	return netip.AddrPort{}, ""
-}
-
-// pingGroups are the groups that may send echo requests without privilege (icmp(7)).
-func pingGroups(n *snap.Netns) (lo, hi int, ok bool) {
-	v, _ := n.Sysctl("net/ipv4/ping_group_range")
-	f := strings.Fields(v)
-	if len(f) != 2 {
-		return 0, 0, false
-	}
-	lo, err := strconv.Atoi(f[0])
-	hi, err2 := strconv.Atoi(f[1])
-	return lo, hi, cmp.Or(err, err2) == nil
 }
 
 // forwardedLeg follows what a user's own forwarder takes at a published port into the
@@ -171,7 +82,7 @@ func (w *World) forwardedLeg(t *Trace, depth int) {
 	if p.Name != "rootlessport" && !p.UserNAT() {
 		return
 	}
-	c, port := w.forwardsTo(t.Socket)
+	c, port := walk.ForwardsTo(w.snap, t.Socket)
 	if c == nil || w.ns[c.Netns] == nil {
 		return
 	}
@@ -216,33 +127,8 @@ func (w *World) forwardedLeg(t *Trace, depth int) {
 			return
 		}
 	}
-	t.Forward = append(t.Forward, Hop{
-		Netns: c.Netns, Stage: p.Name, Did: fmt.Sprintf("connects to %s of %s itself (pid %d)", addrPort(t.Proxy.Flow.Dst, port), c.Name, p.PID), Verdict: "ok",
-		Dst: netip.AddrPortFrom(t.Proxy.Flow.Dst, port), Proto: t.Flow.Proto, Because: []snap.Ref{snap.RefContainer(c.Ref)},
-	})
+	t.carried(c.Netns, p.Name, fmt.Sprintf("connects to %s of %s itself (pid %d)", addrPort(t.Proxy.Flow.Dst, port), c.Name, p.PID), "ok", snap.RefContainer(c.Ref))
 	t.Forward = append(t.Forward, t.Proxy.Forward...)
 	t.Verdict, t.Where, t.IfAnswered = t.Proxy.Verdict, t.Proxy.Where, t.Proxy.IfAnswered
 	t.Unknown = append(t.Unknown, t.Proxy.Unknown...)
-}
-
-// forwardsTo is the container of a user's own engine that publishes the port at which a
-// socket is, and its port there; nil where several do, or none.
-func (w *World) forwardsTo(s *snap.Socket) (found *snap.Container, port uint16) {
-	at := s.Local.Addr().Unmap()
-	for i := range w.snap.Containers {
-		c := &w.snap.Containers[i]
-		if e := w.snap.Engine(c.Engine); e == nil || !e.Rootless || !c.Running() {
-			continue
-		}
-		for _, p := range c.Ports {
-			if p.Proto != s.Proto || p.HostPort != s.Local.Port() || !at.IsUnspecified() && !p.HostIP.IsUnspecified() && p.HostIP != at {
-				continue
-			}
-			if found != nil && found != c {
-				return nil, 0
-			}
-			found, port = c, p.ContainerPort
-		}
-	}
-	return found, port
 }
