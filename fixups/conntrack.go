@@ -28,7 +28,7 @@ func (o *ConntrackDelete) Shell() []string {
 		args = append(args, "-f", "ipv6")
 	}
 	args = append(args, "-p", protoName(c.Proto), "-s", c.Orig.Src.Addr().String(), "-d", c.Orig.Dst.Addr().String())
-	if c.Proto == 6 || c.Proto == 17 || c.Proto == 132 {
+	if c.Proto == snap.IPProtoTCP || c.Proto == snap.IPProtoUDP || c.Proto == snap.IPProtoSCTP {
 		args = append(args, "--sport", strconv.Itoa(int(c.Orig.Src.Port())), "--dport", strconv.Itoa(int(c.Orig.Dst.Port())))
 	}
 	if c.Zone != 0 {

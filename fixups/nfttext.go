@@ -366,7 +366,7 @@ func (r *nftReader) reject() error {
 		if w := r.word() + " " + r.word(); w != "tcp reset" {
 			return fmt.Errorf("nft reject with %s: %w", w, snap.ErrUnsupported)
 		}
-		r.needsProto(6)
+		r.needsProto(snap.IPProtoTCP)
 		r.add(&snap.Reject{Type: "tcp-reset"})
 		return nil
 	}

@@ -23,14 +23,14 @@ func frame(q *Question, dev *snap.Link, port uint16, rst bool) ([]byte, bool) {
 	var proto uint8
 	switch q.Kind {
 	case "tcp":
-		proto, seg = 6, tcpFirst(port, q.Dst.Port(), rst)
+		proto, seg = snap.IPProtoTCP, tcpFirst(port, q.Dst.Port(), rst)
 	case "udp", "dns":
-		proto, seg = 17, datagram(port, q.Dst.Port(), token(q.Size))
+		proto, seg = snap.IPProtoUDP, datagram(port, q.Dst.Port(), token(q.Size))
 	case "icmp":
 		e := echo{v6: dst.Is6(), id: port, seq: 1, data: token(q.Size)}
-		proto, seg = 1, e.packet()
+		proto, seg = snap.IPProtoICMP, e.packet()
 		if dst.Is6() {
-			proto = 58
+			proto = snap.IPProtoICMPv6
 		}
 	default:
 		return nil, false
@@ -50,7 +50,7 @@ func packet(src, dst netip.Addr, proto uint8, seg []byte) []byte {
 	if at > 0 {
 		binary.BigEndian.PutUint16(seg[at:], 0)
 		sum := checksum(append(pseudoHeader(src, dst, proto, len(seg)), seg...))
-		if proto == 17 && sum == 0 {
+		if proto == snap.IPProtoUDP && sum == 0 {
 			sum = 0xffff // RFC 768
 		}
 		binary.BigEndian.PutUint16(seg[at:], sum)

@@ -201,7 +201,7 @@ func (n *nativeReader) transport(l *snap.Payload, from, to []byte, invert bool) 
 	if len(from) != l.Len {
 		return false
 	}
-	ports := n.mask == nil && (n.proto == 6 || n.proto == 17)
+	ports := n.mask == nil && (n.proto == snap.IPProtoTCP || n.proto == snap.IPProtoUDP)
 	switch {
 	case ports && l.Len == 2 && l.Offset == 0:
 		*n.src(invert) = span2(from, to)
@@ -210,13 +210,13 @@ func (n *nativeReader) transport(l *snap.Payload, from, to []byte, invert bool) 
 	case ports && l.Len == 4 && l.Offset == 0 && bytes.Equal(from, to) && !invert:
 		*n.src(false) = span2(from[:2], from[:2])
 		*n.dst(false) = span2(from[2:], from[2:])
-	case n.proto == 6 && l.Len == 1 && l.Offset == 13 && bytes.Equal(from, to):
+	case n.proto == snap.IPProtoTCP && l.Len == 1 && l.Offset == 13 && bytes.Equal(from, to):
 		m := n.tcpMatch()
 		m.FlagMask, m.FlagCmp, m.InvFlags = 0xff, from[0], invert
 		if len(n.mask) == 1 {
 			m.FlagMask = n.mask[0]
 		}
-	case (n.proto == 1 || n.proto == 58) && l.Offset == 0 && l.Len <= 2 && n.mask == nil && bytes.Equal(from, to):
+	case snap.IsICMP(n.proto) && l.Offset == 0 && l.Len <= 2 && n.mask == nil && bytes.Equal(from, to):
 		m := &ICMPMatch{V6: n.v6, Type: from[0], CodeMax: 0xff, Invert: invert}
 		if l.Len == 2 {
 			m.CodeMin, m.CodeMax = from[1], from[1]
@@ -238,7 +238,7 @@ func span2(from, to []byte) PortRange {
 
 // src and dst give the port field of the rule's tcp or udp match.
 func (n *nativeReader) src(invert bool) *PortRange {
-	if n.proto == 6 {
+	if n.proto == snap.IPProtoTCP {
 		n.tcpMatch().InvSrc = invert
 		return &n.tcp.Src
 	}
@@ -247,7 +247,7 @@ func (n *nativeReader) src(invert bool) *PortRange {
 }
 
 func (n *nativeReader) dst(invert bool) *PortRange {
-	if n.proto == 6 {
+	if n.proto == snap.IPProtoTCP {
 		n.tcpMatch().InvDst = invert
 		return &n.tcp.Dst
 	}

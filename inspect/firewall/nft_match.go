@@ -294,9 +294,9 @@ func (x *nftRule) impliedByProto(d *statement, l4 uint64) bool {
 		return fam == x.table.Family.NFT()
 	}
 	switch l4 {
-	case 1:
+	case snap.IPProtoICMP:
 		return fam != "ip6"
-	case 58:
+	case snap.IPProtoICMPv6:
 		return fam != "ip"
 	}
 	return false

@@ -136,7 +136,7 @@ func solicited(ip netip.Addr) netip.Addr {
 
 // nd makes the packet a neighbour discovery message (RFC 4861).
 func (k *skb) nd(typ uint8, dst netip.Addr) {
-	k.Family, k.EtherType, k.Proto, k.ICMPType, k.Dst = snap.IPv6, 0x86dd, 58, typ, dst
+	k.Family, k.EtherType, k.Proto, k.ICMPType, k.Dst = snap.IPv6, 0x86dd, snap.IPProtoICMPv6, typ, dst
 	k.TTL, k.Len = 255, 72
 }
 

@@ -43,8 +43,8 @@ func (r *run) connects(n *netns, k *skb) *fate {
 		hooks[1], hooks[2] = "cgroup_inet6_connect", "cgroup_udp6_sendmsg"
 	}
 	switch k.Proto {
-	case 17:
-	case 6:
+	case snap.IPProtoUDP:
+	case snap.IPProtoTCP:
 		hooks = hooks[:2]
 	default:
 		hooks = hooks[:1]

@@ -63,13 +63,13 @@ const (
 func (t tuple) invert() tuple {
 	o := tuple{src: t.dst, dst: t.src, sport: t.dport, dport: t.sport, proto: t.proto, typ: t.typ}
 	switch {
-	case t.proto == 1 && t.typ == icmpEcho:
+	case t.proto == snap.IPProtoICMP && t.typ == icmpEcho:
 		o.typ = icmpEchoReply
-	case t.proto == 1 && t.typ == icmpEchoReply:
+	case t.proto == snap.IPProtoICMP && t.typ == icmpEchoReply:
 		o.typ = icmpEcho
-	case t.proto == 58 && t.typ == icmp6Echo:
+	case t.proto == snap.IPProtoICMPv6 && t.typ == icmp6Echo:
 		o.typ = icmp6EchoReply
-	case t.proto == 58 && t.typ == icmp6EchoReply:
+	case t.proto == snap.IPProtoICMPv6 && t.typ == icmp6EchoReply:
 		o.typ = icmp6Echo
 	}
 	return o
@@ -78,7 +78,7 @@ func (t tuple) invert() tuple {
 // tuple is the packet's own.
 func (k *skb) tuple() tuple {
 	t := tuple{src: k.Src, dst: k.Dst, sport: k.Sport, dport: k.Dport, proto: k.Proto}
-	if k.Proto == 1 || k.Proto == 58 {
+	if snap.IsICMP(k.Proto) {
 		t.dport, t.typ = k.Sport, k.ICMPType
 	}
 	return t
@@ -87,7 +87,7 @@ func (k *skb) tuple() tuple {
 // snapTuple is the form of snap.Conn, which the rules see.
 func (t tuple) snapTuple() snap.Tuple {
 	dport := t.dport
-	if t.proto == 1 || t.proto == 58 {
+	if snap.IsICMP(t.proto) {
 		dport = uint16(t.typ) << 8
 	}
 	return snap.Tuple{Src: netip.AddrPortFrom(t.src, t.sport), Dst: netip.AddrPortFrom(t.dst, dport)}
@@ -95,7 +95,7 @@ func (t tuple) snapTuple() snap.Tuple {
 
 func tupleOf(p uint8, s snap.Tuple) tuple {
 	t := tuple{src: s.Src.Addr(), dst: s.Dst.Addr(), sport: s.Src.Port(), dport: s.Dst.Port(), proto: p}
-	if p == 1 || p == 58 {
+	if snap.IsICMP(p) {
 		t.typ, t.dport = uint8(s.Dst.Port()>>8), s.Src.Port()
 	}
 	return t
@@ -156,7 +156,7 @@ func (r *run) ctIn(n *netns, k *skb) *fate {
 	if k.CT.State == "untracked" || k.conn != nil {
 		return nil // seen before: it came over the loopback device
 	}
-	if k.Proto == 58 && neverTracked(k.ICMPType) {
+	if k.Proto == snap.IPProtoICMPv6 && neverTracked(k.ICMPType) {
 		k.CT.State = "untracked"
 		return nil
 	}
@@ -218,13 +218,13 @@ func neverTracked(typ uint8) bool { return typ >= 130 && typ <= 136 || typ == 14
 // connection (tcp_new, nf_conntrack_icmp_packet and the like).
 func startsConn(k *skb) bool {
 	switch k.Proto {
-	case 6:
+	case snap.IPProtoTCP:
 		// From the state NONE a SYN-ACK and a RST lead to INVALID; a bare ACK is
 		// taken up (nf_conntrack_tcp_loose).
-		return k.TCPFlags&tcpRST == 0 && k.TCPFlags&(tcpSYN|tcpACK) != tcpSYN|tcpACK
-	case 1:
+		return k.TCPFlags&rules.TCPRST == 0 && k.TCPFlags&(rules.TCPSYN|rules.TCPACK) != rules.TCPSYN|rules.TCPACK
+	case snap.IPProtoICMP:
 		return k.ICMPType == icmpEcho || k.ICMPType == 13 || k.ICMPType == 15 || k.ICMPType == 17
-	case 58:
+	case snap.IPProtoICMPv6:
 		return k.ICMPType == icmp6Echo
 	}
 	return true

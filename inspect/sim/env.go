@@ -77,7 +77,7 @@ func (n *netns) Socket(p *rules.Packet, transparent bool) (found, known bool) {
 	s := n.socketFor(k, n.links[p.Iif])
 	if s == nil {
 		// An established connection's socket is not in the snapshot; a SYN has none.
-		return false, p.Proto == 6 && p.TCPFlags&(tcpSYN|tcpACK) == tcpSYN
+		return false, p.Proto == snap.IPProtoTCP && p.TCPFlags&(rules.TCPSYN|rules.TCPACK) == rules.TCPSYN
 	}
 	return true, !transparent
 }

@@ -109,34 +109,26 @@ type encap struct {
 	inner skb
 }
 
-// srcPort and dstPort give the packet's ends as they are shown.
+// source and dest give the packet's ends as they are shown.
 func (k *skb) source() netip.AddrPort { return netip.AddrPortFrom(k.Src, k.Sport) }
 func (k *skb) dest() netip.AddrPort   { return netip.AddrPortFrom(k.Dst, k.Dport) }
 
 // protoName is the flow's word for a protocol number.
 func protoName(p uint8) snap.Proto {
 	switch p {
-	case 1:
+	case snap.IPProtoICMP:
 		return snap.ICMP
-	case 6:
+	case snap.IPProtoTCP:
 		return snap.TCP
-	case 17:
+	case snap.IPProtoUDP:
 		return snap.UDP
-	case 58:
+	case snap.IPProtoICMPv6:
 		return snap.ICMPv6
-	case 132:
+	case snap.IPProtoSCTP:
 		return snap.SCTP
 	}
 	return "ip"
 }
-
-// TCP flags of rules.Packet.TCPFlags.
-const (
-	tcpSYN = 2
-	tcpRST = 4
-	tcpPSH = 8
-	tcpACK = 16
-)
 
 // ICMP types that the walk makes and takes.
 const (
@@ -148,7 +140,7 @@ const (
 	icmp6EchoReply   = 129
 )
 
-// isEcho and isEchoReply know both families.
+// isEcho says whether the packet is an echo request of either family.
 func (k *skb) isEcho() bool {
-	return k.Proto == 1 && k.ICMPType == icmpEcho || k.Proto == 58 && k.ICMPType == icmp6Echo
+	return k.Proto == snap.IPProtoICMP && k.ICMPType == icmpEcho || k.Proto == snap.IPProtoICMPv6 && k.ICMPType == icmp6Echo
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -75,7 +76,7 @@ func (w *World) later(f Flow) *Trace {
 	if first == nil {
 		return nil
 	}
-	if l := r.say(first, word{flags: tcpACK, kind: LaterAll}); l != nil {
+	if l := r.say(first, word{flags: rules.TCPACK, kind: LaterAll}); l != nil {
 		return l
 	}
 	if !r.looked(first) || r.took.pkt.encap != nil {
@@ -83,11 +84,11 @@ func (w *World) later(f Flow) *Trace {
 	}
 	out, back := r.room(first)
 	for _, s := range []word{
-		{flags: tcpPSH | tcpACK, data: lineBytes, kind: LaterData},
-		{reply: true, flags: tcpACK, kind: LaterData},
-		{reply: true, flags: tcpPSH | tcpACK, data: lineBytes, kind: LaterData},
-		{flags: tcpACK, data: out, kind: LaterFull},
-		{reply: true, flags: tcpACK, data: back, kind: LaterFull},
+		{flags: rules.TCPPSH | rules.TCPACK, data: lineBytes, kind: LaterData},
+		{reply: true, flags: rules.TCPACK, kind: LaterData},
+		{reply: true, flags: rules.TCPPSH | rules.TCPACK, data: lineBytes, kind: LaterData},
+		{flags: rules.TCPACK, data: out, kind: LaterFull},
+		{reply: true, flags: rules.TCPACK, data: back, kind: LaterFull},
 	} {
 		if l := r.say(first, s); l != nil {
 			return l
@@ -226,7 +227,7 @@ func (w *World) much(f Flow) *Trace {
 			}
 		}
 		for _, reply := range []bool{false, true} {
-			if l := r.say(first, word{reply: reply, flags: tcpPSH | tcpACK, data: lineBytes, kind: LaterMuch}); l != nil {
+			if l := r.say(first, word{reply: reply, flags: rules.TCPPSH | rules.TCPACK, data: lineBytes, kind: LaterMuch}); l != nil {
 				l.Size = n
 				return l
 			}

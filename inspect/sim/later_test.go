@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -26,7 +27,7 @@ func TestLater(t *testing.T) {
 			&snap.Cmp{Sreg: 0, Op: "!=", Data: []byte{0}},
 		}
 	}
-	onlyACK := snap.Exprs{&snap.Payload{Base: "th", Offset: 13, Len: 1, Dreg: 0, Sreg: snap.NoReg}, &snap.Cmp{Sreg: 0, Op: "==", Data: []byte{tcpACK}}}
+	onlyACK := snap.Exprs{&snap.Payload{Base: "th", Offset: 13, Len: 1, Dreg: 0, Sreg: snap.NoReg}, &snap.Cmp{Sreg: 0, Op: "==", Data: []byte{rules.TCPACK}}}
 	longer := func(n uint16) snap.Exprs { // ip length > n
 		return snap.Exprs{
 			&snap.Payload{Base: "nh", Offset: 2, Len: 2, Dreg: 0, Sreg: snap.NoReg},

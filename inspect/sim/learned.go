@@ -99,7 +99,7 @@ func (r *run) redirect(n *netns, dev *snap.Link, k *skb) {
 	// for routes by that one alone (net/ipv6/route.c:ip6_redirect_nh_match). A
 	// TCP socket that is not in use just then gives it to its route without a
 	// look at who sent it (net/ipv6/tcp_ipv6.c:tcp_v6_err).
-	if k.Family == snap.IPv6 && k.Proto != 6 && ort.gw != n.firstLinkLocal(dev) {
+	if k.Family == snap.IPv6 && k.Proto != snap.IPProtoTCP && ort.gw != n.firstLinkLocal(dev) {
 		return
 	}
 	if r.redirects == nil {

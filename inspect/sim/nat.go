@@ -86,7 +86,7 @@ func (r *run) setup(n *netns, h *hookState, k *skb, m *rules.NAT) *fate {
 		return f
 	}
 	p := port
-	if m.PortMin != 0 && k.Proto != 1 && k.Proto != 58 {
+	if m.PortMin != 0 && !snap.IsICMP(k.Proto) {
 		if f := r.portsLeft(n, k, m, ip); f != nil {
 			return f
 		}
@@ -278,7 +278,7 @@ func (r *run) mangle(k *skb, src bool) {
 		k.Src, k.Sport = target.src, target.sport
 	} else {
 		k.Dst = target.dst
-		if k.Proto == 1 || k.Proto == 58 {
+		if snap.IsICMP(k.Proto) {
 			k.Sport = target.sport
 		} else {
 			k.Dport = target.dport

@@ -10,7 +10,7 @@ import (
 // lookup is the flow key of a packet; uid and oif are the sender's.
 func (k *skb) lookup() lookup {
 	q := lookup{dst: k.Dst, src: k.Src, mark: k.Mark, tos: k.TOS, proto: k.Proto}
-	if k.Proto != 1 && k.Proto != 58 {
+	if !snap.IsICMP(k.Proto) {
 		q.sport, q.dport = k.Sport, k.Dport
 	}
 	return q

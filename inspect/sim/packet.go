@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -34,18 +35,18 @@ func (r *run) newPacket(f Flow) *skb {
 	k.DF = true
 	switch f.Proto {
 	case snap.ICMP, snap.ICMPv6:
-		k.Proto, k.ICMPType = 1, icmpEcho
+		k.Proto, k.ICMPType = snap.IPProtoICMP, icmpEcho
 		if k.Family == snap.IPv6 {
-			k.Proto, k.ICMPType = 58, icmp6Echo
+			k.Proto, k.ICMPType = snap.IPProtoICMPv6, icmp6Echo
 		}
 		if f.Sport == 0 {
 			k.Sport = echoID
 		}
 		k.Dport, k.Len, k.softDF = 0, ip+8+size, !f.DF
 	case snap.UDP:
-		k.Proto, k.Len, k.softDF = 17, ip+8+size, !f.DF
+		k.Proto, k.Len, k.softDF = snap.IPProtoUDP, ip+8+size, !f.DF
 	case snap.TCP:
-		k.Proto, k.TCPFlags, k.TCPMSS, k.Len = 6, tcpSYN, 1460, ip+40
+		k.Proto, k.TCPFlags, k.TCPMSS, k.Len = snap.IPProtoTCP, rules.TCPSYN, 1460, ip+40
 	default:
 		k.Proto, k.Len = f.Proto.Number(), ip+12+size
 	}
@@ -89,11 +90,11 @@ func (r *run) answerTo(k *skb) *skb {
 	}
 	a.Local = r.senders.new()
 	switch k.Proto {
-	case 6:
-		a.TCPFlags, a.TCPMSS, a.Len = tcpSYN|tcpACK, 1460, head+40
-	case 1, 58:
+	case snap.IPProtoTCP:
+		a.TCPFlags, a.TCPMSS, a.Len = rules.TCPSYN|rules.TCPACK, 1460, head+40
+	case snap.IPProtoICMP, snap.IPProtoICMPv6:
 		a.ICMPType = icmpEchoReply
-		if k.Proto == 58 {
+		if k.Proto == snap.IPProtoICMPv6 {
 			a.ICMPType = icmp6EchoReply
 		}
 		a.Sport, a.Dport, a.Len, a.softDF = k.Sport, 0, k.Len, true
@@ -109,19 +110,19 @@ func (r *run) answerTo(k *skb) *skb {
 func (r *run) refusal(k *skb) *skb {
 	a := r.answerTo(k)
 	a.Local = nil
-	if k.Proto == 6 {
-		a.TCPFlags, a.TCPMSS, a.Len = tcpRST|tcpACK, 0, a.Len-20
+	if k.Proto == snap.IPProtoTCP {
+		a.TCPFlags, a.TCPMSS, a.Len = rules.TCPRST|rules.TCPACK, 0, a.Len-20
 		return a
 	}
-	if k.Proto == 132 {
+	if k.Proto == snap.IPProtoSCTP {
 		return a // an ABORT chunk
 	}
 	t := k.tuple()
 	a.inner = &t
-	a.Proto, a.ICMPType, a.ICMPCode, a.Sport, a.Dport = 1, icmpUnreachable, 3, 0, 0
+	a.Proto, a.ICMPType, a.ICMPCode, a.Sport, a.Dport = snap.IPProtoICMP, icmpUnreachable, 3, 0, 0
 	a.Len = min(20+8+k.Len, 576)
 	if k.Family == snap.IPv6 {
-		a.Proto, a.ICMPType, a.ICMPCode = 58, icmp6Unreachable, 4
+		a.Proto, a.ICMPType, a.ICMPCode = snap.IPProtoICMPv6, icmp6Unreachable, 4
 		a.Len = min(40+8+k.Len, 1280)
 	}
 	a.TOS = 0xc0 // IPTOS_PREC_INTERNETCONTROL

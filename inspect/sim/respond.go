@@ -40,9 +40,9 @@ func (r *run) respond(t *Trace, end *fate) (Verdict, *skb, *Where) {
 		who = fmt.Sprintf(" (%s, pid %d)", s.Process.Name, s.Process.PID)
 	}
 	switch {
-	case k.Proto == 6 && s.Backlog > 0 && s.Queue > s.Backlog:
+	case k.Proto == snap.IPProtoTCP && s.Backlog > 0 && s.Queue > s.Backlog:
 		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: fmt.Sprintf("the listener on %s%s has its queue full: %d of %d", s.Local, who, s.Queue, s.Backlog)}
-	case k.Proto == 17 && s.Process != nil && (s.Process.State == "T" || s.Process.State == "t"):
+	case k.Proto == snap.IPProtoUDP && s.Process != nil && (s.Process.State == "T" || s.Process.State == "t"):
 		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: "the process of " + s.Local.String() + who + " is stopped"}
 	}
 	k.group = s.Cgroup
@@ -78,7 +78,7 @@ func (r *run) answerOf(n *netns, k *skb, s *snap.Socket) *skb {
 	if s != nil {
 		a.group = s.Cgroup
 	}
-	if k.Proto == 6 && n.sysctl("net/ipv4/tcp_fwmark_accept", 0) != 0 {
+	if k.Proto == snap.IPProtoTCP && n.sysctl("net/ipv4/tcp_fwmark_accept", 0) != 0 {
 		a.Mark = k.Mark
 	}
 	return a
@@ -87,7 +87,7 @@ func (r *run) answerOf(n *netns, k *skb, s *snap.Socket) *skb {
 // respondGroup is for packets to broadcast and multicast addresses: only a
 // bound UDP socket takes them, and nobody refuses them.
 func (r *run) respondGroup(t *Trace, n *netns, k *skb) (Verdict, *skb, *Where) {
-	if k.Proto == 17 {
+	if k.Proto == snap.IPProtoUDP {
 		if s := n.socketFor(k, nil); s != nil {
 			t.Socket = s
 			r.hop(n, nil, "socket", fmt.Sprintf("%s/%s", s.Local, s.Proto), "delivered", k, n.socketRef(s))

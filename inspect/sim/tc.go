@@ -148,9 +148,9 @@ func (k *skb) head() (b [64]byte, have [64]bool) {
 		return b, have
 	}
 	switch k.Proto {
-	case 1, 58:
+	case snap.IPProtoICMP, snap.IPProtoICMPv6:
 		put(th, k.ICMPType, k.ICMPCode)
-	case 6:
+	case snap.IPProtoTCP:
 		put(th, byte(k.Sport>>8), byte(k.Sport), byte(k.Dport>>8), byte(k.Dport))
 		put(th+13, k.TCPFlags)
 	default:

@@ -27,9 +27,9 @@ func (w *World) TooBig(f Flow) *Trace {
 	inner := out.tuple()
 	a := r.answerTo(out)
 	a.Local, a.inner, a.TCPFlags, a.TCPMSS = nil, &inner, 0, 0
-	a.Proto, a.ICMPType, a.ICMPCode, a.Sport, a.Dport, a.Len = 1, icmpUnreachable, 4, 0, 0, 576
+	a.Proto, a.ICMPType, a.ICMPCode, a.Sport, a.Dport, a.Len = snap.IPProtoICMP, icmpUnreachable, 4, 0, 0, 576
 	if out.Family == snap.IPv6 {
-		a.Proto, a.ICMPType, a.ICMPCode, a.Len = 58, icmp6TooBig, 0, 1280
+		a.Proto, a.ICMPType, a.ICMPCode, a.Len = snap.IPProtoICMPv6, icmp6TooBig, 0, 1280
 	}
 	a.TTL, a.SrcMAC, a.DstMAC, a.EtherType = outsideTTL, out.DstMAC, out.SrcMAC, out.EtherType
 	t := &Trace{Flow: f, Forward: r.walked(), LeftHost: end.dev.Name, LeftNetns: end.ns.n.ID}

@@ -373,7 +373,7 @@ func (n *netns) answering(a, k *skb, dev *snap.Link) lookup {
 	switch {
 	case k.Family == snap.IPv6 && a.Dst.IsLinkLocalUnicast() && q.oif == 0:
 		q.oif = dev.Index
-	case k.Proto == 58:
+	case k.Proto == snap.IPProtoICMPv6:
 		q.near = dev.Index
 	}
 	return q

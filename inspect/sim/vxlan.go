@@ -94,7 +94,7 @@ func (r *run) vxlanTo(from, home *netns, dev *snap.Link, dst netip.Addr, inner *
 	in.route, in.Local, in.Mark = nil, nil, 0
 	size := inner.frameLen() // of each fragment: what the sender cut is not put together here
 	o := &skb{encap: &encap{v.VNI, in}}
-	o.Family, o.Proto, o.Src, o.Dst, o.TTL = snap.FamilyOf(dst), 17, v.Local, dst, 64
+	o.Family, o.Proto, o.Src, o.Dst, o.TTL = snap.FamilyOf(dst), snap.IPProtoUDP, v.Local, dst, 64
 	o.Sport, o.Dport, o.Len = 50000, v.Port, size+14+8+8+20
 	if o.Dport == 0 {
 		o.Dport = 4789

@@ -28,7 +28,7 @@ func (n *netns) xfrmPolicy(dir string, k *skb, oif int) int {
 // selects is xfrm_selector_match and the mark.
 func selects(p *snap.XfrmPolicy, k *skb, oif int) bool {
 	sport, dport := k.Sport, k.Dport
-	if k.Proto == 1 || k.Proto == 58 { // xfrm_flowi_sport, xfrm_flowi_dport
+	if snap.IsICMP(k.Proto) { // xfrm_flowi_sport, xfrm_flowi_dport
 		sport, dport = uint16(k.ICMPType), uint16(k.ICMPCode)
 	}
 	return p.Family == k.Family && p.Src.Contains(k.Src) && p.Dst.Contains(k.Dst) && (p.Proto == 0 || p.Proto == k.Proto) &&

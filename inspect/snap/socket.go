@@ -21,17 +21,17 @@ const (
 func (p Proto) Number() uint8 {
 	switch p {
 	case TCP:
-		return 6
+		return IPProtoTCP
 	case UDP:
-		return 17
+		return IPProtoUDP
 	case SCTP:
-		return 132
+		return IPProtoSCTP
 	case ICMP:
-		return 1
+		return IPProtoICMP
 	case ICMPv6:
-		return 58
+		return IPProtoICMPv6
 	case "udplite":
-		return 136
+		return IPProtoUDPLite
 	}
 	return 0
 }

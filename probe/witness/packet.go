@@ -51,15 +51,15 @@ func parseDepth(b []byte, outer bool) (p packet, ok bool) {
 	}
 	p.src, p.dst, p.proto = netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0), protocols[proto]
 	switch proto {
-	case 6, 17, 132:
+	case snap.IPProtoTCP, snap.IPProtoUDP, snap.IPProtoSCTP:
 		p.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
 		p.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
-		p.rst = proto == 6 && len(b) > 13 && b[13]&4 != 0
+		p.rst = proto == snap.IPProtoTCP && len(b) > 13 && b[13]&4 != 0
 		return p, true
-	case 1, 58:
+	case snap.IPProtoICMP, snap.IPProtoICMPv6:
 		typ := b[0]
 		switch {
-		case proto == 1 && (typ == 8 || typ == 0), proto == 58 && (typ == 128 || typ == 129):
+		case proto == snap.IPProtoICMP && (typ == 8 || typ == 0), proto == snap.IPProtoICMPv6 && (typ == 128 || typ == 129):
 			p.icmp, p.reply, p.id = true, typ == 0 || typ == 129, binary.BigEndian.Uint16(b[4:])
 			return p, true
 		case !outer:
@@ -71,9 +71,9 @@ func parseDepth(b []byte, outer bool) (p packet, ok bool) {
 		}
 		p.quotes, p.err = &q, &snap.ICMPInfo{Type: typ, Code: b[1]}
 		switch {
-		case proto == 1 && typ == 3 && b[1] == 4: // RFC 1191
+		case proto == snap.IPProtoICMP && typ == 3 && b[1] == 4: // RFC 1191
 			p.err.MTU = int(binary.BigEndian.Uint16(b[6:]))
-		case proto == 58 && typ == 2: // RFC 4443, 3.2
+		case proto == snap.IPProtoICMPv6 && typ == 2: // RFC 4443, 3.2
 			p.err.MTU = int(binary.BigEndian.Uint32(b[4:]))
 		}
 		return p, true

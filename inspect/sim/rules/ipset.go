@@ -200,7 +200,7 @@ func setPort(p *Packet, src bool) (uint16, bool) {
 		return p.Sport, true
 	case p.hasPorts():
 		return p.Dport, true
-	case p.Proto == protoICMP || p.Proto == protoICMPv6:
+	case snap.IsICMP(p.Proto):
 		return uint16(p.ICMPType)<<8 | uint16(p.ICMPCode), true
 	}
 	return 0, true

@@ -90,16 +90,16 @@ func (f *sample) bytes() []byte {
 	p := &f.pkt
 	var l4 []byte
 	switch p.Proto {
-	case protoTCP:
+	case snap.IPProtoTCP:
 		l4 = make([]byte, 20, 64)
 		l4 = append(l4, f.opts...)
 		l4[12], l4[13] = byte(len(l4)/4)<<4, p.TCPFlags
 		binary.BigEndian.PutUint32(l4[4:], 0x01020304)
 		binary.BigEndian.PutUint16(l4[14:], 1024)
-	case protoUDP:
+	case snap.IPProtoUDP:
 		l4 = make([]byte, 8)
 		binary.BigEndian.PutUint16(l4[4:], uint16(8+len(f.data)))
-	case protoICMP, protoICMPv6:
+	case snap.IPProtoICMP, snap.IPProtoICMPv6:
 		l4 = []byte{p.ICMPType, p.ICMPCode, 0, 0, byte(p.Sport >> 8), byte(p.Sport), 0, 1}
 	default:
 		l4 = make([]byte, 12)
@@ -128,13 +128,13 @@ func (f *sample) bytes() []byte {
 	}
 	pseudo := append(append(p.Src.AsSlice(), p.Dst.AsSlice()...), 0, p.Proto, byte(len(l4)>>8), byte(len(l4)))
 	switch p.Proto {
-	case protoTCP:
+	case snap.IPProtoTCP:
 		binary.BigEndian.PutUint16(l4[16:], sum(append(pseudo, l4...)))
-	case protoUDP:
+	case snap.IPProtoUDP:
 		binary.BigEndian.PutUint16(l4[6:], sum(append(pseudo, l4...)))
-	case protoICMP:
+	case snap.IPProtoICMP:
 		binary.BigEndian.PutUint16(l4[2:], sum(l4))
-	case protoICMPv6:
+	case snap.IPProtoICMPv6:
 		binary.BigEndian.PutUint16(l4[2:], sum(append(pseudo, l4...)))
 	}
 	var out []byte
@@ -234,13 +234,13 @@ func frames() []sample {
 	addr := netip.MustParseAddr
 	mss := []byte{2, 4, 5, 180, 4, 2, 1, 1}
 	base := Packet{
-		Family: snap.IPv4, Proto: protoTCP, Src: addr("192.0.2.10"), Dst: addr("192.0.2.1"), Sport: 40000, Dport: 80, TTL: 64, DF: true,
+		Family: snap.IPv4, Proto: snap.IPProtoTCP, Src: addr("192.0.2.10"), Dst: addr("192.0.2.1"), Sport: 40000, Dport: 80, TTL: 64, DF: true,
 		SrcMAC: macB, DstMAC: macA, PktType: "host", Iif: 10, TCPFlags: 2, TCPMSS: 1460,
 	}
 	with := func(name string, change func(*Packet), opts, data []byte) sample {
 		p := base
 		change(&p)
-		if p.Proto != protoTCP {
+		if p.Proto != snap.IPProtoTCP {
 			p.TCPFlags, p.TCPMSS = 0, 0
 		}
 		if data != nil {
@@ -267,23 +267,23 @@ func frames() []sample {
 			p.Dst, p.TOS, p.TTL, p.Sport, p.Dport, p.DF = addr("203.0.113.5"), 0x2a, 17, 1000, 8080, false
 		}, mss, nil),
 		with("SYN without options", func(p *Packet) { p.Sport, p.Dport, p.TCPMSS = 40001, 443, 0 }, nil, nil),
-		with("DNS question", func(p *Packet) { p.Proto, p.Sport, p.Dport = protoUDP, 5353, 53 }, nil, []byte("some question here")),
+		with("DNS question", func(p *Packet) { p.Proto, p.Sport, p.Dport = snap.IPProtoUDP, 5353, 53 }, nil, []byte("some question here")),
 		with("forwarded UDP", func(p *Packet) {
-			p.Proto, p.Sport, p.Dport, p.Dst = protoUDP, 53, 40000, addr("203.0.113.5")
+			p.Proto, p.Sport, p.Dport, p.Dst = snap.IPProtoUDP, 53, 40000, addr("203.0.113.5")
 		}, nil, []byte{1, 2, 3}),
 		with("broadcast", func(p *Packet) {
-			p.Proto, p.Sport, p.Dport, p.Dst, p.PktType, p.DstMAC = protoUDP, 137, 137, addr("192.0.2.255"), "broadcast", "ff:ff:ff:ff:ff:ff"
+			p.Proto, p.Sport, p.Dport, p.Dst, p.PktType, p.DstMAC = snap.IPProtoUDP, 137, 137, addr("192.0.2.255"), "broadcast", "ff:ff:ff:ff:ff:ff"
 		}, nil, []byte("x")),
 		with("multicast", func(p *Packet) {
-			p.Proto, p.Sport, p.Dport, p.Dst, p.PktType, p.DstMAC = protoUDP, 5353, 5353, addr("224.0.0.251"), "multicast", "01:00:5e:00:00:fb"
+			p.Proto, p.Sport, p.Dport, p.Dst, p.PktType, p.DstMAC = snap.IPProtoUDP, 5353, 5353, addr("224.0.0.251"), "multicast", "01:00:5e:00:00:fb"
 		}, nil, []byte("mdns")),
-		with("ping", func(p *Packet) { p.Proto, p.ICMPType, p.Sport, p.Dport = protoICMP, 8, 77, 0 }, nil, []byte("abcdefgh")),
+		with("ping", func(p *Packet) { p.Proto, p.ICMPType, p.Sport, p.Dport = snap.IPProtoICMP, 8, 77, 0 }, nil, []byte("abcdefgh")),
 		with("GRE", func(p *Packet) { p.Proto, p.Sport, p.Dport, p.Src = 99, 0, 0, addr("192.0.2.77") }, nil, []byte("payload!")),
 		with("IPv6 SYN", func(p *Packet) { six(p); p.TOS = 0x28 }, mss, nil),
-		with("IPv6 DNS question", func(p *Packet) { six(p); p.Proto, p.Sport, p.Dport = protoUDP, 5353, 53 }, nil, []byte("six")),
+		with("IPv6 DNS question", func(p *Packet) { six(p); p.Proto, p.Sport, p.Dport = snap.IPProtoUDP, 5353, 53 }, nil, []byte("six")),
 		with("IPv6 ping, forwarded", func(p *Packet) {
 			six(p)
-			p.Proto, p.ICMPType, p.Sport, p.Dport, p.Dst = protoICMPv6, 128, 78, 0, addr("2001:db8:1::5")
+			p.Proto, p.ICMPType, p.Sport, p.Dport, p.Dst = snap.IPProtoICMPv6, 128, 78, 0, addr("2001:db8:1::5")
 		}, nil, []byte("ping")),
 	}
 }

@@ -135,7 +135,7 @@ func TestKernelAgreesOutput(t *testing.T) {
 	rec.load(t, "iptables-legacy", matchesOutput())
 	src, dst := netip.MustParseAddrPort("192.0.2.1:4000"), netip.MustParseAddrPort("192.0.2.10:4001")
 	out := sample{name: "UDP from a socket", pkt: Packet{
-		Family: snap.IPv4, Proto: protoUDP, Src: src.Addr(), Dst: dst.Addr(), Sport: 4000, Dport: 4001, TTL: 64, Len: 29, DF: true, Oif: 10,
+		Family: snap.IPv4, Proto: snap.IPProtoUDP, Src: src.Addr(), Dst: dst.Addr(), Sport: 4000, Dport: 4001, TTL: 64, Len: 29, DF: true, Oif: 10,
 		Local: &Sender{KnownID: true}, CT: CT{State: "new", Orig: snap.Tuple{Src: src, Dst: dst}},
 	}}
 	j.compare(t, rec, snap.IPv4, []sample{out}, func(t *testing.T, _ *sample) {

@@ -85,7 +85,7 @@ func (o ctOp) exec(m *machine) ctl {
 		}
 		m.store8(o.Dreg, n)
 	case "proto":
-		if m.pkt.Proto == protoICMP || m.pkt.Proto == protoICMPv6 {
+		if snap.IsICMP(m.pkt.Proto) {
 			if c.State == "related" {
 				return o.hidden(m, 1) // an error belongs to the connection it is about
 			}
@@ -134,7 +134,7 @@ func (o ctOp) hidden(m *machine, n int) ctl {
 func (o ctOp) helper(m *machine) ctl {
 	c := &m.pkt.CT
 	switch {
-	case c.State == "new" || m.pkt.Proto == protoICMP || m.pkt.Proto == protoICMPv6:
+	case c.State == "new" || snap.IsICMP(m.pkt.Proto):
 		return leave
 	case c.Helper != "" && c.State == "related":
 		var b [16]byte

@@ -21,11 +21,11 @@ func (o exthdrOp) exec(m *machine) ctl {
 	p := &m.pkt
 	switch o.Op {
 	case "tcpopt":
-		if p.Proto != protoTCP || p.Frag || !p.isIP() {
+		if p.Proto != snap.IPProtoTCP || p.Frag || !p.isIP() {
 			return o.absent(m)
 		}
 		if o.Type == tcpMSS {
-			if p.TCPMSS == 0 || p.TCPFlags&2 == 0 {
+			if p.TCPMSS == 0 || p.TCPFlags&TCPSYN == 0 {
 				return o.absent(m)
 			}
 			return o.found(m, []byte{tcpMSS, 4, byte(p.TCPMSS >> 8), byte(p.TCPMSS)})
@@ -53,12 +53,12 @@ func (o exthdrOp) exec(m *machine) ctl {
 	case "ipv4":
 		return o.absent(m)
 	case "sctp":
-		if p.Proto != protoSCTP || p.Frag {
+		if p.Proto != snap.IPProtoSCTP || p.Frag {
 			return o.absent(m)
 		}
 		return o.unsure(m, "SCTP chunk "+strconv.Itoa(int(o.Type)))
 	}
-	if p.Proto != protoDCCP && o.Op == "dccp" {
+	if p.Proto != snap.IPProtoDCCP && o.Op == "dccp" {
 		return o.absent(m)
 	}
 	return o.unsure(m, o.Op+" option "+strconv.Itoa(int(o.Type)))
@@ -103,10 +103,10 @@ func (o exthdrOp) write(m *machine) ctl {
 	if o.Op != "tcpopt" {
 		return goOn
 	}
-	if p.Proto != protoTCP || p.Frag {
+	if p.Proto != snap.IPProtoTCP || p.Frag {
 		return leave
 	}
-	if o.Type != tcpMSS || p.TCPMSS == 0 || p.TCPFlags&2 == 0 {
+	if o.Type != tcpMSS || p.TCPMSS == 0 || p.TCPFlags&TCPSYN == 0 {
 		return goOn
 	}
 	if o.Sreg == snap.NoReg {

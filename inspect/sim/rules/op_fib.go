@@ -101,7 +101,7 @@ func special(p *Packet) bool {
 	if p.Family == snap.IPv4 {
 		return p.Src.IsUnspecified() && (isBroadcast(p.Dst) || p.Dst.IsLinkLocalMulticast())
 	}
-	return p.Src.IsUnspecified() && p.Proto == protoICMPv6
+	return p.Src.IsUnspecified() && p.Proto == snap.IPProtoICMPv6
 }
 
 func isBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }

@@ -277,7 +277,7 @@ func (o metaOp) sender(m *machine) ctl {
 // connected ones are looked up before INPUT (net/ipv4/ip_input.c:ip_rcv_finish_core).
 func (m *machine) maySteal() bool {
 	p := &m.pkt
-	return m.base.Chain.Hook == "input" && p.CT.State != "new" && (p.Proto == protoTCP || p.Proto == protoUDP)
+	return m.base.Chain.Hook == "input" && p.CT.State != "new" && (p.Proto == snap.IPProtoTCP || p.Proto == snap.IPProtoUDP)
 }
 
 // clock reads the time. The kernel's idea of the time zone, which the day

@@ -173,7 +173,7 @@ func (m *machine) tproxyAddr(addr netip.Addr, port uint16) netip.AddrPort {
 
 // tproxyTo says whether a transparent socket is there to take the packet.
 func (m *machine) tproxyTo(addr netip.Addr, port uint16) truth {
-	if m.pkt.Proto != protoTCP && m.pkt.Proto != protoUDP || m.pkt.Frag {
+	if m.pkt.Proto != snap.IPProtoTCP && m.pkt.Proto != snap.IPProtoUDP || m.pkt.Frag {
 		return is(false)
 	}
 	p := m.pkt

@@ -91,7 +91,7 @@ func (o payloadOp) read(m *machine, b, k []byte) (in, sure bool) {
 		v := m.header()
 		return v.get(v.th+o.Offset, b, k)
 	case "inner":
-		if !m.pkt.isIP() || m.pkt.Frag || m.pkt.Proto != protoTCP && m.pkt.Proto != protoUDP {
+		if !m.pkt.isIP() || m.pkt.Frag || m.pkt.Proto != snap.IPProtoTCP && m.pkt.Proto != snap.IPProtoUDP {
 			return false, true
 		}
 		v := m.header()
@@ -187,7 +187,7 @@ func (o payloadOp) write(m *machine) ctl {
 			}
 			p.Sport, p.Dport = be16(b), be16(b[2:])
 		}
-		if p.Proto == protoTCP && touches(13, 1) {
+		if p.Proto == snap.IPProtoTCP && touches(13, 1) {
 			b, known := field(13, p.TCPFlags)
 			if !known {
 				return fail()

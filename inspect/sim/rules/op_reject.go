@@ -52,12 +52,12 @@ func (m *machine) rejectICMP(code int) ctl {
 
 func icmpError(p *Packet) bool {
 	switch p.Proto {
-	case protoICMP:
+	case snap.IPProtoICMP:
 		switch p.ICMPType {
 		case 3, 4, 5, 11, 12:
 			return true
 		}
-	case protoICMPv6:
+	case snap.IPProtoICMPv6:
 		return p.ICMPType < 128
 	}
 	return false
@@ -66,7 +66,7 @@ func icmpError(p *Packet) bool {
 // rejectReset rejects with a TCP RST, which answers only TCP, and no RST
 // (net/ipv4/netfilter/nf_reject_ipv4.c:nf_send_reset).
 func (m *machine) rejectReset() ctl {
-	if m.pkt.Proto != protoTCP || m.pkt.Frag || m.pkt.TCPFlags&4 != 0 || !m.pkt.isIP() {
+	if m.pkt.Proto != snap.IPProtoTCP || m.pkt.Frag || m.pkt.TCPFlags&TCPRST != 0 || !m.pkt.isIP() {
 		return m.finish(ending{Verdict: "drop"})
 	}
 	return m.finish(ending{Verdict: "reject", RejectWith: "tcp-reset"})

@@ -127,7 +127,7 @@ func (o objrefOp) object(m *machine, typ, name string) ctl {
 // are confirmed (net/netfilter/nft_flow_offload.c).
 func flowOffload(m *machine) ctl {
 	c := &m.pkt.CT
-	if !c.tracked() || c.State == "new" || c.State == "related" || m.pkt.Proto == protoICMP || m.pkt.Proto == protoICMPv6 {
+	if !c.tracked() || c.State == "new" || c.State == "related" || snap.IsICMP(m.pkt.Proto) {
 		return leave
 	}
 	return m.ask(varies("the flowtable takes the connection"))

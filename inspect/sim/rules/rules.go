@@ -25,7 +25,7 @@ type Packet struct {
 	Dport    uint16 // 0 for ICMP
 	ICMPType uint8
 	ICMPCode uint8
-	TCPFlags uint8  // FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32
+	TCPFlags uint8  // of TCPFIN …
 	TCPMSS   uint16 // MSS option of a SYN, 0 none
 	TTL      uint8
 	TOS      uint8 // whole byte: DSCP and ECN
@@ -67,6 +67,18 @@ type Packet struct {
 	// Assumed are the unknown conditions decided so far on this path.
 	Assumed []Assumption
 }
+
+// Bits of Packet.TCPFlags (RFC 9293, section 3.1; the last two RFC 3168).
+const (
+	TCPFIN = 1 << iota
+	TCPSYN
+	TCPRST
+	TCPPSH
+	TCPACK
+	TCPURG
+	TCPECE
+	TCPCWR
+)
 
 // RecentTouch is a stamp that a packet left in a list of xt_recent, or that it took an
 // address off it; of a set only which one it was is told.

@@ -71,11 +71,11 @@ func change(v any) func(m *machine) {
 			if v.IP {
 				m.pkt.TOS = m.pkt.TOS&^3 | v.ECT&3
 			}
-			if m.pkt.Proto == protoTCP && v.ECE {
-				m.pkt.TCPFlags = m.pkt.TCPFlags&^0x40 | uint8(bit16(v.ECEValue, 0x40))
+			if m.pkt.Proto == snap.IPProtoTCP && v.ECE {
+				m.pkt.TCPFlags = m.pkt.TCPFlags&^TCPECE | uint8(bit16(v.ECEValue, TCPECE))
 			}
-			if m.pkt.Proto == protoTCP && v.CWR {
-				m.pkt.TCPFlags = m.pkt.TCPFlags&^0x80 | uint8(bit16(v.CWRValue, 0x80))
+			if m.pkt.Proto == snap.IPProtoTCP && v.CWR {
+				m.pkt.TCPFlags = m.pkt.TCPFlags&^TCPCWR | uint8(bit16(v.CWRValue, TCPCWR))
 			}
 			m.changed()
 		}
@@ -99,7 +99,7 @@ func change(v any) func(m *machine) {
 // (net/netfilter/xt_TCPMSS.c). Of the path only the devices' MTU is known.
 func (m *machine) xtMSS(v *fw.TCPMSSTarget) {
 	p := &m.pkt
-	if p.Proto != protoTCP || p.Frag || p.TCPFlags&2 == 0 {
+	if p.Proto != snap.IPProtoTCP || p.Frag || p.TCPFlags&TCPSYN == 0 {
 		return
 	}
 	mss := v.MSS
@@ -235,7 +235,7 @@ func (m *machine) xtNAT(v *fw.NATTarget) ctl {
 
 // xtTproxy is net/netfilter/xt_TPROXY.c: without a socket the packet is dropped.
 func (m *machine) xtTproxy(v *fw.TProxyTarget) ctl {
-	if m.pkt.Proto != protoTCP && m.pkt.Proto != protoUDP {
+	if m.pkt.Proto != snap.IPProtoTCP && m.pkt.Proto != snap.IPProtoUDP {
 		return m.finish(ending{Verdict: "drop"})
 	}
 	addr, port := v.Addr, v.Port

@@ -107,12 +107,12 @@ func (v *view) transport(p *Packet) {
 	}
 	o := v.th
 	switch p.Proto {
-	case protoTCP:
+	case snap.IPProtoTCP:
 		v.put16(o, p.Sport)
 		v.put16(o+2, p.Dport)
 		v.put(o+13, p.TCPFlags)
 		v.n = o + 20
-		if p.Payload == nil && p.TCPFlags&2 != 0 {
+		if p.Payload == nil && p.TCPFlags&TCPSYN != 0 {
 			v.payload = []byte{} // a SYN carries no data
 		}
 		if p.Len > 0 && v.payload != nil {
@@ -123,18 +123,18 @@ func (v *view) transport(p *Packet) {
 				v.pay = 0
 			}
 		}
-	case protoUDP, protoUDPLite:
+	case snap.IPProtoUDP, snap.IPProtoUDPLite:
 		v.put16(o, p.Sport)
 		v.put16(o+2, p.Dport)
-		if p.Proto == protoUDP && p.Len > o {
+		if p.Proto == snap.IPProtoUDP && p.Len > o {
 			v.put16(o+4, uint16(p.Len-o))
 		}
 		v.n, v.pay = o+8, o+8
-	case protoSCTP, protoDCCP:
+	case snap.IPProtoSCTP, snap.IPProtoDCCP:
 		v.put16(o, p.Sport)
 		v.put16(o+2, p.Dport)
 		v.n = o + 12
-	case protoICMP, protoICMPv6:
+	case snap.IPProtoICMP, snap.IPProtoICMPv6:
 		v.put(o, p.ICMPType, p.ICMPCode)
 		if echo(p) {
 			v.put16(o+4, p.Sport)
@@ -147,10 +147,10 @@ func (v *view) transport(p *Packet) {
 
 // echo says whether the packet is an ICMP echo request or reply.
 func echo(p *Packet) bool {
-	if p.Proto == protoICMP {
+	if p.Proto == snap.IPProtoICMP {
 		return p.ICMPType == 0 || p.ICMPType == 8
 	}
-	return p.Proto == protoICMPv6 && (p.ICMPType == 128 || p.ICMPType == 129)
+	return p.Proto == snap.IPProtoICMPv6 && (p.ICMPType == 128 || p.ICMPType == 129)
 }
 
 // arp lays out an ARP packet for IPv4 over Ethernet (RFC 826).
@@ -266,26 +266,13 @@ func bit16(on bool, bit uint16) uint16 {
 	return 0
 }
 
-// Protocol numbers (RFC 5237's registry).
-const (
-	protoICMP    = 1
-	protoTCP     = 6
-	protoUDP     = 17
-	protoDCCP    = 33
-	protoESP     = 50
-	protoAH      = 51
-	protoICMPv6  = 58
-	protoSCTP    = 132
-	protoUDPLite = 136
-)
-
 // isIP says whether the packet is IPv4 or IPv6.
 func (p *Packet) isIP() bool { return p.Family == snap.IPv4 || p.Family == snap.IPv6 }
 
 // hasPorts says whether the transport header begins with two ports.
 func (p *Packet) hasPorts() bool {
 	switch p.Proto {
-	case protoTCP, protoUDP, protoUDPLite, protoSCTP, protoDCCP:
+	case snap.IPProtoTCP, snap.IPProtoUDP, snap.IPProtoUDPLite, snap.IPProtoSCTP, snap.IPProtoDCCP:
 		return true
 	}
 	return false

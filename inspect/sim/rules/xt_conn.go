@@ -172,7 +172,7 @@ func maskedAddr(have netip.AddrPort, want fw.Masked) truth {
 // connProto compares the connection's protocol, which for an ICMP error is
 // that of the connection it is about.
 func connProto(p *Packet, want uint16) truth {
-	if p.CT.State == "related" && (p.Proto == protoICMP || p.Proto == protoICMPv6) {
+	if p.CT.State == "related" && snap.IsICMP(p.Proto) {
 		return unsure("the protocol of the related connection")
 	}
 	return is(uint16(p.Proto) == want)
@@ -237,7 +237,7 @@ func connlabel(m *machine, v *fw.ConnlabelMatch) truth {
 func helper(p *Packet, v *fw.HelperMatch) truth {
 	c := &p.CT
 	switch {
-	case !c.tracked() || c.State == "new" || p.Proto == protoICMP || p.Proto == protoICMPv6:
+	case !c.tracked() || c.State == "new" || snap.IsICMP(p.Proto):
 		return is(v.Invert)
 	case c.State == "related" && c.Helper != "":
 		return is(v.Name == "" || strings.HasPrefix(v.Name, c.Helper)).xor(v.Invert)

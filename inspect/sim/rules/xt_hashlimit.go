@@ -41,7 +41,7 @@ func hashKey(p *Packet, v *fw.HashlimitMatch) snap.HashLimitEntry {
 				at = pre.Addr()
 			}
 		}
-		if slices.Contains(v.Keys, port) && (p.Proto == protoTCP || p.Proto == 17 || p.Proto == 132) {
+		if slices.Contains(v.Keys, port) && (p.Proto == snap.IPProtoTCP || p.Proto == snap.IPProtoUDP || p.Proto == snap.IPProtoSCTP) {
 			num = n
 		}
 		return netip.AddrPortFrom(at, num)

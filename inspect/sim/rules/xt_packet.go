@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	fw "github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // packetMatch compiles matches on the IP header and on the packet's marks.
@@ -107,10 +108,10 @@ func ecn(m *machine, v *fw.ECNMatch) truth {
 	if !v.HasECE && !v.HasCWR {
 		return is(true)
 	}
-	if p.Proto != protoTCP || p.Frag {
+	if p.Proto != snap.IPProtoTCP || p.Frag {
 		return is(false)
 	}
-	return is((!v.HasECE || (p.TCPFlags&0x40 != 0) != v.InvECE) && (!v.HasCWR || (p.TCPFlags&0x80 != 0) != v.InvCWR))
+	return is((!v.HasECE || (p.TCPFlags&TCPECE != 0) != v.InvECE) && (!v.HasCWR || (p.TCPFlags&TCPCWR != 0) != v.InvCWR))
 }
 
 // xtPktType is the packet's type as pkttype sees it (net/netfilter/xt_pkttype.c).
@@ -140,7 +141,7 @@ func transportMatch(v any) matchFunc {
 	case *fw.SCTPMatch:
 		return func(m *machine) truth {
 			p := &m.pkt
-			t := is(!p.Frag && p.Proto == protoSCTP &&
+			t := is(!p.Frag && p.Proto == snap.IPProtoSCTP &&
 				(!v.HasSrc || inRange(p.Sport, v.Src) != v.InvSrc) && (!v.HasDst || inRange(p.Dport, v.Dst) != v.InvDst))
 			if v.Chunks != "" {
 				t = t.and(unsure("the SCTP chunks"))
@@ -150,7 +151,7 @@ func transportMatch(v any) matchFunc {
 	case *fw.DCCPMatch:
 		return func(m *machine) truth {
 			p := &m.pkt
-			t := is(!p.Frag && p.Proto == protoDCCP &&
+			t := is(!p.Frag && p.Proto == snap.IPProtoDCCP &&
 				(!v.HasSrc || inRange(p.Sport, v.Src) != v.InvSrc) && (!v.HasDst || inRange(p.Dport, v.Dst) != v.InvDst))
 			if v.HasTypes || v.HasOption {
 				t = t.and(unsure("the DCCP type and options"))
@@ -160,7 +161,7 @@ func transportMatch(v any) matchFunc {
 	case *fw.ICMPMatch:
 		return func(m *machine) truth {
 			p := &m.pkt
-			if p.Frag || p.Proto != protoICMP && p.Proto != protoICMPv6 {
+			if p.Frag || !snap.IsICMP(p.Proto) {
 				return is(false)
 			}
 			return is(v.Any() || p.ICMPType == v.Type && p.ICMPCode >= v.CodeMin && p.ICMPCode <= v.CodeMax).xor(v.Invert)
@@ -170,7 +171,7 @@ func transportMatch(v any) matchFunc {
 	case *fw.SPIMatch:
 		return func(m *machine) truth {
 			switch {
-			case m.pkt.Frag || m.pkt.Proto != protoESP && m.pkt.Proto != protoAH:
+			case m.pkt.Frag || m.pkt.Proto != snap.IPProtoESP && m.pkt.Proto != snap.IPProtoAH:
 				return is(false)
 			case v.Min == 0 && v.Max == ^uint32(0) && v.HdrLen == 0 && !v.Reserved:
 				return is(!v.Invert)
@@ -180,10 +181,10 @@ func transportMatch(v any) matchFunc {
 	case *fw.TCPMSSMatch:
 		return func(m *machine) truth {
 			p := &m.pkt
-			if p.Proto != protoTCP || p.Frag {
+			if p.Proto != snap.IPProtoTCP || p.Frag {
 				return unsure("the maximum segment size")
 			}
-			if p.TCPFlags&2 == 0 || p.TCPMSS == 0 {
+			if p.TCPFlags&TCPSYN == 0 || p.TCPMSS == 0 {
 				return is(v.Invert)
 			}
 			return is(p.TCPMSS >= v.Min && p.TCPMSS <= v.Max).xor(v.Invert)
@@ -196,7 +197,7 @@ func inRange(p uint16, r fw.PortRange) bool { return p >= r.Min && p <= r.Max }
 
 // tcp is net/netfilter/xt_tcpudp.c:tcp_mt.
 func tcp(p *Packet, v *fw.TCPMatch) truth {
-	if p.Frag || p.Proto != protoTCP {
+	if p.Frag || p.Proto != snap.IPProtoTCP {
 		return is(false)
 	}
 	if inRange(p.Sport, v.Src) == v.InvSrc || inRange(p.Dport, v.Dst) == v.InvDst ||
@@ -207,7 +208,7 @@ func tcp(p *Packet, v *fw.TCPMatch) truth {
 	case 0:
 		return is(true)
 	case tcpMSS:
-		return is(p.TCPFlags&2 != 0 && p.TCPMSS != 0).xor(v.InvOption)
+		return is(p.TCPFlags&TCPSYN != 0 && p.TCPMSS != 0).xor(v.InvOption)
 	}
 	return unsure("a TCP option").xor(v.InvOption)
 }

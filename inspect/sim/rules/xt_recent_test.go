@@ -51,7 +51,7 @@ func TestRecent(t *testing.T) {
 		"by destination":       {listed("198.51.100.7", 5000), nil, dst, yes},
 		"by network":           {listed("192.0.2.0", 5000), nil, wide, yes},
 	} {
-		m := &machine{pkt: Packet{Family: snap.IPv4, Proto: protoTCP, Src: src, Dst: netip.MustParseAddr("198.51.100.7")}, env: &fakeEnv{recent: c.list}}
+		m := &machine{pkt: Packet{Family: snap.IPv4, Proto: snap.IPProtoTCP, Src: src, Dst: netip.MustParseAddr("198.51.100.7")}, env: &fakeEnv{recent: c.list}}
 		for _, b := range c.before {
 			recent(m, b)
 		}
@@ -86,7 +86,7 @@ func TestHashlimitCredit(t *testing.T) {
 		"bytes are not looked at": {entry("192.0.2.0:0", 99), &bytes, maybe},
 	} {
 		m := &machine{
-			pkt: Packet{Family: snap.IPv4, Proto: protoTCP, Src: netip.MustParseAddr("192.0.2.9"), Dst: netip.MustParseAddr("198.51.100.7"), Sport: 4000, Dport: 80},
+			pkt: Packet{Family: snap.IPv4, Proto: snap.IPProtoTCP, Src: netip.MustParseAddr("192.0.2.9"), Dst: netip.MustParseAddr("198.51.100.7"), Sport: 4000, Dport: 80},
 			env: &fakeEnv{limits: c.tables},
 		}
 		if got := hashlimit(m, c.match); got.is != c.want {
