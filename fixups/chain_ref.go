@@ -219,7 +219,7 @@ func renumber(ch *snap.Chain) {
 	}
 }
 
-// builtinHooks are hook, type and priority of iptables' own chains
+// builtinHook is hook, type and priority of iptables' own chains
 // (include/uapi/linux/netfilter_ipv4.h).
 func builtinHook(table, chain string) (hook, typ string, prio int32, ok bool) {
 	hook = strings.ToLower(chain)

@@ -33,7 +33,7 @@ func (o *LinkAttr) Shell() []string {
 }
 
 // state is the operational state that goes with a link mode
-// (net/core/rtnetlink.c: rtnl_set_operstate).
+// (net/core/rtnetlink.c: set_operstate).
 func (o *LinkAttr) state() string {
 	if o.Value == "dormant" {
 		return "dormant"

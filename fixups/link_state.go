@@ -65,7 +65,7 @@ func onlyBy(r snap.Route, index int) bool {
 	return true
 }
 
-// maxStack bounds devices upon devices (net/core/dev.c:MAX_NEST_DEV).
+// maxStack bounds devices upon devices (include/linux/netdevice.h:MAX_NEST_DEV).
 const maxStack = 8
 
 // settle works out carrier and state of a device, and of those that depend on it.

@@ -226,9 +226,9 @@ func (s *session) look(ctx context.Context) error {
 	return nil
 }
 
-// stub is systemd-resolved's address, real the file with the servers behind it
+// resolvedConf is the file with the servers behind systemd-resolved
 // (moby internal/resolvconf/resolvconf_path.go).
-const real = "/run/systemd/resolve/resolv.conf"
+const resolvedConf = "/run/systemd/resolve/resolv.conf"
 
 // maxResolv bounds the host's file.
 const maxResolv = 1 << 20
@@ -244,8 +244,8 @@ func readResolv() (hostResolv, error) {
 	}
 	h.Conf = resolv.ParseResolvConf(b)
 	if ns := h.Conf.Nameservers; len(ns) == 1 && ns[0] == netip.AddrFrom4([4]byte{127, 0, 0, 53}) {
-		if b, err := os.ReadFile(real); err == nil && len(b) <= maxResolv {
-			h.Path, h.Conf = real, resolv.ParseResolvConf(b)
+		if b, err := os.ReadFile(resolvedConf); err == nil && len(b) <= maxResolv {
+			h.Path, h.Conf = resolvedConf, resolv.ParseResolvConf(b)
 		}
 	}
 	return h, nil

@@ -109,7 +109,7 @@ func boolByte(v bool) uint8 {
 	return 0
 }
 
-// bridgeAttrs is IFLA_LINKINFO with IFLA_BR_* (times in USER_HZ, 1/100 s).
+// linkAttr is what a LinkAttr sets: an attribute of the device, or of its kind.
 func linkAttr(a *attrs, o *fixups.LinkAttr) {
 	switch o.Attr {
 	case "protodown":
@@ -129,6 +129,7 @@ func linkAttr(a *attrs, o *fixups.LinkAttr) {
 	}
 }
 
+// bridgeAttrs is IFLA_LINKINFO with IFLA_BR_* (times in USER_HZ, 1/100 s).
 func bridgeAttrs(a *attrs, o *fixups.BridgeSet) {
 	a.nested(unix.IFLA_LINKINFO, func(a *attrs) {
 		a.str(unix.IFLA_INFO_KIND, "bridge")

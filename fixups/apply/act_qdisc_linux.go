@@ -105,7 +105,7 @@ func (m *machine) qdiscUnder(ctx context.Context, o *fixups.QdiscDel, now *snap.
 }
 
 // hashTable says whether a filter's message is of a table of u32, which is made with
-// the first filter in it: its handle names no node (net/sched/cls_u32.c: TC_U32_NODE).
+// the first filter in it: its handle names no node (include/uapi/linux/pkt_cls.h: TC_U32_NODE).
 func hashTable(b []byte) bool {
 	const node = 0xfff
 	if binary.NativeEndian.Uint32(b[8:])&node != 0 || len(b) < 24 {

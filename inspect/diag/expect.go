@@ -69,7 +69,7 @@ func KeptApart(n *snap.Network) bool {
 	return false
 }
 
-// members are the running containers of a network with their endpoints there.
+// member is a running container of a network, with its endpoint there.
 type member struct {
 	c *snap.Container
 	e *snap.Endpoint

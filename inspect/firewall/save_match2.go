@@ -195,7 +195,8 @@ func (m *BPFMatch) save(w *line) {
 	w.add("--bytecode \"%s\"", strings.Join(list, ","))
 }
 
-// rates are the units that limit is written in, in 1/scale s.
+// rateText is a rate of one in period, in 1/scale s, and the unit that limit writes it in
+// (iptables: libxt_limit.c, print_rate).
 func rateText(period, scale uint64) (text string, unit time.Duration) {
 	units := []struct {
 		name string

@@ -30,7 +30,7 @@ type ChainMessage struct {
 	Table string
 	Chain snap.Chain
 	// Use counts the chain's rules and the jumps to it: 0 means that it has no
-	// rules (net/netfilter/nf_tables_api.c: nft_use_inc).
+	// rules (include/net/netfilter/nf_tables.h: nft_use_inc).
 	Use uint32
 }
 

@@ -108,7 +108,7 @@ func routeRequest(q RouteQuery, flags uint32) []byte {
 		b = putU32(b, unix.RTA_UID, 0) // a packet's, where the question's would be nobody's (inet6_rtm_getroute, ip6_route_input)
 	}
 	// The kernel takes the protocols tcp, udp and icmp only
-	// (net/ipv4/fib_frontend.c:rtm_getroute_parse_ip_proto).
+	// (net/ipv4/netlink.c:rtm_getroute_parse_ip_proto).
 	switch q.Proto {
 	case snap.TCP, snap.UDP, snap.ICMP, snap.ICMPv6:
 		b = put(b, unix.RTA_IP_PROTO, []byte{q.Proto.Number()})

@@ -10,8 +10,8 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// print writes a parsed file back as a plain one.
-func print(rc snap.ResolvConf) string {
+// asFile writes a parsed file back as a plain one.
+func asFile(rc snap.ResolvConf) string {
 	var b strings.Builder
 	for _, a := range rc.Nameservers {
 		b.WriteString("nameserver " + a.String() + "\n")
@@ -36,7 +36,7 @@ func FuzzParseResolvConf(f *testing.F) {
 				t.Fatal("a zero nameserver")
 			}
 		}
-		again := ParseResolvConf([]byte(print(rc)))
+		again := ParseResolvConf([]byte(asFile(rc)))
 		if diff := cmp.Diff(rc, again, byAddr, cmpopts.IgnoreFields(snap.ResolvConf{}, "Raw", "BadLines", "ExtServers", "BasedOn", "Internal")); diff != "" {
 			t.Errorf("printed and parsed again (-want +got):\n%s", diff)
 		}

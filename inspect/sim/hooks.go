@@ -9,12 +9,13 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Priorities of the kernel's own hooks (include/uapi/linux/netfilter_ipv4.h).
+// Priorities of the kernel's own hooks (include/uapi/linux/netfilter_ipv4.h: NF_IP_PRI_*;
+// netfilter_bridge.h: NF_BR_PRI_BRNF).
 const (
 	prioConntrack = -200
 	prioNATDst    = -100
 	prioNATSrc    = 100
-	prioBRNF      = 0 // NF_BR_PRI_BRNF
+	prioBRNF      = 0
 )
 
 // hookState is the kernel's nf_hook_state, with the hook's IP family.

@@ -174,14 +174,14 @@ func newNetns(w *World, s *snap.Netns) *netns {
 		m[v.VID] = vlanOpt{v.PVID, v.Untagged}
 	}
 	for _, p := range n.ports {
-		// The kernel keeps the newest port first (new_nbp, net/bridge/br_if.c),
-		// which is the order of floods.
 		sortFlood(p)
 	}
 	return n
 }
 
-// sortFlood puts ports into the order of floods.
+// sortFlood puts ports into the order of floods, the newest first (net/bridge/br_if.c:
+// br_add_if). That is told by their numbers, as far as none was given anew
+// (find_portno).
 func sortFlood(p []*snap.Link) {
 	sort.Slice(p, func(i, j int) bool {
 		if x, y := p[i].Port, p[j].Port; x != nil && y != nil && x.No != y.No {

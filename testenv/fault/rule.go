@@ -6,7 +6,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// translates says whether a rule changes sources to the host's own address.
+// masquerades says whether a rule changes sources to the host's own address.
 func masquerades(r *snap.Rule) bool {
 	for _, e := range r.Exprs {
 		switch x := e.(type) {

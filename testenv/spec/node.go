@@ -36,8 +36,8 @@ func faultAt(line int, format string, args ...any) error {
 	return &Error{line, fmt.Sprintf(format, args...)}
 }
 
-// real follows aliases and merges nothing: "<<" is an unknown key.
-func real(n *yaml.Node) *yaml.Node {
+// resolved follows aliases and merges nothing: "<<" is an unknown key.
+func resolved(n *yaml.Node) *yaml.Node {
 	for depth := 0; n != nil && n.Kind == yaml.AliasNode && depth < 8; depth++ {
 		n = n.Alias
 	}
@@ -77,7 +77,7 @@ func names(m map[string]func(*yaml.Node) error) []string {
 
 // each calls f for every entry of a mapping; a key that is there twice is an error.
 func each(n *yaml.Node, what string, f func(key *yaml.Node, value *yaml.Node) error) error {
-	n = real(n)
+	n = resolved(n)
 	if null(n) {
 		return nil
 	}
@@ -91,7 +91,7 @@ func each(n *yaml.Node, what string, f func(key *yaml.Node, value *yaml.Node) er
 			return fault(k, "%s has %q twice", what, k.Value)
 		}
 		seen[k.Value] = true
-		if err := f(k, real(n.Content[i+1])); err != nil {
+		if err := f(k, resolved(n.Content[i+1])); err != nil {
 			return err
 		}
 	}
@@ -139,7 +139,7 @@ func list(to *[]string) func(*yaml.Node) error {
 			items = n.Content
 		}
 		for _, x := range items {
-			x = real(x)
+			x = resolved(x)
 			if x.Kind != yaml.ScalarNode {
 				return fault(x, "a list of single values is wanted here")
 			}

@@ -157,7 +157,7 @@ func (x *Service) ports(n *yaml.Node) error {
 		return fault(n, "ports is to be a list")
 	}
 	for _, v := range n.Content {
-		v = real(v)
+		v = resolved(v)
 		if v.Kind == yaml.MappingNode {
 			if err := x.longPort(v); err != nil {
 				return err

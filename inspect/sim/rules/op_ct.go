@@ -15,7 +15,7 @@ const (
 	ctEstablished = 2
 	ctRelated     = 4
 	ctNew         = 8
-	ctUntracked   = 64 // as nft has it; xt's is xtUntracked
+	ctUntracked   = 64
 )
 
 // tracked says whether a connection is attached to the packet.
@@ -39,18 +39,40 @@ func (c *CT) stateBit() uint32 {
 	return ctInvalid
 }
 
+// Bits of ct status (enum ip_conntrack_status, the same file). A packet meets no
+// connection that is dying or a template.
+const (
+	ipsExpected = 1 << iota
+	ipsSeenReply
+	ipsAssured
+	ipsConfirmed
+	ipsSrcNAT
+	ipsDstNAT
+	ipsSeqAdjust
+	ipsSrcNATDone
+	ipsDstNATDone
+	_ // IPS_DYING
+	ipsFixedTimeout
+	_ // IPS_TEMPLATE
+	ipsNATClash
+	ipsHelper
+	ipsOffload
+	ipsHWOffload
+)
+
 // status is the connection's status bits, and those of them that are not known.
 func (c *CT) status() (v, unknown uint32) {
-	for i, on := range []bool{c.SeenReply, c.Assured, c.Confirmed, c.SNAT, c.DNAT} {
-		if on {
-			v |= 2 << i
+	for _, b := range [...]struct {
+		on  bool
+		bit uint32
+	}{{c.SeenReply, ipsSeenReply}, {c.Assured, ipsAssured}, {c.Confirmed, ipsConfirmed}, {c.SNAT, ipsSrcNAT}, {c.DNAT, ipsDstNAT}} {
+		if b.on {
+			v |= b.bit
 		}
 	}
-	// Expected, sequence adjustment, SRC_NAT_DONE, DST_NAT_DONE, dying, fixed
-	// timeout, clash, helper, offload.
-	unknown = 1 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<12 | 1<<13 | 1<<14 | 1<<15
+	unknown = ipsExpected | ipsSeqAdjust | ipsSrcNATDone | ipsDstNATDone | ipsFixedTimeout | ipsNATClash | ipsHelper | ipsOffload | ipsHWOffload
 	if c.State == "new" {
-		unknown &^= 1 | 1<<6 | 1<<14 | 1<<15
+		unknown &^= ipsExpected | ipsSeqAdjust | ipsOffload | ipsHWOffload
 	}
 	return v, unknown
 }
