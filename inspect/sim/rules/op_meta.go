@@ -184,46 +184,57 @@ func (o metaOp) device(m *machine) ctl {
 		m.store32(o.Dreg, l.Group)
 		return goOn
 	case "iftype":
-		hook := m.base.Chain.Hook
-		of := o.Key[0] == 'i' && l == nil && m.pkt.Oif != 0 && (hook == "egress" || hook == "postrouting")
-		if of {
-			// Newer kernels take the device that the packet is at (nft_meta.c:
-			// nft_meta_get_eval_ifname, NFT_META_IFTYPE), older ones that by which it
-			// came in, of which there is none.
-			if l = m.env.Link(m.pkt.Oif); l == nil {
-				return o.hidden(m, 2)
-			}
-		}
-		if l == nil {
-			return leave
-		}
-		t, ok := arpHardware(l)
-		if !ok {
-			return o.hidden(m, 2)
-		}
-		m.store(o.Dreg, []byte{byte(t), byte(t >> 8)})
-		if of {
-			return m.ask(unsure("whether this kernel has meta iiftype on the way out"))
-		}
-		return goOn
-	default: // ibrpvid, ibrvproto
-		if l == nil || l.Port == nil || l.Master == 0 {
-			return leave
-		}
-		br := m.env.Link(l.Master)
-		switch {
-		case br == nil || br.Bridge == nil:
-			m.forget(o.Dreg, 2, "meta "+o.Key)
-			return m.ask(unsure("whether VLAN filtering is on"))
-		case !br.Bridge.VlanFiltering:
-			return leave
-		}
-		return o.hidden(m, 2)
+		return o.hardware(m, l)
+	default:
+		return o.portVLAN(m, l)
 	}
 	var b [16]byte
 	copy(b[:15], name)
 	m.store(o.Dreg, b[:])
 	return goOn
+}
+
+// hardware reads iiftype or oiftype of a device; nil for none.
+func (o metaOp) hardware(m *machine, l *snap.Link) ctl {
+	hook := m.base.Chain.Hook
+	out := o.Key[0] == 'i' && l == nil && m.pkt.Oif != 0 && (hook == "egress" || hook == "postrouting")
+	if out {
+		// Newer kernels take the device that the packet is at (nft_meta.c:
+		// nft_meta_get_eval_ifname, NFT_META_IFTYPE), older ones that by which it
+		// came in, of which there is none.
+		if l = m.env.Link(m.pkt.Oif); l == nil {
+			return o.hidden(m, 2)
+		}
+	}
+	if l == nil {
+		return leave
+	}
+	t, ok := arpHardware(l)
+	if !ok {
+		return o.hidden(m, 2)
+	}
+	m.store(o.Dreg, []byte{byte(t), byte(t >> 8)})
+	if out {
+		return m.ask(unsure("whether this kernel has meta iiftype on the way out"))
+	}
+	return goOn
+}
+
+// portVLAN reads ibrpvid or ibrvproto, which a port of a bridge with VLAN filtering
+// has; l is nil for no device.
+func (o metaOp) portVLAN(m *machine, l *snap.Link) ctl {
+	if l == nil || l.Port == nil || l.Master == 0 {
+		return leave
+	}
+	br := m.env.Link(l.Master)
+	switch {
+	case br == nil || br.Bridge == nil:
+		m.forget(o.Dreg, 2, "meta "+o.Key)
+		return m.ask(unsure("whether VLAN filtering is on"))
+	case !br.Bridge.VlanFiltering:
+		return leave
+	}
+	return o.hidden(m, 2)
 }
 
 // arpHardware is the device's ARPHRD_ number, as far as it follows from its
