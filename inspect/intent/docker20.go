@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -21,11 +20,26 @@ func docker20(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 		{Table: "filter", Name: "DOCKER-USER"},
 		{Table: "nat", Name: "DOCKER"},
 	}
-	add := set.add
 	nets := bridges(s, e.Name, family)
 	snap.Sort(nets, func(a, b bridgeNet) int { return b.n.Created.Compare(a.n.Created) })
 	snap.Sort(nets, func(a, b bridgeNet) int { return boolRank(a.n.Default) - boolRank(b.n.Default) })
+	docker20Forward(&set, nets)
+	docker20Fence(&set, nets)
+	set.add("filter", "DOCKER-USER", "-j RETURN", "the end of the chain", nil).Optional = true
+	docker20NAT(&set, e, nets)
+	for _, p := range publishedPorts(s, e, family) {
+		set.once(p.accept())
+		if p.mode != "routed" {
+			set.once(p.dnat(e.UserlandProxy, ""))
+			set.once(p.hairpin())
+		}
+	}
+	return set
+}
 
+// docker20Forward is what stands in FORWARD, the newest network first.
+func docker20Forward(set *Set, nets []bridgeNet) {
+	add := set.add
 	add("filter", "FORWARD", "-j DOCKER-USER", "the user's own rules come first", nil)
 	add("filter", "FORWARD", "-j DOCKER-ISOLATION-STAGE-1", "networks are kept apart", nil)
 	var noICC []bridgeNet
@@ -45,6 +59,11 @@ func docker20(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 	for _, b := range slices.Backward(noICC) { // appended, each in its turn
 		add("filter", "FORWARD", "-i "+b.bridge+" -o "+b.bridge+" -j DROP", "containers of "+b.n.Name+" kept apart (enable_icc=false)", b.n)
 	}
+}
+
+// docker20Fence is what keeps networks apart, and internal ones from the world.
+func docker20Fence(set *Set, nets []bridgeNet) {
+	add := set.add
 	for _, b := range nets {
 		if b.n.Internal {
 			in, out := b.fence()
@@ -61,11 +80,13 @@ func docker20(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 		}
 	}
 	add("filter", "DOCKER-ISOLATION-STAGE-2", "-j RETURN", "the end of the chain", nil).Optional = true
-	add("filter", "DOCKER-USER", "-j RETURN", "the end of the chain", nil).Optional = true
+}
 
+func docker20NAT(set *Set, e *snap.Engine, nets []bridgeNet) {
+	add := set.add
 	add("nat", "PREROUTING", "-m addrtype --dst-type LOCAL -j DOCKER", "published ports, from outside", nil)
 	if e.UserlandProxy {
-		add("nat", "OUTPUT", "! -d "+loopback(family)+" -m addrtype --dst-type LOCAL -j DOCKER", "published ports, from this host", nil)
+		add("nat", "OUTPUT", "! -d "+loopback(set.Family)+" -m addrtype --dst-type LOCAL -j DOCKER", "published ports, from this host", nil)
 	} else {
 		add("nat", "OUTPUT", "-m addrtype --dst-type LOCAL -j DOCKER", "published ports, from this host", nil)
 	}
@@ -74,27 +95,15 @@ func docker20(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 			add("nat", "POSTROUTING", "-s "+b.subnet.String()+" ! -o "+b.bridge+" -j "+b.leave(), b.n.Name+" leaves with this host's address", b.n)
 		}
 	}
-	if e.UserlandProxy {
-		for _, b := range nets {
-			if b.masked() {
-				add("nat", "DOCKER", "-i "+b.bridge+" -j RETURN", "containers go through docker-proxy", b.n)
-			}
-		}
-	} else {
-		for _, b := range nets {
-			if b.masked() {
-				add("nat", "POSTROUTING", "-o "+b.bridge+" -m addrtype --src-type LOCAL -j "+b.leave(), "this host to its published ports", b.n)
-			}
+	for _, b := range nets {
+		switch {
+		case !b.masked():
+		case e.UserlandProxy:
+			add("nat", "DOCKER", "-i "+b.bridge+" -j RETURN", "containers go through docker-proxy", b.n)
+		default:
+			add("nat", "POSTROUTING", "-o "+b.bridge+" -m addrtype --src-type LOCAL -j "+b.leave(), "this host to its published ports", b.n)
 		}
 	}
-	for _, p := range publishedPorts(s, e, family) {
-		set.once(p.accept())
-		if p.mode != "routed" {
-			set.once(p.dnat(e.UserlandProxy, ""))
-			set.once(p.hairpin())
-		}
-	}
-	return set
 }
 
 func boolRank(b bool) int {
@@ -102,34 +111,6 @@ func boolRank(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// hostIP is the host address that a DNAT rule names; invalid for all addresses.
-func hostIP(p *snap.Port) netip.Addr {
-	if !p.HostIP.IsValid() || p.HostIP.IsUnspecified() {
-		return netip.Addr{}
-	}
-	return p.HostIP.Unmap()
-}
-
-// PublishedOn is the endpoint and network of a container that carries its
-// published ports: the one that its default route uses, for Docker the first
-// that is not internal in the order of the gateway's choice; nil when there is
-// none.
-func PublishedOn(s *snap.Snapshot, c *snap.Container, _ *snap.Port) (*snap.Endpoint, *snap.Network) {
-	var ep *snap.Endpoint
-	var net *snap.Network
-	for i := range c.Endpoints {
-		x := &c.Endpoints[i]
-		n := s.NetworkOf(c.Engine, x)
-		if n == nil || n.Internal || n.Driver != "bridge" || !x.IPv4.IsValid() {
-			continue
-		}
-		if net == nil || snap.GatewayOrder(x, n, ep, net) < 0 {
-			ep, net = x, n
-		}
-	}
-	return ep, net
 }
 
 // systemOf tells which iptables the host's engine uses: where its chains are;

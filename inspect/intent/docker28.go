@@ -57,6 +57,16 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 	for _, b := range nets {
 		docker28Net(&set, b, forward)
 	}
+	docker28Fence(&set, fence, nets, newest, stages)
+	docker28NAT(&set, e, newest, stages)
+	docker28Ports(s, e, &set)
+	docker28Closed(&set, nets)
+	docker28Raw(s, e, &set)
+	return set, true
+}
+
+// docker28Fence is what keeps networks apart, and internal ones from the world.
+func docker28Fence(set *Set, fence string, nets, newest []bridgeNet, stages bool) {
 	for _, b := range newest {
 		switch in, out := b.fence(); {
 		case b.n.Internal:
@@ -67,36 +77,36 @@ func docker28(s *snap.Snapshot, e *snap.Engine, family snap.Family) (set Set, ok
 			set.add("filter", fence, "-o "+b.bridge+" -j RETURN", "other networks may reach "+b.n.Name, b.n)
 		}
 	}
-	if stages {
-		for _, b := range nets {
-			if !b.n.Internal {
-				set.add("filter", fence, "-i "+b.bridge+" ! -o "+b.bridge+" -j DOCKER-ISOLATION-STAGE-2", "from "+b.n.Name+" to another network", b.n)
-			}
-		}
-		for _, b := range newest {
-			if !b.n.Internal {
-				set.add("filter", "DOCKER-ISOLATION-STAGE-2", "-o "+b.bridge+" -j DROP", "into "+b.n.Name+" from another network", b.n)
-			}
+	if !stages {
+		return
+	}
+	for _, b := range nets {
+		if !b.n.Internal {
+			set.add("filter", fence, "-i "+b.bridge+" ! -o "+b.bridge+" -j DOCKER-ISOLATION-STAGE-2", "from "+b.n.Name+" to another network", b.n)
 		}
 	}
-	docker28NAT(&set, e, newest, stages)
-	docker28Ports(s, e, &set)
-	// What holds for all of a network is appended behind the ports, which are
-	// inserted on top.
+	for _, b := range newest {
+		if !b.n.Internal {
+			set.add("filter", "DOCKER-ISOLATION-STAGE-2", "-o "+b.bridge+" -j DROP", "into "+b.n.Name+" from another network", b.n)
+		}
+	}
+}
+
+// docker28Closed is what holds for all of a network: it is appended behind the ports,
+// which are inserted on top.
+func docker28Closed(set *Set, nets []bridgeNet) {
 	for _, b := range nets {
 		switch {
 		case b.n.Internal:
 			continue
 		case b.mode == "routed":
-			set.add("filter", "DOCKER", "-o "+b.bridge+" -p "+pingProto(family)+" -j ACCEPT", "pings to "+b.n.Name, b.n)
+			set.add("filter", "DOCKER", "-o "+b.bridge+" -p "+pingProto(set.Family)+" -j ACCEPT", "pings to "+b.n.Name, b.n)
 		case b.mode == "nat-unprotected":
 			set.add("filter", "DOCKER", "! -i "+b.bridge+" -o "+b.bridge+" -j ACCEPT", b.n.Name+" is open", b.n)
 			continue
 		}
 		set.add("filter", "DOCKER", "! -i "+b.bridge+" -o "+b.bridge+" -j DROP", "unpublished ports of "+b.n.Name+" are closed", b.n)
 	}
-	docker28Raw(s, e, &set)
-	return set, true
 }
 
 // first28 is the release that differs from all others of its generation (moby

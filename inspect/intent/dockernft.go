@@ -61,13 +61,12 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 }
 
 // nft appends a wanted rule of the table.
-func (set *Set) nft(chain, text, why string, n *snap.Network) *Rule {
+func (set *Set) nft(chain, text, why string, n *snap.Network) {
 	r := Rule{Table: dockerTable, Chain: chain, Text: text, For: why}
 	if n != nil {
 		r.Network = n.Ref
 	}
 	set.Rules = append(set.Rules, r)
-	return &set.Rules[len(set.Rules)-1]
 }
 
 func dockerNFTNet(set *Set, e *snap.Engine, b bridgeNet, ports []publishedPort) {

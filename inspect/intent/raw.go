@@ -123,7 +123,7 @@ func fenced(s *snap.Snapshot, e *snap.Engine, family snap.Family) []fencedAddr {
 		if c.Engine != e.Name || !c.Running() || strings.HasPrefix(c.NetworkMode, "host") {
 			continue
 		}
-		by, _ := PublishedOn(s, c, nil)
+		by, _ := PublishedOn(s, c)
 		for j := range c.Endpoints {
 			ep := &c.Endpoints[j]
 			ip, other := ep.IPv4.Addr(), ep.IPv6.Addr()

@@ -63,7 +63,7 @@ func cniJumps(in *diag.Input, host *snap.Netns, traces []int) []fixups.Op {
 		if len(ends) != 1 {
 			return nil
 		}
-		c := in.Snap.Container(ownerOf(in, ends[0].Netns))
+		c := in.Snap.Container(ownerOf(ends[0].Netns))
 		at := slices.IndexFunc(t.Chains, func(x snap.Chain) bool {
 			return c != nil && c.ID != "" && strings.HasPrefix(x.Name, "CNI-") && len(jumps[x.Name]) == 0 && len(x.Rules) > 0 && strings.Contains(x.Rules[0].Comment, c.ID) &&
 				strings.HasSuffix(firewall.RuleText(host, t, &x, &x.Rules[len(x.Rules)-1]), "-j MASQUERADE")

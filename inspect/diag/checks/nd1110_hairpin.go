@@ -40,7 +40,7 @@ func detectND1110(in *diag.Input) []diag.Finding {
 		if a.host == nil || a.host.Port == nil || a.host.Port.Hairpin || e == nil || e.Name != "docker" || e.UserlandProxy || !e.IPTables || len(a.c.Ports) == 0 || a.n.Internal {
 			continue
 		}
-		if ep, _ := intentPublished(in, a.c); ep != a.e {
+		if ep, _ := intent.PublishedOn(in.Snap, a.c); ep != a.e {
 			continue
 		}
 		out = append(out, diag.Finding{
@@ -53,9 +53,4 @@ func detectND1110(in *diag.Input) []diag.Finding {
 		})
 	}
 	return out
-}
-
-// intentPublished is the endpoint that carries a container's published ports.
-func intentPublished(in *diag.Input, c *snap.Container) (*snap.Endpoint, *snap.Network) {
-	return intent.PublishedOn(in.Snap, c, nil)
 }

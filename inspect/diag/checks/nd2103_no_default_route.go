@@ -40,7 +40,7 @@ func detectND2103(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	done := map[string]bool{}
 	for _, a := range attachments(in) {
-		if done[a.c.Ref] || !a.n.Outward() || in.Snap.Container(ownerOf(in, a.ns)) != a.c {
+		if done[a.c.Ref] || !a.n.Outward() || in.Snap.Container(ownerOf(a.ns)) != a.c {
 			continue
 		}
 		done[a.c.Ref] = true
@@ -72,7 +72,7 @@ func leadsOut(in *diag.Input, ns *snap.Netns, to netip.Addr) bool {
 }
 
 // ownerOf is the Ref of the container whose sandbox a namespace is.
-func ownerOf(_ *diag.Input, ns *snap.Netns) string {
+func ownerOf(ns *snap.Netns) string {
 	if len(ns.Containers) == 0 {
 		return ""
 	}

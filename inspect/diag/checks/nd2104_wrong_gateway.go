@@ -43,7 +43,7 @@ func detectND2104(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	done := map[string]bool{}
 	for _, a := range attachments(in) {
-		if done[a.c.Ref] || in.Snap.Container(ownerOf(in, a.ns)) != a.c {
+		if done[a.c.Ref] || in.Snap.Container(ownerOf(a.ns)) != a.c {
 			continue
 		}
 		done[a.c.Ref] = true

@@ -53,7 +53,7 @@ func lostAddrs(in *diag.Input) []lost {
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		ns := in.Snap.Ns(c.Netns)
-		if !c.Running() || ns == nil || ns.Light || c.Netns == in.Snap.Host.Netns || in.Snap.Container(ownerOf(in, ns)) != c {
+		if !c.Running() || ns == nil || ns.Light || c.Netns == in.Snap.Host.Netns || in.Snap.Container(ownerOf(ns)) != c {
 			continue
 		}
 		for j := range c.Endpoints {

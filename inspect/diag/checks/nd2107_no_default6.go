@@ -41,7 +41,7 @@ Sources: moby libnetwork/osl/route_linux.go; moby#27101`,
 func without6(in *diag.Input) []attachment {
 	var out []attachment
 	for _, a := range attachments(in) {
-		if !a.e.Gateway6.IsValid() || !a.e.IPv6.IsValid() || !a.n.Outward() || a.n.GatewayMode6 == "isolated" || hasDefault6(a.ns) || leadsOut(in, a.ns, somewhere6) || in.Snap.Container(ownerOf(in, a.ns)) != a.c {
+		if !a.e.Gateway6.IsValid() || !a.e.IPv6.IsValid() || !a.n.Outward() || a.n.GatewayMode6 == "isolated" || hasDefault6(a.ns) || leadsOut(in, a.ns, somewhere6) || in.Snap.Container(ownerOf(a.ns)) != a.c {
 			continue
 		}
 		if _, ok := a.ns.HasAddr(a.e.IPv6.Addr()); !ok {

@@ -82,7 +82,7 @@ func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if eng := in.Snap.Engine(c.Engine); eng == nil || !eng.IPTables {
 		return nil // its rules are somebody else's business
 	}
-	e, _ := intent.PublishedOn(in.Snap, c, flow.Port)
+	e, _ := intent.PublishedOn(in.Snap, c)
 	if e == nil || !e.IPv4.IsValid() {
 		return nil
 	}

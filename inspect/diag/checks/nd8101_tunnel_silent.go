@@ -62,7 +62,7 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 					fd.Advice = "whatever manages the overlay must name the other hosts; by hand: bridge fdb append 00:00:00:00:00:00 dev " + l.Name + " dst ADDRESS"
 				}
 				if d, ok := deadEndOf(in, f, ns, l); ok {
-					d.tell(in, &fd, f, l)
+					d.tell(&fd, f, l)
 					if ops := d.fix(in, l); len(ops) > 0 {
 						fd.Fix = &diag.Fix{Ops: ops, Survives: "until reboot"}
 					}

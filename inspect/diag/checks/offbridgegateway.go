@@ -43,7 +43,7 @@ func offBridgeGateways(in *diag.Input) []diag.Finding {
 	for k := range in.Snap.Containers {
 		c := &in.Snap.Containers[k]
 		ns, _, want := offBridgeAt(in, c)
-		if ns == nil || in.Snap.Container(ownerOf(in, ns)) != c {
+		if ns == nil || in.Snap.Container(ownerOf(ns)) != c {
 			continue
 		}
 		gw := diag.DefaultGateway(ns)

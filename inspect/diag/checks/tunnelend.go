@@ -74,7 +74,7 @@ func endIsDead(in *diag.Input, host *snap.Netns, entry int) (deadEnd, bool) {
 }
 
 // tell makes the finding of a silent tunnel one of its dead end.
-func (d *deadEnd) tell(in *diag.Input, f *diag.Finding, flow *diag.FlowCase, l *snap.Link) {
+func (d *deadEnd) tell(f *diag.Finding, flow *diag.FlowCase, l *snap.Link) {
 	e := d.host.FDB[d.entry]
 	by := "which answers no ARP"
 	if d.hop != e.Dst {

@@ -17,7 +17,7 @@ import (
 func astray6(in *diag.Input) []attachment {
 	var out []attachment
 	for _, a := range attachments(in) {
-		if !a.e.Gateway6.IsValid() || a.link == nil || a.n.Internal || a.n.GatewayMode6 == "isolated" || in.Snap.Container(ownerOf(in, a.ns)) != a.c {
+		if !a.e.Gateway6.IsValid() || a.link == nil || a.n.Internal || a.n.GatewayMode6 == "isolated" || in.Snap.Container(ownerOf(a.ns)) != a.c {
 			continue
 		}
 		i := defaultRoute6(a.ns)
