@@ -86,26 +86,7 @@ func rtmsg(r snap.Route) (attrs, error) {
 		b.bytes(unix.RTA_PREFSRC, r.PrefSrc.AsSlice())
 	}
 	ways(&b, r)
-	if r.MTU != 0 || r.AdvMSS != 0 || r.HopLimit != 0 || len(r.Metrics) > 0 {
-		b.nested(unix.RTA_METRICS, func(a *attrs) {
-			if r.MTU != 0 {
-				a.u32(unix.RTAX_MTU, uint32(r.MTU))
-			}
-			if r.AdvMSS != 0 {
-				a.u32(unix.RTAX_ADVMSS, uint32(r.AdvMSS))
-			}
-			if r.HopLimit != 0 {
-				a.u32(unix.RTAX_HOPLIMIT, uint32(r.HopLimit))
-			}
-			for _, x := range r.Metrics {
-				if x.Type == unix.RTAX_CC_ALGO {
-					a.str(x.Type, x.Text)
-				} else {
-					a.u32(x.Type, x.Value)
-				}
-			}
-		})
-	}
+	metrics(&b, r)
 	if pref := map[string]uint8{"high": 1, "low": 3}[r.Pref]; pref != 0 { // RFC 4191
 		b.u8(unix.RTA_PREF, pref)
 	}
@@ -113,6 +94,30 @@ func rtmsg(r snap.Route) (attrs, error) {
 		b.u32(unix.RTA_EXPIRES, uint32(r.ExpiresMs/1000))
 	}
 	return b, nil
+}
+
+// metrics is RTA_METRICS, where the route has any.
+func metrics(b *attrs, r snap.Route) {
+	if r.MTU == 0 && r.AdvMSS == 0 && r.HopLimit == 0 && len(r.Metrics) == 0 {
+		return
+	}
+	b.nested(unix.RTA_METRICS, func(a *attrs) {
+		for _, m := range []struct {
+			typ   uint16
+			value int
+		}{{unix.RTAX_MTU, r.MTU}, {unix.RTAX_ADVMSS, r.AdvMSS}, {unix.RTAX_HOPLIMIT, r.HopLimit}} {
+			if m.value != 0 {
+				a.u32(m.typ, uint32(m.value))
+			}
+		}
+		for _, x := range r.Metrics {
+			if x.Type == unix.RTAX_CC_ALGO {
+				a.str(x.Type, x.Text)
+			} else {
+				a.u32(x.Type, x.Value)
+			}
+		}
+	})
 }
 
 // rtaNHID is RTA_NH_ID (include/uapi/linux/rtnetlink.h, since Linux 5.3).

@@ -89,27 +89,17 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if port != nil && port.ProtoDown {
 			return openOps(in, f, set.Where, port, "protodown", "off")
 		}
-		l := in.Netns(w.Netns).Link(w.Device)
-		if l == nil || l.Kind != "veth" {
-			return nil
-		}
-		there := in.Snap.Ns(l.PeerNetns)
-		if there == nil || !there.Class.Ours() {
-			return nil
-		}
-		if end := there.LinkAt(l.Peer); end != nil && !end.Up {
-			if ops := []fixups.Op{&fixups.LinkSet{Where: at(in, there.ID), Name: end.Name, Up: true}}; heals(in, f.Covers.Traces[0], ops) {
-				return ops
+		if l := in.Netns(w.Netns).Link(w.Device); l != nil && l.Kind == "veth" {
+			if there := in.Snap.Ns(l.PeerNetns); there != nil {
+				return upFix(in, f, there, there.LinkAt(l.Peer))
 			}
 		}
 		return nil
 	case sim.CauseIsolated:
 		return unisolate(in, f, w)
 	case sim.CauseLinkDown:
-		if ns := in.Netns(w.Netns); ns != nil && ns.Class.Ours() && ns.Link(w.Device) != nil {
-			if ops := []fixups.Op{&fixups.LinkSet{Where: at(in, w.Netns), Name: w.Device, Up: true}}; heals(in, f.Covers.Traces[0], ops) {
-				return ops
-			}
+		if ns := in.Netns(w.Netns); ns != nil {
+			return upFix(in, f, ns, ns.Link(w.Device))
 		}
 		return nil
 	case sim.CauseHairpin:
@@ -133,6 +123,17 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	if ops := []fixups.Op{set}; heals(in, f.Covers.Traces[0], ops) || releases(in, f.Covers.Traces[0], ops) {
+		return ops
+	}
+	return nil
+}
+
+// upFix sets a device up that is down, if it is one of this host's and that heals.
+func upFix(in *diag.Input, f *diag.Finding, ns *snap.Netns, l *snap.Link) []fixups.Op {
+	if l == nil || l.Up || !ns.Class.Ours() {
+		return nil
+	}
+	if ops := []fixups.Op{&fixups.LinkSet{Where: at(in, ns.ID), Name: l.Name, Up: true}}; heals(in, f.Covers.Traces[0], ops) {
 		return ops
 	}
 	return nil
