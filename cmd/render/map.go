@@ -124,79 +124,97 @@ func notUp(state string) string {
 
 // dot writes the map in Graphviz' language; every foreign text is a quoted label.
 func dot(w io.Writer, r *v1.MapResult) error {
-	var b strings.Builder
-	q := func(t string) string {
-		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(Clean(t)) + `"`
-	}
-	color := func(n *v1.MapNode) string {
-		switch {
-		case r.Path != nil && r.Path.Broken == n.ID, n.Severity == "error":
-			return `, color="#c62828", penwidth=2`
-		case r.Path != nil && slices.Contains(r.Path.Nodes, n.ID):
-			return `, color="#1565c0", penwidth=2`
-		case n.Severity == "warning":
-			return `, color="#b26a00", penwidth=2`
-		}
-		return ""
-	}
-	node := func(n *v1.MapNode, indent string) {
-		shape := map[string]string{"host": "box3d", "uplink": "cds", "internet": "ellipse", "network": "hexagon"}[n.Kind]
-		if shape == "" {
-			shape = "box"
-		}
-		label := n.Name
-		for _, l := range []string{strings.Join(n.Addresses, ", "), notUp(n.State), strings.Join(n.Findings, " ")} {
-			if l != "" {
-				label += "\n" + l
-			}
-		}
-		var lines []string
-		for _, l := range strings.Split(label, "\n") {
-			lines = append(lines, strings.Trim(q(l), `"`))
-		}
-		fmt.Fprintf(&b, "%s%s [shape=%s, label=\"%s\"%s];\n", indent, q(n.ID), shape, strings.Join(lines, `\n`), color(n))
-	}
-	b.WriteString("graph netdoctor {\n  rankdir=LR;\n  node [fontname=\"sans-serif\", fontsize=10];\n  edge [fontname=\"sans-serif\", fontsize=8];\n")
-	for i := range r.Nodes {
-		n := &r.Nodes[i]
-		switch n.Kind {
-		case "network":
-			fmt.Fprintf(&b, "  subgraph %s {\n    label=%s;\n", q("cluster "+n.ID), q("net:"+n.Name))
-			node(n, "    ")
-			for j := range r.Nodes {
-				if r.Nodes[j].On == n.ID {
-					node(&r.Nodes[j], "    ")
-				}
-			}
-			b.WriteString("  }\n")
-		case "container":
-			if n.On == "host" {
-				node(n, "  ")
-			}
-		default:
-			node(n, "  ")
-		}
-	}
-	uplinks := false
-	for i := range r.Nodes {
-		uplinks = uplinks || r.Nodes[i].Kind == "uplink"
-	}
-	for i := range r.Nodes {
-		n := &r.Nodes[i]
-		switch {
-		case n.Kind == "uplink":
-			fmt.Fprintf(&b, "  \"host\" -- %s;\n  %s -- \"internet\";\n", q(n.ID), q(n.ID))
-		case n.Kind == "host" && uplinks, n.On == "":
-		default:
-			fmt.Fprintf(&b, "  %s -- %s [label=%s];\n", q(n.ID), q(n.On), q(n.Device))
-		}
-	}
+	d := dotMap{r: r}
+	d.b.WriteString("graph netdoctor {\n  rankdir=LR;\n  node [fontname=\"sans-serif\", fontsize=10];\n  edge [fontname=\"sans-serif\", fontsize=8];\n")
+	d.nodes()
+	d.wires()
 	if r.Path != nil {
 		for i := 1; i < len(r.Path.Nodes); i++ {
-			fmt.Fprintf(&b, "  %s -- %s [dir=forward, color=\"#1565c0\", penwidth=2, constraint=false];\n", q(r.Path.Nodes[i-1]), q(r.Path.Nodes[i]))
+			fmt.Fprintf(&d.b, "  %s -- %s [dir=forward, color=\"#1565c0\", penwidth=2, constraint=false];\n", dotQuote(r.Path.Nodes[i-1]), dotQuote(r.Path.Nodes[i]))
 		}
 	}
-	b.WriteString("}\n")
-	_, err := io.WriteString(w, b.String())
+	d.b.WriteString("}\n")
+	_, err := io.WriteString(w, d.b.String())
 	return err
+}
+
+// dotMap is a map on its way into Graphviz' language.
+type dotMap struct {
+	b strings.Builder
+	r *v1.MapResult
+}
+
+func dotQuote(t string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(Clean(t)) + `"`
+}
+
+// nodes writes networks as boxes around their containers, and what is on none beside them.
+func (d *dotMap) nodes() {
+	for i := range d.r.Nodes {
+		n := &d.r.Nodes[i]
+		switch n.Kind {
+		case "network":
+			fmt.Fprintf(&d.b, "  subgraph %s {\n    label=%s;\n", dotQuote("cluster "+n.ID), dotQuote("net:"+n.Name))
+			d.node(n, "    ")
+			for j := range d.r.Nodes {
+				if d.r.Nodes[j].On == n.ID {
+					d.node(&d.r.Nodes[j], "    ")
+				}
+			}
+			d.b.WriteString("  }\n")
+		case "container":
+			if n.On == "host" {
+				d.node(n, "  ")
+			}
+		default:
+			d.node(n, "  ")
+		}
+	}
+}
+
+func (d *dotMap) node(n *v1.MapNode, indent string) {
+	shape := map[string]string{"host": "box3d", "uplink": "cds", "internet": "ellipse", "network": "hexagon"}[n.Kind]
+	if shape == "" {
+		shape = "box"
+	}
+	label := n.Name
+	for _, l := range []string{strings.Join(n.Addresses, ", "), notUp(n.State), strings.Join(n.Findings, " ")} {
+		if l != "" {
+			label += "\n" + l
+		}
+	}
+	var lines []string
+	for _, l := range strings.Split(label, "\n") {
+		lines = append(lines, strings.Trim(dotQuote(l), `"`))
+	}
+	fmt.Fprintf(&d.b, "%s%s [shape=%s, label=\"%s\"%s];\n", indent, dotQuote(n.ID), shape, strings.Join(lines, `\n`), d.color(n))
+}
+
+// color marks what is broken, what the path goes by, and what a warning is about.
+func (d *dotMap) color(n *v1.MapNode) string {
+	path := d.r.Path
+	switch {
+	case path != nil && path.Broken == n.ID, n.Severity == "error":
+		return `, color="#c62828", penwidth=2`
+	case path != nil && slices.Contains(path.Nodes, n.ID):
+		return `, color="#1565c0", penwidth=2`
+	case n.Severity == "warning":
+		return `, color="#b26a00", penwidth=2`
+	}
+	return ""
+}
+
+// wires ties every node to what it is on, and the host to the Internet by its uplinks.
+func (d *dotMap) wires() {
+	uplinks := slices.ContainsFunc(d.r.Nodes, func(n v1.MapNode) bool { return n.Kind == "uplink" })
+	for i := range d.r.Nodes {
+		n := &d.r.Nodes[i]
+		switch {
+		case n.Kind == "uplink":
+			fmt.Fprintf(&d.b, "  \"host\" -- %s;\n  %s -- \"internet\";\n", dotQuote(n.ID), dotQuote(n.ID))
+		case n.Kind == "host" && uplinks, n.On == "":
+		default:
+			fmt.Fprintf(&d.b, "  %s -- %s [label=%s];\n", dotQuote(n.ID), dotQuote(n.On), dotQuote(n.Device))
+		}
+	}
 }
