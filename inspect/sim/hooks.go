@@ -2,7 +2,7 @@ package sim
 
 import (
 	"cmp"
-	"fmt"
+	"math"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
@@ -32,51 +32,21 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 	if why := n.gap("ruleset"); why != "" && n.gaps["ruleset"].Kind != "unsupported" {
 		return r.unknown(n, n.links[max(in, out)], k, Where{Layer: "netfilter", Cause: CauseUnread, Detail: why})
 	}
-	h := &hookState{hook: hook, in: in, out: out}
 	k.Iif, k.Oif = in, out
 	on := n.hooked(k.Family, hook)
-	chains, nats := on.chains, on.nats
-	ct := hook != "prerouting" && hook != "output"
-	natPrio, natDone := int32(prioNATDst), hook == "forward"
+	p := passage{r: r, n: n, h: hookState{hook: hook, in: in, out: out}, k: k, nats: on.nats, natPrio: prioNATDst, passed: math.MinInt32}
+	p.tracked = hook != "prerouting" && hook != "output"
+	p.mapped = hook == "forward"
 	if hook == "postrouting" || hook == "input" {
-		natPrio = prioNATSrc
+		p.natPrio = prioNATSrc
 	}
-	var seen int32 = -1 << 31 // programs up to that priority have seen it
-	core := func(prio int32) *fate {
-		for i := range n.n.Ruleset.BPF {
-			if p := &n.n.Ruleset.BPF[i]; p.Hook == hook && p.Family == k.Family && !p.Accepts && p.Priority >= seen && p.Priority < prio {
-				return r.unknown(n, n.links[max(in, out)], k, Where{
-					Layer: "netfilter", Cause: CauseHook, Program: p.Program, Ref: snap.RefNetns(n.n.ID),
-					Detail: fmt.Sprintf("bpf program %d %s on the hook %s may do anything with it", p.Program, p.Name, hook),
-				})
-			}
-		}
-		seen = prio
-		if !ct && prio > prioConntrack {
-			ct = true
-			if f := r.ctIn(n, k); f != nil {
-				return f
-			}
-		}
-		if !natDone && (prio > natPrio || prio == natPrio && len(nats) > 0 && r.either(n, hook, prio)) {
-			natDone = true
-			dst, dport := k.Dst, k.Dport
-			if f := r.nat(n, h, nats, k); f != nil {
-				return f
-			}
-			if hook == "output" && (k.Dst != dst || k.Dport != dport) || hook == "output" && k.conn != nil && r.mappedDst(k) {
-				return r.reroute(n, k)
-			}
-		}
-		return nil
-	}
-	for _, b := range chains {
-		if f := core(b.Priority); f != nil {
+	for _, b := range on.chains {
+		if f := p.upTo(b.Priority); f != nil {
 			return f
 		}
 		k.Iif, k.Oif = in, out
 		mark, tos, src, dst := k.Mark, k.TOS, k.Src, k.Dst
-		if _, f := r.chain(n, h, b, k); f != nil {
+		if _, f := r.chain(n, &p.h, b, k); f != nil {
 			return f
 		}
 		if hook == "output" && reroutes(b) && (k.Mark != mark || k.TOS != tos || k.Src != src || k.Dst != dst) {
@@ -85,7 +55,7 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 			}
 		}
 	}
-	if f := core(1 << 30); f != nil {
+	if f := p.upTo(math.MaxInt32); f != nil {
 		return f
 	}
 	k.Iif, k.Oif = in, out
@@ -95,34 +65,10 @@ func (r *run) nf(n *netns, hook string, in, out int, k *skb) *fate {
 	return nil
 }
 
-// mappedDst says whether the entry changes the destination of packets in this
-// direction, which makes OUTPUT route anew (nf_nat_ipv4_local_fn).
-func (r *run) mappedDst(k *skb) bool {
-	c := k.conn
-	if k.inner != nil {
-		return false
-	}
-	if k.dir == dirReply {
-		return c.orig.src != c.reply.dst
-	}
-	return c.orig.dst != c.reply.src
-}
-
 // reroutes says whether a chain routes anew what it changes: nft's type route,
 // and mangle OUTPUT of iptables.
 func reroutes(b *rules.BaseChain) bool {
 	return b.Type == "route" || b.Table.Name == "mangle" && (b.System == snap.IPTablesLegacy || b.System == snap.IPTablesNFT)
-}
-
-// either forks over an order that is not known: whether NAT comes before the
-// chains of the same priority.
-func (r *run) either(n *netns, hook string, prio int32) bool {
-	first := r.choose(2) == 1
-	r.assume(n.n.ID, rules.Assumption{
-		Key: fmt.Sprintf("order %s %d", hook, prio), Value: first,
-		What: fmt.Sprintf("NAT runs before the other chains of priority %d in %s", prio, hook),
-	})
-	return first
 }
 
 // chain runs one base chain and follows one of the ways out of it, which stays
