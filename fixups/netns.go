@@ -33,7 +33,7 @@ func (o *NetnsAdd) Shell() []string { return []string{words("ip", "netns", "add"
 func (o *NetnsDel) Shell() []string { return []string{words("ip", "netns", "del", o.Name)} }
 
 func named(s *snap.Snapshot, name string) int {
-	return slices.IndexFunc(s.Netns, func(n snap.Netns) bool { return n.Path == "/run/netns/"+name || n.Path == "/var/run/netns/"+name })
+	return slices.IndexFunc(s.Netns, func(n snap.Netns) bool { return n.IPNetns() == name })
 }
 
 func (o *NetnsAdd) On(s *snap.Snapshot) error {

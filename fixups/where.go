@@ -29,12 +29,7 @@ func At(s *snap.Snapshot, id string) Where {
 	if ns == nil {
 		return Where{ID: id}
 	}
-	w := Where{ID: id, Host: id == s.Host.Netns, Path: ns.Path, Inode: ns.Inode}
-	for _, dir := range []string{"/run/netns/", "/var/run/netns/"} {
-		if name, ok := strings.CutPrefix(ns.Path, dir); ok {
-			w.Name = name
-		}
-	}
+	w := Where{ID: id, Host: id == s.Host.Netns, Name: ns.IPNetns(), Path: ns.Path, Inode: ns.Inode}
 	if len(ns.Pids) > 0 {
 		w.Pid = ns.Pids[0]
 	}

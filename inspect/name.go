@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -55,7 +54,7 @@ func nameAll(s *snap.Snapshot, members map[string][]int) map[string]string {
 	for _, own := range []bool{true, false} {
 		for i := range s.Netns {
 			n := &s.Netns[i]
-			if len(n.Names) > 0 && names[n.ID] == "" && (!own || named(n.Path)) {
+			if len(n.Names) > 0 && names[n.ID] == "" && (!own || n.IPNetns() != "") {
 				give(n, n.Names[0], "netns:"+n.Names[0])
 			}
 		}
@@ -80,9 +79,4 @@ func nameAll(s *snap.Snapshot, members map[string][]int) map[string]string {
 		}
 	}
 	return names
-}
-
-// named says whether a path is that of a file by which `ip netns` knows it.
-func named(path string) bool {
-	return strings.HasPrefix(path, "/run/netns/") || strings.HasPrefix(path, "/var/run/netns/")
 }

@@ -189,7 +189,7 @@ func (r *reader) byPath(file string) error {
 func (r *reader) byName(name string) error {
 	for i := range r.s.Netns {
 		n := &r.s.Netns[i]
-		if slices.Contains(n.Names, name) || n.Path == "/run/netns/"+name || n.Path == "/var/run/netns/"+name || n.ID == name {
+		if slices.Contains(n.Names, name) || n.IPNetns() == name || n.ID == name {
 			r.ns = n
 			return nil
 		}

@@ -170,3 +170,22 @@ func networkVerb(eng, verb, options, network, name string) string {
 	}
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
+
+// IPCommand is how a person runs a command in a namespace.
+func (in *Input) IPCommand(id, command string) string {
+	if id == in.Snap.Host.Netns {
+		return command
+	}
+	ns := in.Snap.Ns(id)
+	switch {
+	case ns == nil:
+		return command
+	case ns.IPNetns() != "":
+		return "ip netns exec " + ns.IPNetns() + " " + command
+	case len(ns.Pids) > 0:
+		return fmt.Sprintf("nsenter -t %d -n %s", ns.Pids[0], command)
+	case ns.Path != "":
+		return "nsenter --net=" + ns.Path + " " + command
+	}
+	return command
+}

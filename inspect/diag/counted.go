@@ -38,7 +38,7 @@ func (in *Input) Recounts() []Recount {
 				continue
 			}
 		}
-		out = append(out, Recount{Flow: i, Netns: in.onTheWay(f)})
+		out = append(out, Recount{Flow: i, Netns: in.OnTheWay(f)})
 	}
 	return out
 }
@@ -81,9 +81,9 @@ func (in *Input) seesDrops() bool {
 	return slices.ContainsFunc(in.Snap.Observers, func(o snap.Observer) bool { return o.Name == "tracepoints" && o.Have })
 }
 
-// onTheWay are the namespaces that the flow goes through, by the model and by
-// what was seen.
-func (in *Input) onTheWay(f *FlowCase) []string {
+// OnTheWay are the namespaces that a flow which was probed goes through, by the model
+// and by what was seen; at most maxCountedIn, and only those that can be entered.
+func (in *Input) OnTheWay(f *FlowCase) []string {
 	var out []string
 	add := func(id string) {
 		if n := in.Snap.Ns(id); n != nil && !n.Light && n.Path != "" && len(out) < maxCountedIn && !slices.Contains(out, id) {

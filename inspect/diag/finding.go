@@ -1,5 +1,3 @@
-// Package diag turns a snapshot into findings: what is broken, where, why, and
-// what mends it. It is pure: probes are part of the snapshot, fixes are values.
 package diag
 
 import (

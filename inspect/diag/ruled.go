@@ -12,10 +12,6 @@ func (in *Input) Ruleable(f *FlowCase) bool {
 	return f.Asked && f.Probe != nil && len(f.Probe.Ruled) == 0 && ProbeSays(f.Probe) != ""
 }
 
-// OnTheWay are the namespaces that a flow goes through, by the model and by what
-// was seen.
-func (in *Input) OnTheWay(f *FlowCase) []string { return in.onTheWay(f) }
-
 // ruled is the place that the kernel's trace of rules names; nil when the packet
 // did not end by a rule, or ended elsewhere.
 func (in *Input) ruled(p *snap.Probe, model *sim.Where) *sim.Where {

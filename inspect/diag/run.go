@@ -251,7 +251,7 @@ func (in *Input) working() int {
 		}
 	}
 	for i := range in.Names {
-		if in.Names[i].Path != nil && in.Names[i].Path.Verdict == "resolved" {
+		if in.Names[i].Path != nil && in.Names[i].Path.Verdict == names.Resolved {
 			n++
 		}
 	}

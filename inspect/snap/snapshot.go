@@ -7,7 +7,10 @@
 // is a Gap that names the noun and the namespace.
 package snap
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Schema is the version of the JSON form that this package writes. Load
 // refuses a file with a higher one.
@@ -156,6 +159,17 @@ type Netns struct {
 	// Light says that only links and addresses were read, because nothing
 	// connects the namespace to this host.
 	Light bool `json:"light,omitempty"`
+}
+
+// IPNetns is the name that ip-netns(8) has for it: that of a file in /run/netns, and of
+// none elsewhere, where engines keep theirs. "" when it has none.
+func (n *Netns) IPNetns() string {
+	for _, dir := range []string{"/run/netns/", "/var/run/netns/"} {
+		if name, ok := strings.CutPrefix(n.Path, dir); ok {
+			return name
+		}
+	}
+	return ""
 }
 
 // NetnsClass is what a namespace is to this host; see Netns.Class.

@@ -145,8 +145,8 @@ func inUse(in *diag.Input, n *snap.Network) bool {
 
 // ipIn is an ip command in a namespace as a person types it.
 func ipIn(in *diag.Input, netns, args string) string {
-	if ns := in.Snap.Ns(netns); ns != nil && netns != in.Snap.Host.Netns && diag.NetnsName(ns) != "" {
-		return "ip -n " + diag.NetnsName(ns) + " " + args
+	if ns := in.Snap.Ns(netns); ns != nil && netns != in.Snap.Host.Netns && ns.IPNetns() != "" {
+		return "ip -n " + ns.IPNetns() + " " + args
 	}
 	return in.IPCommand(netns, "ip "+args)
 }
