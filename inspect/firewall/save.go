@@ -167,10 +167,8 @@ func protoName(n uint16) string {
 // setName is the name of an ipset.
 func (w *line) setName(index int) string {
 	if w.ns != nil {
-		for i := range w.ns.IPSets {
-			if w.ns.IPSets[i].Index == index {
-				return w.ns.IPSets[i].Name
-			}
+		if s := w.ns.IPSetAt(index); s != nil {
+			return s.Name
 		}
 	}
 	return "[set " + strconv.Itoa(index) + "]"

@@ -75,7 +75,7 @@ func (w *walker) dnat(ns *snap.Netns, to netip.AddrPort, proto snap.Proto) mappi
 	if lo := ns.Link("lo"); lo != nil {
 		p.Oif = lo.Index
 	}
-	for _, b := range w.program(ns).BaseChains(fam, "output", "") {
+	for _, b := range rules.Compile(&ns.Ruleset).BaseChains(fam, "output", "") {
 		if b.Type != "nat" {
 			continue
 		}
@@ -102,11 +102,6 @@ func (w *walker) dnat(ns *snap.Netns, to netip.AddrPort, proto snap.Proto) mappi
 		}
 	}
 	return mapping{}
-}
-
-// program compiles a namespace's rules once.
-func (w *walker) program(ns *snap.Netns) *rules.Program {
-	return rules.Compile(&ns.Ruleset)
 }
 
 func target(to netip.AddrPort, n *rules.NAT) netip.AddrPort {
@@ -160,23 +155,9 @@ func (e env) FIB(q rules.FIBQuery) (oif int, typ string, ok bool) {
 	return oif, "local", true
 }
 
-func (e env) IPSet(name string) *snap.IPSet {
-	for i := range e.ns.IPSets {
-		if e.ns.IPSets[i].Name == name {
-			return &e.ns.IPSets[i]
-		}
-	}
-	return nil
-}
+func (e env) IPSet(name string) *snap.IPSet { return e.ns.IPSet(name) }
 
-func (e env) IPSetAt(index int) *snap.IPSet {
-	for i := range e.ns.IPSets {
-		if e.ns.IPSets[i].Index == index {
-			return &e.ns.IPSets[i]
-		}
-	}
-	return nil
-}
+func (e env) IPSetAt(index int) *snap.IPSet { return e.ns.IPSetAt(index) }
 
 func (e env) Recent(name string) *snap.RecentList { return e.ns.RecentList(name) }
 

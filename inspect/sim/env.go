@@ -47,14 +47,7 @@ func (n *netns) FIB(q rules.FIBQuery) (int, string, bool) {
 }
 
 // IPSet is the ipset of that name.
-func (n *netns) IPSet(name string) *snap.IPSet {
-	for i := range n.n.IPSets {
-		if n.n.IPSets[i].Name == name {
-			return &n.n.IPSets[i]
-		}
-	}
-	return nil
-}
+func (n *netns) IPSet(name string) *snap.IPSet { return n.n.IPSet(name) }
 
 // Recent is the list of xt_recent of that name.
 func (n *netns) Recent(name string) *snap.RecentList { return n.n.RecentList(name) }

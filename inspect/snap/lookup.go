@@ -171,6 +171,16 @@ func (ns *Netns) RecentList(name string) *RecentList {
 	return nil
 }
 
+// IPSet is the set of ipset(8) of that name; nil when there is none.
+func (ns *Netns) IPSet(name string) *IPSet {
+	for i := range ns.IPSets {
+		if ns.IPSets[i].Name == name {
+			return &ns.IPSets[i]
+		}
+	}
+	return nil
+}
+
 // IPSetAt is the set of ipset(8) with that kernel index; nil when there is none.
 func (ns *Netns) IPSetAt(index int) *IPSet {
 	for i := range ns.IPSets {
