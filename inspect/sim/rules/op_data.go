@@ -65,8 +65,7 @@ func relation(op string, lt, eq, gt bool) (truth, bool) {
 	default:
 		return truth{}, false
 	}
-	switch {
-	case holds && fails:
+	if holds && fails {
 		return truth{is: maybe}, true
 	}
 	return is(holds), true
@@ -89,8 +88,7 @@ func (o rangeOp) exec(m *machine) ctl {
 
 // within says whether from <= v <= to, in the order of memcmp.
 func within(v, k, from, to []byte) truth {
-	lt1, _, _ := order(v, k, from)
-	_, eq1, gt1 := order(v, k, from)
+	lt1, eq1, gt1 := order(v, k, from)
 	lt2, eq2, gt2 := order(v, k, to)
 	switch {
 	case !eq1 && !gt1 || !eq2 && !lt2:
