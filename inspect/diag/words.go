@@ -24,3 +24,9 @@ func Count(n int, noun string) string {
 func Joined(sep string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), sep)
 }
+
+// NameAsked is the name by which a flow's destination was asked for, in lower case; an
+// address where it was asked for by that.
+func NameAsked(f *FlowCase) string {
+	return strings.ToLower(f.To[:max(strings.LastIndexByte(f.To, ':'), 0)])
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,13 @@ func (d *dockerContainer) container() snap.Container {
 		ports = h.PortBindings
 	}
 	c.Ports = bindings(ports)
+	if c.Running() {
+		c.Unbound = slices.DeleteFunc(bindings(h.PortBindings), func(w snap.Port) bool {
+			return w.HostPort == 0 || slices.ContainsFunc(c.Ports, func(p snap.Port) bool {
+				return p.Proto == w.Proto && p.ContainerPort == w.ContainerPort
+			})
+		})
+	}
 	for p := range d.Config.ExposedPorts {
 		if pp, ok := portProto(p); ok {
 			c.Exposed = append(c.Exposed, pp)

@@ -124,6 +124,12 @@ func (w *walker) about(p *Path, res outcome) *Problem {
 	if best == nil {
 		best = w.aliasMissing(nets)
 	}
+	if given := w.given(w.box); best == nil && given != "" {
+		best = &Problem{
+			Kind: NoSuchName, Ref: w.refResolver(), Because: w.because(),
+			Detail: w.who() + " was given that name by --add-host " + given + ", but its /etc/hosts has no address for it",
+		}
+	}
 	if best == nil && fold(w.in.Name) == "host.docker.internal" && w.box != nil {
 		// docs.docker.com, dockerd: host-gateway
 		best = &Problem{

@@ -3,6 +3,7 @@ package names
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -107,10 +108,8 @@ func (w *walker) override(o outcome) *Problem {
 		return nil
 	}
 	given := ""
-	for _, x := range w.c.ExtraHosts {
-		if fold(strings.SplitN(x, ":", 2)[0]) == fold(w.in.Name) {
-			given = " (given by --add-host)"
-		}
+	if w.given(w.c) != "" {
+		given = " (given by --add-host)"
 	}
 	return &Problem{
 		Kind: HostsOverride, Container: owner.Ref, Ref: w.refResolver(),
@@ -118,6 +117,28 @@ func (w *walker) override(o outcome) *Problem {
 			line.Line, w.who(), w.in.Name, line.Addr, given, owner.Name, strings.Join(has, ", ")),
 		Because: []snap.Ref{w.refResolver(), snap.RefContainer(owner.Ref)},
 	}
+}
+
+// given is the setting that gives a container the name that is asked for; "" none does.
+func (w *walker) given(c *snap.Container) string {
+	if c == nil {
+		return ""
+	}
+	for _, x := range c.ExtraHosts {
+		if list, _ := ExtraHost(x); slices.ContainsFunc(list, func(n string) bool { return fold(n) == fold(w.in.Name) }) {
+			return x
+		}
+	}
+	return ""
+}
+
+// ExtraHost splits what --add-host takes: names, of which Podman takes several with
+// semicolons between them, and an address or host-gateway.
+func ExtraHost(s string) (list []string, to string) {
+	if k := strings.IndexAny(s, ":="); k > 0 {
+		return strings.Split(s[:k], ";"), s[k+1:]
+	}
+	return nil, ""
 }
 
 // hasSix says whether the asker has an address that an IPv6 one beyond it can be

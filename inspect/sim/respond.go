@@ -207,7 +207,7 @@ func (r *run) accepted(f Flow, end *fate, v Verdict) (Verdict, *Where) {
 		switch {
 		case f.Iif == "" || k.inner != nil && got != r.sent:
 		case got != r.sent:
-			w.Layer, w.Cause, w.Reply = "socket", CauseNoListener, true
+			w.Layer, w.Cause, w.Reply, w.Foreign = "socket", CauseNoListener, true, true
 			w.Detail = r.foreignAnswer(f, got)
 			r.hop(end.ns, end.dev, "leave", w.Detail, "drop", k)
 			return Dropped, &w
@@ -235,7 +235,7 @@ func (r *run) accepted(f Flow, end *fate, v Verdict) (Verdict, *Where) {
 		case end.ns.n.ID != f.From && f.Iif == "":
 			w.Detail = "the answer goes to " + end.ns.n.ID + ", which did not ask"
 		default:
-			w.Detail = r.foreignAnswer(f, got)
+			w.Foreign, w.Detail = true, r.foreignAnswer(f, got)
 		}
 		r.hop(end.ns, end.dev, "socket", w.Detail, "drop", k)
 		return Dropped, &w

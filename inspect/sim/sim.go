@@ -121,6 +121,9 @@ type Where struct {
 	Sender  bool
 	Detail  string // one clause in words, with the names and numbers
 	Reply   bool   // it happened to the answer
+	// Foreign says that the answer came to the sender from another address, or another
+	// port, than the one that was asked: its stack knows no such connection.
+	Foreign bool
 	// Behind is what stopped the question for a neighbour, when Reason is
 	// NEIGH_FAILED and that is known: Netns and Device above are the asker's,
 	// those in here the place's. nil otherwise.

@@ -90,6 +90,9 @@ type Container struct {
 	Endpoints   []Endpoint  `json:"endpoints"`
 	Ports       []Port      `json:"ports"`             // published
 	Exposed     []PortProto `json:"exposed,omitempty"` // EXPOSE or --expose, published or not
+	// Unbound are the ports that a running container was to publish and that its engine
+	// did not bind: Docker passes over -p on networks where it does not translate.
+	Unbound []Port `json:"unbound,omitempty"`
 	// ArgPorts are the numbers in its command line that may be ports. The command
 	// line itself is not kept: it may hold secrets.
 	ArgPorts []uint16 `json:"argPorts,omitempty"`

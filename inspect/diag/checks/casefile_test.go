@@ -163,7 +163,8 @@ func (c *caseFile) questions(s *snap.Snapshot) ([]diag.Ask, error) {
 // question reads "client -> web:80/tcp", "outside:192.168.50.20 ->
 // 192.168.50.10:8080/tcp" (a packet that arrives from there; "%eth1" behind the
 // address: on that device, else on the one of the default route), "client ->
-// web:80/tcp size 1400" (so large, and not to be fragmented), "client ?
+// web:80/tcp size 1400" (so large, and not to be fragmented), "client ->
+// 127.0.0.1:80/tcp as api:80/tcp" (by that name), "client ?
 // www.example.org AAAA".
 func question(s *snap.Snapshot, text string) (diag.Ask, error) {
 	f := strings.Fields(text)
@@ -191,6 +192,9 @@ func question(s *snap.Snapshot, text string) (diag.Ask, error) {
 		flow.Size, flow.DF = size, true
 	}
 	a := diag.Ask{From: f[0], To: f[2], Flow: flow}
+	if len(f) == 5 && f[3] == "as" {
+		a.To = f[4]
+	}
 	host := to
 	if i := strings.LastIndexByte(to, ':'); i >= 0 && proto != "icmp" {
 		host = to[:i]

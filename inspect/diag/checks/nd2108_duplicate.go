@@ -99,6 +99,7 @@ func fixND2108(in *diag.Input, f *diag.Finding) []fixups.Op {
 			continue
 		}
 		ops = append(ops, &fixups.AddrDel{Where: at(in, t.rogue.ID), Dev: t.dev.Name, Prefix: t.addr.Prefix, Peer: t.addr.Peer})
+		ops = append(ops, t.own(in)...)
 		for i := range in.Snap.Netns {
 			ns := &in.Snap.Netns[i]
 			if !ns.Class.Ours() || ns.Light {
@@ -112,4 +113,31 @@ func fixND2108(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 	}
 	return ops
+}
+
+// own gives the other container's own address back, and the routes by that device,
+// where they go with the duplicate: a device loses its secondary addresses with the
+// primary one of their subnet (net/ipv4/devinet.c: __inet_del_ifa).
+func (t *twin) own(in *diag.Input) []fixups.Op {
+	first := slices.IndexFunc(t.rogue.Addrs, func(x snap.Addr) bool { return x.Index == t.dev.Index && x.Prefix.Masked() == t.addr.Prefix.Masked() })
+	if t.rogue.Addrs[first].Prefix != t.addr.Prefix || t.rogue.Sysctls["net/ipv4/conf/"+t.dev.Name+"/promote_secondaries"] == "1" || t.rogue.Sysctls["net/ipv4/conf/all/promote_secondaries"] == "1" {
+		return nil
+	}
+	for _, a := range attachments(in) {
+		if a.ns != t.rogue || a.link != t.dev || a.e.IPv4.Masked() != t.addr.Prefix.Masked() {
+			continue
+		}
+		w := at(in, t.rogue.ID)
+		ops := []fixups.Op{&fixups.AddrAdd{Where: w, Dev: t.dev.Name, Addr: snap.Addr{
+			Index: t.dev.Index, Prefix: a.e.IPv4, Scope: "global", ValidMs: -1, PreferredMs: -1, Flags: []string{"permanent"},
+			Bcast: snap.LastAddr(a.e.IPv4), Label: t.dev.Name,
+		}}}
+		for _, r := range t.rogue.Routes {
+			if r.Oif == t.dev.Index && r.Family == snap.IPv4 && r.Protocol != "kernel" && len(r.Nexthops) == 0 {
+				ops = append(ops, &fixups.RouteAdd{Where: w, Route: r, Devs: []string{t.dev.Name}})
+			}
+		}
+		return ops
+	}
+	return nil
 }

@@ -101,6 +101,10 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 			first.c.Name, diag.DisconnectCommand(first.c.Engine, n.Name, first.c.Name), diag.ConnectCommand(first.c.Engine, "", n.Name, first.c.Name)),
 		Weight: 58,
 	}
+	if byHostname(first.c, name) {
+		f.Cause = fmt.Sprintf("%s is the host name of %s, and Docker makes that a name of the network, too; %s itself finds itself under it, by its own /etc/hosts", name, first.c.Name, first.c.Name)
+		f.Advice = fmt.Sprintf("make %s anew with another host name (--hostname, compose: hostname:)", first.c.Name)
+	}
 	for _, x := range all {
 		f.Evidence = append(f.Evidence, ev(diag.InspectCommand(x.c), fmt.Sprintf("%s %s answers to %s, listens on %s", x.c.Name, x.addr, name, portList(x.ports)), snap.RefContainer(x.c.Ref)))
 	}
@@ -112,6 +116,12 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 		f.Advice = fmt.Sprintf("%s is still starting%s; Docker gives its address out all the same", first.c.Name, says)
 	}
 	return f
+}
+
+// byHostname says whether a container has a name by its host name alone (moby
+// daemon/container_operations.go: buildEndpointDNSNames).
+func byHostname(c *snap.Container, name string) bool {
+	return c.Engine == "docker" && strings.EqualFold(c.Hostname, name) && !strings.EqualFold(c.NetName(), name) && !strings.EqualFold(c.Service, name)
 }
 
 // unserved are the carriers that have nothing on the ports that all the others which

@@ -38,6 +38,15 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 				if len(s.loopback) > 0 || len(s.others) > 0 || s.target == nil {
 					return nil
 				}
+				if r, l := ledHere(in, &s); l != nil {
+					name := diag.NameAsked(s.flow)
+					return &diag.Finding{
+						Summary:  fmt.Sprintf("/etc/hosts of %s sends %s to %s, which is %s itself, and nothing there listens on port %s", s.target.Name, name, l.Addr, s.target.Name, s.portText()),
+						Cause:    fmt.Sprintf("line %d of /etc/hosts in %s comes before DNS", l.Line, s.target.Name),
+						Evidence: []diag.Evidence{ev(catIn(in, r, "/etc/hosts"), hostsLine(r.HostsRaw, l.Line, l.Addr, name), snap.RefResolver(r.Owner))},
+						Advice:   fmt.Sprintf("if that is not meant, take the line out of /etc/hosts of %s; where it was given by --add-host or extra_hosts, there too", s.target.Name),
+					}
+				}
 				if o, at := servesInstead(in, &s); o != nil {
 					return &diag.Finding{
 						Summary: fmt.Sprintf("nothing listens on port %s in %s, where %s is %s itself; %s, on the same network, listens there", s.portText(), s.target.Name, s.flow.Flow.Dst, s.target.Name, o.Name),
@@ -53,6 +62,22 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 			})
 		},
 	}
+}
+
+// ledHere is the line of a container's hosts file that has it ask itself for a name.
+func ledHere(in *diag.Input, s *seat) (*snap.Resolver, *snap.HostsLine) {
+	r := in.Snap.Resolver(s.target.Ref)
+	if r == nil || s.flow.Flow.From != s.ns.ID {
+		return nil, nil
+	}
+	name := diag.NameAsked(s.flow)
+	for i := range r.Hosts {
+		l := &r.Hosts[i]
+		if l.Addr == s.flow.Flow.Dst && name != "localhost" && slices.Contains(l.Names, name) {
+			return r, l
+		}
+	}
+	return nil, nil
 }
 
 // servesInstead is the one neighbour of a container that asked itself, by a loopback

@@ -47,6 +47,14 @@ Sources: docs.docker.com, port publishing`,
 						return x
 					}
 				}
+				if c, p := unbound(in, f); c != nil {
+					why, advice := whyUnbound(in, c, p)
+					x.Summary = fmt.Sprintf("port %d/%s of this host is not published: %s was started with -p %d:%d, but %s", p.HostPort, p.Proto, c.Name, p.HostPort, p.ContainerPort, why)
+					x.Cause = "where an engine does not translate addresses it passes over -p, with a warning at most"
+					x.Advice = advice
+					x.Evidence = append(x.Evidence, ev(diag.InspectCommand(c), fmt.Sprintf("PortBindings %d/%s -> %d, NetworkMode %s", p.ContainerPort, p.Proto, p.HostPort, c.NetworkMode), snap.RefContainer(c.Ref)))
+					return x
+				}
 				if c, port := exposes(in); c != nil {
 					x.Summary += fmt.Sprintf("; %s only exposes %d/tcp", c.Name, port)
 					x.Advice = fmt.Sprintf("recreate %s with -p %d:%d, if that is the one that is meant", c.Name, f.Flow.Dport, port)
@@ -61,6 +69,41 @@ Sources: docs.docker.com, port publishing`,
 			})
 		},
 	}
+}
+
+// unbound is a running container that was to publish the port which a flow asks for.
+func unbound(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Port) {
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		for k := range c.Unbound {
+			if p := &c.Unbound[k]; c.Running() && p.HostPort == f.Flow.Dport && p.Proto == f.Flow.Proto && diag.CoversAddr(p, f.Flow.Dst) {
+				return c, p
+			}
+		}
+	}
+	return nil, nil
+}
+
+// whyUnbound says why a container's engine did not bind a port, and what serves instead.
+func whyUnbound(in *diag.Input, c *snap.Container, p *snap.Port) (why, advice string) {
+	switch {
+	case c.Netns == in.Snap.Host.Netns:
+		return "shares this host's network, where -p does nothing", fmt.Sprintf("ask port %d, if %s listens there, or make %s anew without --network host", p.ContainerPort, c.Name, c.Name)
+	case len(c.Endpoints) == 0:
+		return "is on no network", fmt.Sprintf("make %s anew on a bridge network", c.Name)
+	}
+	why, advice = "the engine did not bind it", fmt.Sprintf("restart %s", c.Name)
+	for i := range c.Endpoints {
+		e := &c.Endpoints[i]
+		switch n := in.Snap.NetworkOf(c.Engine, e); {
+		case n == nil:
+		case n.Internal:
+			return "network " + n.Name + " is internal, and nobody outside gets in there", fmt.Sprintf("attach %s to a network that is not internal, too: %s, and start it again", c.Name, diag.ConnectCommand(c.Engine, "", "NETWORK", c.Name))
+		case n.Driver != "bridge" && n.Driver != "overlay":
+			return fmt.Sprintf("network %s is of driver %s, where -p does nothing", n.Name, n.Driver), fmt.Sprintf("ask its own address: %s", netip.AddrPortFrom(e.IPv4.Addr(), p.ContainerPort))
+		}
+	}
+	return why, advice
 }
 
 // oddAddress is an address of the host that is neither of an uplink nor of a container
