@@ -18,8 +18,9 @@ const maxListed = 24
 // that stand for it, which are name servers that people close by will: others beside them
 // are open. Or it is the rest of a list: an exception of that very rule, or a rule before
 // it, names an address or a port out there which gets through. Whoever wrote such a list
-// meant all else to be closed. A policy, or a rule that decides whatever comes to its
-// hook, is no such rest: exceptions from those may be anybody's.
+// meant all else to be closed. On the host a policy, or a rule that decides whatever
+// comes to its hook, is no such rest: exceptions from those may be anybody's. In the
+// container itself it is: nobody else writes rules there.
 func (in *Input) allowlisted(f *FlowCase) bool {
 	w := RulePlace(f.Trace.Where)
 	if f.Kind != "egress" || !slices.Contains(outsideWorld[:], f.Flow.Dst.String()) || !f.Broken() || w == nil || w.Reply {
@@ -31,14 +32,20 @@ func (in *Input) allowlisted(f *FlowCase) bool {
 	if a, _ := netip.AddrFromSlice(beside); e.gets(a, f.Flow.Dport) {
 		return true
 	}
-	if w.Cause != sim.CauseRule || w.Rule == nil || w.Rule.Policy || w.Rule.ChainP == nil ||
-		w.Rule.ChainP.Base() && bare(w.Rule.Rule) {
+	if w.Cause != sim.CauseRule && w.Cause != sim.CausePolicy || w.Rule == nil || w.Rule.ChainP == nil {
 		return false
+	}
+	first := w.Rule.Num
+	if w.Rule.Policy || w.Rule.ChainP.Base() && bare(w.Rule.Rule) {
+		if w.Netns != f.Flow.From || w.Netns == in.Snap.Host.Netns {
+			return false
+		}
+		first = len(w.Rule.ChainP.Rules)
 	}
 	if e.ns, e.t = in.Snap.Ns(w.Netns), w.Rule.TableP; e.ns == nil {
 		return false
 	}
-	return e.through(w.Rule.ChainP, w.Rule.Num, 2)
+	return e.through(w.Rule.ChainP, first, 2)
 }
 
 // exceptions are the addresses and ports that rules name.
