@@ -210,7 +210,7 @@ func arrived(after *diag.Input, was *diag.FlowCase) bool {
 // from has been mended in part, and what is left is told beside.
 func still(after []diag.Finding, f *diag.Finding) bool {
 	return slices.ContainsFunc(after, func(g diag.Finding) bool {
-		return g.Code == f.Code && g.Subject == f.Subject && (len(g.Flows) == 0 || !fewer(g.Flows, f.Flows))
+		return sameAs(&g, f) && (len(g.Flows) == 0 || !fewer(g.Flows, f.Flows))
 	})
 }
 

@@ -67,6 +67,6 @@ func suffers(in *diag.Input, f *diag.Finding) bool {
 // choose it does not want it.
 func known(fs []diag.Finding, f *diag.Finding) bool {
 	return slices.ContainsFunc(fs, func(g diag.Finding) bool {
-		return g.Code == f.Code && g.Subject == f.Subject && g.Fix != nil && len(g.Fix.Ops) > 0
+		return sameAs(&g, f) && g.Fix != nil && len(g.Fix.Ops) > 0
 	})
 }

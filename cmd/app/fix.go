@@ -150,7 +150,7 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 	res := &v1.FixResult{Changes: plan.Changes, After: plan.After, Advice: plan.Advice}
 	run := a.now().UTC().Format(time.RFC3339Nano)
 	got, err := a.carryOut(ctx, d, chosen, o, run, res)
-	if err == nil && !res.Verified && len(o.Want)+len(o.Target) == 0 {
+	if err == nil && len(o.Want)+len(o.Target) == 0 {
 		err = a.further(ctx, d, &got, o, run, res)
 	}
 	if got.after != nil {

@@ -11,7 +11,8 @@ import (
 )
 
 // further mends what came to light by the changes: that no default route leads over
-// an uplink is seen, and who the router there is can be asked, when it is up again.
+// an uplink is seen, and who the router there is can be asked, when it is up again; a
+// server to go by instead of a dead one is there when no rule keeps it from answering.
 // Each round is planned, confirmed and verified like the first, and what does not
 // help is taken back alone. Only what suffered before is mended.
 func (a *App) further(ctx context.Context, d *diagnosis, got *carried, o FixOptions, run string, res *v1.FixResult) error {
@@ -31,7 +32,10 @@ func (a *App) further(ctx context.Context, d *diagnosis, got *carried, o FixOpti
 		next := &v1.FixResult{}
 		then, err := a.carryOut(ctx, now, chosen, o, run, next)
 		if err != nil {
-			res.Error += "; what was tried next did not help: " + next.Error
+			if res.Verified = false; res.Error != "" {
+				res.Error += "; "
+			}
+			res.Error += "what was tried next did not help: " + next.Error
 			res.Left = append(res.Left, next.Left...)
 			if errors.Is(err, ErrRollbackIncomplete) {
 				return err

@@ -32,8 +32,3 @@ func (a *App) needed(d *diagnosis, chosen []int) []int {
 		return false
 	})
 }
-
-// same says whether a finding is among others, whoever suffers from it there.
-func same(fs []diag.Finding, f *diag.Finding) bool {
-	return slices.ContainsFunc(fs, func(g diag.Finding) bool { return g.Code == f.Code && g.Subject == f.Subject })
-}

@@ -55,6 +55,8 @@ type exceptions struct {
 	t  *snap.Table
 	x  sim.Flow
 	n  int
+	// source: it is senders that are looked for, not where they go.
+	source bool
 }
 
 // through says whether something that the first rules of a chain name, or chains that
@@ -71,7 +73,7 @@ func (e *exceptions) through(c *snap.Chain, first, depth int) bool {
 			}
 			port, err := strconv.ParseUint(w, 10, 16)
 			switch set := e.t.Set(strings.TrimPrefix(w, "@")); {
-			case err == nil && strings.Contains(text, "dport"):
+			case err == nil && strings.Contains(text, "dport") && !e.source:
 				if e.gets(e.x.Dst, uint16(port)) {
 					return true
 				}
@@ -89,7 +91,8 @@ func (e *exceptions) through(c *snap.Chain, first, depth int) bool {
 					}
 				}
 			default:
-				to, err := netip.ParseAddr(w)
+				first, _, _ := strings.Cut(w, "-")
+				to, err := netip.ParseAddr(first)
 				if p, bad := netip.ParsePrefix(w); bad == nil {
 					to, err = someOf(p), nil
 				}
@@ -110,8 +113,12 @@ func someOf(p netip.Prefix) netip.Addr {
 	return p.Addr().Next()
 }
 
-// gets says whether the container gets out to an address that is none of this host's.
+// gets says whether the container gets out to an address that is none of this host's, or,
+// with source, whether who has it gets in.
 func (e *exceptions) gets(to netip.Addr, port uint16) bool {
+	if e.source {
+		return port == e.x.Dport && e.comes(to)
+	}
 	if !to.Is4() || to.IsLoopback() || len(e.in.Graph.Owners(to)) > 0 || e.in.Graph.NetworkOfAddr(to) != nil || e.n >= maxListed {
 		return false
 	}

@@ -180,8 +180,10 @@ type Trace struct {
 	StateDependent bool
 	// Branches are the outcomes of the forks, when they differ; nil otherwise.
 	Branches []BranchOutcome
-	// NATed lists the mappings made, in order.
-	NATed []rules.NAT
+	// NATed lists the mappings made, in order; where there are several ways, those of
+	// the first, and MayNAT those that only others make.
+	NATed  []rules.NAT
+	MayNAT []rules.NAT
 	// Routes are the routing decisions of both directions, in order.
 	Routes []RouteAsk
 	// Later says that the first packet and the answer to it get through, and which of

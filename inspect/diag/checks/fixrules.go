@@ -63,6 +63,10 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		return nil
 	}
+	if text, _ := in.RuleLine(w); admitting(text) || in.Admits(&in.Flows[f.Covers.Traces[0]]) {
+		f.Advice = "the rule closes the port for all but those that it names, and stays: add to these who is meant to come in"
+		return admit(in, f, w)
+	}
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
 	if ops := deleteAlike(in, w.Netns, p); len(ops) > 0 {
 		if p.ChainP.Hook == "" && !slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return heals(in, i, ops) }) {

@@ -13,7 +13,7 @@ import (
 func nd1122() diag.Check {
 	return diag.Check{
 		Code: "ND1122", Name: "duplicate-mac", Severity: diag.Error, Since: "0.1",
-		Title: "Two containers on one bridge, or a container and the bridge, have the same MAC",
+		Title: "Two containers or namespaces on one bridge, or one and the bridge, have the same MAC",
 		Doc: `A bridge remembers one port for each MAC: the one that the last frame with it came
 in by. With two holders, frames for the one reach the other, by turns, and the two
 can't reach each other at all. A cloned machine or a copied --mac-address brings
@@ -26,8 +26,12 @@ See it by hand:
 Sources: net/bridge/br_fdb.c: br_fdb_update; IEEE 802.1D section 7.8`,
 		Detect: detectND1122,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
-			for _, a := range attachments(in) {
-				if a.ns.ID == f.Subject.Netns && a.link != nil && a.link.Name == f.Subject.Name && changedMAC(a) {
+			for _, a := range portHolders(in) {
+				switch {
+				case a.link == nil || a.ns.ID != f.Subject.Netns || a.link.Name != f.Subject.Name:
+				case a.c == nil:
+					return ownMAC(in, a)
+				case changedMAC(a):
 					return []fixups.Op{&fixups.LinkMAC{Where: at(in, a.ns.ID), Name: a.link.Name, MAC: strings.ToLower(a.e.MAC)}}
 				}
 			}
@@ -37,7 +41,9 @@ Sources: net/bridge/br_fdb.c: br_fdb_update; IEEE 802.1D section 7.8`,
 }
 
 // changedMAC says whether a device has another MAC than its engine gave it.
-func changedMAC(a attachment) bool { return a.e.MAC != "" && !strings.EqualFold(a.link.MAC, a.e.MAC) }
+func changedMAC(a attachment) bool {
+	return a.e != nil && a.e.MAC != "" && !strings.EqualFold(a.link.MAC, a.e.MAC)
+}
 
 func detectND1122(in *diag.Input) []diag.Finding {
 	type wire struct {
@@ -46,12 +52,12 @@ func detectND1122(in *diag.Input) []diag.Finding {
 	}
 	var out []diag.Finding
 	first := map[wire]attachment{}
-	for _, a := range attachments(in) {
+	for _, a := range portHolders(in) {
 		if a.link == nil || a.host == nil || a.host.Master == 0 || a.link.MAC == "" {
 			continue
 		}
 		at := wire{a.host.Master, strings.ToLower(a.link.MAC)}
-		if br := in.Snap.HostNs().LinkAt(a.host.Master); br != nil && strings.ToLower(br.MAC) == at.mac {
+		if br := in.Snap.HostNs().LinkAt(a.host.Master); br != nil && a.c != nil && strings.ToLower(br.MAC) == at.mac {
 			out = append(out, bridgeHasMAC(in, a, br))
 		}
 		b, twice := first[at]
@@ -66,22 +72,26 @@ func detectND1122(in *diag.Input) []diag.Finding {
 			a, b = b, a
 		}
 		f := diag.Finding{
-			Summary: fmt.Sprintf("%s and %s have the same MAC %s on network %s: frames for one reach the other", b.c.Name, a.c.Name, at.mac, a.n.Name),
-			Cause:   fmt.Sprintf("%s of %s and %s of %s both send as %s, and the bridge believes whoever sent last", b.link.Name, b.c.Name, a.link.Name, a.c.Name, at.mac),
+			Summary: fmt.Sprintf("%s and %s have the same MAC %s on %s: frames for one reach the other", holderName(in, b), holderName(in, a), at.mac, wireName(in, a)),
+			Cause:   fmt.Sprintf("%s of %s and %s of %s both send as %s, and the bridge believes whoever sent last", b.link.Name, holderName(in, b), a.link.Name, holderName(in, a), at.mac),
 			Subject: diag.Subject{Kind: "link", Name: a.link.Name, Netns: a.ns.ID},
 			Evidence: []diag.Evidence{
 				ev(ipIn(in, a.ns.ID, "link show dev "+a.link.Name), linkLine(a.link), snap.RefLink(a.ns.ID, a.link.Name)),
 				ev(ipIn(in, b.ns.ID, "link show dev "+b.link.Name), linkLine(b.link), snap.RefLink(b.ns.ID, b.link.Name)),
 			},
-			Advice: fmt.Sprintf("make %s or %s anew with another --mac-address", b.c.Name, a.c.Name),
 			Weight: 87,
+		}
+		if a.c != nil {
+			f.Advice = fmt.Sprintf("make %s or %s anew with another --mac-address", b.c.Name, a.c.Name)
 		}
 		if changedMAC(a) {
 			f.Evidence = append(f.Evidence, ev(diag.InspectCommand(a.c), "MacAddress "+a.e.MAC, snap.RefContainer(a.c.Ref)))
 			f.Advice = ""
 		}
 		for i := range in.Flows {
-			if fl := &in.Flows[i]; fl.Flow.From == a.ns.ID || fl.Flow.From == b.ns.ID || fl.Target == a.c.Ref || fl.Target == b.c.Ref {
+			if fl := &in.Flows[i]; fl.Trace.Where != nil && diag.RulePlace(fl.Trace.Where).Rule != nil {
+				continue // a rule stops it, whoever has the MAC
+			} else if fl.Flow.From == a.ns.ID || fl.Flow.From == b.ns.ID || meantFor(in, fl, a) || meantFor(in, fl, b) {
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}

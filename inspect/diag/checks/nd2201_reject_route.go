@@ -26,7 +26,9 @@ See it by hand:
     ip rule                                  a rule that ends in prohibit
     ip route get DST                         RTNETLINK answers: …
 
-False positives: routes that keep private ranges from leaving on purpose.
+False positives: routes that keep private ranges from leaving on purpose. A default
+route of these types in a table that only marked packets are led to is a kill switch,
+and no fix takes it away: it would let out what should go by a VPN alone.
 
 Sources: net/ipv4/fib_semantics.c: fib_props; ip-route(8), ip-rule(8)`,
 		Detect: detectND2201,
@@ -45,6 +47,10 @@ func detectND2201(in *diag.Input) []diag.Finding {
 		if line == "" {
 			continue
 		}
+		if k := slices.IndexFunc(out, func(o diag.Finding) bool { return o.Subject.Name == string(w.Ref) && killSwitch(in, w.Ref) }); k >= 0 {
+			out[k].Covers.Traces = append(out[k].Covers.Traces, g.Flows...) // requests and answers die there
+			continue
+		}
 		first := &in.Flows[g.Flows[0]]
 		f := diag.Finding{
 			Summary:  fmt.Sprintf("%s in %s throws away %s → %s%s", line, in.Who(w.Netns), first.From, first.To, more(g)),
@@ -56,6 +62,11 @@ func detectND2201(in *diag.Input) []diag.Finding {
 			Weight:   72,
 		}
 		ledThere(in, &f, w.Ref)
+		if killSwitch(in, w.Ref) {
+			f.Covers.Names = coverSenders(in, g.Flows)
+			f.Cause = fmt.Sprintf("%q of %s is met by packets with a mark alone, and ends their way: a kill switch, which keeps them from going round a VPN", line, in.Who(w.Netns))
+			f.Advice = "bring the VPN up whose packets they are; where there is none any more, " + f.Advice
+		}
 		out = append(out, f)
 	}
 	return append(out, idleRejects(in, out)...)
@@ -85,6 +96,34 @@ func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
 		op := &fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *p}
 		f.Advice += fmt.Sprintf("; %q led into its table and stays: if it is not meant either, %s", line, strings.Join(op.Shell(), "; "))
 	}
+}
+
+// killSwitch says whether a route or rule throws away all of the packets that somebody
+// marked, and no others: what should go by a tunnel, and by nothing else when that is
+// down (wg-quick(8), VPN clients). It is named, and stays.
+func killSwitch(in *diag.Input, ref snap.Ref) bool {
+	v, err := in.Snap.At(ref)
+	ns := in.Netns(ref.Netns())
+	if err != nil || ns == nil {
+		return false
+	}
+	switch x := v.(type) {
+	case *snap.PolicyRule:
+		return x.Mark != 0 && rejecting(x.Action)
+	case *snap.Route:
+		led := 0
+		for _, p := range ns.Rules {
+			if p.Table != x.Table || p.Family != x.Family || p.Action != "table" {
+				continue
+			}
+			if p.Mark == 0 {
+				return false
+			}
+			led++
+		}
+		return rejecting(x.Type) && x.Dst.Bits() == 0 && led > 0
+	}
+	return false
 }
 
 // idleRejects are such routes in containers that no flow of this run met.
@@ -194,7 +233,7 @@ func fixUnroute(in *diag.Input, f *diag.Finding) []fixups.Op {
 func unrouteAt(in *diag.Input, ref snap.Ref, netns string) []fixups.Op {
 	v, err := in.Snap.At(ref)
 	ns := in.Netns(netns)
-	if err != nil || ns == nil || !ns.Class.Ours() {
+	if err != nil || ns == nil || !ns.Class.Ours() || killSwitch(in, ref) {
 		return nil
 	}
 	host := netns == in.Snap.Host.Netns

@@ -98,6 +98,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 		x.Advice = fmt.Sprintf("compare both on the wire: tcpdump -ni %s host %s", f.Trace.LeftHost, f.Flow.Dst)
 		sayProgram(in, f, &x)
 	}
+	sayLed(in, f, &x)
 	sayUnmasked(in, f, &x)
 	sayForeign(in, f, &x)
 	sayBeyond(in, f, &x)

@@ -98,11 +98,13 @@ func fixND3201(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if !cni && slices.Contains(managed, in.Owner(w)) {
 		return nil
 	}
-	leads := func(ops []fixups.Op) bool {
-		f := tried(in, f.Covers.Traces[0], ops)
-		return f != nil && f.Works() && (!cni || slices.ContainsFunc(f.Trace.NATed, func(m rules.NAT) bool { // the engine's own socket on the port leads nowhere
-			return !m.Src && m.AddrMin.IsValid() && !elsewhere(in, f, m.AddrMin)
-		}))
+	leads := func(ops []fixups.Op) bool { // the first flow may be one that goes by another way then, such as a proxy's
+		return slices.ContainsFunc(f.Covers.Traces, func(i int) bool {
+			f := tried(in, i, ops)
+			return f != nil && f.Works() && (!cni || slices.ContainsFunc(f.Trace.NATed, func(m rules.NAT) bool { // the engine's own socket on the port leads nowhere
+				return !m.Src && m.AddrMin.IsValid() && !elsewhere(in, f, m.AddrMin)
+			}))
+		})
 	}
 	ops := deleteSubject(in, f)
 	if leads(ops) {

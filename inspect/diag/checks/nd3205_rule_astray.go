@@ -42,6 +42,9 @@ Sources: net/netfilter/nf_nat_core.c: nf_nat_setup_info, nf_nat_inet_fn; iptable
 func detectND3205(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for _, b := range without(in, suspectRules(in)) {
+		if x := b.flow.Trace.Where; x != nil && killSwitch(in, x.Ref) { // whose mark it sets
+			continue
+		}
 		w := rulePlace(in, b.ref)
 		text, source := in.RuleLine(w)
 		ends := ""
@@ -129,6 +132,10 @@ func fixND3205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if standing(in, f, w) {
 		return nil
+	}
+	if ops := pastForward(in, f, w); ops != nil {
+		f.Advice = "the forwarding stays for what is sent to this host; -d ADDRESS or -i DEVICE in the rule itself does the same"
+		return ops
 	}
 	f.Advice = "the rule may be there for a reason: one that names its destination or its device does less"
 	if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
