@@ -86,14 +86,7 @@ func merge(all []*Trace, with [][]rules.Assumption) *Trace {
 	}
 	same, sure := true, true
 	for _, o := range all[1:] {
-		for _, m := range o.NATed {
-			known := func(x rules.NAT) bool {
-				return x.Place == m.Place || x.Place != nil && m.Place != nil && x.Place.Ref == m.Place.Ref
-			}
-			if !slices.ContainsFunc(t.NATed, known) && !slices.ContainsFunc(t.MayNAT, known) {
-				t.MayNAT = append(t.MayNAT, m)
-			}
-		}
+		t.mayNAT(o.NATed)
 		same = same && o.Verdict == t.Verdict && o.IfAnswered == t.IfAnswered
 		sure = sure && o.Verdict != Unknown
 	}

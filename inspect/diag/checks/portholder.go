@@ -2,13 +2,10 @@ package checks
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
-	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/netdoctor/netdoctor/inspect/walk"
 )
 
 // portHolders are all attachments of containers, and after them the devices of
@@ -22,7 +19,7 @@ func portHolders(in *diag.Input) []attachment {
 	}
 	for i := range in.Snap.Netns {
 		ns := &in.Snap.Netns[i]
-		if ns == host || !ns.Class.Ours() || slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool { return c.Netns == ns.ID }) {
+		if ns == host || !ns.Class.Ours() || len(in.Graph.ContainersOf(ns.ID)) > 0 {
 			continue
 		}
 		for k := range ns.Links {
@@ -59,7 +56,12 @@ func meantFor(in *diag.Input, f *diag.FlowCase, a attachment) bool {
 	if a.c != nil {
 		return f.Target == a.c.Ref
 	}
-	return slices.ContainsFunc(in.Graph.Owners(f.Flow.Dst), func(o walk.End) bool { return o.Netns == a.ns })
+	for _, o := range in.Graph.Owners(f.Flow.Dst) {
+		if o.Netns == a.ns {
+			return true
+		}
+	}
+	return false
 }
 
 // ownMAC gives a device the MAC that Docker makes of an address, unless somebody has it.
@@ -70,8 +72,10 @@ func ownMAC(in *diag.Input, a attachment) []fixups.Op {
 		}
 		b := x.Prefix.Addr().As4()
 		mac := fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
-		if slices.ContainsFunc(portHolders(in), func(o attachment) bool { return o.link != nil && strings.EqualFold(o.link.MAC, mac) }) {
-			return nil
+		for _, o := range portHolders(in) {
+			if o.link != nil && strings.EqualFold(o.link.MAC, mac) {
+				return nil
+			}
 		}
 		return []fixups.Op{&fixups.LinkMAC{Where: at(in, a.ns.ID), Name: a.link.Name, MAC: mac}}
 	}

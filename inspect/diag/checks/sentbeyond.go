@@ -3,7 +3,6 @@ package checks
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
@@ -52,9 +51,9 @@ func ledBeyond(in *diag.Input, f *diag.FlowCase) (*rules.NAT, netip.AddrPort) {
 	if !to.IsValid() && len(f.Trace.MayNAT) == 0 && f.Trace.ExitDst.Addr() != f.Flow.Dst {
 		to = f.Trace.ExitDst
 	}
-	if all := slices.Concat(f.Trace.NATed, f.Trace.MayNAT); to.IsValid() {
-		for i := range all {
-			if m := &all[i]; !m.Src && m.AddrMin == to.Addr() && m.Place != nil && m.Place.Rule != nil {
+	for _, list := range [][]rules.NAT{f.Trace.NATed, f.Trace.MayNAT} {
+		for i := range list {
+			if m := &list[i]; to.IsValid() && !m.Src && m.AddrMin == to.Addr() && m.Place != nil && m.Place.Rule != nil {
 				return m, to
 			}
 		}
