@@ -89,6 +89,7 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 		o.fail(Timeout, Step{Where: server.Addr().String(), Asked: name, LeavesFrom: ns.ID}, Problem{
 			Kind: Unreachable, Server: server, Ref: first(r.Because), Because: r.Because,
 			Detail: fmt.Sprintf("questions to %s do not get through inside %s: %s", server.Addr(), ns.ID, r.Why),
+			Why:    r.Why, From: ns.ID,
 		})
 		return o
 	}

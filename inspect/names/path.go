@@ -105,6 +105,10 @@ type Step struct {
 type Problem struct {
 	Kind   string // see the list in problem.go
 	Detail string // one clause with names and numbers
+	// Why is the reason alone, without who asks whom; "" when nothing but silence is known.
+	// From is the namespace that asks. Both with Unreachable and UpstreamDead.
+	Why    string
+	From   string
 	Server netip.AddrPort
 	// Container and Network are Refs of what it is about, "" when nothing.
 	Container string

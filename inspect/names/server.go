@@ -106,7 +106,8 @@ func (w *walker) loopback(ns *snap.Netns, srv Server, name string) outcome {
 		o.fail(Refused, st, p)
 		return o
 	case stopped(l.sock.Process):
-		p := Problem{Kind: UpstreamDead, Detail: process(l.sock) + " on " + to.String() + " is stopped", Server: srv.Addr, Ref: l.ref, Because: []snap.Ref{l.ref}}
+		p := Problem{Kind: UpstreamDead, Detail: process(l.sock) + " on " + to.String() + " is stopped", From: ns.ID, Server: srv.Addr, Ref: l.ref, Because: []snap.Ref{l.ref}}
+		p.Why = p.Detail
 		o.fail(Timeout, st, p)
 		return o
 	}
@@ -138,9 +139,11 @@ func (w *walker) plain(srv Server, name string) outcome {
 		if why == "" {
 			why = "the way there is cut"
 		}
+		by := w.byTCP()
 		o.fail(Timeout, st, Problem{
 			Kind: Unreachable, Server: srv.Addr, Ref: first(r.Because), Because: slices.Clone(r.Because),
-			Detail: fmt.Sprintf("questions%s from %s to %s do not get through: %s", w.byTCP(), w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
+			Detail: fmt.Sprintf("questions%s from %s to %s do not get through: %s", by, w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
+			Why:    strings.TrimPrefix(strings.TrimPrefix(by, " ")+": ", ": ") + why, From: srv.AskedFrom,
 		})
 		if r.Refused {
 			o.verdict = Refused
@@ -149,6 +152,7 @@ func (w *walker) plain(srv Server, name string) outcome {
 			if l := w.listener(owner, srv.Addr); l.unread == "" && l.sock == nil {
 				o.verdict = Refused
 				o.problems[0].Detail = "nothing listens on " + srv.Addr.String() + "/" + string(w.proto()) + " in " + w.nsName(owner) + w.besides(owner, srv.Addr)
+				o.problems[0].Why = o.problems[0].Detail
 			}
 		}
 		if p != nil {

@@ -160,7 +160,8 @@ func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 // deadServer is the problem of a server that was asked and did not answer.
 func (w *walker) deadServer(p *snap.Probe) Problem {
 	ref := w.refProbe(p)
-	what := "does not answer"
+	const silence = "does not answer"
+	what := silence
 	switch {
 	case p.Outcome == snap.Refused:
 		what = "refuses: nothing listens on port 53 there"
@@ -174,8 +175,12 @@ func (w *walker) deadServer(p *snap.Probe) Problem {
 	if t := w.otherwise(p, !p.DNS.TCP, false); t != nil && !silent(t) {
 		what += " by " + by(p) + ", but by " + by(t) + " it does"
 	}
+	why := ""
+	if what != silence {
+		why = "it " + what
+	}
 	return w.looped(Problem{
-		Kind: UpstreamDead, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
+		Kind: UpstreamDead, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref}, Why: why, From: p.From,
 		Detail: p.Dst.Addr().String() + " " + what + ", asked from " + w.nsName(w.s.Ns(p.From)),
 	})
 }

@@ -69,6 +69,19 @@ func (g *nameGroup) more() string {
 	return ""
 }
 
+// reason is why a server does not answer, to follow a clause that names it and who
+// asks; "" when nothing but its silence is known.
+func (g *nameGroup) reason(in *diag.Input) string {
+	p, out := g.problem, ""
+	if p.From != "" && p.From != g.first.Ask.Netns {
+		out = ", asked from " + in.Who(p.From)
+	}
+	if p.Why != "" {
+		out += ": " + p.Why
+	}
+	return out
+}
+
 // wantedBy tells what in an asker's settings names what it can't resolve, and
 // adds it to the evidence; "" when it was not found there.
 func wantedBy(in *diag.Input, n *diag.NameCase, f *diag.Finding) string {

@@ -35,7 +35,7 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.TooLate) {
 				f := g.finding(in)
 				server := g.problem.Server.Addr()
-				f.Summary = fmt.Sprintf("upstream DNS server %s does not answer %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
+				f.Summary = fmt.Sprintf("upstream DNS server %s does not answer %s%s", server, in.Who(g.first.Ask.Netns), g.reason(in))
 				f.Subject = diag.Subject{Kind: "address", Name: server.String()}
 				f.Weight = 45
 				if g.problem.Kind == names.UpstreamDead {
