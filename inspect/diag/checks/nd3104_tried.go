@@ -2,11 +2,15 @@ package checks
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
+
+// maxTriedSeen bounds the lines that show what one container tries: a scan has thousands.
+const maxTriedSeen = 5
 
 // nd3104: a container tries what a rule of this host stops.
 func nd3104() diag.Check {
@@ -26,6 +30,8 @@ See it by hand:
 Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
+			at := map[string]int{} // by sender and rule
+			more := map[int]int{}  // what else is tried
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				w := diag.RulePlace(f.Trace.Where)
@@ -37,6 +43,14 @@ Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 				if c := in.Graph.ContainerOfAddr(f.Flow.Dst); c != nil {
 					to += " (" + c.Name + ")"
 				}
+				key := f.Flow.From + "|" + w.Netns + "|" + source + "|" + text
+				if k, ok := at[key]; ok {
+					if more[k]++; more[k] < maxTriedSeen {
+						out[k].Evidence = append(out[k].Evidence, diag.Tried(f))
+					}
+					continue
+				}
+				at[key] = len(out)
 				fd := diag.Finding{
 					Summary:  fmt.Sprintf("%s tries %s in vain: %s (%s) in %s stops it: %s", f.From, to, diag.ChainName(w), in.Owner(w), in.Who(w.Netns), text),
 					Cause:    "a container asks for what a rule of this host does not let through; whether it should is not known",
@@ -49,6 +63,9 @@ Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 					fd.Evidence = append(fd.Evidence, ev(fmt.Sprintf("probe %d", f.Probe.ID), p.Detail, snap.RefProbe(f.Probe.ID)))
 				}
 				out = append(out, fd)
+			}
+			for k, n := range more {
+				out[k].Summary = strings.Replace(out[k].Summary, " in vain: ", fmt.Sprintf(" (and %s) in vain: ", diag.Count(n, "other destination")), 1)
 			}
 			return out
 		},
