@@ -208,7 +208,7 @@ func vainly(in *diag.Input, n *snap.Network, subnet netip.Prefix) []diag.Finding
 		return nil
 	}
 	f := diag.Finding{
-		Summary: fmt.Sprintf("network %s (%s) has no container, but programs ask for %s in it, in vain: the network hides whoever has that address elsewhere", n.Name, subnet, asked),
+		Summary: fmt.Sprintf("network %s (%s) has no container, but %s in it is asked for, in vain: the network hides whoever has that address elsewhere", n.Name, subnet, asked),
 		Cause:   fmt.Sprintf("the connected route of %s covers %s, so packets for it end on an empty bridge instead of leaving by the default route", n.Bridge, asked),
 		Subject: diag.Subject{Kind: "network", Name: networkName(in, n), Netns: host.ID},
 		Evidence: []diag.Evidence{
@@ -227,7 +227,8 @@ func vainly(in *diag.Input, n *snap.Network, subnet netip.Prefix) []diag.Finding
 }
 
 // sought is an address on a bridge that is asked for in vain, and what shows it:
-// a neighbour that did not answer, or a connection that somebody tries right now.
+// a neighbour that did not answer, a connection that somebody tries right now, or the
+// route that takes what a person asks for.
 func sought(in *diag.Input, br *snap.Link, subnet netip.Prefix) (netip.Addr, diag.Evidence) {
 	host := in.Snap.HostNs()
 	for i, x := range host.Neighs {
@@ -237,8 +238,17 @@ func sought(in *diag.Input, br *snap.Link, subnet netip.Prefix) (netip.Addr, dia
 	}
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		if _, mine := host.HasAddr(f.Flow.Dst); f.Kind == "tried" && subnet.Contains(f.Flow.Dst) && !mine {
+		if _, mine := host.HasAddr(f.Flow.Dst); mine || !subnet.Contains(f.Flow.Dst) {
+			continue
+		}
+		if f.Kind == "tried" {
 			return f.Flow.Dst, diag.Tried(f)
+		}
+		k := slices.IndexFunc(host.Routes, func(r snap.Route) bool { return r.Oif == br.Index && r.Dst == subnet })
+		if f.Asked && f.Broken() && k >= 0 {
+			ref := snap.RefItem(host.ID, "route", k)
+			line, source := routeLine(in, host.ID, ref)
+			return f.Flow.Dst, ev(source, line, ref)
 		}
 	}
 	return netip.Addr{}, diag.Evidence{}

@@ -70,7 +70,7 @@ func foreignAddrs(in *diag.Input) func(*diag.FlowCase) []suspect {
 			for k := range ns.Addrs {
 				a := &ns.Addrs[k]
 				dev := ns.LinkAt(a.Index)
-				if dev == nil || a.Index != r.Oif || a.Prefix.Addr().IsLoopback() || a.Prefix.Masked() != r.Dst && netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen()) != r.Dst || givenOut(in, ns, a.Prefix.Addr()) || uplink(in, ns, dev) {
+				if dev == nil || a.Index != r.Oif || a.Prefix.Addr().IsLoopback() || a.Prefix.Masked() != r.Dst && netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen()) != r.Dst || givenOut(in, ns, a.Prefix.Addr()) || engineChose(in, ns, k) || uplink(in, ns, dev) {
 					continue
 				}
 				out = append(out, suspect{snap.RefItem(ns.ID, "addr", k), []fixups.Op{&fixups.AddrDel{Where: at(in, ns.ID), Dev: dev.Name, Prefix: a.Prefix, Peer: a.Peer}}})
@@ -102,6 +102,19 @@ func givenOut(in *diag.Input, ns *snap.Netns, ip netip.Addr) bool {
 	return slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool {
 		return c.Netns == ns.ID && slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.IPv4.Addr() == ip || e.IPv6.Addr() == ip })
 	})
+}
+
+// engineChose says whether an address on a bridge is the gateway that an engine chose
+// itself: a network made with --subnet alone names none while nobody is on it (moby
+// daemon/libnetwork/network.go: ipamAllocateVersion), and the first of its subnet is that.
+func engineChose(in *diag.Input, ns *snap.Netns, k int) bool {
+	a := &ns.Addrs[k]
+	n := in.Graph.NetworkOfBridge(ns.LinkName(a.Index))
+	if n == nil || ns.ID != in.Snap.Host.Netns {
+		return false
+	}
+	first := slices.IndexFunc(ns.Addrs, func(b snap.Addr) bool { return b.Index == a.Index && b.Prefix.Masked() == a.Prefix.Masked() })
+	return first == k && slices.ContainsFunc(n.Pools, func(p snap.Pool) bool { return !p.Gateway.IsValid() && p.Subnet.Masked() == a.Prefix.Masked() })
 }
 
 // toContainer says whether a device is this host's end of a container's veth.
