@@ -268,9 +268,13 @@ func fits(m *sim.Where, d *snap.Seen) bool {
 		return false
 	}
 	// Older paths of the kernel free a packet without saying why.
-	// Of late a bridge says so that it had no port to send by (br_forward.c:br_flood).
-	return m.Reason == "" || d.Reason == "" || d.Reason == "NOT_SPECIFIED" || m.Reason == d.Reason || m.Layer == "bridge" && d.Reason == "NO_TX_TARGET"
+	return m.Reason == "" || d.Reason == "" || d.Reason == "NOT_SPECIFIED" || m.Reason == d.Reason || m.Layer == "bridge" && slices.Contains(bridgeReasons, d.Reason)
 }
+
+// bridgeReasons are what a bridge says of late where it said nothing: it had no port to
+// send by (net/bridge/br_forward.c:br_flood), or the port that the frame came in by does
+// not forward, as none does while the bridge is down (br_input.c:br_handle_frame).
+var bridgeReasons = []string{"NO_TX_TARGET", "BRIDGE_INGRESS_STP_STATE"}
 
 // layerOf is the layer of the kernel's reason, or of its function.
 func layerOf(d *snap.Seen) string {
@@ -323,6 +327,9 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 	if t == "" {
 		t = fmt.Sprintf("%d sent, %d answered", p.Sent, p.Got)
 	}
+	if p.Detail == "" && p.Outcome == snap.Refused {
+		t = fmt.Sprintf("%d sent, refused", p.Sent)
+	}
 	if p.Detail == "" && p.Outcome == snap.Rejected { // the only answer is an error, and not of who was asked
 		t = fmt.Sprintf("%d sent, rejected", p.Sent)
 		if p.By.IsValid() {
@@ -332,6 +339,8 @@ func (in *Input) detail(p *snap.Probe, w *sim.Where) string {
 	switch d := p.Died; {
 	case d != nil && d.Answer:
 		t += "; the answer died in " + d.Netns + onDevice(d.Device) + because(d)
+	case d != nil && d.Reason == "NO_SOCKET":
+		t += "; " + d.Netns + " has no socket for it" + because(d)
 	case d != nil:
 		t += "; it died in " + d.Netns + onDevice(d.Device) + because(d)
 	case p.Watched && p.Outcome == snap.TimedOut && len(p.Seen) > 0:

@@ -57,6 +57,7 @@ func TestProve(t *testing.T) {
 		{"no probe", delivered, nil, "", "", false},
 		{"a probe that did not work", delivered, &snap.Probe{Kind: "tcp", Outcome: "error"}, "", "", false},
 		{"both say delivered", delivered, &snap.Probe{Kind: "tcp", Outcome: "answered"}, "delivered", "", false},
+		{"a bridge that is down, in newer kernels' words", model(sim.Dropped, "host", "bridge", "NOT_SPECIFIED"), &snap.Probe{Kind: "tcp", Outcome: "timeout", Watched: true, Died: drop("host", "BRIDGE_INGRESS_STP_STATE")}, "dropped", "host", false},
 		{"delivered against the model", model(sim.Dropped, "host", "route", ""), &snap.Probe{Kind: "tcp", Outcome: "answered"}, "delivered", "", true},
 		{"taken by a proxy, and its container refuses", &sim.Trace{Verdict: sim.Refused, Where: &sim.Where{Netns: "web", Layer: "socket"}, Proxy: &sim.Trace{Verdict: sim.Refused}}, &snap.Probe{Kind: "tcp", Outcome: "answered"}, "", "", false},
 		{"silence, and nobody watched", delivered, &snap.Probe{Kind: "udp", Outcome: "timeout"}, "", "", false},

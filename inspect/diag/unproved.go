@@ -15,7 +15,7 @@ func (in *Input) Unproved(f *FlowCase) string {
 	case f.Outside && f.Flow.Iif == "":
 		return "the sender is beyond this host, and by which device its packets come in is not known"
 	case f.Outside && !(f.Asked && in.arrivals):
-		return fmt.Sprintf("the sender is beyond this host: no packet can be sent from there; trace --inject has one come in by %s as if it had been", f.Flow.Iif)
+		return fmt.Sprintf("the sender is beyond this host, where nothing can be sent from; trace --inject has such a packet come in by %s", f.Flow.Iif)
 	case in.Spared(f):
 		return "probes are not of the control group whose program decides: " + f.Trace.Where.Detail
 	case f.Flow.Dst.IsMulticast():

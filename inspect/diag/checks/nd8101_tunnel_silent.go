@@ -37,7 +37,7 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 					continue
 				}
 				ns, l := tunnel(in, f)
-				if l == nil {
+				if l == nil || muffled(in, ns, l) {
 					continue
 				}
 				subject := diag.Subject{Kind: "link", Name: l.Name, Netns: ns.ID}
@@ -80,6 +80,19 @@ Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.doc
 func stoppedHere(in *diag.Input, f *diag.FlowCase) bool {
 	w := diag.RulePlace(f.Trace.Where)
 	return f.Broken() && w != nil && owned(in, w.Netns) && (w.Rule != nil || f.Trace.Verdict == sim.Dropped && !slices.Contains([]sim.Cause{sim.CauseNeighFailed, sim.CauseOutside, sim.CauseVxlan}, w.Cause))
+}
+
+// muffled says whether this host throws away what the other ends send by a tunnel: they
+// can't be heard, whatever they say.
+func muffled(in *diag.Input, ns *snap.Netns, l *snap.Link) bool {
+	heard, shut := false, false
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if f.Kind == "tunnel" && f.Outside && slices.Contains(f.Because, snap.RefLink(ns.ID, l.Name)) {
+			heard, shut = heard || !f.Broken(), shut || f.Broken()
+		}
+	}
+	return shut && !heard
 }
 
 // tunnel is the VXLAN port of the sender's bridge behind which a flow's
