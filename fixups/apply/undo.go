@@ -71,6 +71,9 @@ func (a *Applier) unstep(m *machine, st *step, asked bool, said func(string)) er
 	op := st.Op[0]
 	now, err := m.look(ctx, op)
 	if errors.Is(err, snap.ErrNotFound) || errors.Is(err, snap.ErrVanished) {
+		if said != nil {
+			said("nothing, where it was made is gone: " + st.Text)
+		}
 		return nil // with the namespace or the container everything in it is gone
 	}
 	if err != nil {
@@ -91,37 +94,42 @@ func (a *Applier) unstep(m *machine, st *step, asked bool, said func(string)) er
 		return fmt.Errorf("others changed it since: %w", ErrChanged)
 	}
 	for _, u := range st.Undo {
-		if err := a.one(ctx, m, u); err != nil {
+		did, err := a.one(ctx, m, u)
+		if err != nil {
 			return fmt.Errorf("%s: %w", u.Describe(), err)
 		}
-		if said != nil {
+		switch {
+		case said == nil:
+		case did:
 			said(u.Describe())
+		default: // somebody else took it back, or the engine
+			said("nothing, it was so already: " + u.Describe())
 		}
 	}
 	return nil
 }
 
-// one does one operation of an undo, unless its end is reached.
-func (a *Applier) one(ctx context.Context, m *machine, op fixups.Op) error {
+// one does one operation of an undo, unless its end is reached: then did is false.
+func (a *Applier) one(ctx context.Context, m *machine, op fixups.Op) (did bool, err error) {
 	now, err := m.look(ctx, op)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if fixups.Holds(op, now) {
-		return nil
+		return false, nil
 	}
 	op, _, err = m.prepare(ctx, op, now)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := m.act(ctx, op, now); err != nil {
-		return err
+		return false, err
 	}
 	after, err := m.look(ctx, op)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return learn(&step{}, op, now, after)
+	return true, learn(&step{}, op, now, after)
 }
 
 // certain says whether an undo can't hit anything but what was made: a rule
