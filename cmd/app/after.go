@@ -43,7 +43,7 @@ func after(d *diagnosis, changed *snap.Snapshot, flows, asked []int) []v1.AfterF
 // flowOutcome is a flow's verdict in words, for before and after.
 func flowOutcome(f *diag.FlowCase) string {
 	if f.Unmasked {
-		return "gets out, unmasked" // with a source that nobody out there can answer
+		return "gets out, unmasqueraded" // with a source that nobody out there can answer
 	}
 	return outcome(f.Trace)
 }

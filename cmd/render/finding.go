@@ -57,7 +57,7 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 		t := strings.TrimRight(e.Text, "\n")
 		source := "(" + e.Source + ")"
 		switch {
-		case e.Source == "" || strings.Contains(e.Text, e.Source):
+		case e.Source == "" || strings.Contains(e.Text, e.Source) || label == "proved" && !every: // its number is for -v, which lists the probes
 			source = ""
 		case !p.st.Wrap || 12+p.columns(t)+3+p.columns(source) <= p.st.width():
 			t, source = t+"   "+source, ""
@@ -107,7 +107,7 @@ func senders(f *v1.Finding) []string {
 // consequence is what a finding hides, in words.
 func consequence(h *v1.Hidden) string {
 	if h.Count > 1 {
-		return fmt.Sprintf("%s (and %d more like it)", h.Summary, h.Count-1)
+		return fmt.Sprintf("%s; and %d more like it", h.Summary, h.Count-1)
 	}
 	return h.Summary
 }

@@ -17,12 +17,28 @@ func (p *printer) plan(r *v1.FixPlan) {
 		p.line(in(bold, diag.Count(len(r.Changes), "change")))
 		p.changes(r.Changes)
 	}
-	p.shortly("then", r.After)
+	p.then(r.After)
 	if len(r.Changes) > 0 {
 		p.line()
 		p.others(&r.Others)
 	}
 	p.advice(r.Advice)
+}
+
+// then is what becomes of the flows that the changes are about. Where the model sees no
+// difference, not the packets' way is mended but who answers them: a program, an engine.
+func (p *printer) then(all []v1.AfterFlow) {
+	var other []v1.AfterFlow
+	for _, f := range all {
+		if f.Before != f.After {
+			other = append(other, f)
+		}
+	}
+	p.shortly("then", other)
+	if n := len(all) - len(other); n > 0 {
+		p.line()
+		p.labelled("", "then", s(fmt.Sprintf("what becomes of %s is not predicted: fix tries it when the change is made", diag.Count(n, "flow"))))
+	}
 }
 
 // maxOthers is how many flows of a kind are shown, without -v.
@@ -62,22 +78,67 @@ func (p *printer) shortly(label string, all []v1.AfterFlow) {
 	}
 }
 
-func (p *printer) changes(cs []v1.Change) {
-	for _, c := range cs {
-		p.line()
-		place := " in " + c.Netns
-		if c.Netns == "" || strings.HasSuffix(c.Summary, place) {
-			place = ""
-		}
-		p.coded(s(fmt.Sprintf("%2d  ", c.ID)), c.Finding, titled(c.Summary+place, c.Do))
-		for _, l := range c.Do {
-			p.typed("do", in(cyan, l))
-		}
-		for _, l := range c.Undo {
-			p.typed("undo", s(l))
-		}
-		p.labelled("    ", "risk", s(diag.Joined(", ", c.Risk, lasting(c.Survives))))
+// manyAlike is from how many changes on those of one finding are told together.
+const manyAlike = 6
+
+// inARow is how many changes at the beginning of cs differ in their lines alone.
+func inARow(cs []v1.Change) int {
+	n := 1
+	for n < len(cs) && cs[n].Finding == cs[0].Finding && cs[n].Netns == cs[0].Netns && cs[n].Risk == cs[0].Risk && cs[n].Survives == cs[0].Survives && (len(cs[n].Undo) > 0) == (len(cs[0].Undo) > 0) {
+		n++
 	}
+	return n
+}
+
+// changes lists what is done, how to take it back, and the risk. Of a row of changes
+// that are alike the lines that are done are shown, unless all is wanted.
+func (p *printer) changes(cs []v1.Change) {
+	for len(cs) > 0 {
+		n := inARow(cs)
+		if n < manyAlike || p.st.Verbose {
+			p.change(&cs[0])
+			cs = cs[1:]
+			continue
+		}
+		p.line()
+		p.coded(s(fmt.Sprintf("%2d-%d  ", cs[0].ID, cs[n-1].ID)), cs[0].Finding, diag.Count(n, "change")+inNetns(&cs[0]))
+		label := "do"
+		for _, c := range cs[:n] {
+			for _, l := range c.Do {
+				p.typed(label, in(cyan, l))
+				label = ""
+			}
+		}
+		if len(cs[0].Undo) > 0 {
+			p.labelled("    ", "undo", s("netdoctor undo, when they are made; -v shows the line of each"))
+		}
+		p.labelled("    ", "risk", s(diag.Joined(", ", cs[0].Risk, lasting(cs[0].Survives))))
+		cs = cs[n:]
+	}
+}
+
+// inNetns says where a change is made, as the end of a title; "" for an engine.
+func inNetns(c *v1.Change) string {
+	if c.Netns == "" {
+		return ""
+	}
+	return " in " + c.Netns
+}
+
+func (p *printer) change(c *v1.Change) {
+	p.line()
+	place := inNetns(c)
+	if strings.HasSuffix(c.Summary, place) {
+		place = ""
+	}
+	p.coded(s(fmt.Sprintf("%2d  ", c.ID)), c.Finding, titled(c.Summary+place, c.Do))
+	for _, l := range c.Do {
+		p.typed("do", in(cyan, l))
+	}
+	for _, l := range c.Undo {
+		p.typed("undo", s(l))
+	}
+	p.labelled("    ", "risk", s(diag.Joined(", ", c.Risk, lasting(c.Survives))))
 }
 
 // typed writes a line that a person may paste: it is not wrapped, as a terminal's own
@@ -93,7 +154,7 @@ func titled(t string, lines []string) string {
 	if i := strings.LastIndex(rule, " in "); i >= 0 {
 		rule, where = rule[:i], rule[i:]
 	}
-	if rule != "" && slices.ContainsFunc(lines, func(l string) bool { return strings.HasSuffix(l, rule) }) {
+	if rule != "" && slices.ContainsFunc(lines, func(l string) bool { return strings.HasSuffix(strings.ReplaceAll(l, "'", ""), rule) }) {
 		return head + where
 	}
 	return t
@@ -114,11 +175,7 @@ func (p *printer) after(label string, fs []v1.AfterFlow) {
 	p.line()
 	var rows [][]span
 	for _, f := range fs {
-		arrow, then := s("→"), verdict(f.After)
-		if f.Before == f.After { // the packet's way was not what is mended
-			arrow, then = span{}, s("as before")
-		}
-		rows = append(rows, []span{in(dim, label), s(f.From + " → " + f.To), verdict(f.Before), arrow, then})
+		rows = append(rows, []span{in(dim, label), s(f.From + " → " + f.To), verdict(f.Before), s("→"), verdict(f.After)})
 		label = ""
 	}
 	p.table("", nil, rows)

@@ -137,7 +137,7 @@ func (n *netns) astray(text string, to netip.Addr) string {
 	if n.n.ID == n.w.snap.Host.Netns {
 		return text
 	}
-	return text + ", which has no address " + to.String()
+	return n.n.ID + " has no address " + to.String() + " and forwards nothing (" + text + ")"
 }
 
 // validSource is fib_validate_source (net/ipv4/fib_frontend.c): nil when the

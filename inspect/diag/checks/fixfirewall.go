@@ -88,6 +88,25 @@ func fixIPSet(in *diag.Input, flow int, w *sim.Where, e snap.Expr) []fixups.Op {
 	return nil
 }
 
+// showElement adds to the evidence which element of a set has the rule match.
+func showElement(in *diag.Input, f *diag.Finding, w *sim.Where, op fixups.Op) {
+	var source, text string
+	switch o := op.(type) {
+	case *fixups.SetElementDel:
+		set := w.Rule.TableP.Set(o.Set)
+		source = "nft list set " + w.Rule.TableP.Family.NFT() + " " + w.Rule.TableP.Name + " " + o.Set
+		text = fmt.Sprintf("%s is in set %s", firewall.ElementText(in.Netns(w.Netns), set, &o.Elements[0]), o.Set)
+	case *fixups.IPSetMember:
+		source, text = "ipset list "+o.Set, fmt.Sprintf("%s is in the ipset %s", o.Entry.IP, o.Set)
+	default:
+		return
+	}
+	source = in.IPCommand(w.Netns, source)
+	if !slices.ContainsFunc(f.Evidence, func(e diag.Evidence) bool { return e.Source == source }) {
+		f.Evidence = append(f.Evidence, ev(source, text, w.Ref))
+	}
+}
+
 // maxTried bounds how many elements of a set are tried that name no address of the flow.
 const maxTried = 64
 

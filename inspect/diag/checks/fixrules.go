@@ -38,7 +38,8 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	if ops := fixSetElement(in, f); len(ops) > 0 {
-		f.Advice = "the program or list that put it into the set puts it back: change it there, too"
+		f.Advice = "what filled the set may put it back: change it there, too"
+		showElement(in, f, w, ops[0])
 		return ops
 	}
 	if ops := forgive(in, f); len(ops) > 0 {

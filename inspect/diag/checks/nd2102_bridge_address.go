@@ -69,7 +69,7 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		}
 		text := "no IPv4 address"
 		if len(have) > 0 {
-			text = fmt.Sprint(have)
+			text = strings.Join(have, ", ")
 		}
 		f := diag.Finding{
 			Summary: fmt.Sprintf("%s has no address %s/%d: the gateway of network %s is missing", br.Name, gw, subnet.Bits(), n.Name),

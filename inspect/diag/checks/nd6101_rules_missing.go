@@ -148,6 +148,9 @@ func driftWords(host *snap.Netns, d *intent.Drift, alone bool) (parts []string, 
 	}
 	per, order := map[string]int{}, []string{}
 	for _, m := range d.Missing {
+		if slices.ContainsFunc(d.Chains, func(c intent.Chain) bool { return c.Table == m.Table && c.Name == m.Chain }) {
+			continue // with the chain
+		}
 		k := family + m.Table + " " + m.Chain
 		if per[k] == 0 {
 			order = append(order, k)
