@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -46,7 +47,7 @@ func (p *Prober) socket(n *snap.Netns, domain, typ, proto int, setup func(fd int
 		var err error
 		if fd, err = unix.Socket(domain, typ|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto); err != nil {
 			if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-				return snap.Hint(fmt.Errorf("opening a socket in %s: %w (%w)", n.ID, snap.ErrPermission, err), "run as root, or give it CAP_NET_RAW")
+				return snap.Hint(fmt.Errorf("opening a socket in %s: %w (%w)", n.ID, snap.ErrPermission, err), ns.NeedRoot("CAP_NET_RAW"))
 			}
 			return fmt.Errorf("opening a socket in %s: %w", n.ID, err)
 		}

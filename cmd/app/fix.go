@@ -111,6 +111,22 @@ func nameQuestion(from Target, words []string, c Common) ([]diag.Ask, error) {
 	return []diag.Ask{askOf(from, name, typ)}, nil
 }
 
+// nothingSeen is the error of an empty plan where so much could not be read that nothing
+// to mend may only be nothing seen; nil where the plan can be believed, or says what a
+// person must do.
+func nothingSeen(d *diagnosis, plan *v1.FixPlan, o FixOptions) error {
+	if AnyFailing(plan.Findings, o.FailOn) || !undecided(d.in) {
+		return nil
+	}
+	err := fmt.Errorf("whether there is anything to mend %w: not everything could be read", errUndecided)
+	for _, g := range d.s.Gaps {
+		if decisive(d.s, g) && g.Needs != "" {
+			return snap.Hint(err, g.Needs)
+		}
+	}
+	return snap.Hint(err, "netdoctor ls gaps")
+}
+
 // Fix plans, asks, changes, and looks again. The result is a *v1.FixPlan when
 // nothing was changed, a *v1.FixResult otherwise; beside an error of the kinds
 // ErrPending, ErrRolledBack and ErrRollbackIncomplete there is a result, too.
@@ -130,7 +146,7 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 	plan := a.plan(d, chosen)
 	plan.Head = a.head(v1.KindFixPlan, start)
 	if len(plan.Changes) == 0 {
-		return plan, nil
+		return plan, nothingSeen(d, plan, o)
 	}
 	if o.DryRun || o.Snapshot != "" {
 		return plan, ErrPending

@@ -72,7 +72,12 @@ func (a *App) List(ctx context.Context, o ListOptions) (*v1.ListResult, error) {
 			res.Items = append(res.Items, v1.Item{Kind: "engine", Name: e.Name, ID: e.Version, State: state, Detail: diag.Joined("; ", e.Endpoint, e.Rules, e.Error)})
 		}
 	case "gaps":
+		said := map[snap.Gap]bool{}
 		for _, g := range s.Gaps {
+			if said[g] { // each question by which it was met
+				continue
+			}
+			said[g] = true
 			res.Items = append(res.Items, v1.Item{Kind: "gap", Name: g.What, State: g.Kind, Netns: g.Netns, Detail: diag.Joined("; ", g.Why, g.Needs)})
 		}
 	}

@@ -92,6 +92,9 @@ func (a *App) ReachAll(ctx context.Context, c Common) (*v1.ProbeResult, error) {
 	}
 	res.Coverage.Skipped = gaps(ex.in.Snap)
 	sum(res)
+	if res.Verdict == "healthy" && undecided(ex.in) {
+		res.Verdict = "unknown"
+	}
 	res.Head = a.head(v1.KindProbe, start)
 	return res, nil
 }

@@ -50,7 +50,9 @@ func hostLine(h v1.HostInfo, sum *v1.Summary) string {
 		}
 		switch {
 		case e.Remote:
-			t += " (not on this host)"
+			t += " (its containers are out of sight)"
+		case !e.Reachable && (strings.Contains(e.Error, "permission denied") || strings.Contains(e.Error, "closed to this user")):
+			t += " (closed to this user)"
 		case !e.Reachable:
 			t += " (does not answer)"
 		case e.Rules != "":
@@ -117,7 +119,7 @@ func (p *printer) skipped(all []v1.Skip, every bool) {
 		}
 		t += ": " + k.Reason
 		if k.Needs != "" {
-			t += " (needs: " + k.Needs + ")"
+			t += " (" + k.Needs + ")"
 		}
 		p.labelledSkip(t)
 	}

@@ -11,8 +11,56 @@ import (
 // findings writes findings, the root causes first: the first one and all errors
 // in full, the others in one line unless everything is wanted.
 func (p *printer) findings(fs []v1.Finding, wide bool) {
+	unread := 0
 	for i := range fs {
-		p.finding(&fs[i], p.fully(fs, i, wide), wide || p.st.Verbose)
+		if fs[i].Code == codeGap {
+			unread++
+		}
+	}
+	fold := unread > maxGaps && !wide && !p.st.Verbose
+	for i := range fs {
+		if !fold || fs[i].Code != codeGap {
+			p.finding(&fs[i], p.fully(fs, i, wide), wide || p.st.Verbose)
+		}
+	}
+	if fold {
+		p.unread(fs, unread)
+	}
+}
+
+// codeGap is the finding of what could not be read; more than maxGaps of them are one line:
+// they mostly have one reason, and hide what else there is.
+const (
+	codeGap = "ND9002"
+	maxGaps = 3
+)
+
+// unread tells of n things that could not be read, and what it takes for most of them.
+func (p *printer) unread(fs []v1.Finding, n int) {
+	var names []string
+	needs := map[string]int{}
+	best := ""
+	for i := range fs {
+		f := &fs[i]
+		if f.Code != codeGap {
+			continue
+		}
+		names = append(names, f.Subject.Name)
+		need, _, _ := strings.Cut(f.Advice, ", or ") // "run as root, or give it CAP_NET_ADMIN"
+		if needs[need]++; need != "" && needs[need] > needs[best] {
+			best = need
+		}
+	}
+	const few = 6
+	t := fmt.Sprintf("%d things could not be read: %s", n, strings.Join(names[:min(n, few)], ", "))
+	if n > few {
+		t += fmt.Sprintf(" and %d more", n-few)
+	}
+	sign, paint := p.st.sign("info")
+	p.coded(in(paint, sign+" "), codeGap, t)
+	p.labelled("    ", "seen", s("netdoctor ls gaps lists them"))
+	if best != "" {
+		p.labelled("    ", "do", s(best))
 	}
 }
 
@@ -42,7 +90,7 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 	}
 	shown := 0
 	for _, e := range f.Evidence {
-		if !every && len(f.Evidence) > 1 && !strings.Contains(e.Source, " ") && strings.Contains(f.Summary, e.Text) {
+		if !every && strings.Contains(f.Summary, e.Text) && (len(f.Evidence) > 1 && !strings.Contains(e.Source, " ") || f.Code == codeGap) {
 			continue // the place in the model's words, which the summary has said
 		}
 		if shown == 4 && !every {

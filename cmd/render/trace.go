@@ -113,7 +113,7 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 	}
 	p.size(r.PathMTU, wide)
 	for _, u := range r.Unknown {
-		if r.Where == nil || u != r.Where.Detail {
+		if (r.Where == nil || u != r.Where.Detail) && (r.Proved == nil || r.Predicted == nil || u != r.Predicted.Detail) {
 			p.labelled("", "unknown", s(u))
 		}
 	}

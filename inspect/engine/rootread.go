@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -55,7 +56,7 @@ func kindError(kind, words string) error {
 	for _, k := range []error{snap.ErrPermission, snap.ErrNotFound, snap.ErrUnsupported, snap.ErrTorn, snap.ErrTimeout, snap.ErrVanished, snap.ErrLimit} {
 		if snap.Kind(k) == kind {
 			if errors.Is(k, snap.ErrPermission) {
-				return snap.Hint(reason{words, k}, "run as root, or give it CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
+				return snap.Hint(reason{words, k}, ns.NeedRoot("CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"))
 			}
 			return reason{words, k}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -238,7 +239,7 @@ func NetlinkError(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), "run as root, or give it CAP_NET_ADMIN")
+		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), ns.NeedRoot("CAP_NET_ADMIN"))
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("%s: %w (%w)", what, snap.ErrUnsupported, err)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENODEV):

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netdoctor/netdoctor/inspect/ns"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -73,7 +74,7 @@ func nfError(what string, err error) error {
 	kind := error(nil)
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), "run as root, or give it CAP_NET_ADMIN in that namespace")
+		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), ns.NeedRoot("CAP_NET_ADMIN in that namespace"))
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
 		kind = snap.ErrVanished
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOPROTOOPT):

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -17,11 +18,20 @@ func wrap(what string, err error) error {
 	case err == nil:
 		return nil
 	case isErrno(err, fs.ErrPermission):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), "run as root, or give it CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_NET_ADMIN")
+		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), NeedRoot("CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_NET_ADMIN"))
 	case isErrno(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// NeedRoot says what it takes where privileges are missing. Who is root already is in a
+// container, mostly, or was given few of them.
+func NeedRoot(caps string) string {
+	if os.Geteuid() == 0 {
+		return "give it " + caps + "; in a container: --privileged --pid=host --net=host"
+	}
+	return "run as root, or give it " + caps
 }
 
 // DoContext is Do, but returns early with snap.ErrTimeout when ctx ends first.

@@ -33,7 +33,7 @@ Sources: capabilities(7), namespaces(7)`,
 				// place as evidence: without privileges it is each namespace.
 				k := sort{g.What, g.Kind, g.Needs}
 				if at, ok := first[k]; ok {
-					out[at].Evidence = append(out[at].Evidence, ev("netdoctor capabilities", g.What+where+": "+g.Why, snap.RefGap(i)))
+					out[at].Evidence = append(out[at].Evidence, ev("netdoctor ls gaps", g.What+where+": "+g.Why, snap.RefGap(i)))
 					continue
 				}
 				first[k] = len(out)
@@ -41,7 +41,7 @@ Sources: capabilities(7), namespaces(7)`,
 					Summary:  fmt.Sprintf("%s%s could not be read: %s", g.What, where, g.Why),
 					Cause:    g.Why,
 					Subject:  diag.Subject{Kind: "host", Name: g.What, Netns: g.Netns},
-					Evidence: []diag.Evidence{ev("netdoctor capabilities", g.Why, snap.RefGap(i))},
+					Evidence: []diag.Evidence{ev("netdoctor ls gaps", g.Why, snap.RefGap(i))},
 					Advice:   g.Needs,
 				})
 			}
