@@ -119,7 +119,11 @@ func (p *printer) skipped(all []v1.Skip, every bool) {
 		}
 		t += ": " + k.Reason
 		if k.Needs != "" {
-			t += " (" + k.Needs + ")"
+			word := "needs: "
+			if strings.HasPrefix(k.Needs, "run ") || strings.HasPrefix(k.Needs, "give ") { // a sentence of its own
+				word = ""
+			}
+			t += " (" + word + k.Needs + ")"
 		}
 		p.labelledSkip(t)
 	}
