@@ -19,12 +19,16 @@ type SysctlSet struct {
 func (*SysctlSet) Kind() string { return "sysctl-set" }
 
 func (o *SysctlSet) Describe() string {
-	return fmt.Sprintf("set %s to %s%s", SysctlName(o.Key), o.Value, o.in())
+	return fmt.Sprintf("set %s to %s%s", SysctlName(o.Key), o.plain(), o.in())
 }
 
 func (o *SysctlSet) Shell() []string {
-	return []string{o.line("sysctl", "-w", SysctlName(o.Key)+"="+o.Value)}
+	return []string{o.line("sysctl", "-w", SysctlName(o.Key)+"="+o.plain())}
 }
+
+// plain is the value as a person types it: the kernel writes tabs between numbers, and
+// takes blanks (kernel/sysctl.c: proc_skip_spaces); a screen shows a tab escaped.
+func (o *SysctlSet) plain() string { return strings.Join(strings.Fields(o.Value), " ") }
 
 // SysctlName writes a key with dots, unless a part of it holds one itself;
 // sysctl(8) takes slashes as well.
