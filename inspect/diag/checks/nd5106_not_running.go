@@ -73,54 +73,9 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			continue
 		}
 		if loops {
-			last := ""
-			if c.State == "restarting" { // a running one's code is 0, whatever it ended with
-				last = fmt.Sprintf(", last exit code %d", c.ExitCode)
-			}
-			f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, diag.Count(c.Restarts, "restart"), last, networks(c))
-			said := fmt.Sprintf("RestartCount %d", c.Restarts)
-			if c.State != snap.Vanished { // which is no engine's word
-				said += ", Status " + c.State
-			}
-			f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), said, snap.RefContainer(c.Ref))}
-			ends := "ends"
-			switch {
-			case c.OOMKilled:
-				ends = "is killed for want of memory"
-			case c.State == "restarting" && c.ExitCode == 137:
-				ends = "is killed (mostly for more memory than it is given: docker run -m)"
-			}
-			f.Cause = fmt.Sprintf("the program in %s %s soon after each start, and its restart policy %q starts it again", c.Name, ends, c.RestartPolicy)
-			if f.Advice = "the program's own words say why"; diag.LogCommand(c) != "" {
-				f.Advice += ": " + diag.LogCommand(c)
-			}
-			out = append(out, f)
-			continue
-		}
-		why := fmt.Sprintf("exit code %d", c.ExitCode)
-		if c.Engine == ownEngine {
-			why = "its process is gone"
-			f.Advice = "make it again: netdoctor setup, with the file that it was made from"
-		}
-		switch {
-		case c.Error != "":
-			why = c.Error
-		case c.State == "created" && privileged(in, c) != 0:
-			why = "never started"
-			f.Cause = fmt.Sprintf("its user may not listen on port %d: net.ipv4.ip_unprivileged_port_start=%s, and without root nothing below that is his", privileged(in, c), in.Snap.HostNs().Sysctls[unprivilegedPort])
-			f.Evidence = append(f.Evidence, ev("sysctl net.ipv4.ip_unprivileged_port_start", in.Snap.HostNs().Sysctls[unprivilegedPort], snap.RefSysctl(in.Snap.Host.Netns, unprivilegedPort)))
-			f.Advice = fmt.Sprintf("publish a higher port, or let every user have this one: sysctl -w net.ipv4.ip_unprivileged_port_start=%d; then %s", privileged(in, c), diag.EngineCommand(c, "start"))
-		case c.OOMKilled:
-			why = "killed for want of memory"
-		case c.ExitCode == 137:
-			why = "exit code 137: killed"
-		}
-		f.Summary = fmt.Sprintf("%s is not running (%s, %s)", c.Name, c.State, why)
-		if len(c.Endpoints) > 0 {
-			f.Summary += fmt.Sprintf(": its name and its address on network %s are gone", networks(c))
-		}
-		if ports := publishes(c); ports != "" {
-			f.Summary += ", and nobody serves its published " + ports
+			tellLooping(&f, c)
+		} else {
+			tellStopped(in, &f, c)
 		}
 		out = append(out, f)
 	}
@@ -143,6 +98,61 @@ func privileged(in *diag.Input, c *snap.Container) uint16 {
 		}
 	}
 	return 0
+}
+
+// tellLooping makes the finding one of a container that is started again and again.
+func tellLooping(f *diag.Finding, c *snap.Container) {
+	last := ""
+	if c.State == "restarting" { // a running one's code is 0, whatever it ended with
+		last = fmt.Sprintf(", last exit code %d", c.ExitCode)
+	}
+	f.Summary = fmt.Sprintf("%s restarts again and again (%s%s): its name and its address on network %s come and go", c.Name, diag.Count(c.Restarts, "restart"), last, networks(c))
+	said := fmt.Sprintf("RestartCount %d", c.Restarts)
+	if c.State != snap.Vanished { // which is no engine's word
+		said += ", Status " + c.State
+	}
+	f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), said, snap.RefContainer(c.Ref))}
+	ends := "ends"
+	switch {
+	case c.OOMKilled:
+		ends = "is killed for want of memory"
+	case c.State == "restarting" && c.ExitCode == 137:
+		ends = "is killed (mostly for more memory than it is given: docker run -m)"
+	}
+	f.Cause = fmt.Sprintf("the program in %s %s soon after each start, and its restart policy %q starts it again", c.Name, ends, c.RestartPolicy)
+	if f.Advice = "the program's own words say why"; diag.LogCommand(c) != "" {
+		f.Advice += ": " + diag.LogCommand(c)
+	}
+}
+
+// tellStopped makes the finding one of a container that is not running.
+func tellStopped(in *diag.Input, f *diag.Finding, c *snap.Container) {
+	why := fmt.Sprintf("exit code %d", c.ExitCode)
+	if c.Engine == ownEngine {
+		why = "its process is gone"
+		f.Advice = "make it again: netdoctor setup, with the file that it was made from"
+	}
+	switch {
+	case c.Error != "":
+		why = c.Error
+	case c.State == "created" && privileged(in, c) != 0:
+		host := in.Snap.HostNs()
+		why = "never started"
+		f.Cause = fmt.Sprintf("its user may not listen on port %d: net.ipv4.ip_unprivileged_port_start=%s, and without root nothing below that is his", privileged(in, c), host.Sysctls[unprivilegedPort])
+		f.Evidence = append(f.Evidence, ev("sysctl net.ipv4.ip_unprivileged_port_start", host.Sysctls[unprivilegedPort], snap.RefSysctl(host.ID, unprivilegedPort)))
+		f.Advice = fmt.Sprintf("publish a higher port, or let every user have this one: sysctl -w net.ipv4.ip_unprivileged_port_start=%d; then %s", privileged(in, c), diag.EngineCommand(c, "start"))
+	case c.OOMKilled:
+		why = "killed for want of memory"
+	case c.ExitCode == 137:
+		why = "exit code 137: killed"
+	}
+	f.Summary = fmt.Sprintf("%s is not running (%s, %s)", c.Name, c.State, why)
+	if len(c.Endpoints) > 0 {
+		f.Summary += fmt.Sprintf(": its name and its address on network %s are gone", networks(c))
+	}
+	if ports := publishes(c); ports != "" {
+		f.Summary += ", and nobody serves its published " + ports
+	}
 }
 
 // publishes are the ports of the host that a container publishes, in words.
