@@ -16,7 +16,7 @@ const maxListed = 24
 
 // allowlisted says whether what keeps a container from the world is about the addresses
 // that stand for it, which are name servers that people close by will: others beside them
-// are open. Or it is the rest of a list: an exception of that very rule, or a rule before
+// are open. Or it closes this host, too (Lockdown). Or it is the rest of a list: an exception of that very rule, or a rule before
 // it, names an address or a port out there which gets through. Whoever wrote such a list
 // meant all else to be closed. On the host a policy, or a rule that decides whatever
 // comes to its hook, is no such rest: exceptions from those may be anybody's. In the
@@ -25,6 +25,9 @@ func (in *Input) allowlisted(f *FlowCase) bool {
 	w := RulePlace(f.Trace.Where)
 	if f.Kind != "egress" || !slices.Contains(outsideWorld[:], f.Flow.Dst.String()) || !f.Broken() || w == nil || w.Reply {
 		return false
+	}
+	if in.Lockdown(w) {
+		return true
 	}
 	e := exceptions{in: in, x: f.Flow}
 	beside := f.Flow.Dst.AsSlice()

@@ -54,8 +54,8 @@ Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
 func detectND3101(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for _, g := range in.Groups(sim.CausePolicy) {
-		if !owned(in, g.Where.Netns) {
-			continue
+		if !owned(in, g.Where.Netns) || in.Lockdown(g.Where) {
+			continue // of a table that closes this host, too, ND3102 tells
 		}
 		first := &in.Flows[g.Flows[0]]
 		text, source := in.RuleLine(g.Where)

@@ -27,9 +27,9 @@ says whose rule it is; look before you delete.
 Sources: net/netfilter/core.c: nf_hook_slow; nftables wiki, "multiple base chains"`,
 		After: []diag.Code{"ND1107", "ND3210", "ND3211", "ND6101", "ND1106", "ND2203", "ND2205", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
-			var out []diag.Finding
+			out := lockdowns(in)
 			for _, g := range in.Groups(sim.CauseRule) {
-				if (!g.Where.Reply || diag.Deaf(in.Flows[g.Flows[0]].Trace)) && owned(in, g.Where.Netns) {
+				if !in.Lockdown(g.Where) && (!g.Where.Reply || diag.Deaf(in.Flows[g.Flows[0]].Trace)) && owned(in, g.Where.Netns) {
 					out = append(out, ruleFinding(in, g))
 				}
 			}

@@ -1,0 +1,60 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netdoctor/netdoctor/fixups"
+	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
+)
+
+// lockdowns are findings about tables that close this host's own way out, too: one for
+// each, whichever of its chains stop what. Their owner opens them, nobody else.
+func lockdowns(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for _, g := range in.Groups(sim.CauseRule, sim.CausePolicy) {
+		if !in.Lockdown(g.Where) {
+			continue
+		}
+		p := g.Where.Rule
+		subject := diag.Subject{Kind: "table", Name: p.Table, Netns: g.Where.Netns}
+		text, source := in.RuleLine(g.Where)
+		line := ev(source, text, g.Where.Ref)
+		if i := sameSubject(out, subject); i >= 0 {
+			f := &out[i]
+			f.Covers.Traces = append(f.Covers.Traces, g.Flows...)
+			f.Evidence = append(f.Evidence, line)
+			f.Cure = append(f.Cure, unlock(in, g.Where)...)
+			continue
+		}
+		first := &in.Flows[g.Flows[0]]
+		out = append(out, diag.Finding{
+			Summary:  fmt.Sprintf("table %s %s (%s) in %s closes the way out, for this host as well, but for what it names: %s → %s%s", p.Family, p.Table, in.Owner(g.Where), in.Who(g.Where.Netns), first.From, first.To, more(g)),
+			Cause:    "a VPN's kill switch, or a list of what may be reached, is written like this: it lets through what it names, such as a tunnel, and nothing else",
+			Subject:  subject,
+			Evidence: []diag.Evidence{line},
+			Covers:   diag.Cover{Traces: g.Flows},
+			Advice:   "leave it as it is: bring the VPN up whose device it names, or add what is missing where that table comes from",
+			Cure:     unlock(in, g.Where),
+			Weight:   60,
+		})
+	}
+	for i := range out {
+		slices.Sort(out[i].Covers.Traces)
+	}
+	return out
+}
+
+// unlock is what would open a place of a lockdown: its rule and its chain's policy.
+func unlock(in *diag.Input, w *sim.Where) []fixups.Op {
+	p := w.Rule
+	ops := []fixups.Op{&fixups.ChainPolicy{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Policy: "accept"}}
+	if p.ChainP != nil && !p.ChainP.Base() {
+		ops = nil
+	}
+	if op := deleteRule(in, w.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil && !p.Policy {
+		ops = append(ops, op)
+	}
+	return ops
+}
