@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -14,16 +15,16 @@ import (
 // to the world, but for what it names: a VPN's kill switch, which lets nothing out beside
 // its tunnel, or a list of what may be reached. Nobody writes that by mistake, and what
 // opens it defeats it. The place itself is a last word, too: a policy, or a rule that asks
-// for nothing.
+// for no more than a device.
 func (in *Input) Lockdown(w *sim.Where) bool {
 	host := in.Snap.HostNs()
-	if w == nil || w.Rule == nil || w.Rule.TableP == nil || host == nil || w.Netns != host.ID || !w.Rule.Policy && !bare(w.Rule.Rule) {
+	if w == nil || w.Rule == nil || w.Rule.TableP == nil || host == nil || w.Netns != host.ID || !lastWord(w.Rule) {
 		return false
 	}
 	for _, a := range outsideWorld {
 		f := sim.Flow{From: host.ID, Dst: netip.MustParseAddr(a), Proto: snap.TCP, Dport: 443, StopOutside: true}
 		o := RulePlace(in.World.Trace(f).Where)
-		if o == nil || o.Reply || o.Rule == nil || o.Rule.TableP != w.Rule.TableP || !o.Rule.Policy && !bare(o.Rule.Rule) {
+		if o == nil || o.Reply || o.Rule == nil || o.Rule.TableP != w.Rule.TableP || !lastWord(o.Rule) {
 			return false
 		}
 	}
@@ -32,6 +33,20 @@ func (in *Input) Lockdown(w *sim.Where) bool {
 			return namesWayOut(firewall.RuleText(host, w.Rule.TableP, &c, &r))
 		})
 	})
+}
+
+// lastWord says whether a place decides about all that comes to it, or that goes by a device.
+func lastWord(p *rules.Place) bool {
+	if p.Policy || p.Rule == nil {
+		return p.Policy
+	}
+	rest := *p.Rule
+	rest.Exprs = slices.DeleteFunc(slices.Clone(rest.Exprs), func(e snap.Expr) bool {
+		m, meta := e.(*snap.Meta)
+		_, cmp := e.(*snap.Cmp)
+		return cmp || meta && slices.Contains([]string{"iif", "iifname", "oif", "oifname"}, m.Key)
+	})
+	return bare(&rest)
 }
 
 // namesWayOut says whether a rule accepts what leaves by a device, for an address or with

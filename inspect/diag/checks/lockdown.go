@@ -7,6 +7,8 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // lockdowns are findings about tables that close this host's own way out, too: one for
@@ -30,7 +32,7 @@ func lockdowns(in *diag.Input) []diag.Finding {
 		}
 		first := &in.Flows[g.Flows[0]]
 		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("table %s %s (%s) in %s closes the way out, for this host as well, but for what it names: %s → %s%s", p.Family, p.Table, in.Owner(g.Where), in.Who(g.Where.Netns), first.From, first.To, more(g)),
+			Summary:  fmt.Sprintf("%s (%s) in %s closes the way out, for this host as well, but for what it names: %s → %s%s", tableName(p), in.Owner(g.Where), in.Who(g.Where.Netns), first.From, first.To, more(g)),
 			Cause:    "a VPN's kill switch, or a list of what may be reached, is written like this: it lets through what it names, such as a tunnel, and nothing else",
 			Subject:  subject,
 			Evidence: []diag.Evidence{line},
@@ -44,6 +46,14 @@ func lockdowns(in *diag.Input) []diag.Finding {
 		slices.Sort(out[i].Covers.Traces)
 	}
 	return out
+}
+
+// tableName is a table in words.
+func tableName(p *rules.Place) string {
+	if p.System == snap.NFT {
+		return fmt.Sprintf("table %s %s", p.Family, p.Table)
+	}
+	return "table " + p.Table + " of iptables"
 }
 
 // unlock is what would open a place of a lockdown: its rule and its chain's policy.
