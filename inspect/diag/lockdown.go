@@ -11,18 +11,21 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// Lockdown says whether a place is in a table of this host that closes the host's own way
-// to the world, but for what it names: a VPN's kill switch, which lets nothing out beside
-// its tunnel, or a list of what may be reached. Nobody writes that by mistake, and what
-// opens it defeats it. The place itself is a last word, too: a policy, or a rule that asks
-// for no more than a device.
+// Lockdown says whether a place is in a table that closes its own namespace's way to the
+// world, this host's or a container's, but for what it names: a VPN's kill switch, which
+// lets nothing out beside its tunnel, or a list of what may be reached. Nobody writes that
+// by mistake, and what opens it defeats it. The place itself is a last word, too: a policy,
+// or a rule that asks for no more than a device.
 func (in *Input) Lockdown(w *sim.Where) bool {
-	host := in.Snap.HostNs()
-	if w == nil || w.Rule == nil || w.Rule.TableP == nil || host == nil || w.Netns != host.ID || !lastWord(w.Rule) {
+	if w == nil || w.Rule == nil || w.Rule.TableP == nil || !lastWord(w.Rule) {
+		return false
+	}
+	ns := in.Snap.Ns(w.Netns)
+	if ns == nil || !ns.Class.Ours() {
 		return false
 	}
 	for _, a := range outsideWorld {
-		f := sim.Flow{From: host.ID, Dst: netip.MustParseAddr(a), Proto: snap.TCP, Dport: 443, StopOutside: true}
+		f := sim.Flow{From: ns.ID, Dst: netip.MustParseAddr(a), Proto: snap.TCP, Dport: 443, StopOutside: true}
 		o := RulePlace(in.World.Trace(f).Where)
 		if o == nil || o.Reply || o.Rule == nil || o.Rule.TableP != w.Rule.TableP || !lastWord(o.Rule) {
 			return false
@@ -30,7 +33,7 @@ func (in *Input) Lockdown(w *sim.Where) bool {
 	}
 	return slices.ContainsFunc(w.Rule.TableP.Chains, func(c snap.Chain) bool {
 		return c.Hook == "output" && slices.ContainsFunc(c.Rules, func(r snap.Rule) bool {
-			return namesWayOut(firewall.RuleText(host, w.Rule.TableP, &c, &r))
+			return in.namesWayOut(ns, firewall.RuleText(ns, w.Rule.TableP, &c, &r))
 		})
 	})
 }
@@ -50,12 +53,25 @@ func lastWord(p *rules.Place) bool {
 }
 
 // namesWayOut says whether a rule accepts what leaves by a device, for an address or with
-// a mark: an exception from what is closed.
-func namesWayOut(text string) bool {
+// a mark: an exception from what is closed. In a container it must be a tunnel's device,
+// there now or not; a list of addresses is told by allowlisted.
+func (in *Input) namesWayOut(ns *snap.Netns, text string) bool {
 	words := strings.Fields(text)
-	accepts := slices.Contains(words, "accept") || slices.Contains(words, "ACCEPT")
-	names := slices.ContainsFunc(words, func(w string) bool {
-		return slices.Contains([]string{"oif", "oifname", "-o", "daddr", "-d", "--dst-range", "--match-set", "mark", "--mark"}, w)
-	})
-	return accepts && names && !slices.Contains(words, "lo") && !slices.Contains(words, `"lo"`) && !slices.Contains(words, "127.0.0.0/8")
+	if !slices.Contains(words, "accept") && !slices.Contains(words, "ACCEPT") {
+		return false
+	}
+	for i, w := range words[:len(words)-1] {
+		switch w {
+		case "oif", "oifname", "-o":
+			dev := strings.Trim(words[i+1], `"`)
+			if l := ns.Link(dev); dev != "lo" && (ns.ID == in.Snap.Host.Netns || l == nil || l.Kind != "veth") {
+				return true
+			}
+		case "daddr", "-d", "--dst-range", "--match-set", "mark", "--mark":
+			if ns.ID == in.Snap.Host.Netns && words[i+1] != "127.0.0.0/8" && !slices.Contains(words, "lo") {
+				return true
+			}
+		}
+	}
+	return false
 }

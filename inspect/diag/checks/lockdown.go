@@ -11,7 +11,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// lockdowns are findings about tables that close this host's own way out, too: one for
+// lockdowns are findings about tables that close their own namespace's way out: one for
 // each, whichever of its chains stop what. Their owner opens them, nobody else.
 func lockdowns(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
@@ -30,9 +30,12 @@ func lockdowns(in *diag.Input) []diag.Finding {
 			f.Cure = append(f.Cure, unlock(in, g.Where)...)
 			continue
 		}
-		first := &in.Flows[g.Flows[0]]
+		first, self := &in.Flows[g.Flows[0]], ""
+		if g.Where.Netns == in.Snap.Host.Netns {
+			self = "for this host as well, "
+		}
 		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s (%s) in %s closes the way out, for this host as well, but for what it names: %s → %s%s", tableName(p), in.Owner(g.Where), in.Who(g.Where.Netns), first.From, first.To, more(g)),
+			Summary:  fmt.Sprintf("%s (%s) in %s closes the way out, %sbut for what it names: %s → %s%s", tableName(p), in.Owner(g.Where), in.Who(g.Where.Netns), self, first.From, first.To, more(g)),
 			Cause:    "a VPN's kill switch, or a list of what may be reached, is written like this: it lets through what it names, such as a tunnel, and nothing else",
 			Subject:  subject,
 			Evidence: []diag.Evidence{line},

@@ -64,12 +64,24 @@ func detectND2201(in *diag.Input) []diag.Finding {
 		ledThere(in, &f, w.Ref)
 		if killSwitch(in, w.Ref) {
 			f.Covers.Names = coverSenders(in, g.Flows)
-			f.Cause = fmt.Sprintf("%q of %s is met by packets with a mark alone, and ends their way: a kill switch, which keeps them from going round a VPN", line, in.Who(w.Netns))
+			f.Cause = fmt.Sprintf("%q of %s is the last word of a table that only some packets are led to: a kill switch, which keeps them from going round a VPN", line, in.Who(w.Netns))
 			f.Advice = "bring the VPN up whose packets they are; where there is none any more, " + f.Advice
 		}
 		out = append(out, f)
 	}
 	return append(out, idleRejects(in, out)...)
+}
+
+// failClosed says whether a default route that throws packets away stands behind another
+// one in a table of somebody's own: it has a metric (IPv6 gives 1024 by itself:
+// net/ipv6/route.c, IP6_RT_PRIO_USER), or there is a tunnel that may have been that.
+func failClosed(ns *snap.Netns, r *snap.Route) bool {
+	p, _ := leadsInto(ns, r)
+	usual := uint32(0)
+	if r.Family == snap.IPv6 {
+		usual = 1024
+	}
+	return p != nil && rejecting(r.Type) && r.Dst.Bits() == 0 && (r.Metric > usual || slices.ContainsFunc(ns.Links, func(l snap.Link) bool { return !l.Loopback && isTunnel(&l) }))
 }
 
 // ledThere adds the routing rules that lead into the table of a route, where it
@@ -99,8 +111,8 @@ func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
 }
 
 // killSwitch says whether a route or rule throws away all of the packets that somebody
-// marked, and no others: what should go by a tunnel, and by nothing else when that is
-// down (wg-quick(8), VPN clients). It is named, and stays.
+// marked, and no others, or is left of a tunnel's table: what should go by a tunnel, and
+// by nothing else when that is down (wg-quick(8), VPN clients). It is named, and stays.
 func killSwitch(in *diag.Input, ref snap.Ref) bool {
 	v, err := in.Snap.At(ref)
 	ns := in.Netns(ref.Netns())
@@ -111,6 +123,9 @@ func killSwitch(in *diag.Input, ref snap.Ref) bool {
 	case *snap.PolicyRule:
 		return x.Mark != 0 && rejecting(x.Action)
 	case *snap.Route:
+		if failClosed(ns, x) {
+			return true
+		}
 		led := 0
 		for _, p := range ns.Rules {
 			if p.Table != x.Table || p.Family != x.Family || p.Action != "table" {
