@@ -84,8 +84,11 @@ func fixAccept(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	var ops, answers []fixups.Op
 	for _, dev := range by {
-		to, back := accept(in, w.Netns, p, dev)
+		to, back := accept(in, w.Netns, p, dev, "")
 		ops, answers = append(ops, to), append(answers, back)
+	}
+	if both := slices.Concat(ops, answers); joins(in, f, both) {
+		ops = acceptWays(in, f, w.Netns, p, both)
 	}
 	if !healAll(in, f.Covers.Traces, ops) {
 		ops = append(ops, answers...) // no rule lets them pass yet
@@ -248,10 +251,11 @@ func bridgesBeside(in *diag.Input, netns string, out []string) []string {
 	return out
 }
 
-// accept lets what comes in by a bridge, and the answers to it, pass a chain of
-// the forward hook. The rules go to its end: they then decide only what every
-// other rule left to the policy, and no engine's isolation is passed by.
-func accept(in *diag.Input, netns string, p *rules.Place, bridge string) (to, back fixups.Op) {
+// accept lets what comes in by a bridge, and goes out by a device ("" any), and the
+// answers to it, pass a chain of the forward hook. The rules go to its end: they then
+// decide only what every other rule left to the policy, and no engine's isolation is
+// passed by.
+func accept(in *diag.Input, netns string, p *rules.Place, bridge, out string) (to, back fixups.Op) {
 	op := func(words ...string) fixups.Op {
 		x := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, netns, p.TableP, p.Chain)}
 		if p.System == snap.NFT {
@@ -261,8 +265,16 @@ func accept(in *diag.Input, netns string, p *rules.Place, bridge string) (to, ba
 		}
 		return x
 	}
+	way := []string{"-i", bridge}
 	if p.System == snap.NFT {
-		return op("iifname", `"`+bridge+`"`, "accept"), op("oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept")
+		way = []string{"iifname", `"` + bridge + `"`}
+		if out != "" {
+			way = append(way, "oifname", `"`+out+`"`)
+		}
+		return op(append(way, "accept")...), op("oifname", `"`+bridge+`"`, "ct", "state", "established,related", "accept")
 	}
-	return op("-i", bridge, "-j", "ACCEPT"), op("-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT")
+	if out != "" {
+		way = append(way, "-o", out)
+	}
+	return op(append(way, "-j", "ACCEPT")...), op("-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT")
 }

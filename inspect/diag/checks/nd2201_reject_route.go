@@ -277,14 +277,8 @@ func heals(in *diag.Input, flow int, ops []fixups.Op) bool {
 
 // healAll says whether all of some flows work with operations.
 func healAll(in *diag.Input, flows []int, ops []fixups.Op) bool {
-	s := in.Snap.Clone()
-	for _, op := range ops {
-		if op.On(s) != nil {
-			return false
-		}
-	}
-	w := sim.New(s)
-	return !slices.ContainsFunc(flows, func(i int) bool {
+	w := worldWith(in, ops)
+	return w != nil && !slices.ContainsFunc(flows, func(i int) bool {
 		f := in.Flows[i]
 		f.Trace = w.Trace(f.Flow)
 		return !f.Works()
@@ -293,14 +287,12 @@ func healAll(in *diag.Input, flows []int, ops []fixups.Op) bool {
 
 // tried is a flow after operations on a copy of the state; nil when they can't be made.
 func tried(in *diag.Input, flow int, ops []fixups.Op) *diag.FlowCase {
-	s := in.Snap.Clone()
-	for _, op := range ops {
-		if op.On(s) != nil {
-			return nil
-		}
+	w := worldWith(in, ops)
+	if w == nil {
+		return nil
 	}
 	f := in.Flows[flow]
-	f.Trace = sim.New(s).Trace(f.Flow)
+	f.Trace = w.Trace(f.Flow)
 	return &f
 }
 
