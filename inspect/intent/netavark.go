@@ -71,7 +71,7 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System, family snap.Fam
 		if first {
 			first = false
 			chain("filter", varkForward)
-			add(b.n, "filter", "FORWARD", `-m comment --comment "netavark firewall plugin rules" -j `+varkForward, "Podman's networks are looked at", false)
+			add(b.n, "filter", "FORWARD", `-m comment --comment "`+varkComment(s, sys, family)+`" -j `+varkForward, "Podman's networks are looked at", varkApart(s, sys, family))
 		}
 		chain("nat", hash)
 		add(b.n, "filter", varkForward, "-d "+net+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "answers to "+b.n.Name, true)
@@ -87,6 +87,28 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System, family snap.Fam
 		varkPublish(&set, published, add, chain)
 	}
 	return set
+}
+
+// varkComment is how the jump to netavark's chain is remarked: releases that look at INPUT,
+// too, write it shorter (seen with 1.14).
+func varkComment(s *snap.Snapshot, sys snap.System, family snap.Family) string {
+	if host := s.HostNs(); host != nil {
+		if t := host.Ruleset.Table(sys, family, "filter"); t != nil && t.Chain("NETAVARK_INPUT") != nil {
+			return "netavark firewall rules"
+		}
+	}
+	return "netavark firewall plugin rules"
+}
+
+// varkApart says whether networks are kept apart: the chain for that is asked before the
+// one that accepts, which must not come first again.
+func varkApart(s *snap.Snapshot, sys snap.System, family snap.Family) bool {
+	host := s.HostNs()
+	if host == nil {
+		return false
+	}
+	t := host.Ruleset.Table(sys, family, "filter")
+	return t != nil && t.Chain("NETAVARK_ISOLATION_1") != nil
 }
 
 // varkPort is one published port with its container's endpoint.
