@@ -35,5 +35,7 @@ it is, and said. A change that a restart of the machine took away is "past".`,
 		},
 	}
 	cmd.Flags().BoolVar(&list, "list", false, "list what was changed")
+	cmd.Flags().Bool("yes", false, "undo asks nothing: for hands that are used to fix --yes")
+	_ = cmd.Flags().MarkHidden("yes") // fails for a flag that is not there only
 	return cmd
 }

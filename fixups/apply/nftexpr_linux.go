@@ -56,6 +56,9 @@ func unwritten(format string, args ...any) error {
 func encodeExpr(e snap.Expr) (name string, a attrs, err error) {
 	switch e := e.(type) {
 	case *snap.Immediate:
+		if e.Verdict != nil && verdictCode(e.Verdict.Code) == noVerdict {
+			err = unwritten("the verdict %q", e.Verdict.Code)
+		}
 		a.be32(unix.NFTA_IMMEDIATE_DREG, register(e.Dreg))
 		a.nested(unix.NFTA_IMMEDIATE_DATA, func(d *attrs) { encodeData(d, e.Data, e.Verdict) })
 	case *snap.Payload:

@@ -77,6 +77,7 @@ func TestNothingOfARuleIsLeftOut(t *testing.T) {
 		&snap.Bitwise{Op: "<<", Data: []byte{1}},
 		&snap.Masq{ProtoMin: none, ProtoMax: none, Flags: []string{"random"}},
 		&snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: none, ProtoMin: none, ProtoMax: none, Flags: []string{"map-ips", "persistent"}},
+		&snap.Immediate{Verdict: &snap.Verdict{Code: "maybe"}},
 		&snap.Unknown{Name: "tunnel"},
 	} {
 		if _, err := encode(snap.Exprs{e}); !errors.Is(err, snap.ErrUnsupported) {

@@ -214,15 +214,28 @@ func (e rawElement) encode(a *attrs) {
 	}
 }
 
+// noVerdict is a code that the kernel refuses (nft_verdict_init, net/netfilter/nf_tables_api.c: EINVAL).
+const noVerdict = 0xff
+
+// verdictCode is the kernel's number for a verdict (include/uapi/linux/netfilter/nf_tables.h:
+// enum nft_verdicts, include/uapi/linux/netfilter.h); noVerdict for what is none.
+func verdictCode(name string) int32 {
+	codes := map[string]int32{"drop": 0, "accept": 1, "stolen": 2, "queue": 3, "continue": -1, "break": -2, "jump": -3, "goto": -4, "return": -5}
+	if code, ok := codes[name]; ok {
+		return code
+	}
+	return noVerdict
+}
+
 // encodeData is a value or a verdict (NFTA_DATA_*).
 func encodeData(a *attrs, data []byte, v *snap.Verdict) {
 	if v == nil {
 		a.bytes(unix.NFTA_DATA_VALUE, data)
 		return
 	}
-	codes := map[string]int32{"drop": 0, "accept": 1, "stolen": 2, "queue": 3, "continue": -1, "break": -2, "jump": -3, "goto": -4, "return": -5}
+	code := verdictCode(v.Code)
 	a.nested(unix.NFTA_DATA_VERDICT, func(d *attrs) {
-		d.be32(unix.NFTA_VERDICT_CODE, uint32(codes[v.Code]))
+		d.be32(unix.NFTA_VERDICT_CODE, uint32(code))
 		if v.Chain != "" {
 			d.str(unix.NFTA_VERDICT_CHAIN, v.Chain)
 		}

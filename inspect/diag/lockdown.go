@@ -33,7 +33,7 @@ func (in *Input) Lockdown(w *sim.Where) bool {
 	}
 	return slices.ContainsFunc(w.Rule.TableP.Chains, func(c snap.Chain) bool {
 		return c.Hook == "output" && slices.ContainsFunc(c.Rules, func(r snap.Rule) bool {
-			return in.namesWayOut(ns, firewall.RuleText(ns, w.Rule.TableP, &c, &r))
+			return namesWayOut(firewall.RuleText(ns, w.Rule.TableP, &c, &r))
 		})
 	})
 }
@@ -53,25 +53,12 @@ func lastWord(p *rules.Place) bool {
 }
 
 // namesWayOut says whether a rule accepts what leaves by a device, for an address or with
-// a mark: an exception from what is closed. In a container it must be a tunnel's device,
-// there now or not; a list of addresses is told by allowlisted.
-func (in *Input) namesWayOut(ns *snap.Netns, text string) bool {
+// a mark: an exception from what is closed.
+func namesWayOut(text string) bool {
 	words := strings.Fields(text)
-	if !slices.Contains(words, "accept") && !slices.Contains(words, "ACCEPT") {
-		return false
-	}
-	for i, w := range words[:len(words)-1] {
-		switch w {
-		case "oif", "oifname", "-o":
-			dev := strings.Trim(words[i+1], `"`)
-			if l := ns.Link(dev); dev != "lo" && (ns.ID == in.Snap.Host.Netns || l == nil || l.Kind != "veth") {
-				return true
-			}
-		case "daddr", "-d", "--dst-range", "--match-set", "mark", "--mark":
-			if ns.ID == in.Snap.Host.Netns && words[i+1] != "127.0.0.0/8" && !slices.Contains(words, "lo") {
-				return true
-			}
-		}
-	}
-	return false
+	accepts := slices.Contains(words, "accept") || slices.Contains(words, "ACCEPT")
+	return accepts && !slices.Contains(words, "lo") && !slices.Contains(words, `"lo"`) && !slices.Contains(words, "127.0.0.0/8") &&
+		slices.ContainsFunc(words, func(w string) bool {
+			return slices.Contains([]string{"oif", "oifname", "-o", "daddr", "-d", "--dst-range", "--match-set", "mark", "--mark"}, w)
+		})
 }

@@ -40,7 +40,7 @@ func lockdowns(in *diag.Input) []diag.Finding {
 			Subject:  subject,
 			Evidence: []diag.Evidence{line},
 			Covers:   diag.Cover{Traces: g.Flows},
-			Advice:   "leave it as it is: bring the VPN up whose device it names, or add what is missing where that table comes from",
+			Advice:   "leave it as it is: bring the VPN up whose device it names, or add what is missing where these rules come from",
 			Cure:     unlock(in, g.Where),
 			Weight:   60,
 		})
