@@ -95,7 +95,7 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		}
 		f.Severity, f.Weight = diag.Info, 5
 		f.Summary = fmt.Sprintf("network %s (%s) lies inside %s, which is routed by %s: addresses of that range behind %s can't be reached", n.Name, subnet, r.Dst, dev.Name, dev.Name)
-		f.Cause = "the network's connected route is more specific and wins"
+		f.Cause = "what this host sends there goes by the network's own route"
 		return f, true
 	}
 	f.Summary = fmt.Sprintf("route %s by %s shadows network %s (%s): packets to its containers leave by %s", r.Dst, dev.Name, n.Name, subnet, dev.Name)
