@@ -121,15 +121,20 @@ func encodePayload(a *attrs, e *snap.Payload) error {
 	return err
 }
 
+// loadOrSet is the register that an expression loads into, or the one that it sets from.
+func loadOrSet(a *attrs, load uint16, dreg int, set uint16, sreg int) {
+	if dreg != snap.NoReg {
+		a.be32(load, register(dreg))
+		return
+	}
+	a.be32(set, register(sreg))
+}
+
 func encodeMeta(a *attrs, e *snap.Meta) error {
 	key, err := numberIn("meta", e.Key, "len", "protocol", "priority", "mark", "iif", "oif", "iifname", "oifname", "iiftype", "oiftype",
 		"skuid", "skgid", "nftrace", "rtclassid", "secmark", "nfproto", "l4proto") // enum nft_meta_keys
 	a.be32(unix.NFTA_META_KEY, key)
-	if e.Dreg != snap.NoReg {
-		a.be32(unix.NFTA_META_DREG, register(e.Dreg))
-	} else {
-		a.be32(unix.NFTA_META_SREG, register(e.Sreg))
-	}
+	loadOrSet(a, unix.NFTA_META_DREG, e.Dreg, unix.NFTA_META_SREG, e.Sreg)
 	return err
 }
 
@@ -139,11 +144,7 @@ func encodeCt(a *attrs, e *snap.Ct) error {
 		err = unwritten("ct %s of one direction", e.Key)
 	}
 	a.be32(unix.NFTA_CT_KEY, key)
-	if e.Dreg != snap.NoReg {
-		a.be32(unix.NFTA_CT_DREG, register(e.Dreg))
-	} else {
-		a.be32(unix.NFTA_CT_SREG, register(e.Sreg))
-	}
+	loadOrSet(a, unix.NFTA_CT_DREG, e.Dreg, unix.NFTA_CT_SREG, e.Sreg)
 	return err
 }
 

@@ -30,7 +30,7 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if p == nil || p.Rule == nil {
 		return nil
 	}
-	if standing(in, f, w) || f.Subject.Kind == "table" {
+	if standing(in, f, w) || in.Lockdown(w) {
 		return nil
 	}
 	if spent(w) {

@@ -149,13 +149,13 @@ func loosened(in *diag.Input, host *snap.Netns, l *snap.Link, flow sim.Flow) []f
 		values = []string{d, "2"}
 	}
 	for _, v := range values {
-		op := &fixups.SysctlSet{Where: at(in, host.ID), Key: "net/ipv4/conf/" + l.Name + "/rp_filter", Value: v}
-		s := in.Snap.Clone()
-		if op.On(s) != nil {
+		ops := []fixups.Op{&fixups.SysctlSet{Where: at(in, host.ID), Key: "net/ipv4/conf/" + l.Name + "/rp_filter", Value: v}}
+		after := worldWith(in, ops)
+		if after == nil {
 			continue
 		}
-		if w := sim.New(s).Trace(flow).Where; w == nil || w.Cause != sim.CauseRPFilter {
-			return []fixups.Op{op}
+		if w := after.Trace(flow).Where; w == nil || w.Cause != sim.CauseRPFilter {
+			return ops
 		}
 	}
 	return nil

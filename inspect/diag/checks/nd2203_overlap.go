@@ -183,7 +183,8 @@ func asked(ns *snap.Netns, table uint32) bool {
 
 // goesBy says whether the host's k-th route is what its packets to a container network go by.
 func goesBy(in *diag.Input, host *snap.Netns, subnet netip.Prefix, k int) bool {
-	return in.World.Route(host.ID, sim.RouteQuery{Dst: subnet.Addr().Next().Next()}).Route == snap.RefItem(host.ID, "route", k)
+	dst := subnet.Addr().Next().Next() // the first is mostly the host's own
+	return subnet.Contains(dst) && in.World.Route(host.ID, sim.RouteQuery{Dst: dst}).Route == snap.RefItem(host.ID, "route", k)
 }
 
 // ownFirst says whether the route to a network's bridge comes before the host's

@@ -18,7 +18,7 @@ func withRule(in *diag.Input, all []blamed) []blamed {
 		p, ok := itemAt[*snap.PolicyRule](in, b.ref)
 		return ok && slices.ContainsFunc(all, func(o blamed) bool {
 			r, ok := itemAt[*snap.Route](in, o.ref)
-			return ok && r.Dst.Bits() > 0 && r.Table == p.Table && r.Family == p.Family && o.ref.Netns() == b.ref.Netns() && len(o.covers.Traces) == len(b.covers.Traces) && len(o.covers.Names) == len(b.covers.Names)
+			return ok && r.Dst.Bits() > 0 && r.Table == p.Table && r.Family == p.Family && o.ref.Netns() == b.ref.Netns() && slices.Equal(o.covers.Traces, b.covers.Traces) && slices.Equal(o.covers.Names, b.covers.Names)
 		})
 	})
 }

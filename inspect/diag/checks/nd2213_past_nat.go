@@ -52,13 +52,11 @@ func detectND2213(in *diag.Input) []diag.Finding {
 			}
 		}
 		dev, own := "another device", ""
-		if v, err := in.Snap.At(ref); err == nil {
-			if r, ok := v.(*snap.Route); ok {
-				dev = ns.LinkName(r.Oif)
-				for _, a := range ns.AddrsOf(r.Oif) {
-					if a.Prefix.Addr().Is4() == got.Addr().Is4() && !a.Prefix.Addr().IsLinkLocalUnicast() {
-						own = a.Prefix.Addr().String()
-					}
+		if r, ok := itemAt[*snap.Route](in, ref); ok {
+			dev = ns.LinkName(r.Oif)
+			for _, a := range ns.AddrsOf(r.Oif) {
+				if a.Prefix.Addr().Is4() == got.Addr().Is4() && !a.Prefix.Addr().IsLinkLocalUnicast() {
+					own = a.Prefix.Addr().String()
 				}
 			}
 		}
@@ -108,10 +106,8 @@ func answeredPast(in *diag.Input, f *diag.FlowCase) snap.Ref {
 			return "" // it came by, and was not rewritten back: ND3222 tells of that
 		}
 		for _, b := range h.Because {
-			if v, err := in.Snap.At(b); err == nil && h.Netns == f.Trace.Arrived && ref == "" {
-				if _, ok := v.(*snap.Route); ok {
-					ref = b
-				}
+			if _, ok := itemAt[*snap.Route](in, b); ok && h.Netns == f.Trace.Arrived && ref == "" {
+				ref = b
 			}
 		}
 	}
