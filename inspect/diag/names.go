@@ -211,6 +211,7 @@ func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) na
 	f := FlowCase{Kind: "upstream", From: in.Who(netns), Flow: sim.Flow{From: netns, Dst: server.Addr(), Dport: server.Port(), Proto: proto}}
 	f.Trace = in.World.Trace(f.Flow)
 	r := names.Reach{Known: f.Works() || f.Broken(), OK: f.Works(), Refused: f.Trace.Verdict == sim.Refused}
+	r.Unsent = unsent(&f)
 	r.Spared = in.Spared(&f)
 	if w := f.Trace.Where; w != nil && !r.OK {
 		r.Why = w.Detail
@@ -219,6 +220,13 @@ func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) na
 	r.Ends, r.By = sentElsewhere(f.Trace, server)
 	in.reached[key] = r
 	return r
+}
+
+// unsent says whether the sender's own kernel refuses to send what a flow begins with.
+func unsent(f *FlowCase) bool {
+	w := f.Trace.Where
+	return f.Broken() && w != nil && w.Netns == f.Flow.From && !w.Reply &&
+		slices.Contains([]sim.Cause{sim.CauseNoRoute, sim.CauseReject, sim.CauseRejectRule, sim.CauseIPv6Off, sim.CauseSelfSource}, w.Cause)
 }
 
 // sentElsewhere is where a rule sends a question that was meant for a server; not valid

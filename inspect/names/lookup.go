@@ -87,7 +87,7 @@ func (w *walker) inTurn(libc string, list []netip.AddrPort, name string) outcome
 			return out
 		}
 		out.problems = append(out.problems, o.problems...)
-		if o.verdict == Timeout {
+		if o.verdict == Timeout && !o.unsent {
 			t := w.patience(libc, i, len(list))
 			out.wait += t
 			if n := len(out.steps); n > 0 {

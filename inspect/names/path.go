@@ -47,6 +47,10 @@ type Reach struct {
 	OK      bool // the model lets question and answer pass, as far as this host goes
 	Known   bool // false: not decided
 	Refused bool // not OK, and the asker is told so at once: it does not wait
+	// Unsent: not OK, as the asker's own kernel has no way for the question: it is told
+	// so at once, and asks the next server (glibc resolv/res_send.c: reopen; moby
+	// libnetwork/resolver.go: dialExtDNS).
+	Unsent bool
 	// Spared: what stops the asker's questions does not see those of this program.
 	Spared  bool
 	Why     string

@@ -145,6 +145,7 @@ func (w *walker) plain(srv Server, name string) outcome {
 			Detail: fmt.Sprintf("questions%s from %s to %s do not get through: %s", by, w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
 			Why:    strings.TrimPrefix(strings.TrimPrefix(by, " ")+": ", ": ") + why, From: srv.AskedFrom,
 		})
+		o.unsent = r.Unsent
 		if r.Refused {
 			o.verdict = Refused
 		}

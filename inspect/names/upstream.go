@@ -162,7 +162,7 @@ func (w *walker) forward(ns *snap.Netns, name string) outcome {
 			out.problems = append(out.problems, p)
 		}
 		out.verdict, out.heard = worse(out.verdict, o.verdict), out.heard || o.heard
-		if o.verdict == Timeout {
+		if o.verdict == Timeout && !o.unsent {
 			out.wait += extTimeout
 		}
 	}

@@ -35,6 +35,8 @@ type outcome struct {
 	cut *Problem
 	// nobody says that the engine's own records were searched in vain.
 	nobody bool
+	// unsent says that the question could not be sent: nobody waits for an answer.
+	unsent bool
 	// heard says that a server answered something, be it REFUSED.
 	heard bool
 }
