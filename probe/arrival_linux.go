@@ -145,7 +145,7 @@ func receive(h *ns.Handle, index int, b []byte) error {
 	}
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("having a packet come in: %w (%w)", snap.ErrPermission, err)
+		return snap.As(snap.ErrPermission, "having a packet come in", err)
 	case err != nil:
 		return fmt.Errorf("having a packet come in: %w", err)
 	}

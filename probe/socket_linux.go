@@ -47,7 +47,7 @@ func (p *Prober) socket(n *snap.Netns, domain, typ, proto int, setup func(fd int
 		var err error
 		if fd, err = unix.Socket(domain, typ|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto); err != nil {
 			if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-				return snap.Hint(fmt.Errorf("opening a socket in %s: %w (%w)", n.ID, snap.ErrPermission, err), ns.NeedRoot("CAP_NET_RAW"))
+				return snap.Hint(snap.As(snap.ErrPermission, "opening a socket in "+n.ID, err), ns.NeedRoot("CAP_NET_RAW"))
 			}
 			return fmt.Errorf("opening a socket in %s: %w", n.ID, err)
 		}

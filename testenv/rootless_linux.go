@@ -144,7 +144,7 @@ func keep(path string) error {
 	_ = w.Close() // the child has it
 	if err != nil {
 		_ = os.Remove(path) // the error that matters is err
-		return snap.Hint(fmt.Errorf("making a user namespace: %w (%w)", snap.ErrPermission, err),
+		return snap.Hint(snap.As(snap.ErrPermission, "making a user namespace", err),
 			"allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or run as root")
 	}
 	_ = r.SetReadDeadline(time.Now().Add(helperWait)) // pipes have deadlines

@@ -110,7 +110,7 @@ func (p *printer) inspect(r *v1.InspectResult, wide bool) {
 // explain is the page of a check; its text is the program's own.
 func (p *printer) explain(r *v1.ExplainResult) {
 	p.line(in(bold, r.Code+"  "+r.Title))
-	p.line(in(dim, joinDots(r.Name, r.Severity, since(r.Since), fixable(r.Fixable))))
+	p.line(in(dim, joinDots(r.Name, r.Severity+" by default", since(r.Since), fixable(r.Fixable))))
 	p.line()
 	lines := strings.Split(strings.ReplaceAll(r.Doc, "\t", "    "), "\n") // as it was written, where nobody knows the width
 	if p.st.Wrap {

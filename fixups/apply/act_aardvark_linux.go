@@ -56,7 +56,7 @@ func (m *machine) aardvarkStop(ctx context.Context, o *fixups.AardvarkStop) erro
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return fmt.Errorf("process %d: %w (%w)", pid, snap.ErrNotFound, err)
+		return snap.As(snap.ErrNotFound, fmt.Sprintf("process %d", pid), err)
 	}
 	defer func() { _ = unix.Close(fd) }() // only signalled
 	p, err := ns.ReadProc(pid)

@@ -53,7 +53,7 @@ func (m *machine) signal(p fixups.Proc, cont bool) error {
 	}
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
-		return fmt.Errorf("process %d: %w (%w)", p.PID, snap.ErrNotFound, err)
+		return snap.As(snap.ErrNotFound, fmt.Sprintf("process %d", p.PID), err)
 	}
 	defer unix.Close(fd)
 	if _, err := sameProc(p); err != nil {

@@ -148,9 +148,9 @@ func kind(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrPermission):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), "run as root")
+		return snap.Hint(snap.As(snap.ErrPermission, what, err), "run as root")
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
+		return snap.As(snap.ErrNotFound, what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

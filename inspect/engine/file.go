@@ -26,9 +26,9 @@ func kindOf(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrPermission):
-		return snap.Hint(fmt.Errorf("%w (%w)", snap.ErrPermission, err), "run as root")
+		return snap.Hint(snap.As(snap.ErrPermission, "", err), "run as root")
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w (%w)", snap.ErrNotFound, err)
+		return snap.As(snap.ErrNotFound, "", err)
 	}
 	return err
 }

@@ -44,7 +44,7 @@ func readLegacy(ctx context.Context) ([]snap.Table, []error) {
 		}
 		for _, name := range names {
 			if err := ctx.Err(); err != nil {
-				return tables, append(errs, fmt.Errorf("reading legacy table %s: %w (%w)", name, snap.ErrTimeout, err))
+				return tables, append(errs, snap.As(snap.ErrTimeout, "reading legacy table "+name, err))
 			}
 			t, err := readLegacyTable(v6, name)
 			if err != nil {
@@ -104,7 +104,7 @@ func readLegacyTable(v6 bool, name string) (snap.Table, error) {
 			return t, nil
 		}
 	}
-	return snap.Table{}, fmt.Errorf("%s: %w (%w)", what, snap.ErrTorn, err)
+	return snap.Table{}, snap.As(snap.ErrTorn, what, err)
 }
 
 // legacyOnce gives EAGAIN when the table was replaced by one of another size

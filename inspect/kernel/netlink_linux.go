@@ -239,13 +239,13 @@ func NetlinkError(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), ns.NeedRoot("CAP_NET_ADMIN"))
+		return snap.Hint(snap.As(snap.ErrPermission, what, err), ns.NeedRoot("CAP_NET_ADMIN"))
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
-		return fmt.Errorf("%s: %w (%w)", what, snap.ErrUnsupported, err)
+		return snap.As(snap.ErrUnsupported, what, err)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENODEV):
-		return fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
+		return snap.As(snap.ErrNotFound, what, err)
 	case errors.Is(err, unix.ENOBUFS):
-		return fmt.Errorf("%s: %w (%w)", what, snap.ErrTorn, err)
+		return snap.As(snap.ErrTorn, what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -74,7 +74,7 @@ func nfError(what string, err error) error {
 	kind := error(nil)
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), ns.NeedRoot("CAP_NET_ADMIN in that namespace"))
+		return snap.Hint(snap.As(snap.ErrPermission, what, err), ns.NeedRoot("CAP_NET_ADMIN in that namespace"))
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
 		kind = snap.ErrVanished
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOPROTOOPT):
@@ -83,7 +83,7 @@ func nfError(what string, err error) error {
 		kind = snap.ErrTimeout
 	}
 	if kind != nil {
-		return fmt.Errorf("%s: %w (%w)", what, kind, err)
+		return snap.As(kind, what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -126,7 +126,7 @@ func (s *nfSocket) ask(ctx context.Context, typ uint16, family uint8, flags uint
 	torn := false
 	for {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%w (%w)", snap.ErrTimeout, err)
+			return snap.As(snap.ErrTimeout, "", err)
 		}
 		b, err := s.receive(stop == nil)
 		if err != nil {

@@ -153,7 +153,7 @@ func (r *nftReader) query(what string, typ uint16, family uint8, attrs []byte, f
 		return nil
 	case errors.Is(err, unix.ENOENT):
 		// It was in the list just before.
-		return fmt.Errorf("reading %s: %w (%w)", what, snap.ErrTorn, err)
+		return snap.As(snap.ErrTorn, "reading "+what, err)
 	}
 	return nfError("reading "+what, err)
 }

@@ -18,9 +18,9 @@ func wrap(what string, err error) error {
 	case err == nil:
 		return nil
 	case isErrno(err, fs.ErrPermission):
-		return snap.Hint(fmt.Errorf("%s: %w (%w)", what, snap.ErrPermission, err), NeedRoot("CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_NET_ADMIN"))
+		return snap.Hint(snap.As(snap.ErrPermission, what, err), NeedRoot("CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_NET_ADMIN"))
 	case isErrno(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
+		return snap.As(snap.ErrNotFound, what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

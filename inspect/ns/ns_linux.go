@@ -44,7 +44,7 @@ func fromFd(fd int, path string) (*Handle, error) {
 	// NS_GET_NSTYPE (linux/nsfs.h) fails with ENOTTY on anything but a namespace.
 	typ, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no namespace: %w (%w)", path, snap.ErrUnsupported, err)
+		return nil, snap.As(snap.ErrUnsupported, path+" is no namespace", err)
 	}
 	if typ != unix.CLONE_NEWNET {
 		return nil, fmt.Errorf("%s is no network namespace: %w", path, snap.ErrUnsupported)

@@ -17,7 +17,7 @@ func OpenPid(pid int) (*Handle, error) {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	switch {
 	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL):
-		return nil, fmt.Errorf("%s: %w (%w)", what, snap.ErrNotFound, err)
+		return nil, snap.As(snap.ErrNotFound, what, err)
 	case err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM):
 		return nil, wrap(what, err)
 	case err != nil:

@@ -34,7 +34,7 @@ func Look(name string) (string, error) {
 func runnable(path string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return fmt.Errorf("program %s: %w (%w)", path, snap.ErrTool, err)
+		return snap.As(snap.ErrTool, "program "+path, err)
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o111 == 0:

@@ -3,6 +3,7 @@ package snap
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kinds of errors, to be tested with errors.Is.
@@ -53,6 +54,29 @@ func (w worded) Unwrap() error { return w.kind }
 func NotFoundf(format string, args ...any) error {
 	return worded{fmt.Sprintf(format, args...), ErrNotFound}
 }
+
+// kinded is an error of one of the kinds above, with what was done when it came.
+type kinded struct {
+	what      string
+	kind, err error
+}
+
+func (k kinded) Error() string {
+	text := k.err.Error()
+	if !strings.Contains(strings.ToLower(text), k.kind.Error()) {
+		text = fmt.Sprintf("%s (%s)", k.kind.Error(), text)
+	}
+	if k.what == "" {
+		return text
+	}
+	return k.what + ": " + text
+}
+
+func (k kinded) Unwrap() []error { return []error{k.kind, k.err} }
+
+// As gives err a kind, and says before it what was done when it came ("" nothing).
+// The kind is named only where the text of err, which is not nil, does not name it.
+func As(kind error, what string, err error) error { return kinded{what, kind, err} }
 
 // hinted carries a remedy beside an error.
 type hinted struct {

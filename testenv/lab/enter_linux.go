@@ -85,7 +85,7 @@ func Rerun(args []string) (int, error) {
 func refused(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EINVAL):
-		return snap.Hint(fmt.Errorf("making private namespaces: %w (%w)", snap.ErrPermission, err),
+		return snap.Hint(snap.As(snap.ErrPermission, "making private namespaces", err),
 			"allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or run as root")
 	}
 	return fmt.Errorf("making private namespaces: %w", err)

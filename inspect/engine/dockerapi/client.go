@@ -204,11 +204,11 @@ func Kind(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ErrRefused
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w (%w)", snap.ErrPermission, err)
+		return snap.As(snap.ErrPermission, "", err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w (%w)", snap.ErrNotFound, err)
+		return snap.As(snap.ErrNotFound, "", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%w (%w)", snap.ErrTimeout, err)
+		return snap.As(snap.ErrTimeout, "", err)
 	}
 	return err
 }
