@@ -147,6 +147,7 @@ func Run(in *Input, checks []Check) Report {
 			if !c.Audit { // what is exposed keeps nothing from working
 				in.healed(&f)
 			}
+			in.unasked(&f)
 			in.finish(&f)
 			rep.Findings = append(rep.Findings, f)
 		}

@@ -1,6 +1,9 @@
 package diag
 
 import (
+	"net/netip"
+	"slices"
+
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -47,6 +50,29 @@ func (in *Input) upstreams() []FlowCase {
 		}
 	}
 	return append(out, in.byTCP()...)
+}
+
+// unasked adds to a finding's cover the names that nobody could ask for, because it
+// explains why the question does not get to the server that they fail at. Another
+// fault behind it may stop them, too: mending this one alone need not heal them.
+func (in *Input) unasked(f *Finding) {
+	for _, i := range f.Covers.Traces {
+		q := &in.Flows[i]
+		if q.Kind != "upstream" || !q.Broken() {
+			continue
+		}
+		for k := range in.Names {
+			p := in.Names[k].Path
+			if p == nil || p.Problem == nil || p.Problem.Kind != names.Unreachable || !in.Names[k].Bad() || slices.Contains(f.Covers.Names, k) {
+				continue
+			}
+			if server := netip.AddrPortFrom(q.Flow.Dst, q.Flow.Dport); p.Problem.Server == server && slices.ContainsFunc(p.Servers, func(s names.Server) bool {
+				return s.Addr == server && s.AskedFrom == q.Flow.From && s.Reach.Known && !s.Reach.OK
+			}) {
+				f.Covers.Names = append(f.Covers.Names, k)
+			}
+		}
+	}
 }
 
 // byTCP are the questions by TCP that this host stops while it lets those by
