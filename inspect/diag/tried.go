@@ -47,12 +47,11 @@ func (e *expecter) tried() {
 		if ns.Class != snap.ClassHost && ns.Class != snap.ClassContainer && ns.Class != snap.ClassAttached {
 			continue
 		}
-		if ns != e.host {
-			for k := range ns.Trying {
-				s := &ns.Trying[k]
-				if to := netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port()); !OwnPort(s.Local.Port()) && !to.Addr().IsLoopback() {
-					all = append(all, try{ns.ID, to, 0, s})
-				}
+		for k := range ns.Trying {
+			s := &ns.Trying[k]
+			to := netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port())
+			if !OwnPort(s.Local.Port()) && !to.Addr().IsLoopback() && (ns != e.host || e.onMacvlan(to.Addr())) {
+				all = append(all, try{ns.ID, to, 0, s})
 			}
 		}
 		for _, c := range ns.Conntrack {
@@ -63,7 +62,7 @@ func (e *expecter) tried() {
 			if c.Proto != snap.TCP.Number() || !unanswered(ns, &c) || OwnPort(c.Orig.Src.Port()) || age > triedAge {
 				continue
 			}
-			if from := e.sender(ns, c.Orig.Src.Addr()); from != "" && !e.younger(from, age) {
+			if from := e.sender(ns, &c.Orig); from != "" && !e.younger(from, age) {
 				all = append(all, try{from, c.Orig.Dst, age, nil})
 			}
 		}
@@ -162,8 +161,10 @@ func (e *expecter) younger(netns string, age int64) bool {
 }
 
 // sender is the namespace that sent a packet which conntrack saw in ns; "" for
-// the host itself and for whoever is no namespace of its own.
-func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {
+// whoever is no namespace of its own, and for the host itself but where it asks for
+// a macvlan container of its own.
+func (e *expecter) sender(ns *snap.Netns, packet *snap.Tuple) string {
+	src := packet.Src.Addr()
 	if ns != e.host {
 		if _, mine := ns.HasAddr(src); mine && !src.IsLoopback() {
 			return ns.ID
@@ -171,6 +172,9 @@ func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {
 		return ""
 	}
 	if _, mine := ns.HasAddr(src); mine {
+		if e.onMacvlan(packet.Dst.Addr()) {
+			return ns.ID
+		}
 		return ""
 	}
 	for _, o := range e.in.Graph.Owners(src) {
@@ -179,6 +183,16 @@ func (e *expecter) sender(ns *snap.Netns, src netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// onMacvlan says whether an address is a container's on a macvlan or ipvlan network,
+// which the host itself hardly reaches.
+func (e *expecter) onMacvlan(ip netip.Addr) bool {
+	c := e.in.Graph.ContainerOfAddr(ip)
+	return c != nil && slices.ContainsFunc(c.Endpoints, func(ep snap.Endpoint) bool {
+		n := e.in.Snap.NetworkOf(c.Engine, &ep)
+		return n != nil && (n.Driver == "macvlan" || n.Driver == "ipvlan") && ep.IPv4.Addr() == ip
+	})
 }
 
 // oversight says of a flow that a container tries and that this host stops

@@ -17,7 +17,8 @@ func nd1902() diag.Check {
 the parent goes to the wire, and the container, which sits beside the parent, never
 sees it. Every other machine on the wire reaches the container. That is how macvlan
 is made. A macvlan device of the host's own on the same parent, with a route to the
-container by it, is a way round.
+container by it, is a way round. check tells it when the host is seen to try: as a
+remark for one try, as an error while it keeps trying.
 
 See it by hand:
     nsenter -t PID -n ip -d link show eth0   macvlan, parent is the host's uplink
@@ -29,6 +30,7 @@ Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.d
 		Detect: func(in *diag.Input) []diag.Finding {
 			host := in.Snap.HostNs()
 			var out []diag.Finding
+			at := map[string]int{}
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				w := f.Trace.Where
@@ -47,10 +49,24 @@ Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.d
 				if n == nil || f.Works() && diag.ProbeSays(f.Probe) != "dropped" {
 					continue
 				}
+				// Once may be a scan, or somebody who looked whether it is so.
+				severity := diag.Error
+				if f.Kind == "tried" && !in.Keeps(f) {
+					severity = diag.Info
+				}
+				if k, told := at[c.Ref]; told {
+					out[k].Covers.Traces = append(out[k].Covers.Traces, i)
+					if severity.Rank() > out[k].Severity.Rank() {
+						out[k].Severity = severity
+					}
+					continue
+				}
+				at[c.Ref] = len(out)
 				out = append(out, diag.Finding{
-					Summary: fmt.Sprintf("%s is a macvlan container on %s (network %s), and macvlan keeps this host from its own containers: %s → %s can't work this way", c.Name, parent, n.Name, f.From, f.To),
-					Cause:   fmt.Sprintf("frames between %s and its macvlan devices are not exchanged, by design", parent),
-					Subject: diag.Subject{Kind: "link", Name: parent, Netns: host.ID},
+					Severity: severity,
+					Summary:  fmt.Sprintf("%s is a macvlan container on %s (network %s), and macvlan keeps this host from its own containers: %s → %s can't work this way", c.Name, parent, n.Name, f.From, f.To),
+					Cause:    fmt.Sprintf("frames between %s and its macvlan devices are not exchanged, by design", parent),
+					Subject:  diag.Subject{Kind: "link", Name: parent, Netns: host.ID},
 					Evidence: []diag.Evidence{
 						ev(diag.NetworkCommand(n), fmt.Sprintf("driver %s, parent %s", n.Driver, parent), snap.RefNetwork(n.Ref)),
 						ev("ip link show "+parent, linkLine(host.Link(parent)), snap.RefLink(host.ID, parent)),
