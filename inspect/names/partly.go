@@ -56,13 +56,13 @@ func (w *walker) silences(p *snap.Probe) int {
 	return n
 }
 
-// heard is an answer to the twin of a question that none came to; nil for none, and
-// where the very question was answered another time.
+// heard is an answer to the twin of a question that none came to, be it cut short and
+// brought by TCP; nil for none, and where the very question was answered another time.
 func (w *walker) heard(p *snap.Probe, six bool) *snap.Probe {
 	var twin *snap.Probe
 	for i := range w.s.Probes {
 		t := &w.s.Probes[i]
-		if t.Kind != "dns" || t.DNS == nil || t.From != p.From || t.Dst != p.Dst || t.DNS.Name != p.DNS.Name || t.DNS.TCP || silent(t) {
+		if t.Kind != "dns" || t.DNS == nil || t.From != p.From || t.Dst != p.Dst || t.DNS.Name != p.DNS.Name || t.DNS.TCP && !t.DNS.TC || silent(t) {
 			continue
 		}
 		switch {

@@ -23,7 +23,8 @@ and to its traffic control filters, and what they drop is gone without a trace i
 iptables, nft or conntrack. Such programs are loaded by DDoS filters, load balancers,
 network plugins and intrusion detection, and stay when these are gone or wrong.
 A program that does the same with every packet is followed; of any other it is said
-that it drops when the kernel was seen to free a probe there.
+that it drops when the kernel was seen to free a probe there. A filter that redirects
+a packet to where it gets lost, and without which it would arrive, is named as well.
 
 See it by hand:
     ip -d link show DEVICE                   prog/xdp id N
@@ -64,6 +65,7 @@ func detectND1123(in *diag.Input) []diag.Finding {
 	for _, w := range silentBehind(in) {
 		d.note(w, nil, nil)
 	}
+	d.redirected()
 	for k := range d.found {
 		f := &d.found[k]
 		slices.Sort(f.Covers.Traces)

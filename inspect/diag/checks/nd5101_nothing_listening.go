@@ -124,10 +124,14 @@ func listensElsewhere(in *diag.Input, s *seat) *diag.Finding {
 	default:
 		only = x.Local.Addr().String()
 	}
+	all := fmt.Sprintf("[::]:%d", s.dst)
+	if want.Is4() {
+		all = fmt.Sprintf("0.0.0.0:%d (or %s)", s.dst, all)
+	}
 	return &diag.Finding{
 		Summary: fmt.Sprintf("the program in %s listens on %s for %s only: %s is refused", who, s.portText(), only, netip.AddrPortFrom(want, s.dst)),
 		Cause:   fmt.Sprintf("the listener in %s is bound to %s", who, socketAt(s.ns, x)),
-		Advice:  fmt.Sprintf("make the program listen on 0.0.0.0:%d (or [::]:%d), on no device of its own; nothing in the network is to be changed", s.dst, s.dst),
+		Advice:  fmt.Sprintf("make the program listen on %s, on no device of its own; nothing in the network is to be changed", all),
 	}
 }
 

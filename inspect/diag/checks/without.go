@@ -80,6 +80,12 @@ func mends(in *diag.Input, ops []fixups.Op) diag.Cover {
 	if err != nil {
 		return c
 	}
+	return mended(in, then)
+}
+
+// mended are the flows and names that do not work, and do on another value of the host.
+func mended(in, then *diag.Input) diag.Cover {
+	var c diag.Cover
 	bare := in.Bare()
 	fails := func(f *diag.FlowCase) bool { return f.Broken() || f.Unmasked }
 	for i := range in.Flows {
