@@ -50,7 +50,7 @@ Sources: RFC 1812 section 5.2.7.1`,
 				}
 				x := lostBeyond(in, i, twin)
 				if twin == "dropped" && f.Kind == "tried" {
-					_, _, line := ledByHosts(in, f) // such a line may be stale
+					_, line := ledByHosts(in, f) // such a line may be stale
 					if others, lately := in.HeardBeyond(f); others && !lately && line == nil {
 						dead[f.From] = append(dead[f.From], len(out))
 					}

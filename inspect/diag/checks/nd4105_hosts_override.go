@@ -76,31 +76,30 @@ Sources: hosts(5), nsswitch.conf(5)`,
 // sayHosts says that it is a line of the sender's hosts file that leads to an address
 // out there, whatever DNS says of the name by now.
 func sayHosts(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
-	c, r, l := ledByHosts(in, f)
+	r, l := ledByHosts(in, f)
 	if l == nil {
 		return
 	}
-	x.Summary += fmt.Sprintf("; line %d of /etc/hosts in %s says that this is %s", l.Line, c.Name, l.Names[0])
+	x.Summary += fmt.Sprintf("; line %d of /etc/hosts in %s says that this is %s", l.Line, in.Who(f.Flow.From), l.Names[0])
 	x.Advice = fmt.Sprintf("see whether that is still so (dig %s): what --add-host, extra_hosts or a hand wrote there is never renewed; if it is, ask whoever runs the network beyond %s", l.Names[0], f.Trace.LeftHost)
 	x.Evidence = append(x.Evidence, ev(catIn(in, r, "/etc/hosts"), hostsLine(r.HostsRaw, l.Line, l.Addr, l.Names[0]), snap.RefResolver(r.Owner)))
 }
 
 // ledByHosts is the line of the sender's hosts file that gives a flow's destination a
-// name, with the container and the files that it is of; nil for none.
-func ledByHosts(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Resolver, *snap.HostsLine) {
+// name, with the files that it is of; nil for none.
+func ledByHosts(in *diag.Input, f *diag.FlowCase) (*snap.Resolver, *snap.HostsLine) {
 	for i := range in.Snap.Resolvers {
 		r := &in.Snap.Resolvers[i]
-		c := in.Snap.Container(r.Owner)
-		if c == nil || c.Netns != f.Flow.From {
+		if c := in.Snap.Container(r.Owner); (c == nil || c.Netns != f.Flow.From) && (r.Owner != "host" || f.Flow.From != in.Snap.Host.Netns) {
 			continue
 		}
 		for k := range r.Hosts {
 			if l := &r.Hosts[k]; l.Addr == f.Flow.Dst && len(l.Names) > 0 {
-				return c, r, l
+				return r, l
 			}
 		}
 	}
-	return nil, nil, nil
+	return nil, nil
 }
 
 // servesNothing says whether nothing but an engine's resolver listens in a namespace: a
