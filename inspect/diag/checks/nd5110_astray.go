@@ -105,6 +105,9 @@ func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if h := flow.Port.HostIP; h.IsValid() && h.Is4() && !h.IsUnspecified() {
 			match = append([]string{"-d", h.String() + "/32"}, match...)
 		}
+		if ops := refilled(in, host, t, flow.Port, e, target); ops != nil {
+			return ops
+		}
 		chains, local := publishChains(t, jumps, othersChains(in, c.Engine))
 		var ops []fixups.Op
 		for _, chain := range chains {
@@ -116,6 +119,40 @@ func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
 			ops = append(ops, &fixups.RuleInsert{ChainRef: ref, Args: append(append(args, "-j"), target...)})
 		}
 		return ops
+	}
+	return nil
+}
+
+// refilled puts a port's rules back into the chain of it that its packets still go to
+// and that was emptied; nil where there is none. In a chain of CNI's portmap plugin those
+// come first that mark what has to be masqueraded, from the container's network and from
+// this host (containernetworking/plugins plugins/meta/portmap/portmap_iptables.go).
+func refilled(in *diag.Input, host *snap.Netns, t *snap.Table, p *snap.Port, e *snap.Endpoint, target []string) []fixups.Op {
+	const mark = "CNI-HOSTPORT-SETMARK"
+	num, proto := strconv.Itoa(int(p.HostPort)), string(p.Proto)
+	for i := range t.Chains {
+		for k := range t.Chains[i].Rules {
+			words := intent.Args(firewall.RuleText(host, t, &t.Chains[i], &t.Chains[i].Rules[k]))
+			at := slices.IndexFunc(words, func(w string) bool { return w == "--dport" || w == "--dports" })
+			if at < 0 || at+1 >= len(words) {
+				continue
+			}
+			x := t.Chain(words[len(words)-1])
+			if x == nil || x.Hook != "" || len(x.Rules) > 0 || !slices.Contains(words, proto) || !slices.Contains(strings.Split(words[at+1], ","), num) {
+				continue
+			}
+			var ops []fixups.Op
+			put := func(from []string, target ...string) {
+				args := append(from, "-p", proto, "-m", proto, "--dport", num, "-j")
+				ops = append(ops, &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, host.ID, t, x.Name), Args: append(args, target...)})
+			}
+			if m := t.Chain(mark); strings.HasPrefix(x.Name, "CNI-DN-") && m != nil && len(m.Rules) > 0 {
+				put([]string{"-s", e.IPv4.Masked().String()}, mark)
+				put([]string{"-s", "127.0.0.1/32"}, mark)
+			}
+			put(nil, target...)
+			return ops
+		}
 	}
 	return nil
 }
