@@ -137,6 +137,10 @@ func (w *walker) about(p *Path, res outcome) *Problem {
 			Detail: "only Docker Desktop gives that name by itself; on Linux it is there in containers that were started with --add-host host.docker.internal:host-gateway (extra_hosts:), and " + w.who() + " was not",
 		}
 	}
+	if best == nil && w.oneLabel() && slices.ContainsFunc(res.problems, func(x Problem) bool { return x.Kind == UpstreamRefuses }) {
+		x := w.noSuchName(p, res) // no server of the world has such a name, whatever it says
+		best = &x
+	}
 	if best == nil && res.nobody && !strings.Contains(fold(w.in.Name), ".") {
 		// Searched in vain for a candidate of the search list, perhaps: the name
 		// as it stands may be there.
@@ -295,6 +299,9 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 		}
 		parts = append(parts, part)
 	}
+	if len(parts) == 0 && w.oneLabel() {
+		parts = append(parts, fmt.Sprintf("%s has no dot and no search list makes a longer name of it", w.in.Name))
+	}
 	for i := range p.Servers {
 		s := &p.Servers[i]
 		if s.Probe == nil || fold(s.Probe.DNS.Name) != fold(last(p.Candidates)) || s.Role == "embedded" && len(parts) > 0 {
@@ -327,6 +334,11 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 	}
 	x.Detail = strings.Join(parts, ", and ")
 	return x
+}
+
+// oneLabel says whether the name is asked for as it stands, and has no dot.
+func (w *walker) oneLabel() bool {
+	return !strings.Contains(fold(w.in.Name), ".") && !slices.ContainsFunc(w.r.ResolvConf.Search, func(d string) bool { return d != "." })
 }
 
 // aliasOf is the name that an answer's aliases end at; "" where it has none.

@@ -150,7 +150,7 @@ func (l *Lab) world(h *netlink.Handle) error {
 		return err
 	}
 	internet, err := l.outside(childSpec{
-		Name: "internet", Listen: []string{"tcp:" + worldWeb.String() + ":80"},
+		Name: "internet", Listen: []string{"tcp:" + worldWeb.String() + ":80", "tcp:" + worldWeb.String() + ":443"},
 		DNS:      map[string]string{"www.example.org": worldWeb.String()},
 		Listen53: []string{worldDNS.String() + ":53"},
 	})

@@ -34,8 +34,10 @@ type flow struct {
 	sender, target string
 }
 
-// The world of the practice hosts, and of the fault lab.
+// The world of the practice hosts, and of the fault lab, which serves the second
+// port nowhere: what fails while the host is well is not expected.
 var (
+	worldTLS  = netip.MustParseAddrPort("198.51.100.20:443")
 	worldWeb  = netip.MustParseAddrPort("198.51.100.20:80")
 	worldName = map[bool]string{false: "www.example.org", true: "www.example.test"}
 )
@@ -80,7 +82,12 @@ func flows(s *snap.Snapshot) []flow {
 			up = a.Prefix.Addr()
 		}
 	}
-	tcp(host, "host", worldWeb.Addr(), worldWeb.Port())
+	world := func(from *snap.Netns, who string) {
+		for _, w := range []netip.AddrPort{worldWeb, worldTLS} {
+			tcp(from, who, w.Addr(), w.Port())
+		}
+	}
+	world(host, "host")
 	big(host, "host", worldWeb.Addr())
 	out = append(out, flow{text: "host ? " + worldName[docker], name: worldName[docker], from: host, sender: "host"})
 	for i := range s.Containers {
@@ -89,7 +96,7 @@ func flows(s *snap.Snapshot) []flow {
 		if from == nil || from == host || !c.Running() {
 			continue
 		}
-		tcp(from, c.Name, worldWeb.Addr(), worldWeb.Port())
+		world(from, c.Name)
 		big(from, c.Name, worldWeb.Addr())
 		out = append(out, flow{text: c.Name + " ? " + worldName[docker], name: worldName[docker], pid: c.PID, img: docker, from: from, sender: c.Name})
 		for _, port := range listening(from) {

@@ -140,6 +140,8 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 		return "make " + who + " again with --add-host host.docker.internal:host-gateway (compose: extra_hosts:), or say the address of its network's gateway"
 	case g.problem.Kind == names.NoSuchName && n != nil && !strings.Contains(strings.TrimSuffix(name, "."), "."):
 		return "start the container that is called so, or give the one that is meant the name as an alias: " + alias("CONTAINER")
+	case g.problem.Kind == names.NoSuchName && !strings.Contains(strings.TrimSuffix(name, "."), ".") && in.Snap.Container(g.first.Ask.Container) != nil:
+		return "ask for its whole name, or give " + who + " a search list (--dns-search, dns_search:); a container's name is answered on user-defined networks, to those who are on the same one"
 	case g.problem.Kind == names.AliasMissing && n != nil && c != nil:
 		return "give it the alias back: " + alias(c.Name)
 	case g.problem.Kind == names.AardvarkDead && n != nil:
