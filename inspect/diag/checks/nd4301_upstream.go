@@ -63,11 +63,21 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
 					f.Evidence = append(f.Evidence, wayTo(in, server)...)
 				default:
-					if p := freedHere(in, g.problem); p != nil {
+					p, rule := freedHere(in, g.problem), insideOf(in, &g)
+					if p != nil {
 						f.Cause = fmt.Sprintf("the kernel freed the packets in %s on %s (%s%s)", in.Who(p.Died.Netns), p.Died.Device, p.Died.Reason, freedAt(p.Died))
 					}
 					f.Advice = fmt.Sprintf("see where it ends: netdoctor trace %s %s:53/udp", in.Who(g.first.Ask.Netns), server)
 					f.Evidence = append(f.Evidence, wayTo(in, server)...)
+					if p != nil && rule != nil && p.Died.Netns == rule.Netns && p.Died.Reason == "NETFILTER_DROP" {
+						line, source := in.RuleLine(rule)
+						f.Summary += fmt.Sprintf(": %s (%s) in %s drops it: %s", diag.ChainName(rule), in.Owner(rule), in.Who(rule.Netns), line)
+						f.Evidence = append(f.Evidence, ev(source, line, rule.Ref))
+						f.Advice = "take the rule out, let these questions pass before it, or whatever puts it there"
+						if ops := withoutRule(in, rule); ops != nil {
+							f.Fix = &diag.Fix{Ops: ops, Survives: "until reboot"}
+						}
+					}
 				}
 				if c := in.Snap.Container(g.first.Ask.Container); c != nil && slices.Contains(c.DNS, server.String()) {
 					better := "a server that answers"

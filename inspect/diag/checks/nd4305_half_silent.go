@@ -64,11 +64,8 @@ Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: 
 					continue
 				}
 				if w := insideOf(in, &g); w != nil {
-					if slices.Contains(managed, in.Owner(w)) {
-						return nil // as its program wrote it
-					}
-					if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
-						return []fixups.Op{op}
+					if ops := withoutRule(in, w); ops != nil || slices.Contains(managed, in.Owner(w)) {
+						return ops
 					}
 				}
 				c, r := in.Snap.Container(g.first.Ask.Container), in.Snap.Resolver(g.first.Ask.Container)
@@ -93,6 +90,17 @@ func insideOf(in *diag.Input, g *nameGroup) *sim.Where {
 		if w := t.Where; w != nil && w.Rule != nil && w.Cause == sim.CauseRule && (looksInside(w.Rule.Rule) || t.Verdict == sim.Unknown) && owned(in, w.Netns) {
 			return w
 		}
+	}
+	return nil
+}
+
+// withoutRule deletes a rule; nil for one that its program wrote so, or that can't be.
+func withoutRule(in *diag.Input, w *sim.Where) []fixups.Op {
+	if slices.Contains(managed, in.Owner(w)) {
+		return nil
+	}
+	if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
+		return []fixups.Op{op}
 	}
 	return nil
 }
