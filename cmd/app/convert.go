@@ -51,7 +51,7 @@ func findings(s *snap.Snapshot, fs []diag.Finding) []v1.Finding {
 		v := v1.Finding{
 			Code: string(f.Code), Name: f.Name, Severity: string(f.Severity), Summary: f.Summary, Cause: f.Cause,
 			Subject:    v1.Subject{Kind: f.Subject.Kind, Name: f.Subject.Name, Netns: f.Subject.Netns},
-			Confidence: string(f.Confidence), Unproved: f.Unproved, Advice: f.Advice,
+			Confidence: string(f.Confidence), Unproved: f.Unproved, Behind: f.Behind, Advice: f.Advice,
 		}
 		if v.Confidence == "" {
 			v.Confidence = string(diag.Predicted)

@@ -133,6 +133,9 @@ func (p *printer) finding(f *v1.Finding, full, every bool) {
 	for _, h := range f.Hidden {
 		p.labelled("    ", "hides", s(h.Code+" "+consequence(&h)))
 	}
+	if f.Behind != "" {
+		p.labelled("    ", "behind", s(f.Behind))
+	}
 	p.remedy(f)
 }
 

@@ -50,6 +50,7 @@ type Finding struct {
 	Subject    Subject
 	Flows      []FlowRef // which suffer
 	Confidence Confidence
+	Behind     string // what stops one of the flows once this is mended, and no other finding tells; "" nothing
 	Unproved   string // why it is not proved, where packets were sent; "" when it is
 	Evidence   []Evidence
 	Hides      []Hidden // consequences folded under it
@@ -66,6 +67,7 @@ type Finding struct {
 	// Weight breaks ties between findings of one severity: larger comes first.
 	Weight int
 	heals  bool // its fix, tried on the value, mends broken flows or names
+	next   []next
 }
 
 // Cover is the set of symptoms that a finding explains.

@@ -75,6 +75,9 @@ func (in *Input) healed(f *Finding) {
 		was, is := &in.Flows[i], &then.Flows[i]
 		if (was.Broken() || was.Unmasked) && !was.Excused && (is.Works() && !is.Unmasked || in.Arrives(was, is)) && f.mends(&f.Covers.Traces, i) {
 			f.Covers.Traces = append(f.Covers.Traces, i)
+		} else if n, ok := then.ends(was, is); ok && slices.Contains(f.Covers.Traces, i) {
+			n.flow = i
+			f.next = append(f.next, n)
 		}
 	}
 	bare := in.Bare()

@@ -154,6 +154,7 @@ func Run(in *Input, checks []Check) Report {
 	}
 	order(rep.Findings)
 	rep.Findings = in.about(fold(rep.Findings, by))
+	in.tellNext(rep.Findings)
 	rep.Checked = in.working()
 	return rep
 }

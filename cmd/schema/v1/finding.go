@@ -21,6 +21,9 @@ type Finding struct {
 	Confidence string `json:"confidence" enum:"predicted,proved,contradicted"`
 	// Why it is not proved although packets were sent; empty when it is.
 	Unproved string `json:"unproved,omitempty"`
+	// What stops one of these flows once this is mended, where no other finding
+	// tells of it; empty for nothing.
+	Behind string `json:"behind,omitempty"`
 	// Literal lines of the host, with the command that shows each.
 	Evidence List[Evidence] `json:"evidence"`
 	// Codes of consequences that are folded under this one.

@@ -52,6 +52,9 @@ func reportText(r diag.Report) string {
 		for _, h := range hides {
 			fmt.Fprintf(&b, "    hides %s\n", h.Code)
 		}
+		if f.Behind != "" {
+			fmt.Fprintf(&b, "    behind %s\n", f.Behind)
+		}
 		if f.Fix == nil || len(f.Fix.Ops) == 0 {
 			fmt.Fprintf(&b, "    advice %s\n", strings.ReplaceAll(f.Advice, "\n", "\n           "))
 		}

@@ -61,11 +61,23 @@ func detectND2201(in *diag.Input) []diag.Finding {
 			Advice:   "find out who added it: it comes back with that program or script",
 			Weight:   72,
 		}
-		ledThere(in, &f, w.Ref)
-		if killSwitch(in, w.Ref) {
+		ops, lines := ledThere(in, &f, w.Ref)
+		var gone []string
+		for _, op := range ops {
+			gone = append(gone, strings.Join(op.Shell(), "; "))
+		}
+		if !killSwitch(in, w.Ref) {
+			for k, line := range lines {
+				f.Advice += fmt.Sprintf("; %q led into its table and stays: if it is not meant either, %s", line, gone[k])
+			}
+		} else {
 			f.Covers.Names = coverSenders(in, g.Flows)
+			f.Cure = ops
 			f.Cause = fmt.Sprintf("%q of %s is the last word of a table that only some packets are led to: a kill switch, which keeps them from going round a VPN", line, in.Who(w.Netns))
-			f.Advice = "bring the VPN up whose packets they are; where there is none any more, " + f.Advice
+			f.Advice = "is the VPN whose packets they are meant to be up? Then bring it up. Is it gone for good? Then find the script or unit that adds this"
+			if len(gone) > 0 {
+				f.Advice = "is the VPN whose packets they are meant to be up? Then bring it up. Is it gone for good? Then " + strings.Join(gone, "; ") + ", and find the script or unit that adds it"
+			}
 		}
 		out = append(out, f)
 	}
@@ -84,10 +96,10 @@ func failClosed(ns *snap.Netns, r *snap.Route) bool {
 	return p != nil && rejecting(r.Type) && r.Dst.Bits() == 0 && (r.Metric > usual || slices.ContainsFunc(ns.Links, func(l snap.Link) bool { return !l.Loopback && isTunnel(&l) }))
 }
 
-// ledThere adds the routing rules that lead into the table of a route, where it
-// is a table of somebody's own: whoever takes the route away may want those gone,
-// too.
-func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
+// ledThere are the routing rules that lead into the table of a route, where it
+// is a table of somebody's own, and what takes each away: whoever takes the route
+// away may want those gone, too. They are evidence.
+func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) (ops []fixups.Op, lines []string) {
 	v, err := in.Snap.At(route)
 	r, ok := v.(*snap.Route)
 	ns := in.Netns(route.Netns())
@@ -95,7 +107,7 @@ func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
 		f.Evidence = append(f.Evidence, ev(ipIn(in, route.Netns(), fmt.Sprintf("nexthop show id %d", r.NHID)), fmt.Sprintf("id %d %s", r.NHID, r.Type), route))
 	}
 	if err != nil || !ok || ns == nil || r.Table == snap.TableMain || r.Table == snap.TableLocal || r.Table == snap.TableDefault {
-		return
+		return nil, nil
 	}
 	for i := range ns.Rules {
 		p := &ns.Rules[i]
@@ -105,9 +117,9 @@ func ledThere(in *diag.Input, f *diag.Finding, route snap.Ref) {
 		ref := snap.RefItem(ns.ID, "iprule", i)
 		line, source := routeLine(in, ns.ID, ref)
 		f.Evidence = append(f.Evidence, ev(source, line, ref))
-		op := &fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *p}
-		f.Advice += fmt.Sprintf("; %q led into its table and stays: if it is not meant either, %s", line, strings.Join(op.Shell(), "; "))
+		ops, lines = append(ops, &fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *p}), append(lines, line)
 	}
+	return ops, lines
 }
 
 // killSwitch says whether a route or rule throws away all of the packets that somebody
