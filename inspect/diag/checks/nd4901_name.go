@@ -10,6 +10,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -146,6 +147,17 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 		return "give it the alias back: " + alias(c.Name)
 	case g.problem.Kind == names.AardvarkDead && n != nil:
 		return fmt.Sprintf("aardvark-dns starts again with the next container that starts on %s: %s run --rm --network %s IMAGE true, or podman stop and podman start of one that is on it; podman network reload does not start it", n.Name, diag.ToolOf(n.Engine, ""), n.Name)
+	case g.problem.Kind == names.BigAnswersLost:
+		server := g.problem.Server.String()
+		for _, s := range g.first.Path.Servers {
+			if s.Addr != g.problem.Server {
+				continue
+			}
+			if t := in.World.Trace(sim.Flow{From: s.AskedFrom, Dst: s.Addr.Addr(), Dport: s.Addr.Port(), Proto: snap.TCP, StopOutside: true}); t.LeftHost != "" {
+				return fmt.Sprintf("nothing on this host is wrong: answers that do not fit into UDP come by TCP, and %s/tcp does not answer by %s; ask whoever runs it, or the network there, or use another server", server, t.LeftHost)
+			}
+		}
+		return fmt.Sprintf("answers that do not fit into UDP come by TCP: have %s take it; netdoctor trace %s %[1]s/tcp", server, who)
 	case g.problem.Kind == names.NoDNSSource:
 		return "put dns into the hosts line of /etc/nsswitch.conf of " + who
 	case g.problem.Kind == names.NoFilesSource:
