@@ -17,11 +17,11 @@ import (
 
 // fixSetElement takes out of a set, or out of a map of verdicts, what makes a rule
 // match the flows: the rule and the rest of the set stay. nil when the rule looks
-// nothing up, or the first flow would still not work.
+// nothing up, or the first flow would not pass it; what stands behind is another matter.
 func fixSetElement(in *diag.Input, f *diag.Finding) []fixups.Op {
 	var ops []fixups.Op
 	for k, i := range f.Covers.Traces[:min(len(f.Covers.Traces), maxTried)] {
-		if k > 0 && (len(ops) == 0 || heals(in, i, ops)) {
+		if k > 0 && (len(ops) == 0 || getsPast(in, i, ops)) {
 			continue
 		}
 		ops = append(ops, setElement(in, i, ops)...)
@@ -50,12 +50,22 @@ func setElement(in *diag.Input, i int, others []fixups.Op) []fixups.Op {
 		}
 		for _, el := range blockers(set, addrsOf(fl)) {
 			ops := []fixups.Op{&fixups.SetElementDel{ChainRef: fixups.ChainAt(in.Snap, w.Netns, w.Rule.TableP, w.Rule.Chain), Set: l.Set, Fields: set.Fields, Elements: []snap.Element{el}}}
-			if heals(in, i, append(slices.Clone(others), ops...)) {
+			if getsPast(in, i, append(slices.Clone(others), ops...)) {
 				return ops
 			}
 		}
 	}
 	return nil
+}
+
+// getsPast says whether a flow gets past the rule that stops it now.
+func getsPast(in *diag.Input, flow int, ops []fixups.Op) bool {
+	f := tried(in, flow, ops)
+	if f == nil || f.Works() {
+		return f != nil
+	}
+	was, is := diag.RulePlace(in.Flows[flow].Trace.Where), diag.RulePlace(f.Trace.Where)
+	return was != nil && is != nil && was.Ref != is.Ref
 }
 
 // fixIPSet is fixSetElement for one match of a rule, where that is on a set of
@@ -80,7 +90,7 @@ func fixIPSet(in *diag.Input, flow int, w *sim.Where, e snap.Expr) []fixups.Op {
 			if el.NoMatch || !el.IP.Contains(a) {
 				continue
 			}
-			if ops := []fixups.Op{&fixups.IPSetMember{Where: at(in, w.Netns), Set: s.Name, Entry: *el}}; heals(in, flow, ops) {
+			if ops := []fixups.Op{&fixups.IPSetMember{Where: at(in, w.Netns), Set: s.Name, Entry: *el}}; getsPast(in, flow, ops) {
 				return ops
 			}
 		}
