@@ -48,8 +48,8 @@ func detectND3210(in *diag.Input) []diag.Finding {
 		if from == nil || to == nil || from == to || len(shared(from, to)) > 0 || f.Port != nil {
 			continue
 		}
-		if w.Cause != sim.CauseNoRoute && !keepsApart(w) {
-			continue
+		if w.Cause != sim.CauseNoRoute && !keepsApart(w) || len(from.Endpoints) == 0 && strings.HasPrefix(from.NetworkMode, "container:") {
+			continue // in another's namespace, it is on no network and can't be connected to one
 		}
 		text, source := in.RuleLine(w)
 		finding := diag.Finding{

@@ -56,6 +56,7 @@ func detectND6402(in *diag.Input) []diag.Finding {
 				f.Covers.Traces = append(f.Covers.Traces, k)
 			}
 		}
+		f.Covers.Names = coverNames(in, func(n *diag.NameCase) bool { return n.Ask.Netns == c.Netns })
 		out = append(out, f)
 	}
 	return out
