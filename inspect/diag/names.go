@@ -215,8 +215,8 @@ func (in *Input) reach(netns string, server netip.AddrPort, proto snap.Proto) na
 	r.Spared = in.Spared(&f)
 	if w := f.Trace.Where; w != nil && !r.OK {
 		r.Why = w.Detail
-		if ns := in.Snap.Ns(w.Netns); ns != nil && !ns.Class.Ours() {
-			r.Why += " in " + in.Who(w.Netns) + ", beyond this host"
+		if ns, who := in.Snap.Ns(w.Netns), in.Who(w.Netns); ns != nil && !ns.Class.Ours() && !strings.Contains(w.Detail, who) {
+			r.Why += " in " + who + ", beyond this host"
 		}
 		r.Because = []snap.Ref{w.Ref}
 	}
