@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -58,12 +61,12 @@ func (p *Prober) forgetIn(n *snap.Netns, addrs map[netip.Addr]bool) error {
 	}
 	defer h.Close() //nolint:errcheck // only entered
 	err = h.Do(func() error {
-		nl, err := netlink.NewHandle()
+		kernel, err := netlink.NewHandle()
 		if err != nil {
 			return err
 		}
-		defer nl.Close()
-		list, err := nl.NeighList(0, 0)
+		defer kernel.Close()
+		list, err := kernel.NeighList(0, 0)
 		if err != nil {
 			return err
 		}
@@ -74,7 +77,7 @@ func (p *Prober) forgetIn(n *snap.Netns, addrs map[netip.Addr]bool) error {
 			if !ok || !addrs[ip] || had[entry{e.LinkIndex, ip}] || e.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0 {
 				continue
 			}
-			_ = nl.NeighDel(e) // it may be gone by itself
+			_ = kernel.NeighDel(e) // it may be gone by itself
 		}
 		return nil
 	})
@@ -82,4 +85,31 @@ func (p *Prober) forgetIn(n *snap.Netns, addrs map[netip.Addr]bool) error {
 		return fmt.Errorf("taking away neighbours of %s: %w", n.ID, err)
 	}
 	return nil
+}
+
+// unlearn gives what makes the kernel forget an IPv6 path's MTU that it learns by a
+// router's word until then: any ICMPv6 error about an echo teaches it (net/ipv6/icmp.c:
+// icmpv6_err), whatever the socket says; for IPv4 see unlearned. What was known when the
+// namespace was read stays. A path that can't be looked at, or is gone, is left.
+func (p *Prober) unlearn(n *snap.Netns, dst netip.Addr) func() {
+	dst = dst.Unmap()
+	if n == nil || !dst.Is6() || slices.ContainsFunc(n.Learned, func(e snap.RouteException) bool { return e.Dst == dst }) {
+		return func() {}
+	}
+	return func() {
+		h, err := open(n)
+		if err != nil {
+			return
+		}
+		defer h.Close() //nolint:errcheck // only entered
+		_ = h.Do(func() error {
+			req := nl.NewNetlinkRequest(unix.RTM_DELROUTE, unix.NLM_F_ACK)
+			m := nl.NewRtDelMsg()
+			m.Family, m.Dst_len, m.Table, m.Flags = unix.AF_INET6, 128, unix.RT_TABLE_MAIN, unix.RTM_F_CLONED // the exception, not the route
+			req.AddData(m)
+			req.AddData(nl.NewRtAttr(unix.RTA_DST, dst.WithZone("").AsSlice()))
+			_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+			return err // there is none, mostly
+		})
+	}
 }

@@ -33,12 +33,19 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 		proto = unix.IPPROTO_ICMPV6
 	}
 	var routeErr error
+	var ttl uint8
 	s, err := p.socket(from, family(dst), unix.SOCK_RAW, proto, func(fd int) error {
 		if err := common(fd, v6, o); err != nil {
 			return err
 		}
 		if err := echoFilter(fd, v6); err != nil {
 			return err
+		}
+		if o.DF && !v6 {
+			var err error
+			if ttl, err = unlearned(fd); err != nil {
+				return err
+			}
 		}
 		var src netip.Addr
 		if src, routeErr = sourceFor(from, r.Dst, o); routeErr != nil {
@@ -58,6 +65,9 @@ func (p *Prober) ICMP(ctx context.Context, from *snap.Netns, dst netip.Addr, o O
 		return sendErr(r, routeErr)
 	}
 	e := echo{v6: v6, id: uint16(p.id(1 << 16)), data: token(o.Size)}
+	if ttl > 0 {
+		e.from, e.to, e.ttl = r.Src.Addr(), plain(r.Dst).Addr(), ttl
+	}
 	send := func() (*extErr, error) { return s.sendEcho(e, sockaddr(from, r.Dst)) }
 	if o.Pieces && !v6 {
 		by, err := p.piecewise(from, o)
@@ -177,6 +187,28 @@ type echo struct {
 	v6      bool
 	id, seq uint16
 	data    []byte
+	// The header's, where it is ours (unlearned); not valid where it is the kernel's.
+	from, to netip.Addr
+	ttl      uint8
+}
+
+// unlearned has a socket send packets with headers of our own, which have DF, and gives
+// the TTL that the kernel would have set. What routers say of a path's MTU is then heard
+// by the socket, and not learned by the kernel for everybody (net/ipv4/route.c:
+// ipv4_sk_update_pmtu; ip_sk_accept_pmtu): for ten minutes connections there would be
+// made for smaller packets, and the loss that is looked for not be there.
+func unlearned(fd int) (ttl uint8, err error) {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_IP, unix.IP_TTL)
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_HDRINCL, 1)
+	}
+	if err == nil { // by which the kernel itself sets no DF
+		err = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_INTERFACE)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("preparing a socket for headers of our own: %w", err)
+	}
+	return uint8(n), nil
 }
 
 func (e echo) packet() []byte {
@@ -190,6 +222,10 @@ func (e echo) packet() []byte {
 	b = append(b, e.data...)
 	if !e.v6 {
 		binary.BigEndian.PutUint16(b[2:], checksum(b))
+	}
+	if e.to.IsValid() {
+		b = packet(e.from, e.to, protoICMP, b)
+		b[8] = e.ttl // the header's checksum is the kernel's (raw(7))
 	}
 	return b
 }
@@ -210,8 +246,15 @@ func (e echo) answeredBy(b []byte) bool {
 }
 
 // quotedBy says whether an error quotes one of the series: the ICMP header is
-// all that an error need hold (RFC 792).
+// all that an error need hold (RFC 792). Who writes headers gets the quoted one, too
+// (net/ipv4/raw.c: raw_err).
 func (e echo) quotedBy(b []byte) bool {
+	if e.to.IsValid() {
+		if len(b) < 20 || len(b) < int(b[0]&15)*4 {
+			return false
+		}
+		b = b[int(b[0]&15)*4:]
+	}
 	want := uint8(echoRequest)
 	if e.v6 {
 		want = echoRequest6

@@ -49,6 +49,7 @@ func (p *Prober) PMTU(ctx context.Context, from *snap.Netns, dst netip.Addr, lim
 		limit = 1500
 	}
 	o.DF = true
+	defer p.unlearn(from, dst)()
 	if o.Tries == 0 {
 		o.Tries = 2
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/vishvananda/netlink"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -313,5 +314,25 @@ func TestErrorsAboutOthersEchoes(t *testing.T) {
 				t.Errorf("echo %d, of %d bytes to %s: %s (%s), by %v; want %s", i, r.Size, r.Dst, r.Outcome, r.Detail, r.By, snap.Unroutable)
 			}
 		}
+	}
+}
+
+// What the kernel learned of a path by being asked is no longer there afterwards: it
+// would have connections work for a while that did not before.
+func TestPathMTUIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	p := &Prober{}
+	for _, dst := range []string{"198.51.100.1", "2001:db8:2::1"} {
+		got := p.PMTU(t.Context(), w.client.n, netip.MustParseAddr(dst), 0, Options{Timeout: 600 * time.Millisecond})
+		if got.ToldBytes != 1400 {
+			t.Fatalf("%s: no router told the MTU: %+v", dst, got)
+		}
+		w.client.in(func() error {
+			rs, err := netlink.RouteGet(net.ParseIP(dst))
+			if err == nil && (len(rs) != 1 || rs[0].MTU != 0) {
+				t.Errorf("the way to %s is known now as one of %d bytes", dst, rs[0].MTU)
+			}
+			return err
+		})
 	}
 }
