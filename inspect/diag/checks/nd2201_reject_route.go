@@ -74,10 +74,7 @@ func detectND2201(in *diag.Input) []diag.Finding {
 			f.Covers.Names = coverSenders(in, g.Flows)
 			f.Cure = ops
 			f.Cause = fmt.Sprintf("%q of %s is the last word of a table that only some packets are led to: a kill switch, which keeps them from going round a VPN", line, in.Who(w.Netns))
-			f.Advice = "is the VPN whose packets they are meant to be up? Then bring it up. Is it gone for good? Then find the script or unit that adds this"
-			if len(gone) > 0 {
-				f.Advice = "is the VPN whose packets they are meant to be up? Then bring it up. Is it gone for good? Then " + strings.Join(gone, "; ") + ", and find the script or unit that adds it"
-			}
+			f.Advice = fmt.Sprintf("is the VPN whose packets they are meant to be up? Then bring it up. Is it gone for good? Then %s", strings.Join(append(gone, "find the script or unit that adds this"), "; "))
 		}
 		out = append(out, f)
 	}

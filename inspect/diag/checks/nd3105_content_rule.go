@@ -58,19 +58,6 @@ Sources: net/netfilter/xt_string.c, xt_u32.c, xt_bpf.c`,
 	}
 }
 
-// looksInside says whether a rule has a match on what a packet carries.
-func looksInside(r *snap.Rule) bool {
-	if r == nil {
-		return false
-	}
-	for _, e := range r.Exprs {
-		if x, ok := e.(*snap.Xt); ok && !x.Target && (x.Name == "string" || x.Name == "u32" || x.Name == "bpf") {
-			return true
-		}
-	}
-	return false
-}
-
 // shellOf is an operation as a person types it.
 func shellOf(op fixups.Op) string {
 	if sh := op.Shell(); len(sh) > 0 {

@@ -24,6 +24,7 @@ See it by hand:
     docker network connect NETWORK ASKER
 
 Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
+		After: []diag.Code{"ND6402"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NotShared) {

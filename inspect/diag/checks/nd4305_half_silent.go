@@ -8,8 +8,6 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
-	"github.com/netdoctor/netdoctor/inspect/sim"
-	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4305: a server answers one question and not its twin.
@@ -77,32 +75,6 @@ Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: 
 			return nil
 		},
 	}
-}
-
-// insideOf is a rule on the way of a group's questions that looks into them, or has
-// another match that only the packet itself decides; nil none.
-func insideOf(in *diag.Input, g *nameGroup) *sim.Where {
-	for _, s := range g.first.Path.Servers {
-		if s.Addr != g.problem.Server {
-			continue
-		}
-		t := in.World.Trace(sim.Flow{From: s.AskedFrom, Dst: s.Addr.Addr(), Dport: s.Addr.Port(), Proto: snap.UDP, StopOutside: true})
-		if w := t.Where; w != nil && w.Rule != nil && w.Cause == sim.CauseRule && (looksInside(w.Rule.Rule) || t.Verdict == sim.Unknown) && owned(in, w.Netns) {
-			return w
-		}
-	}
-	return nil
-}
-
-// withoutRule deletes a rule; nil for one that its program wrote so, or that can't be.
-func withoutRule(in *diag.Input, w *sim.Where) []fixups.Op {
-	if slices.Contains(managed, in.Owner(w)) {
-		return nil
-	}
-	if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
-		return []fixups.Op{op}
-	}
-	return nil
 }
 
 // withoutOption is the text of a resolv.conf without one option.
