@@ -24,7 +24,9 @@ through: where one does not, TLS handshakes and downloads hang, in containers on
 
 It is an error where that was seen: the gateway is asked for an answer larger than
 the uplink takes, by an echo in pieces that fit, and the answer is lost, while one
-that just fits arrives, and one to a small echo in two pieces.
+that just fits arrives, and one to a small echo in two pieces. Where trace goes by
+another device, as a second uplink, the gateway there is asked, and the device is
+told of only where its answer is lost.
 
 See it by hand:
     ping -c1 -M dont -s 1472 GATEWAY; ping -c1 -s 1000 GATEWAY   the first is not answered
@@ -45,7 +47,7 @@ func detectND7102(in *diag.Input) []diag.Finding {
 		return nil
 	}
 	var out []diag.Finding
-	for _, up := range diag.Uplinks(in.Snap) {
+	for _, up := range narrowDevices(in) {
 		if up.MTU == 0 || up.MTU >= 1500 || !up.Up {
 			continue
 		}
@@ -63,7 +65,7 @@ func detectND7102(in *diag.Input) []diag.Finding {
 			continue
 		}
 		f := diag.Finding{
-			Summary: fmt.Sprintf("the uplink %s has MTU %d, the containers of %s use %d: what servers outside send is too large for it", up.Name, up.MTU, strings.Join(who, ", "), first.link.MTU),
+			Summary: fmt.Sprintf("%s has MTU %d, the containers of %s use %d: what servers outside send is too large for it", uplinkOr(in, up), up.MTU, strings.Join(who, ", "), first.link.MTU),
 			Cause:   fmt.Sprintf("%s carries %d bytes, and containers ask for TCP segments that fill %d", up.Name, up.MTU, first.link.MTU),
 			Subject: diag.Subject{Kind: "link", Name: up.Name, Netns: host.ID},
 			Evidence: []diag.Evidence{
@@ -77,7 +79,7 @@ func detectND7102(in *diag.Input) []diag.Finding {
 		if how := diag.MTUOption(first.n, up.MTU); how != "" {
 			f.Advice += ": " + how
 		}
-		if f.Covers.Traces = outward(in, host.ID, up.Name); len(f.Covers.Traces) > 0 {
+		if f.Covers.Traces = outward(in, host.ID, up); len(f.Covers.Traces) > 0 {
 			f.Severity = diag.Error
 		}
 		p := in.WholeAnswer(up)
@@ -108,12 +110,35 @@ func told(in *diag.Input, f *diag.Finding, up *snap.Link, p *snap.Probe) {
 // echoHeader4 are the bytes of an IPv4 echo before its payload.
 const echoHeader4 = 28
 
+// narrowDevices are the uplinks, and what else the answers of somebody who was asked
+// for come by, where the large ones were lost: a VPN that takes less is no fault.
+func narrowDevices(in *diag.Input) []*snap.Link {
+	out := diag.Uplinks(in.Snap)
+	for i := range in.Flows {
+		dev := in.AnswersBy(&in.Flows[i])
+		if !in.Flows[i].Asked || dev == nil || slices.Contains(out, dev) {
+			continue
+		}
+		if p := in.WholeAnswer(dev); p != nil && p.Outcome == snap.TimedOut {
+			out = append(out, dev)
+		}
+	}
+	return out
+}
+
+func uplinkOr(in *diag.Input, dev *snap.Link) string {
+	if slices.Contains(diag.Uplinks(in.Snap), dev) {
+		return "the uplink " + dev.Name
+	}
+	return "the device " + dev.Name
+}
+
 // outward are the asked TCP flows of others than the host that leave by a device.
-func outward(in *diag.Input, netns, dev string) []int {
+func outward(in *diag.Input, netns string, dev *snap.Link) []int {
 	var out []int
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		if f.Asked && f.Flow.Proto == snap.TCP && f.Flow.From != netns && f.Trace.LeftHost == dev {
+		if f.Asked && f.Flow.Proto == snap.TCP && f.Flow.From != netns && (f.Trace.LeftHost == dev.Name || in.AnswersBy(f) == dev) {
 			out = append(out, i)
 		}
 	}
