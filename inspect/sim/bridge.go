@@ -368,6 +368,10 @@ func (r *run) bridgeXmit(n *netns, br *snap.Link, k *skb) *fate {
 		if to, local := r.fdbFind(n, br, k.DstMAC, k.vid); to != nil {
 			return r.bridgeForward(n, br, nil, to, k)
 		} else if local {
+			// A port's own MAC has that port as its destination: it leaves there.
+			if i, ok := n.fdb[fdbKey{br.Index, k.DstMAC, k.vid}]; ok && n.n.FDB[i].Index != br.Index {
+				return r.bridgeForward(n, br, nil, n.links[n.n.FDB[i].Index], k)
+			}
 			return r.bridgeDrop(n, br, k, CauseWrongMAC, k.DstMAC+" is the bridge's own MAC")
 		}
 	}

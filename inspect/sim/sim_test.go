@@ -128,6 +128,12 @@ func TestWays(t *testing.T) {
 		{name: "a remembered MAC that nobody has", edit: func(m *model) {
 			m.ns["client"].Neighs = []snap.Neigh{{Index: 2, IP: ip("172.18.0.2"), MAC: "02:00:00:00:00:99", State: "permanent"}}
 		}, flow: tcp80("client", "172.18.0.2"), want: want{Dropped, "web", "eth0", CauseWrongMAC, "OTHERHOST", "client has 172.18.0.2 at 02:00:00:00:00:99 (permanent)", false}},
+		{name: "the host sends to a port's own MAC: it leaves by that port", edit: func(m *model) { // net/bridge/br_device.c:br_dev_xmit
+			mac := "02:00:00:00:00:98"
+			br, port := m.link("host", "br-app").Index, m.link("host", "veth-web").Index
+			m.ns["host"].Neighs = []snap.Neigh{{Index: br, IP: ip("172.18.0.2"), MAC: mac, State: "permanent"}}
+			m.ns["host"].FDB = append(m.ns["host"].FDB, snap.FDBEntry{Index: port, Master: br, MAC: mac, State: "permanent", Local: true})
+		}, flow: tcp80("host", "172.18.0.2"), want: want{Dropped, "web", "eth0", CauseWrongMAC, "OTHERHOST", "host has 172.18.0.2 at 02:00:00:00:00:98 (permanent)", false}},
 		{name: "two holders of one address", edit: func(m *model) {
 			m.netns("twin", "")
 			m.veth("host", "veth-twin", "twin", "eth0")
