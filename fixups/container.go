@@ -90,13 +90,25 @@ func (o *ContainerStop) Shell() []string    { return []string{o.line("stop", o.N
 func (o *ContainerPause) Shell() []string   { return []string{o.line("pause", o.Name)} }
 func (o *ContainerUnpause) Shell() []string { return []string{o.line("unpause", o.Name)} }
 
-// On marks it running. What its namespace will hold is the engine's to make and
-// not known, which a gap says.
+// On marks it running, and adds the host's ends of its veth pairs. What its namespace
+// will hold is the engine's to make and not known, which a gap says.
 func (o *ContainerStart) On(s *snap.Snapshot) error {
 	if err := o.change(s, "running", "exited", "created", "dead"); err != nil {
 		return err
 	}
 	s.Gaps = append(s.Gaps, o.gap())
+	c, err := o.find(s)
+	host := s.HostNs()
+	if err != nil || host == nil {
+		return err
+	}
+	for i := range c.Endpoints {
+		n := s.NetworkOf(c.Engine, &c.Endpoints[i])
+		if n == nil || n.Driver != "bridge" || host.Link(n.Bridge) == nil {
+			continue
+		}
+		host.Links = append(host.Links, snap.Link{Index: later(host), Name: unnamed(host, "veth"), Kind: "veth", MTU: host.Link(n.Bridge).MTU, Up: true})
+	}
 	return nil
 }
 

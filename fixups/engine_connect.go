@@ -104,6 +104,9 @@ func (o *EngineConnect) On(s *snap.Snapshot) error {
 		if err := o.wire(s, host, ns, n, &e); err != nil {
 			return err
 		}
+		if len(c.Endpoints) == 0 {
+			proxies(s, c, host)
+		}
 	}
 	c.Endpoints = append(c.Endpoints, e)
 	return nil
@@ -151,25 +154,18 @@ func taken(s *snap.Snapshot, n *snap.Network, ip, gateway netip.Addr) bool {
 	return false
 }
 
-// wire makes the veth pair. The names on the host's side are random in truth.
+// wire makes the veth pair, with names that say that the engine chooses them.
 func (o *EngineConnect) wire(s *snap.Snapshot, host, ns *snap.Netns, n *snap.Network, e *snap.Endpoint) error {
 	br := host.Link(n.Bridge)
 	if br == nil {
 		return snap.NotFoundf("no bridge %s of network %s", n.Bridge, n.Name)
 	}
-	eth := ""
-	for i := 0; eth == "" || ns.Link(eth) != nil; i++ {
-		eth = fmt.Sprintf("eth%d", i)
-	}
-	veth := ""
-	for i := 0; veth == "" || host.Link(veth) != nil; i++ {
-		veth = fmt.Sprintf("veth%07x", i)
-	}
+	eth, veth := unnamed(ns, "eth"), unnamed(host, "veth")
 	in := At(s, ns.ID)
 	ops := []Op{
 		&LinkAdd{
-			Where: At(s, host.ID), Link: snap.Link{Name: veth, Kind: "veth", MTU: br.MTU}, Master: n.Bridge, Up: true,
-			Peer: &LinkEnd{Where: in, Name: eth, Up: true},
+			Where: At(s, host.ID), Link: snap.Link{Index: later(host), Name: veth, Kind: "veth", MTU: br.MTU}, Master: n.Bridge, Up: true,
+			Peer: &LinkEnd{Where: in, Index: later(ns), Name: eth, Up: true},
 		},
 		&AddrAdd{Where: in, Dev: eth, Addr: snap.Addr{Prefix: e.IPv4, Bcast: snap.LastAddr(e.IPv4), Scope: "global"}},
 	}
@@ -183,6 +179,38 @@ func (o *EngineConnect) wire(s *snap.Snapshot, host, ns *snap.Netns, n *snap.Net
 	}
 	e.Link, e.HostLink = eth, veth
 	return seq(ops...).On(s)
+}
+
+// unnamed is a name for a device that an engine will name: "eth?".
+func unnamed(ns *snap.Netns, prefix string) string {
+	name := prefix + "?"
+	for ns.Link(name) != nil {
+		name += "?"
+	}
+	return name
+}
+
+// later is an ifindex that no device of the namespace had: none is given twice.
+func later(ns *snap.Netns) int { return 1<<20 + len(ns.Links) }
+
+// proxies has the engine's userland proxies listen again, which go with the network
+// that carries the container's ports.
+func proxies(s *snap.Snapshot, c *snap.Container, host *snap.Netns) {
+	e := s.Engine(c.Engine)
+	if e == nil || !e.UserlandProxy || host == nil {
+		return
+	}
+	for _, p := range c.Ports {
+		at := netip.AddrPortFrom(p.HostIP, p.HostPort)
+		if !at.IsValid() || p.HostPort == 0 || slices.ContainsFunc(host.Sockets, func(k snap.Socket) bool { return k.Proto == p.Proto && k.Local == at }) {
+			continue
+		}
+		f := snap.IPv4
+		if p.HostIP.Is6() {
+			f = snap.IPv6
+		}
+		host.Sockets = append(host.Sockets, snap.Socket{Proto: p.Proto, Family: f, Local: at, Process: &snap.Process{Name: "docker-proxy"}})
+	}
 }
 
 func (o *EngineDisconnect) On(s *snap.Snapshot) error {
