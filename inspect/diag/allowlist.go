@@ -35,7 +35,14 @@ func (in *Input) allowlisted(f *FlowCase) bool {
 	if a, _ := netip.AddrFromSlice(beside); e.gets(a, f.Flow.Dport) {
 		return true
 	}
-	if w.Cause != sim.CauseRule && w.Cause != sim.CausePolicy || w.Rule == nil || w.Rule.ChainP == nil {
+	return in.RestOfList(f)
+}
+
+// RestOfList says whether what stops a flow is the rest of a list of what may be reached,
+// as allowlisted has it.
+func (in *Input) RestOfList(f *FlowCase) bool {
+	w := RulePlace(f.Trace.Where)
+	if w == nil || w.Reply || w.Cause != sim.CauseRule && w.Cause != sim.CausePolicy || w.Rule == nil || w.Rule.ChainP == nil {
 		return false
 	}
 	first := w.Rule.Num
@@ -45,10 +52,8 @@ func (in *Input) allowlisted(f *FlowCase) bool {
 		}
 		first = len(w.Rule.ChainP.Rules)
 	}
-	if e.ns, e.t = in.Snap.Ns(w.Netns), w.Rule.TableP; e.ns == nil {
-		return false
-	}
-	return e.through(w.Rule.ChainP, first, 2)
+	e := exceptions{in: in, x: f.Flow, ns: in.Snap.Ns(w.Netns), t: w.Rule.TableP}
+	return e.ns != nil && e.through(w.Rule.ChainP, first, 2)
 }
 
 // exceptions are the addresses and ports that rules name.

@@ -51,6 +51,7 @@ func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
 	in.Flows = append(in.Flows, twins...)
 	in.traceAll(len(in.Flows) - len(twins))
 	in.excuse()
+	in.shutOut()
 	in.Witnesses = in.witnesses()
 	in.heardBack()
 	if o.Audit {

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -31,21 +32,32 @@ func admit(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 		if !fl.Asked || !fl.Flow.Src.IsValid() || len(ops) > 0 && heals(in, i, ops) {
 			continue
 		}
-		p, from := w.Rule, fl.Flow.Src.String()
-		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
-		switch {
-		case p.System == snap.NFT && fl.Flow.Src.Is6():
-			op.Text = "ip6 saddr " + from + " accept"
-		case p.System == snap.NFT:
-			op.Text = "ip saddr " + from + " accept"
-		case p.Chain == "DOCKER-USER": // the engine's own rules are to have their say
-			op.Args = []string{"-s", from, "-j", "RETURN"}
-		default:
-			op.Args = []string{"-s", from, "-j", "ACCEPT"}
-		}
+		op := passing(in, w, fl.Flow.Src, "")
 		if more := append(slices.Clone(ops), op); heals(in, i, more) {
 			ops = more
 		}
 	}
 	return ops
+}
+
+// passing is a rule right before a last word that lets one sender go on; to is what else
+// it asks for, "" nothing.
+func passing(in *diag.Input, w *sim.Where, from netip.Addr, to string) fixups.Op {
+	p := w.Rule
+	op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
+	if p.System == snap.NFT {
+		family := "ip"
+		if from.Is6() {
+			family = "ip6"
+		}
+		op.Text = strings.Join(strings.Fields(family+" saddr "+from.String()+" "+to+" accept"), " ")
+		return op
+	}
+	op.Args = append([]string{"-s", from.String()}, strings.Fields(to)...)
+	if p.Chain == "DOCKER-USER" { // the engine's own rules are to have their say
+		op.Args = append(op.Args, "-j", "RETURN")
+	} else {
+		op.Args = append(op.Args, "-j", "ACCEPT")
+	}
+	return op
 }

@@ -64,7 +64,16 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		return nil
 	}
-	if text, _ := in.RuleLine(w); admitting(text) || in.Admits(&in.Flows[f.Covers.Traces[0]]) {
+	flow := &in.Flows[f.Covers.Traces[0]]
+	if c := in.Listed(flow); c != nil {
+		f.Advice = fmt.Sprintf("%s is let pass before this rule, which keeps in whoever is not, and stays: put there, too, who is meant to pass", c.Name)
+		return enlist(in, f, w, c)
+	}
+	if flow.Asked && in.RestOfList(flow) {
+		f.Advice = "the rule closes all but what those before it name, and stays: add to these what is meant to be reached"
+		return enlist(in, f, w, nil)
+	}
+	if text, _ := in.RuleLine(w); admitting(text) || in.Admits(flow) {
 		f.Advice = "the rule closes the port for all but those that it names, and stays: add to these who is meant to come in"
 		return admit(in, f, w)
 	}

@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -45,7 +44,7 @@ func detectND3210(in *diag.Input) []diag.Finding {
 		if to == nil {
 			to = in.Graph.ContainerOfAddr(f.Flow.Dst)
 		}
-		if from == nil || to == nil || from == to || len(shared(from, to)) > 0 || f.Port != nil {
+		if from == nil || to == nil || from == to || len(diag.Shared(from, to)) > 0 || f.Port != nil {
 			continue
 		}
 		if w.Cause != sim.CauseNoRoute && !keepsApart(w) || len(from.Endpoints) == 0 && strings.HasPrefix(from.NetworkMode, "container:") {
@@ -106,17 +105,6 @@ func container(in *diag.Input, netns string) *snap.Container {
 		return cs[0]
 	}
 	return nil
-}
-
-// shared are the networks that two containers are both on.
-func shared(a, b *snap.Container) []string {
-	var out []string
-	for _, x := range a.Endpoints {
-		if slices.ContainsFunc(b.Endpoints, func(y snap.Endpoint) bool { return x.Network == y.Network && a.Engine == b.Engine }) {
-			out = append(out, x.Network)
-		}
-	}
-	return out
 }
 
 // networks are the names of a container's networks.

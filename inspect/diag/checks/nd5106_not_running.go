@@ -215,7 +215,7 @@ func missed(in *diag.Input, c *snap.Container) bool {
 		if n := in.Snap.NetworkOf(c.Engine, &e); n == nil || !n.DNS || !inUse(in, n) {
 			continue
 		}
-		return slices.ContainsFunc(in.Snap.Containers, func(o snap.Container) bool { return o.Running() && len(shared(&o, c)) > 0 })
+		return slices.ContainsFunc(in.Snap.Containers, func(o snap.Container) bool { return o.Running() && len(diag.Shared(&o, c)) > 0 })
 	}
 	return false
 }

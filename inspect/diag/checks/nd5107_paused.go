@@ -69,7 +69,7 @@ func serves(in *diag.Input, c *snap.Container) bool {
 	}
 	ns := in.Snap.Ns(c.Netns)
 	return ns != nil && slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.IPv4.IsValid() && len(tcpPorts(ns, e.IPv4.Addr())) > 0 }) &&
-		slices.ContainsFunc(in.Snap.Containers, func(o snap.Container) bool { return o.Ref != c.Ref && o.Running() && len(shared(&o, c)) > 0 })
+		slices.ContainsFunc(in.Snap.Containers, func(o snap.Container) bool { return o.Ref != c.Ref && o.Running() && len(diag.Shared(&o, c)) > 0 })
 }
 
 // coverTarget covers the flows that a container should answer, whatever the
