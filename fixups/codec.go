@@ -16,7 +16,7 @@ type envelope struct {
 // kinds makes one empty operation of every kind.
 func kinds() []Op {
 	return []Op{
-		&Seq{}, &LinkSet{}, &LinkMaster{}, &LinkMTU{}, &LinkARP{}, &LinkAttr{}, &LinkMAC{}, &LinkAdd{}, &LinkDel{}, &PortSet{}, &BridgeSet{}, &QdiscDel{}, &QdiscAdd{}, &XDPSet{},
+		&Seq{}, &LinkSet{}, &LinkMaster{}, &LinkMTU{}, &LinkARP{}, &LinkAttr{}, &LinkMAC{}, &LinkAdd{}, &LinkDel{}, &PortSet{}, &BridgeSet{}, &QdiscDel{}, &QdiscAdd{}, &QdiscBurst{}, &XDPSet{},
 		&AddrAdd{}, &AddrDel{}, &RouteAdd{}, &RouteDel{}, &RouteReplace{}, &PolicyRuleAdd{}, &PolicyRuleDel{}, &XfrmPolicyAdd{}, &XfrmPolicyDel{},
 		&NeighSet{}, &NeighDel{}, &FDBSet{}, &FDBDel{}, &SysctlSet{},
 		&RuleInsert{}, &RuleDelete{}, &RuleRestore{}, &ChainPolicy{}, &ChainAdd{}, &ChainDel{}, &TableAdd{}, &TableDel{},

@@ -148,6 +148,11 @@ func opCases() []opCase {
 		{"a tbf is taken off", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.QdiscDel{Where: host(s), Dev: "eth0", Qdisc: s.Ns("host").Link("eth0").Qdiscs[0]}
 		}, []string{"tc qdisc del dev eth0 root"}, []string{"tc qdisc add dev eth0 root tbf rate 1000bit burst 2000b limit 3000b"}},
+		{"a burst is set", func(s *snap.Snapshot) fixups.Op {
+			q := s.Ns("host").Link("eth0").Qdiscs[0]
+			q.BurstBytes = 6000
+			return &fixups.QdiscBurst{Where: host(s), Dev: "eth0", Qdisc: q}
+		}, []string{"tc qdisc change dev eth0 root tbf rate 1000bit burst 6000b limit 3000b"}, []string{"tc qdisc change dev eth0 root tbf rate 1000bit burst 2000b limit 3000b"}},
 		{"a discipline is put back", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.QdiscAdd{Where: web(s), Dev: "eth0", Qdisc: snap.Qdisc{Kind: "netem", Handle: 1, Parent: 0xffffffff, LossPct: 50}}
 		}, []string{"nsenter -t 100 -n tc qdisc add dev eth0 root netem loss 50%"}, []string{"nsenter -t 100 -n tc qdisc del dev eth0 root"}},

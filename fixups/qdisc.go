@@ -76,12 +76,12 @@ func tcParent(q snap.Qdisc) []string {
 
 func (o *QdiscAdd) Shell() []string {
 	args := append([]string{"tc", "qdisc", "add", "dev", o.Dev}, tcParent(o.Qdisc)...)
-	if o.Qdisc.Kind != "clsact" {
+	if o.Qdisc.Kind != "clsact" && o.Qdisc.Kind != "tbf" {
 		args = append(args, o.Qdisc.Kind)
 	}
 	switch q := o.Qdisc; q.Kind {
 	case "tbf":
-		args = append(args, "rate", fmt.Sprintf("%dbit", q.RateBps), "burst", fmt.Sprintf("%db", q.BurstBytes), "limit", fmt.Sprintf("%db", q.LimitBytes))
+		args = append(args, tbfArgs(q)...)
 	case "htb":
 		args = slices.Insert(args, len(args)-1, "handle", tcHandle(q.Handle))
 		if q.DefaultClass != 0 {

@@ -53,6 +53,8 @@ func (m *machine) act(ctx context.Context, op fixups.Op, now *snap.Snapshot) err
 		return m.qdiscDel(ctx, o, now)
 	case *fixups.QdiscAdd:
 		return m.qdiscAdd(ctx, o, now)
+	case *fixups.QdiscBurst:
+		return m.qdiscBurst(ctx, o, now)
 	case *fixups.SysctlSet:
 		return m.sysctl(ctx, o)
 	case *fixups.ConntrackDelete:
@@ -173,6 +175,16 @@ func (m *machine) prepare(ctx context.Context, op fixups.Op, now *snap.Snapshot)
 		}
 		c := *o
 		c.Raw, c.Under = raw, under
+		op = &c
+	case *fixups.QdiscBurst:
+		if o.Back {
+			break
+		}
+		c := *o
+		var err error
+		if c.Raw, err = m.qdiscRaw(ctx, &fixups.QdiscDel{Where: o.Where, Dev: o.Dev, Qdisc: o.Qdisc}, now); err != nil {
+			return nil, nil, err
+		}
 		op = &c
 	case *fixups.RuleDelete:
 		op = m.withText(o, now)

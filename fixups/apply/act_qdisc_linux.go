@@ -226,3 +226,39 @@ func htbVersion(options []byte) {
 		binary.NativeEndian.PutUint32(options[4:], taken)
 	}
 }
+
+// qdiscBurst gives a token bucket its settings again with another burst, or as they were.
+func (m *machine) qdiscBurst(ctx context.Context, o *fixups.QdiscBurst, now *snap.Snapshot) error {
+	l, err := linkIn(now, o.Where, o.Dev)
+	if err != nil {
+		return err
+	}
+	if len(o.Raw) < 20 {
+		return fmt.Errorf("discipline %s: its settings were not kept: %w", o.Qdisc.Kind, snap.ErrUnsupported)
+	}
+	b := tcAgain(l.Index, fixups.TCObject{Type: unix.RTM_NEWQDISC, Raw: o.Raw})
+	if !o.Back {
+		b = withBurst(b, uint32(o.Qdisc.BurstBytes))
+	}
+	return m.route(ctx, o.Where, unix.RTM_NEWQDISC, 0, b)
+}
+
+// withBurst adds TCA_TBF_BURST to the options of a message, which goes before the ticks
+// of TCA_TBF_PARMS (net/sched/sch_tbf.c:tbf_change).
+func withBurst(msg attrs, burst uint32) attrs {
+	const tbfBurst = 6 // TCA_TBF_BURST
+	out := slices.Clone(msg[:20])
+	for a := msg[20:]; len(a) >= 4; {
+		n, typ := int(binary.NativeEndian.Uint16(a)), binary.NativeEndian.Uint16(a[2:])
+		if n < 4 || n > len(a) {
+			break
+		}
+		v := attrs(bytes.Clone(a[4:n]))
+		if typ&0x3fff == unix.TCA_OPTIONS {
+			v.u32(tbfBurst, burst)
+		}
+		out.bytes(typ, v)
+		a = a[min(len(a), (n+3)&^3):]
+	}
+	return out
+}

@@ -80,6 +80,9 @@ func overlap(in *diag.Input, n *snap.Network, subnet netip.Prefix, k int) (diag.
 		Advice: fmt.Sprintf("make network %s anew with a subnet that nobody else uses, or keep the range out of what brings the route on %s (split tunnel)", n.Name, dev.Name),
 		Weight: 78,
 	}
+	if w := shorter(in, host.ID, dev.Name, r.Dst); r.Protocol == "kernel" && w != "" {
+		f.Advice = fmt.Sprintf("where %s is too wide for %s, correct the prefix length of its address%s; else make network %s anew with a subnet that nobody else uses", r.Dst, dev.Name, w, n.Name)
+	}
 	if r.Dst.Bits() == subnet.Bits() && ownFirst(in, n, k) {
 		return diag.Finding{}, false // of two with one prefix and metric the first is taken (net/ipv4/fib_trie.c: fib_table_insert)
 	}

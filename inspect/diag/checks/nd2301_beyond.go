@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -102,6 +103,7 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 	sayUnmasked(in, f, &x)
 	sayForeign(in, f, &x)
 	sayBeyond(in, f, &x)
+	sayNamed(f, &x)
 	sayHosts(in, f, &x)
 	if f.Probe != nil {
 		x.Evidence = append(x.Evidence, probed(in, f.Probe, fared(f.Probe)))
@@ -177,6 +179,19 @@ func sayBeyond(in *diag.Input, f *diag.FlowCase, x *diag.Finding) {
 	x.Cause = fmt.Sprintf("the rule is of %s, a namespace beside this host", in.Who(w.Netns))
 	x.Evidence = append(x.Evidence, ev(source, text, w.Ref))
 	x.Advice = "nothing on this host is wrong: change the rule there, or ask whose it is"
+}
+
+// sayNamed says to see whether a name that was asked for has the address that it was
+// given: a record may be as wrong as a router.
+func sayNamed(f *diag.FlowCase, x *diag.Finding) {
+	name := f.To
+	if i := strings.LastIndexByte(name, ':'); i > 0 {
+		name = name[:i]
+	}
+	if _, err := netip.ParseAddr(name); err == nil || !f.Asked || !strings.Contains(name, ".") || strings.ContainsAny(name, " [/") {
+		return
+	}
+	x.Advice += fmt.Sprintf("; and see whether %s is %s indeed: who runs that zone knows", name, f.Flow.Dst)
 }
 
 // foreign is a source of this host that its uplink has nothing to do with.

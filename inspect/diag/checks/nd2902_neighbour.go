@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -107,11 +108,32 @@ func sayOnLink(in *diag.Input, g diag.Group, f *diag.Finding) {
 		f.Cause = fmt.Sprintf("the route %s has no gateway, so %s is asked for as if it were on the link %s itself", h.Did, dst, g.Where.Device)
 		f.Evidence = append(f.Evidence, ev(ipIn(in, h.Netns, "route get "+dst.String()), h.Did, h.Because[0]))
 		if r.Protocol == "kernel" {
-			f.Advice = fmt.Sprintf("if %s is no neighbour, correct the prefix length of the address on %s (%s now); else: %s", dst, g.Where.Device, r.Dst, f.Advice)
+			f.Advice = fmt.Sprintf("if %s is no neighbour, correct the prefix length of the address on %s (%s now%s); else: %s", dst, g.Where.Device, r.Dst, shorter(in, h.Netns, g.Where.Device, r.Dst), f.Advice)
 		} else {
 			to, _, _ := strings.Cut(h.Did, " dev ")
 			f.Advice = fmt.Sprintf("if %s is no neighbour, give the route its gateway: ip route replace %s via GATEWAY dev %s", dst, to, g.Where.Device)
 		}
 		return
 	}
+}
+
+// shorter are the commands that give an address another prefix length, "" where none has
+// this prefix, or it is no wider than links mostly have. IPv6 takes an address but once
+// on a device, and has 64 bits on its links (RFC 4291, section 2.5.1).
+func shorter(in *diag.Input, netns, dev string, prefix netip.Prefix) string {
+	ns := in.Netns(netns)
+	if ns == nil || ns.Link(dev) == nil {
+		return ""
+	}
+	for _, a := range ns.AddrsOf(ns.Link(dev).Index) {
+		p := a.Prefix
+		switch {
+		case p.Masked() != prefix, p.Addr().Is4() && p.Bits() >= 24, p.Bits() >= 64:
+		case p.Addr().Is6():
+			return fmt.Sprintf(": %s; %s; the default route may go with it", ipIn(in, netns, fmt.Sprintf("addr del %s dev %s", p, dev)), ipIn(in, netns, fmt.Sprintf("addr add %s/64 dev %s", p.Addr(), dev)))
+		default:
+			return fmt.Sprintf(": %s; %s", ipIn(in, netns, fmt.Sprintf("addr add %s/LENGTH dev %s", p.Addr(), dev)), ipIn(in, netns, fmt.Sprintf("addr del %s dev %s", p, dev)))
+		}
+	}
+	return ""
 }

@@ -81,5 +81,16 @@ func leftBehind(in *diag.Input, c *snap.Container, id string) (why, do string) {
 	if e := in.Snap.Engine(c.Engine); e == nil || !e.Reachable || e.Offline {
 		return "", ""
 	}
-	return fmt.Sprintf("the other one, %.12s, was removed", id), "recreate " + c.Name + " (docker compose up -d --force-recreate " + c.Name + "): it can't be started again as it is"
+	return fmt.Sprintf("the other one, %.12s, was removed", id), "make " + c.Name + " anew (" + anew(c) + "): it can't be started again as it is"
+}
+
+// anew is how a container is made again that joins another's network.
+func anew(c *snap.Container) string {
+	if service := c.Labels["com.docker.compose.service"]; service != "" {
+		return "docker compose up -d --force-recreate " + service
+	}
+	if c.Engine == ownEngine {
+		return "netdoctor down and setup"
+	}
+	return fmt.Sprintf("%s rm -f %s, and run it with --network container:NAME of the one that it is to join", c.Engine, c.Name)
 }

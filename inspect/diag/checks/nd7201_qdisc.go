@@ -271,11 +271,24 @@ func behind(in *diag.Input, ns *snap.Netns, l *snap.Link) string {
 	return ""
 }
 
-// fixND7201 takes the discipline off.
+// enough is a burst in bytes by which a token bucket reaches its rate: what it sends
+// between two ticks of the slowest kernel's clock, and several whole packets.
+func enough(q *snap.Qdisc, mtu int) uint64 {
+	const hz, packets, header = 100, 4, 14
+	return max(q.RateBps/8/hz, packets*uint64(mtu+header))
+}
+
+// fixND7201 takes the discipline off, or gives one that limits to a rate that may be
+// meant the burst that it needs.
 func fixND7201(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ns := in.Netns(f.Subject.Netns)
 	l := ns.Link(f.Subject.Name)
 	for i := range l.Qdiscs {
+		if q := l.Qdiscs[i]; q.Kind == "tbf" && q.RateBps >= slowBps && harms(&q, l.MTU) != "" {
+			f.Advice = "the rate stays; give it this burst where it is set, too (tc-tbf(8): no less than the rate by HZ, and than a whole packet)"
+			q.BurstBytes = enough(&q, l.MTU)
+			return []fixups.Op{&fixups.QdiscBurst{Where: at(in, ns.ID), Dev: l.Name, Qdisc: q}}
+		}
 		if harms(&l.Qdiscs[i], l.MTU) != "" || starvedClass(&l.Qdiscs[i]) != "" {
 			return []fixups.Op{&fixups.QdiscDel{Where: at(in, ns.ID), Dev: l.Name, Qdisc: l.Qdiscs[i]}}
 		}
