@@ -29,7 +29,7 @@ func All() []diag.Check {
 // each gives one check: a table of functions is a fortieth of the code that a table of
 // their results is.
 var each = [...]func() diag.Check{
-	nd1101, nd1102, nd1103, nd1104, nd1106, nd1107, nd1108, nd1109, nd1110, nd1111, nd1121, nd1122, nd1123, nd1124, nd1901, nd1902, nd1903,
+	nd1101, nd1102, nd1103, nd1104, nd1106, nd1107, nd1108, nd1109, nd1110, nd1111, nd1121, nd1122, nd1123, nd1124, nd1125, nd1901, nd1902, nd1903,
 	nd2101, nd2102, nd2103, nd2104, nd2105, nd2106, nd2107, nd2108, nd2109, nd2110, nd2121, nd2122, nd2201, nd2202, nd2203, nd2204, nd2205, nd2206, nd2207, nd2208, nd2209, nd2210, nd2211, nd2212, nd2213, nd2901, nd2902, nd2903,
 	nd3101, nd3102, nd3103, nd3104, nd3105, nd3106, nd3201, nd3204, nd3205, nd3210, nd3211, nd3221, nd3222, nd3223, nd3301, nd3302, nd3303,
 	nd4101, nd4102, nd4103, nd4104, nd4105, nd4106, nd4107, nd4108, nd4109, nd4201, nd4202, nd4203, nd4204, nd4205, nd4206, nd4207, nd4208, nd4209, nd4301, nd4302, nd4303, nd4304, nd4305, nd4901,

@@ -16,12 +16,12 @@ func nd1901() diag.Check {
 		Code: "ND1901", Name: "layer-2", Severity: diag.Error, Since: "0.1",
 		Title: "A device or a bridge port stops the packet",
 		Doc: `The packet dies at a device: it is down, has no carrier, is no port of a
-bridge, or the port is in a state, an isolation group or a VLAN in which it
-passes nothing.
+bridge, or the port is in a state or a VLAN in which it passes nothing, or frames for
+MACs that the bridge does not know are not flooded to it.
 
 See it by hand:
     ip -d link show DEVICE
-    bridge -d link show dev DEVICE           state, isolated, hairpin, learning
+    bridge -d link show dev DEVICE           state, hairpin, learning, flood
     bridge vlan show dev DEVICE
 
 Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
@@ -29,7 +29,7 @@ Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
 		After:    []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1124", "ND1110", "ND2205", "ND2206", "ND2207", "ND3205", "ND8103", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
-			for _, g := range in.Groups(sim.CauseLinkDown, sim.CauseNoCarrier, sim.CauseBridgeNoPort, sim.CausePortState, sim.CauseIsolated,
+			for _, g := range in.Groups(sim.CauseLinkDown, sim.CauseNoCarrier, sim.CauseBridgeNoPort, sim.CausePortState,
 				sim.CauseHairpin, sim.CauseVlan, sim.CauseBridgeFlood, sim.CauseTC, sim.CauseVxlan) {
 				f := placeFinding(in, g)
 				if !owned(in, g.Where.Netns) || g.Where.Cause == sim.CauseTC && !byQueue(g.Where) {
@@ -95,8 +95,6 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 			}
 		}
 		return nil
-	case sim.CauseIsolated:
-		return unisolate(in, f, w)
 	case sim.CauseLinkDown:
 		if ns := in.Netns(w.Netns); ns != nil {
 			return upFix(in, f, ns, ns.Link(w.Device))
@@ -107,6 +105,10 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	case sim.CauseBridgeFlood:
 		if port == nil {
 			return nil
+		}
+		if ops := renamed(in, set.Where, port); len(ops) > 0 && heals(in, f.Covers.Traces[0], ops) {
+			f.Advice = "what wrote the entry for the old MAC has to learn the new one: a container that is made anew may have another"
+			return ops
 		}
 		if p := port.Port; !p.Flood && !p.Learning {
 			set.Flood, set.Learning = &on, &on
@@ -124,6 +126,26 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if ops := []fixups.Op{set}; heals(in, f.Covers.Traces[0], ops) || releases(in, f.Covers.Traces[0], ops) {
 		return ops
+	}
+	return nil
+}
+
+// renamed puts the MAC that is behind a port in the place of the one that a static
+// forwarding entry has for it: the device there was made anew. nil where the port may
+// learn, or no such entry is there.
+func renamed(in *diag.Input, w fixups.Where, port *snap.Link) []fixups.Op {
+	ns := in.Netns(w.ID)
+	peer, ok := in.Graph.Peer(port)
+	if ns == nil || !ok || port.Kind != "veth" || port.Port.Learning {
+		return nil
+	}
+	for _, e := range ns.FDB {
+		if e.Index != port.Index || e.State != "static" || e.Self || e.Local || e.MAC == peer.Link.MAC {
+			continue
+		}
+		now := e
+		now.MAC = peer.Link.MAC
+		return []fixups.Op{&fixups.FDBDel{Where: w, Dev: port.Name, Entry: e}, &fixups.FDBSet{Where: w, Dev: port.Name, Entry: now}}
 	}
 	return nil
 }
@@ -176,7 +198,7 @@ func portBehind(in *diag.Input, w *sim.Where) (*snap.Link, *snap.Netns) {
 		}
 	}
 	p := portAt(in, w)
-	if p == nil || ns == nil || !slices.Contains([]sim.Cause{sim.CausePortState, sim.CauseIsolated, sim.CauseHairpin, sim.CauseBridgeFlood}, w.Cause) {
+	if p == nil || ns == nil || !slices.Contains([]sim.Cause{sim.CausePortState, sim.CauseHairpin, sim.CauseBridgeFlood}, w.Cause) {
 		return nil, nil
 	}
 	return p, ns
@@ -212,41 +234,6 @@ func mergeInts(a, b []int) []int {
 	return slices.Compact(out)
 }
 
-// unisolate takes the isolation off all isolated ports of containers on the
-// bridge: no engine sets it, and one of two would be left behind.
-func unisolate(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
-	ns := in.Netns(w.Netns)
-	var port *snap.Link
-	if ns != nil {
-		port = ns.Link(w.Device)
-	}
-	if port == nil {
-		return nil
-	}
-	off := false
-	var ops []fixups.Op
-	for _, a := range attachments(in) {
-		if a.host != nil && a.host.Master == port.Master && a.host.Port != nil && a.host.Port.Isolated {
-			ops = append(ops, &fixups.PortSet{Where: at(in, ns.ID), Name: a.host.Name, Isolated: &off})
-		}
-	}
-	for i := range ns.Links { // a tunnel that is isolated passes nothing on to whoever will be
-		if l := &ns.Links[i]; l.Vxlan != nil && l.Master == port.Master && l.Port != nil && l.Port.Isolated {
-			ops = append(ops, &fixups.PortSet{Where: at(in, ns.ID), Name: l.Name, Isolated: &off})
-		}
-	}
-	if releases(in, f.Covers.Traces[0], ops) {
-		return ops
-	}
-	if !heals(in, f.Covers.Traces[0], ops) {
-		ops = []fixups.Op{&fixups.PortSet{Where: at(in, w.Netns), Name: w.Device, Isolated: &off}}
-	}
-	if heals(in, f.Covers.Traces[0], ops) {
-		return ops
-	}
-	return nil
-}
-
 // adviceLayer2 is what a person would do about a layer-2 cause.
 func adviceLayer2(in *diag.Input, w *sim.Where) string {
 	dev := w.Device
@@ -275,8 +262,6 @@ func adviceLayer2(in *diag.Input, w *sim.Where) string {
 			return "bridge link set dev " + dev + " locked off, or let the MAC in: bridge fdb add MAC dev " + dev + " master static"
 		}
 		return "bridge link set dev " + dev + " state 3"
-	case sim.CauseIsolated:
-		return "bridge link set dev " + dev + " isolated off"
 	case sim.CauseHairpin:
 		return "bridge link set dev " + dev + " hairpin on"
 	case sim.CauseBridgeFlood:
