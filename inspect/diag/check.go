@@ -68,7 +68,7 @@ type NameAsk struct {
 // FlowCase is one flow that must work, or that was asked for, with what the
 // model and the wire say of it.
 type FlowCase struct {
-	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "published-own", "banned", "service", "ingress", "host", "proxy", "diverted", "tried", "twin", "witness", HTTPProxy.
+	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "published-own", "banned", "service", "ingress", "host", "proxy", "diverted", "relay", "tried", "twin", "witness", HTTPProxy.
 	Kind    string
 	From    string
 	To      string

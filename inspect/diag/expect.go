@@ -41,6 +41,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.balanced()
 	e.plain()
 	e.diverted()
+	e.relays()
 	e.tried()
 	e.resolving()
 	return e.flows, e.names

@@ -15,7 +15,8 @@ import (
 const maxDiverted = 32 // flows that are followed for such rules
 
 // diverted: a rule takes what goes to some port of the world, and hands it to a
-// program of its own namespace (REDIRECT, DNAT to an address of its own, TPROXY).
+// program of its own namespace (REDIRECT, DNAT to an address of its own, TPROXY, or a
+// mark that routing leads there).
 // Nobody wants such a rule where that program is gone: who means to forbid the port
 // drops it. Only rules that packets met count, and only flows that end there.
 func (e *expecter) diverted() {
@@ -41,7 +42,7 @@ func (e *expecter) diverted() {
 
 // divertedBy adds the flows of one rule, at most so many, and says how many were followed.
 func (e *expecter) divertedBy(ns *snap.Netns, t *snap.Table, c *snap.Chain, r *snap.Rule, most int) int {
-	if r.Packets == 0 || !diverts(r) {
+	if r.Packets == 0 || !diverts(r) && !(marks(r) && ledHome(ns)) {
 		return 0
 	}
 	words := strings.Fields(firewall.RuleText(ns, t, c, r))
@@ -79,7 +80,7 @@ func (e *expecter) divertedBy(ns *snap.Netns, t *snap.Table, c *snap.Chain, r *s
 		}
 		f.Trace = e.in.follow(f.Flow)
 		w := f.Trace.Where
-		dropped := w != nil && w.Cause == sim.CauseRule && w.Ref == ref
+		dropped := w != nil && w.Cause == sim.CauseRule && w.Ref == ref || marks(r) && w != nil && w.Netns == ns.ID && (w.Cause == sim.CauseNoListener || w.Cause == sim.CauseSelfSource) // the refusal itself can't be sent
 		refused := w != nil && w.Cause == sim.CauseNoListener && w.Netns == ns.ID && slices.ContainsFunc(f.Trace.NATed, func(m rules.NAT) bool { return m.Place != nil && m.Place.Ref == ref })
 		if _, own := ns.HasAddr(to); f.Broken() && !own && (dropped || refused) && (r.Packets > 0 || e.met(ns, port, proto)) {
 			e.add(f)
@@ -100,6 +101,27 @@ func diverts(r *snap.Rule) bool {
 			return x.Target && (x.Name == "REDIRECT" || x.Name == "DNAT" || x.Name == "TPROXY")
 		}
 		return false
+	})
+}
+
+// marks says whether a rule marks packets.
+func marks(r *snap.Rule) bool {
+	return slices.ContainsFunc(r.Exprs, func(x snap.Expr) bool {
+		switch x := x.(type) {
+		case *snap.Meta:
+			return x.Key == "mark" && x.Sreg != snap.NoReg
+		case *snap.Xt:
+			return x.Target && x.Name == "MARK"
+		}
+		return false
+	})
+}
+
+// ledHome says whether routing rules lead what has a mark to the namespace itself, as a
+// transparent proxy wants it (Documentation/networking/tproxy.rst).
+func ledHome(ns *snap.Netns) bool {
+	return slices.ContainsFunc(ns.Rules, func(p snap.PolicyRule) bool {
+		return p.Mark != 0 && slices.ContainsFunc(ns.Routes, func(r snap.Route) bool { return r.Table == p.Table && r.Type == "local" && r.Dst.Bits() == 0 })
 	})
 }
 

@@ -65,9 +65,12 @@ func detectND2101(in *diag.Input) []diag.Finding {
 			Summary:  forwardingSummary(in, w.Netns, key, value, len(g.Flows)),
 			Cause:    fixups.SysctlName(key) + " is " + value + ", so every packet that would have to be routed is dropped",
 			Subject:  subject,
-			Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(key), fixups.SysctlName(key)+" = "+value, snap.RefSysctl(w.Netns, key))},
+			Evidence: []diag.Evidence{ev(in.IPCommand(w.Netns, "sysctl "+fixups.SysctlName(key)), fixups.SysctlName(key)+" = "+value, snap.RefSysctl(w.Netns, key))},
 			Covers:   diag.Cover{Traces: g.Flows},
 			Weight:   95,
+		}
+		if cs := in.Graph.ContainersOf(w.Netns); len(cs) > 0 && ns != host {
+			f.Advice = fmt.Sprintf("for good, make %s with --sysctl %s=1 (in compose: sysctls)", cs[0].Name, fixups.SysctlName(key))
 		}
 		for _, l := range in.Snap.Host.SysctlFiles {
 			if l.Key == key && l.Value == "0" {

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -17,13 +18,18 @@ func nd3303() diag.Check {
 state. With a timeout of 0 it is gone when the answer comes: what was masqueraded or
 sent to a published container is not translated back, and the host refuses or drops
 the answer as its own. Tuning scripts for busy servers lower these timeouts, and an
-empty variable in one makes 0 of it.
+empty variable in one makes 0 of it. An open connection lives for five days without a word
+by default; with less than a minute, whoever pauses (a pool of database connections, a
+terminal) is cut off: RFC 5382 asks for two hours and four minutes at least.
 
 See it by hand:
     sysctl -a --pattern 'nf_conntrack.*timeout'
     conntrack -E                             NEW and DESTROY of the same connection
 
-Sources: net/netfilter/nf_conntrack_core.c: __nf_ct_refresh_acct, nf_ct_is_expired;
+False positives: short times for an established connection on a host that translates
+nobody's address.
+
+Sources: RFC 5382 section 5; net/netfilter/nf_conntrack_core.c: __nf_ct_refresh_acct, nf_ct_is_expired;
 Documentation/networking/nf_conntrack-sysctl.rst`,
 		Detect: detectND3303,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
@@ -45,11 +51,17 @@ var trackTimes = []struct {
 }{
 	{"net/netfilter/nf_conntrack_tcp_timeout_syn_sent", "120", snap.TCP},
 	{"net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "60", snap.TCP},
-	{"net/netfilter/nf_conntrack_tcp_timeout_established", "432000", snap.TCP},
+	{establishedKey, "432000", snap.TCP},
 	{"net/netfilter/nf_conntrack_udp_timeout", "30", snap.UDP},
 	{"net/netfilter/nf_conntrack_udp_timeout_stream", "120", snap.UDP},
 	{"net/netfilter/nf_conntrack_icmp_timeout", "30", snap.ICMP},
 }
+
+// leastEstablished is in seconds: with less, people notice.
+const (
+	leastEstablished = 60
+	establishedKey   = "net/netfilter/nf_conntrack_tcp_timeout_established"
+)
 
 func detectND3303(in *diag.Input) []diag.Finding {
 	host := in.Snap.HostNs()
@@ -58,19 +70,27 @@ func detectND3303(in *diag.Input) []diag.Finding {
 	}
 	var out []diag.Finding
 	for _, t := range trackTimes {
-		if v, ok := host.Sysctl(t.key); !ok || v != "0" {
+		v, ok := host.Sysctl(t.key)
+		seconds, err := strconv.Atoi(v)
+		pauses := t.key == establishedKey && seconds > 0
+		if !ok || err != nil || seconds > 0 && !pauses || seconds >= leastEstablished {
 			continue
 		}
 		f := diag.Finding{
 			Summary:  fmt.Sprintf("%s is 0: the host forgets %s connections before the answer comes, and can't translate it back", fixups.SysctlName(t.key), t.proto),
 			Cause:    "the entry of the connection has expired when the answer looks for it",
 			Subject:  diag.Subject{Kind: "sysctl", Name: fixups.SysctlName(t.key), Netns: host.ID},
-			Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(t.key), fixups.SysctlName(t.key)+" = 0", snap.RefSysctl(host.ID, t.key))},
+			Evidence: []diag.Evidence{ev("sysctl "+fixups.SysctlName(t.key), fixups.SysctlName(t.key)+" = "+v, snap.RefSysctl(host.ID, t.key))},
 			Weight:   93,
+		}
+		if pauses {
+			f.Summary = fmt.Sprintf("%s is %d: the host forgets an open connection that is silent for %d s, and what comes then is reset or lost", fixups.SysctlName(t.key), seconds, seconds)
+			f.Cause = "the entry that translates the connection is gone while the connection lives"
+			f.Weight = 50
 		}
 		for i := range in.Flows {
 			c := &in.Flows[i]
-			if !c.Excused && c.Flow.Proto == t.proto && len(c.Trace.NATed) > 0 && (c.Broken() || diag.ProbeSays(c.Probe) == "dropped") {
+			if !c.Excused && c.Flow.Proto == t.proto && len(c.Trace.NATed) > 0 && (pauses && c.Asked || c.Broken() || diag.ProbeSays(c.Probe) == "dropped") {
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}
