@@ -183,7 +183,9 @@ func fixND7102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	sys := snap.IPTablesNFT
 	for i := range in.Snap.Engines {
 		if in.Snap.Engines[i].Rules == "docker-nft" || in.Snap.Engines[i].Rules == "netavark-nft" {
-			return nil // advice: these hosts have no iptables of their own
+			// These hosts have no iptables of their own, and what nft writes for this is more than one operation of ours.
+			f.Advice = fmt.Sprintf("until then: nft add table inet mss; nft add chain inet mss forward '{ type filter hook forward priority mangle; }'; nft add rule inet mss forward oifname %s tcp flags syn tcp option maxseg size set rt mtu; %s", f.Subject.Name, f.Advice)
+			return nil
 		}
 	}
 	if _, c := natPostrouting(host, snap.IPv4); c != nil {
