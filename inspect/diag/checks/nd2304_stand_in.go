@@ -159,12 +159,23 @@ func noNeighbours(in *diag.Input, host *snap.Netns, up *snap.Link) []standIn {
 			f.Evidence = append(f.Evidence, ev("ip -6 neigh show proxy dev "+up.Name, "(no "+ip.String()+")", snap.RefLink(host.ID, up.Name)))
 			ops = append(ops, &fixups.NeighSet{Where: w, Dev: up.Name, Neigh: snap.Neigh{Index: up.Index, IP: ip, Proxy: true, State: "none"}})
 		}
-		if len(lost) == 0 && !entry && !some {
+		if len(lost) == 0 && !entry && !some && !meantToAnswer(in, host, up, a.ns.ID, ip) {
 			f.Severity = diag.Warning
 		}
 		out = append(out, standIn{f, ops})
 	}
 	return out
+}
+
+// meantToAnswer says whether the device's own switch is on, while what the container sends
+// to the world leaves by it with the container's address: all answers depend on it then.
+func meantToAnswer(in *diag.Input, host *snap.Netns, up *snap.Link, from string, ip netip.Addr) bool {
+	if v, ok := host.Sysctl("net/ipv6/conf/" + up.Name + "/proxy_ndp"); !ok || v == "0" {
+		return false
+	}
+	out := sim.Flow{From: from, Dst: netip.MustParseAddr("2620:fe::fe"), Proto: snap.TCP, Dport: 443, StopOutside: true}
+	t := in.World.Trace(out)
+	return t.LeftHost == up.Name && t.ExitSrc.Addr() == ip
 }
 
 // noNeighbours4 is the same of IPv4: addresses of the uplink's own subnet that this host
