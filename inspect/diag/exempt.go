@@ -20,6 +20,9 @@ func (in *Input) Exempt(f *FlowCase) int {
 	if !f.Broken() || w == nil || w.Reply || w.Cause != sim.CauseRule || w.Rule == nil || w.Rule.Rule == nil || w.Rule.ChainP == nil {
 		return 0
 	}
+	if _, asks := fromAny(*w.Rule.Rule); asks { // it is about this sender, and not about the rest
+		return 0
+	}
 	tried := 0
 	for k := range w.Rule.ChainP.Rules[:min(w.Rule.Num-1, len(w.Rule.ChainP.Rules))] {
 		r, ok := fromAny(w.Rule.ChainP.Rules[k])
