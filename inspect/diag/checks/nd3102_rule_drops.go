@@ -16,6 +16,11 @@ iptables-legacy alike: an accept ends only its own chain, a drop is final. So a
 rule in a table that nobody looks at stops what Docker's own rules let through. One
 that drops each nth packet, or by chance, is told as soon as it has dropped some.
 
+A rule that stops whoever is not named before it is the rest of a list. Where others of
+the same network pass, that was meant, and is no fault until somebody asks; the remedy
+is to put the sender on the list (into the set, the map or the ipset, or with a rule of
+its own), and the rule stays.
+
 See it by hand:
     iptables -L CHAIN -nv --line-numbers     its counter grows with each try
     nft list ruleset                         the chains with "hook …"
