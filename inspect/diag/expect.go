@@ -42,6 +42,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.plain()
 	e.diverted()
 	e.relays()
+	e.forwarded()
 	e.tried()
 	e.resolving()
 	return e.flows, e.names

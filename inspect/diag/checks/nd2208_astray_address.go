@@ -26,7 +26,7 @@ See it by hand:
     ip addr show to SUBNET                   who brings that route
 
 Sources: net/ipv4/fib_frontend.c: fib_add_ifaddr`,
-		After:  []diag.Code{"ND2121", "ND2108", "ND2106"},
+		After:  []diag.Code{"ND3205", "ND2121", "ND2108", "ND2106"},
 		Detect: detectND2208,
 		Fix:    fixND2208,
 	}

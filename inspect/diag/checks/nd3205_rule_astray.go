@@ -65,13 +65,14 @@ func detectND3205(in *diag.Input) []diag.Finding {
 
 // suspectRules are the rules that a flow met, but for the one that ends it, which
 // is named as such, for those of programs, and for those that do what they are
-// for: masquerading, and a published port's way to its container.
+// for: masquerading, and a published port's way to its container. A CNI plugin that
+// failed leaves rules behind for an address that nobody has any more: those count.
 func suspectRules(in *diag.Input) func(*diag.FlowCase) []suspect {
 	return func(f *diag.FlowCase) []suspect {
 		var out []suspect
-		add := func(ref snap.Ref) {
+		add := func(ref snap.Ref, orphan bool) {
 			w := rulePlace(in, ref)
-			if w == nil || slices.Contains(managed, in.Owner(w)) || f.Trace.Where != nil && f.Trace.Where.Ref == ref {
+			if w == nil || slices.Contains(managed, in.Owner(w)) && !(orphan && in.Owner(w) == cniPlugin) || f.Trace.Where != nil && f.Trace.Where.Ref == ref {
 				return
 			}
 			p := w.Rule
@@ -82,13 +83,13 @@ func suspectRules(in *diag.Input) func(*diag.FlowCase) []suspect {
 		for x := f.Trace; x != nil; x = x.Proxy {
 			for _, n := range x.NATed {
 				if n.Kind != "masquerade" && !(f.Port != nil && in.Graph.ContainerOfAddr(n.AddrMin) == in.Snap.Container(f.Target)) {
-					add(n.Place.Ref)
+					add(n.Place.Ref, !n.Src && n.AddrMin.IsValid() && len(in.Graph.Owners(n.AddrMin)) == 0)
 				}
 			}
 		}
 		for _, ref := range met(f.Trace) {
 			if w := rulePlace(in, ref); w != nil && !passesOn(w.Rule) {
-				add(ref)
+				add(ref, false)
 			}
 		}
 		return out
