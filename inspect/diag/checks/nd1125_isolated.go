@@ -38,11 +38,14 @@ Sources: net/bridge/br_private.h: br_skb_isolated; bridge(8)`,
 func detectND1125(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for _, g := range in.Groups(sim.CauseIsolated) {
-		port, ns := isolatedPort(in, g.Where)
+		port, ns := portBehind(in, g.Where)
 		if port == nil || !ns.Class.Ours() {
 			continue
 		}
 		br := ns.LinkAt(port.Master)
+		if br == nil {
+			continue
+		}
 		subject := diag.Subject{Kind: "bridge", Name: br.Name, Netns: ns.ID}
 		if k := sameSubject(out, subject); k >= 0 {
 			out[k].Covers.Traces = append(out[k].Covers.Traces, g.Flows...)
@@ -70,25 +73,6 @@ func detectND1125(in *diag.Input) []diag.Finding {
 		out[k].Covers.Names = coverSenders(in, out[k].Covers.Traces)
 	}
 	return out
-}
-
-// isolatedPort is the port at which an isolated frame ends, there or for want of the
-// neighbour behind it.
-func isolatedPort(in *diag.Input, w *sim.Where) (*snap.Link, *snap.Netns) {
-	if w.Behind != nil {
-		w = w.Behind
-	}
-	ns := in.Netns(w.Netns)
-	if v, err := in.Snap.At(w.Ref); err == nil {
-		if _, ok := v.(*snap.Link); ok {
-			ns = in.Netns(w.Ref.Netns())
-		}
-	}
-	port := portAt(in, w)
-	if ns == nil || port == nil || ns.LinkAt(port.Master) == nil {
-		return nil, nil
-	}
-	return port, ns
 }
 
 func isolatedPorts(ns *snap.Netns, br *snap.Link) []*snap.Link {

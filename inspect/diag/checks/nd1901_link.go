@@ -198,7 +198,7 @@ func portBehind(in *diag.Input, w *sim.Where) (*snap.Link, *snap.Netns) {
 		}
 	}
 	p := portAt(in, w)
-	if p == nil || ns == nil || !slices.Contains([]sim.Cause{sim.CausePortState, sim.CauseHairpin, sim.CauseBridgeFlood}, w.Cause) {
+	if p == nil || ns == nil || !slices.Contains([]sim.Cause{sim.CausePortState, sim.CauseIsolated, sim.CauseHairpin, sim.CauseBridgeFlood}, w.Cause) {
 		return nil, nil
 	}
 	return p, ns
