@@ -14,16 +14,18 @@ import (
 
 // enlist lets the senders of flows pass before a last word, each in the first of some
 // ways that helps it, or else in a rule of its own before that: for where the flow goes
-// alone, unless it is put beside another container.
+// alone, unless it is put beside another container, or the flow stands for all of the
+// world. Where somebody asked, nobody else is let pass.
 func enlist(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways func(netip.Addr) []fixups.Op) []fixups.Op {
 	var ops []fixups.Op
+	asked := slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return in.Flows[i].Asked })
 	for _, i := range f.Covers.Traces {
 		fl := &in.Flows[i]
-		if len(fl.Trace.Forward) == 0 || len(ops) > 0 && heals(in, i, ops) {
+		if asked && !fl.Asked || len(fl.Trace.Forward) == 0 || len(ops) > 0 && heals(in, i, ops) {
 			continue
 		}
 		from, to := fl.Trace.Forward[0].Src.Addr(), ""
-		if !beside {
+		if !beside && fl.Kind != "egress" {
 			to = reaching(w, &fl.Flow)
 		}
 		for _, op := range append(ways(from), passing(in, w, from, to)) {
