@@ -7,7 +7,6 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
-	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -36,20 +35,6 @@ func (in *Input) Lockdown(w *sim.Where) bool {
 			return namesWayOut(firewall.RuleText(ns, w.Rule.TableP, &c, &r))
 		})
 	})
-}
-
-// lastWord says whether a place decides about all that comes to it, or that goes by a device.
-func lastWord(p *rules.Place) bool {
-	if p.Policy || p.Rule == nil {
-		return p.Policy
-	}
-	rest := *p.Rule
-	rest.Exprs = slices.DeleteFunc(slices.Clone(rest.Exprs), func(e snap.Expr) bool {
-		m, meta := e.(*snap.Meta)
-		_, cmp := e.(*snap.Cmp)
-		return cmp || meta && slices.Contains([]string{"iif", "iifname", "oif", "oifname"}, m.Key)
-	})
-	return bare(&rest)
 }
 
 // namesWayOut says whether a rule accepts what leaves by a device, for an address or with

@@ -32,32 +32,41 @@ func admit(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 		if !fl.Asked || !fl.Flow.Src.IsValid() || len(ops) > 0 && heals(in, i, ops) {
 			continue
 		}
-		op := passing(in, w, fl.Flow.Src, "")
-		if more := append(slices.Clone(ops), op); heals(in, i, more) {
-			ops = more
+		for _, op := range passing(in, w, fl.Flow.Src, "") {
+			if more := append(slices.Clone(ops), op); heals(in, i, more) {
+				ops = more
+				break
+			}
 		}
 	}
 	return ops
 }
 
-// passing is a rule right before a last word that lets one sender go on; to is what else
-// it asks for, "" nothing.
-func passing(in *diag.Input, w *sim.Where, from netip.Addr, to string) fixups.Op {
+// passing are the rules right before a last word, one of which lets a sender go on; to is
+// what else they ask for, "" nothing. In a chain that others jump to the first leaves the
+// word to whatever comes after that jump.
+func passing(in *diag.Input, w *sim.Where, from netip.Addr, to string) []fixups.Op {
+	var out []fixups.Op
 	p := w.Rule
-	op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
-	if p.System == snap.NFT {
-		family := "ip"
-		if from.Is6() {
-			family = "ip6"
+	words := []string{"RETURN", "ACCEPT"}
+	switch {
+	case p.ChainP.Base():
+		words = words[1:]
+	case p.Chain == "DOCKER-USER": // the engine's own rules are to have their say
+		words = words[:1]
+	}
+	for _, word := range words {
+		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
+		if p.System == snap.NFT {
+			family := "ip"
+			if from.Is6() {
+				family = "ip6"
+			}
+			op.Text = strings.Join(strings.Fields(family+" saddr "+from.String()+" "+to+" "+strings.ToLower(word)), " ")
+		} else {
+			op.Args = slices.Concat([]string{"-s", from.String()}, strings.Fields(to), []string{"-j", word})
 		}
-		op.Text = strings.Join(strings.Fields(family+" saddr "+from.String()+" "+to+" accept"), " ")
-		return op
+		out = append(out, op)
 	}
-	op.Args = append([]string{"-s", from.String()}, strings.Fields(to)...)
-	if p.Chain == "DOCKER-USER" { // the engine's own rules are to have their say
-		op.Args = append(op.Args, "-j", "RETURN")
-	} else {
-		op.Args = append(op.Args, "-j", "ACCEPT")
-	}
-	return op
+	return out
 }

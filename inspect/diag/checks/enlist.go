@@ -28,7 +28,7 @@ func enlist(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways fun
 		if !beside && fl.Kind != "egress" {
 			to = reaching(w, &fl.Flow)
 		}
-		for _, op := range append(ways(from), passing(in, w, from, to)) {
+		for _, op := range append(ways(from), passing(in, w, from, to)...) {
 			if more := append(slices.Clone(ops), op); heals(in, i, more) {
 				ops = more
 				break
