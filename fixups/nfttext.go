@@ -272,6 +272,9 @@ func (r *nftReader) transport(w string) error {
 	r.needsProto(n)
 	off := map[string]int{"sport": 0, "dport": 2}
 	field := r.word()
+	if n == snap.IPProtoTCP && (field == "flags" || field == "option") {
+		return r.tcp(field)
+	}
 	at, ok := off[field]
 	if !ok {
 		return fmt.Errorf("nft %s %s: %w", w, field, snap.ErrUnsupported)

@@ -57,6 +57,8 @@ func TestPlacesAndBalance(t *testing.T) {
 		"meta mark set meta mark | 0x00002000":                           true,
 		"tcp dport 80 ct mark set meta mark | 0x1 accept":                true,
 		"meta mark set ct mark | 0x00002000":                             false,
+		"tcp flags ack accept":                                           false,
+		"tcp option maxseg size set 1400":                                false,
 		"oifname vmap { eth0 : accept }":                                 false,
 		"fib daddr . iif type local accept":                              false,
 		"ip daddr 10.0.0.9 dnat to numgen inc mod 0 map @two":            false,

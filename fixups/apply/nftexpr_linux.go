@@ -71,6 +71,8 @@ func encodeExpr(e snap.Expr) (name string, a attrs, err error) {
 		err = encodeFib(&a, e)
 	case *snap.Cmp, *snap.Range, *snap.Bitwise:
 		err = encodeCompare(&a, e)
+	case *snap.Rt, *snap.Byteorder, *snap.Exthdr:
+		err = encodeOption(&a, e)
 	case *snap.Lookup:
 		a.str(unix.NFTA_LOOKUP_SET, e.Set)
 		a.be32(unix.NFTA_LOOKUP_SREG, register(e.Sreg))
@@ -192,6 +194,34 @@ func encodeCompare(a *attrs, e snap.Expr) (err error) {
 		a.be32(unix.NFTA_BITWISE_LEN, uint32(e.Len))
 		value(unix.NFTA_BITWISE_MASK, e.Mask)
 		value(unix.NFTA_BITWISE_XOR, e.Xor)
+	}
+	return err
+}
+
+// encodeOption writes what reads the route, swaps bytes and writes an option of TCP.
+func encodeOption(a *attrs, e snap.Expr) (err error) {
+	var n uint32
+	switch e := e.(type) {
+	case *snap.Rt:
+		n, err = numberIn("rt", e.Key, "classid", "nexthop4", "nexthop6", "tcpmss") // enum nft_rt_keys
+		a.be32(unix.NFTA_RT_DREG, register(e.Dreg))
+		a.be32(unix.NFTA_RT_KEY, n)
+	case *snap.Byteorder:
+		n, err = numberIn("byteorder", e.Op, "ntoh", "hton") // enum nft_byteorder_ops
+		a.be32(unix.NFTA_BYTEORDER_SREG, register(e.Sreg))
+		a.be32(unix.NFTA_BYTEORDER_DREG, register(e.Dreg))
+		a.be32(unix.NFTA_BYTEORDER_OP, n)
+		a.be32(unix.NFTA_BYTEORDER_LEN, uint32(e.Len))
+		a.be32(unix.NFTA_BYTEORDER_SIZE, uint32(e.Size))
+	case *snap.Exthdr:
+		if e.Op != "tcpopt" || e.Sreg == snap.NoReg || e.Present {
+			return unwritten("exthdr %s", e.Op)
+		}
+		a.u8(unix.NFTA_EXTHDR_TYPE, e.Type)
+		a.be32(unix.NFTA_EXTHDR_OFFSET, uint32(e.Offset))
+		a.be32(unix.NFTA_EXTHDR_LEN, uint32(e.Len))
+		a.be32(unix.NFTA_EXTHDR_OP, unix.NFT_EXTHDR_OP_TCPOPT)
+		a.be32(unix.NFTA_EXTHDR_SREG, register(e.Sreg))
 	}
 	return err
 }

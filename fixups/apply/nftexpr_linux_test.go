@@ -39,6 +39,7 @@ func TestRulesReadAsTheyWereWritten(t *testing.T) {
 		"reject",
 		"tcp dport 80 reject with tcp reset",
 		"icmp type echo-request accept",
+		`oifname "eth0" tcp flags syn tcp option maxseg size set rt mtu`,
 	} {
 		want, err := (&fixups.RuleInsert{ChainRef: fixups.ChainRef{System: snap.NFT, Family: snap.IPv4}, Text: text}).Compile()
 		if err != nil {
@@ -78,6 +79,10 @@ func TestNothingOfARuleIsLeftOut(t *testing.T) {
 		&snap.Masq{ProtoMin: none, ProtoMax: none, Flags: []string{"random"}},
 		&snap.Nat{Type: "dnat", Family: snap.IPv4, AddrMin: 0, AddrMax: none, ProtoMin: none, ProtoMax: none, Flags: []string{"map-ips", "persistent"}},
 		&snap.Immediate{Verdict: &snap.Verdict{Code: "maybe"}},
+		&snap.Exthdr{Op: "tcpopt", Type: 2, Dreg: none, Sreg: none},
+		&snap.Exthdr{Op: "ipv6", Type: 2, Dreg: none, Sreg: 0},
+		&snap.Rt{Key: "xfrm"},
+		&snap.Byteorder{Op: "swap"},
 		&snap.Unknown{Name: "tunnel"},
 	} {
 		if _, err := encode(snap.Exprs{e}); !errors.Is(err, snap.ErrUnsupported) {

@@ -177,15 +177,22 @@ func setsMSS(r *snap.Rule) bool {
 	return false
 }
 
+// mangle is the priority of iptables' chains of that name: NF_IP_PRI_MANGLE,
+// include/uapi/linux/netfilter_ipv4.h.
+const mangle = -150
+
 // fixND7102 clamps the MSS of what is forwarded out of the uplink to what it carries.
 func fixND7102(in *diag.Input, f *diag.Finding) []fixups.Op {
 	host := in.Snap.HostNs()
 	sys := snap.IPTablesNFT
 	for i := range in.Snap.Engines {
-		if in.Snap.Engines[i].Rules == "docker-nft" || in.Snap.Engines[i].Rules == "netavark-nft" {
-			// These hosts have no iptables of their own, and what nft writes for this is more than one operation of ours.
-			f.Advice = fmt.Sprintf("until then: nft add table inet mss; nft add chain inet mss forward '{ type filter hook forward priority mangle; }'; nft add rule inet mss forward oifname %s tcp flags syn tcp option maxseg size set rt mtu; %s", f.Subject.Name, f.Advice)
-			return nil
+		if in.Snap.Engines[i].Rules == "docker-nft" || in.Snap.Engines[i].Rules == "netavark-nft" { // such a host may have no iptables
+			ref := fixups.ChainRef{Where: at(in, host.ID), System: snap.NFT, Family: snap.Inet, Table: "netdoctor_mss", Chain: "forward"}
+			return []fixups.Op{
+				&fixups.TableAdd{ChainRef: ref},
+				&fixups.ChainAdd{ChainRef: ref, Type: "filter", Hook: "forward", Priority: mangle, Policy: "accept"},
+				&fixups.RuleInsert{ChainRef: ref, Position: 1, Text: fmt.Sprintf("oifname %q tcp flags syn tcp option maxseg size set rt mtu", f.Subject.Name)},
+			}
 		}
 	}
 	if _, c := natPostrouting(host, snap.IPv4); c != nil {
