@@ -256,7 +256,7 @@ func (r *redactor) container(c *snap.Container) {
 		c.Image = r.pseudonym("image", c.Image)
 	}
 	c.Process = r.process(c.Process)
-	c.Error = r.path(c.Error)
+	c.Error, c.Complaint = r.path(c.Error), "" // a program's words hold what it likes
 	c.Sockets = slices.Clone(c.Sockets)
 	for i, s := range c.Sockets {
 		c.Sockets[i].Socket, c.Sockets[i].At = r.path(s.Socket), r.path(s.At)

@@ -243,6 +243,7 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerapi.Client, list
 	}
 	_ = g.Wait() // the errors are in errs
 	r.stopped(ctx, api, out)
+	r.complaints(ctx, api, out)
 	claims, held := 0, 0
 	late := 0
 	for i, c := range out {

@@ -246,6 +246,9 @@ func (r *dockerRead) stored(ctx context.Context, root string, into map[string]*s
 			r.gap("docker containers", fmt.Errorf("reading container %s: %w", short(id), err))
 			continue
 		}
+		if ended(c) {
+			c.Complaint = complaint(kept(filepath.Join(dir, id, id+"-json.log"), jsonLine))
+		}
 		into[id] = c
 	}
 }

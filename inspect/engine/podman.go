@@ -201,6 +201,9 @@ func (r *podmanRead) store(ctx context.Context, s podStore, p *proc) error {
 		if r.stranger() {
 			c.ResolvConfPath, c.HostsPath, c.HostnamePath, c.SandboxKey = "", "", "", ""
 		}
+		if log := records[i].config.LogPath; log != "" && !r.stranger() && ended(&c) {
+			c.Complaint = complaint(kept(r.m.files(p, log), criLine))
+		}
 		for j := range c.Endpoints {
 			r.join(&c.Endpoints[j], c.ID, nets)
 		}

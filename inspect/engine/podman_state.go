@@ -33,6 +33,7 @@ type podConfig struct {
 	HostAdd         []string              `json:"hostsAdd"`
 	Labels          map[string]string     `json:"labels"`
 	RestartPolicy   string                `json:"restart_policy"`
+	LogPath         string                `json:"logPath"`
 	Exposed         map[string][]string   `json:"exposedPorts"` // "80" → ["tcp"]
 	Spec            struct {
 		Hostname string `json:"hostname"`

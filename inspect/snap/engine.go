@@ -65,16 +65,19 @@ type Engine struct {
 type Container struct {
 	// Ref is "engine:name", unique in the snapshot; what Netns.Containers and
 	// findings use.
-	Ref           string    `json:"ref"`
-	Engine        string    `json:"engine"`
-	ID            string    `json:"id"`
-	Name          string    `json:"name"`
-	Image         string    `json:"image,omitempty"`
-	State         string    `json:"state"` // "running", "paused", "restarting", "exited", "created", "dead", Vanished
-	ExitCode      int       `json:"exitCode,omitempty"`
-	OOMKilled     bool      `json:"oomKilled,omitempty"`
-	Stopped       bool      `json:"stopped,omitempty"` // a person had the engine stop it, whatever its exit code
-	Error         string    `json:"error,omitempty"`   // as the engine says why it did not start
+	Ref       string `json:"ref"`
+	Engine    string `json:"engine"`
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Image     string `json:"image,omitempty"`
+	State     string `json:"state"` // "running", "paused", "restarting", "exited", "created", "dead", Vanished
+	ExitCode  int    `json:"exitCode,omitempty"`
+	OOMKilled bool   `json:"oomKilled,omitempty"`
+	Stopped   bool   `json:"stopped,omitempty"` // a person had the engine stop it, whatever its exit code
+	Error     string `json:"error,omitempty"`   // as the engine says why it did not start
+	// Complaint is the last that its program said of a network call that failed, before it
+	// ended by itself; "" nothing, or not known.
+	Complaint     string    `json:"complaint,omitempty"`
 	Restarts      int       `json:"restarts,omitempty"`
 	RestartPolicy string    `json:"restartPolicy,omitempty"`
 	Started       time.Time `json:"started,omitzero"`

@@ -21,7 +21,8 @@ func nd5106() diag.Check {
 		Doc: `A container that has stopped has no address, and the embedded DNS no longer knows
 its name: programs say "bad address" rather than "connection refused". Found when
 its name or address is asked for, and, unasked, when it was killed or crashed (an
-exit code above 125) while others on its network still run. One that a person had
+exit code above 125) while others on its network still run, or said that it can't
+listen at a port that it publishes and nobody else serves. One that a person had
 the engine stop is not missed, though it ends with 137 where its program heeds no
 SIGTERM.
 
@@ -77,6 +78,7 @@ func detectND5106(in *diag.Input) []diag.Finding {
 		} else {
 			tellStopped(in, &f, c)
 		}
+		tellComplaint(&f, c)
 		out = append(out, f)
 	}
 	return out
@@ -155,6 +157,35 @@ func tellStopped(in *diag.Input, f *diag.Finding, c *snap.Container) {
 	}
 }
 
+// tellComplaint adds what the program said before it ended.
+func tellComplaint(f *diag.Finding, c *snap.Container) {
+	if c.Complaint == "" {
+		return
+	}
+	f.Evidence = append(f.Evidence, ev(diag.LogCommand(c), c.Complaint, snap.RefContainer(c.Ref)))
+	f.Cause += fmt.Sprintf("; the last that its program said is %q", c.Complaint)
+	if forbidden(c) {
+		f.Advice = "its user may not listen on that port: have it listen on one above 1023, or make it anew with --sysctl net.ipv4.ip_unprivileged_port_start=0 (or --cap-add NET_BIND_SERVICE)"
+	}
+}
+
+// couldNotListen says whether a program ended because it could not listen where it was to.
+func couldNotListen(c *snap.Container) bool {
+	for _, w := range []string{"in use", "eaddrinuse", "assign requested address", "address not available", "eaddrnotavail"} {
+		if strings.Contains(strings.ToLower(c.Complaint), w) {
+			return true
+		}
+	}
+	return forbidden(c)
+}
+
+// forbidden says whether a program may not listen where it was to (bind(2), EACCES).
+func forbidden(c *snap.Container) bool {
+	said := strings.ToLower(c.Complaint)
+	denied := strings.Contains(said, "permission denied") || strings.Contains(said, "eacces")
+	return denied && (strings.Contains(said, "bind") || strings.Contains(said, "listen"))
+}
+
 // publishes are the ports of the host that a container publishes, in words.
 func publishes(c *snap.Container) string {
 	var out []string
@@ -204,6 +235,9 @@ func missed(in *diag.Input, c *snap.Container) bool {
 	})
 	if c.Engine == ownEngine {
 		return published // its exit code is not known; whoever takes it away takes its ports, too
+	}
+	if published && couldNotListen(c) {
+		return true
 	}
 	if !c.OOMKilled && c.State != "restarting" && (c.ExitCode <= 125 || c.ExitCode == 130 || c.ExitCode == 143) {
 		return false
