@@ -26,7 +26,8 @@ again. What did not help is put back, and what came to light by it, and still
 stops the same flows, is planned next. netdoctor undo takes it all back later.`,
 		Example: `  netdoctor fix --dry-run
   netdoctor fix ND3204
-  netdoctor fix web --yes`,
+  netdoctor fix web --yes
+  netdoctor fix --flow "web db:5432"    what check finds, and this flow too`,
 		ValidArgsFunction: s.complete(-1),
 		RunE: func(cmd *cobra.Command, got []string) error {
 			c, err := s.before(render.Formats())

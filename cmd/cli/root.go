@@ -45,7 +45,8 @@ container and network of this host once, and thinks about nothing but that.
 Reading changes nothing.`,
 		Example: `  netdoctor check
   netdoctor trace web db:5432
-  netdoctor dns db --from web`,
+  netdoctor dns db --from web
+  netdoctor fix --flow "web db:5432"`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
