@@ -60,7 +60,9 @@ func (in *Input) Doubts() []snap.Probe {
 				// A server that is slow rather than dead. One that asks others is waited
 				// for only where a person waits, too: the others are asked themselves.
 				late := !cut && s.Reach.OK && (n.Asked || s.Role != "embedded" && s.Role != "aardvark") && p.Outcome == snap.TimedOut && p.Died == nil && !p.DNS.TCP && !p.DNS.EDNS && !slow[p.Dst]
-				if late || in.neighbourLate(p) || !s.Reach.Known && filtered(p) {
+				// Less than libc notices, and once: a machine that is busy, a neighbour just asked for.
+				hasty := p.Outcome == snap.Answered && p.Sent == 1 && !SlowServer(p) && len(in.Slow(p)) > 0
+				if late || hasty || in.neighbourLate(p) || !s.Reach.Known && filtered(p) {
 					slow[p.Dst] = slow[p.Dst] || late
 					d := snap.DNSProbe{Name: p.DNS.Name, Type: p.DNS.Type, TCP: p.DNS.TCP, EDNS: p.DNS.EDNS}
 					doubt(p, snap.Probe{Kind: p.Kind, From: p.From, Dst: p.Dst, DNS: &d})

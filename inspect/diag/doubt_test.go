@@ -7,6 +7,7 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/inspect/walk"
 )
 
 func TestCutOff(t *testing.T) {
@@ -79,6 +80,31 @@ func TestADropByARateIsAskedForOnceMore(t *testing.T) {
 		}
 		if got := in.Doubts(); len(got) != c.want {
 			t.Errorf("%s: %d, want %d", c.name, len(got), c.want)
+		}
+	}
+}
+
+// TestASlowAnswerIsAskedForOnceMore, unless it is so slow that libc would notice.
+func TestASlowAnswerIsAskedForOnceMore(t *testing.T) {
+	t.Parallel()
+	at := netip.MustParseAddrPort("127.0.0.11:53")
+	for _, c := range []struct {
+		name    string
+		gap     float64
+		outcome string
+		want    int
+	}{
+		{"slow", 650, snap.Answered, 1},
+		{"quick", 1, snap.Answered, 0},
+		{"slower than patience", slowDNSMs, snap.Answered, 0},
+	} {
+		p := snap.Probe{ID: 1, Kind: "dns", From: "web", Dst: at, Sent: 1, Outcome: c.outcome, RTTMs: c.gap, DNS: &snap.DNSProbe{Name: "a.", Type: "A"}, Seen: []snap.Seen{
+			{What: snap.SeenReceive, Netns: "web", Device: "lo"}, {What: snap.SeenTransmit, Netns: "web", Device: "lo", Answer: true, AfterMs: c.gap},
+		}}
+		s := &snap.Snapshot{Netns: []snap.Netns{{ID: "web"}}, Probes: []snap.Probe{p}}
+		in := &Input{Snap: s, Graph: walk.New(s), Names: []NameCase{{Path: &names.Path{Servers: []names.Server{{Role: "embedded", AskedFrom: "web", Addr: at, Reach: names.Reach{Known: true, OK: true}}}}}}}
+		if got := in.Doubts(); len(got) != c.want {
+			t.Errorf("%s: %d are asked once more, want %d", c.name, len(got), c.want)
 		}
 	}
 }

@@ -29,7 +29,7 @@ See it by hand:
     docker logs NAME
 
 Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
-		After: []diag.Code{"ND4204", "ND8102", "ND5121", "ND5111"},
+		After: []diag.Code{"ND4204", "ND8102", "ND5121", "ND5111", "ND4306"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return listeners(in, func(s seat) *diag.Finding {
 				if len(s.elsewhere) > 0 && len(s.loopback) == 0 {
