@@ -90,7 +90,7 @@ func (a *Applier) unstep(m *machine, st *step, asked bool, said func(string)) er
 		if err := guess(st, now); err != nil {
 			return err
 		}
-	} else if asked && st.After != "" && h != st.After && h != st.Before && !certain(st.Undo) {
+	} else if asked && st.After != "" && h != st.After && h != st.Before && len(st.Undo) > 0 && !certain(st.Undo) {
 		return fmt.Errorf("others changed it since: %w", ErrChanged)
 	}
 	for _, u := range st.Undo {

@@ -86,10 +86,15 @@ func (in *Input) follow(f sim.Flow) *sim.Trace {
 }
 
 // settled says whether the wire decides what the model leaves open: the probe
-// died at the very place that the model names.
+// died at the very place that the model names. Or it came by a remembered MAC to somebody
+// who is not meant by it, where the model knows another who answers for the address.
 func (in *Input) settled(f *FlowCase) bool {
-	if f.Trace.Verdict != sim.Unknown || f.Trace.Where == nil || f.Trace.Where.Rule == nil {
+	if f.Trace.Verdict != sim.Unknown || f.Trace.Where == nil {
 		return false
+	}
+	if w := f.Trace.Where; w.Rule == nil {
+		died := f.Probe != nil && ProbeSays(f.Probe) == "dropped" && f.Probe.Died != nil && f.Probe.Died.Reason == "OTHERHOST" // net/ipv4/ip_input.c: ip_rcv_core
+		return w.Cause == sim.CauseDuplicate && died && f.Probe.Died.Answer == w.Reply
 	}
 	p := in.Prove(f)
 	return p != nil && p.Verdict == "dropped" && p.Where == f.Trace.Where
