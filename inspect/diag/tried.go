@@ -210,7 +210,7 @@ func (in *Input) oversight(f *FlowCase) bool {
 			return c.Orig.Dst == netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport) && slices.Contains(c.Status, "seen-reply")
 		}))
 	}
-	if in.shutTunnel(f) {
+	if in.shutTunnel(f) || Spent(w) {
 		return true
 	}
 	if w == nil || host == nil || w.Netns != host.ID || w.Cause != sim.CausePolicy || w.Reply {

@@ -34,9 +34,9 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if standing(in, f, w) || in.Lockdown(w) {
 		return nil
 	}
-	if spent(w) {
+	if diag.Spent(w) {
 		f.Advice = "give the rule a wider range, or none: the kernel then keeps the port of each connection, or finds a free one"
-		return nil
+		return anyPort(in, f, w)
 	}
 	if ops := fixSetElement(in, f); len(ops) > 0 {
 		f.Advice = "what filled the set may put it back: change it there, too"

@@ -181,7 +181,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if strings.Contains(g.Where.Detail, " hands it to ") {
 		cause = g.Where.Detail // a program that is not there
 	}
-	if spent(g.Where) {
+	if diag.Spent(g.Where) {
 		does, cause = "has no port left for", g.Where.Detail
 	}
 	if strings.Contains(g.Where.Detail, " sends it out of ") { // nft's fwd
@@ -196,9 +196,6 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		Weight:   60,
 	}
 }
-
-// spent says whether it is a mapping that finds no free port in its range.
-func spent(w *sim.Where) bool { return strings.Contains(w.Detail, " hold all of its ports, ") }
 
 // ruleCause says why that rule decides, rather than one that accepts.
 func ruleCause(w *sim.Where) string {
