@@ -14,7 +14,8 @@ func nd3102() diag.Check {
 are asked in the order of their priority, of nftables, iptables-nft and
 iptables-legacy alike: an accept ends only its own chain, a drop is final. So a
 rule in a table that nobody looks at stops what Docker's own rules let through. One
-that drops each nth packet, or by chance, is told as soon as it has dropped some.
+that drops each nth packet, or by chance, is told as soon as it has dropped some; one
+that drops what is over a limit when somebody asks for what it counts, and it has.
 
 A rule that stops whoever is not named before it is the rest of a list. Where others of
 the same network pass, that was meant, and is no fault until somebody asks; the remedy
@@ -38,7 +39,8 @@ Sources: net/netfilter/core.c: nf_hook_slow; nftables wiki, "multiple base chain
 					out = append(out, ruleFinding(in, g))
 				}
 			}
-			return append(out, byChance(in, out)...)
+			out = append(out, byChance(in, out)...)
+			return append(out, overLimit(in, out)...)
 		},
 		Fix: fixRule,
 	}

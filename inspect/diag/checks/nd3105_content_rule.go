@@ -18,7 +18,8 @@ func nd3105() diag.Check {
 		Doc: `The connection comes up, and what is then sent through it may still be dropped: a
 rule looks into the packets, for a string or for bytes at an offset. A handshake
 has no content, so neither a probe nor "nc -z" notices; the program hangs after
-"connected". Told only of what somebody asked for: such rules are often meant.
+"connected". Told only of what somebody asked for: such rules are often meant. It is an
+error when the rule has dropped packets.
 
 See it by hand:
     iptables -L CHAIN -nv                    its counter grows with each request
@@ -47,6 +48,10 @@ Sources: net/netfilter/xt_string.c, xt_u32.c, xt_bpf.c`,
 					Covers: diag.Cover{Traces: []int{i}},
 					Advice: "see whether its counter grows with each try that hangs",
 					Weight: 40,
+				}
+				if n := w.Rule.Rule.Packets; n > 0 {
+					x.Severity = diag.Error
+					x.Summary += fmt.Sprintf(" (%d so far)", n)
 				}
 				if op := deleteRule(in, w.Netns, w.Rule.System, w.Rule.Family, w.Rule.Table, w.Rule.Chain, w.Rule.Num); op != nil {
 					x.Advice += "; if so, and if it is not meant: " + shellOf(op)
