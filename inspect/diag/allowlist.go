@@ -87,8 +87,7 @@ func (e *exceptions) through(c *snap.Chain, first, depth int) bool {
 				}
 			case set != nil && w[0] == '@':
 				if slices.ContainsFunc(set.Elements, func(x snap.Element) bool {
-					a, ok := netip.AddrFromSlice(x.Key)
-					return ok && e.gets(a, e.x.Dport)
+					return slices.ContainsFunc(addresses(set, &x), func(a netip.Addr) bool { return e.gets(a, e.x.Dport) })
 				}) {
 					return true
 				}
@@ -111,6 +110,23 @@ func (e *exceptions) through(c *snap.Chain, first, depth int) bool {
 		}
 	}
 	return false
+}
+
+// addresses are those that an element of a set names; one of a concatenation may have two.
+func addresses(set *snap.Set, x *snap.Element) []netip.Addr {
+	const reg = 4 // each part is filled up to registers of four bytes
+	fields, at := set.Fields, 0
+	if len(fields) == 0 {
+		fields = []int{len(x.Key)}
+	}
+	var out []netip.Addr
+	for _, n := range fields {
+		if a, ok := netip.AddrFromSlice(x.Key[min(at, len(x.Key)):min(at+n, len(x.Key))]); ok {
+			out = append(out, a)
+		}
+		at += (n + reg - 1) / reg * reg
+	}
+	return out
 }
 
 // someOf is an address of a prefix: a subnet's own is nobody's.

@@ -42,31 +42,46 @@ func admit(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 	return ops
 }
 
-// passing are the rules right before a last word, one of which lets a sender go on; to is
-// what else they ask for, "" nothing. In a chain that others jump to the first leaves the
-// word to whatever comes after that jump.
+// passing are the rules right before a last word, one of which lets a sender go on, an
+// invalid one everybody; to is what else they ask for, "" nothing. In a chain whose own
+// rules leave the word to whatever comes after the jump to it, so does the first.
 func passing(in *diag.Input, w *sim.Where, from netip.Addr, to string) []fixups.Op {
 	var out []fixups.Op
 	p := w.Rule
-	words := []string{"RETURN", "ACCEPT"}
+	words := []string{"ACCEPT"}
 	switch {
 	case p.ChainP.Base():
-		words = words[1:]
 	case p.Chain == "DOCKER-USER": // the engine's own rules are to have their say
-		words = words[:1]
+		words[0] = "RETURN"
+	case returning(p.ChainP):
+		words = []string{"RETURN", "ACCEPT"}
 	}
 	for _, word := range words {
 		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: max(p.Num, 1)}
 		if p.System == snap.NFT {
-			family := "ip"
-			if from.Is6() {
-				family = "ip6"
+			by := ""
+			if from.IsValid() {
+				by = snap.FamilyOf(from).NFT() + " saddr " + from.String()
 			}
-			op.Text = strings.Join(strings.Fields(family+" saddr "+from.String()+" "+to+" "+strings.ToLower(word)), " ")
+			op.Text = strings.Join(strings.Fields(by+" "+to+" "+strings.ToLower(word)), " ")
 		} else {
-			op.Args = slices.Concat([]string{"-s", from.String()}, strings.Fields(to), []string{"-j", word})
+			if from.IsValid() {
+				op.Args = []string{"-s", from.String()}
+			}
+			op.Args = slices.Concat(op.Args, strings.Fields(to), []string{"-j", word})
 		}
 		out = append(out, op)
 	}
 	return out
+}
+
+// returning says whether rules of a chain send packets back to where they came from.
+func returning(c *snap.Chain) bool {
+	return slices.ContainsFunc(c.Rules, func(r snap.Rule) bool {
+		return slices.ContainsFunc(r.Exprs, func(e snap.Expr) bool {
+			x, xt := e.(*snap.Xt)
+			i, im := e.(*snap.Immediate)
+			return xt && x.Target && x.Name == "RETURN" || im && i.Verdict != nil && i.Verdict.Code == "return"
+		})
+	})
 }

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,8 +16,13 @@ import (
 // enlist lets the senders of flows pass before a last word, each in the first of some
 // ways that helps it, or else in a rule of its own before that: for where the flow goes
 // alone, unless it is put beside another container, or the flow stands for all of the
-// world. Where somebody asked, nobody else is let pass.
-func enlist(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways func(netip.Addr) []fixups.Op) []fixups.Op {
+// world. Where somebody asked, nobody else is let pass. An invalid sender is everybody.
+func enlist(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways func(*sim.Hop) []fixups.Op) []fixups.Op {
+	return enlistAs(in, f, w, beside, ways, func(h *sim.Hop) netip.Addr { return h.Src.Addr() })
+}
+
+// enlistAs is enlist with a sender as somebody chooses.
+func enlistAs(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways func(*sim.Hop) []fixups.Op, sender func(*sim.Hop) netip.Addr) []fixups.Op {
 	var ops []fixups.Op
 	asked := slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return in.Flows[i].Asked })
 	for _, i := range f.Covers.Traces {
@@ -24,11 +30,12 @@ func enlist(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways fun
 		if asked && !fl.Asked || len(fl.Trace.Forward) == 0 || len(ops) > 0 && heals(in, i, ops) {
 			continue
 		}
-		from, to := fl.Trace.Forward[0].Src.Addr(), ""
+		at := &fl.Trace.Forward[len(fl.Trace.Forward)-1] // as the packet is at that rule, after NAT
+		to := ""
 		if !beside && fl.Kind != "egress" {
-			to = reaching(w, &fl.Flow)
+			to = reaching(w, at)
 		}
-		for _, op := range append(ways(from), passing(in, w, from, to)...) {
+		for _, op := range append(ways(at), passing(in, w, sender(at), to)...) {
 			if more := append(slices.Clone(ops), op); heals(in, i, more) {
 				ops = more
 				break
@@ -38,17 +45,20 @@ func enlist(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways fun
 	return ops
 }
 
-// listing are the ways to put an address into the sets that one rule looks senders up in.
-func listing(in *diag.Input, w *sim.Where, r *snap.Rule, a netip.Addr) []fixups.Op {
+// listing are the ways to put a packet into the sets that one rule looks it up in.
+func listing(in *diag.Input, w *sim.Where, r *snap.Rule, h *sim.Hop) []fixups.Op {
 	var out []fixups.Op
-	for _, e := range r.Exprs {
+	a := h.Src.Addr()
+	for k, e := range r.Exprs {
 		switch x := e.(type) {
 		case *snap.Lookup:
 			s := w.Rule.TableP.Set(x.Set)
-			if s == nil || s.Anonymous || s.Constant || x.Invert || x.Dreg != snap.NoReg || s.KeyLen != len(a.AsSlice()) {
+			if s == nil || s.Anonymous || s.Constant || x.Invert || x.Dreg != snap.NoReg {
 				continue
 			}
-			out = append(out, element(in, w, s, a, snap.Element{}))
+			if key := keyOf(r.Exprs[:k], x.Sreg, s, h); key != nil {
+				out = append(out, element(in, w, s, key, snap.Element{}))
+			}
 		case *snap.Xt:
 			if x.Target || x.Name != "set" {
 				continue
@@ -66,9 +76,65 @@ func listing(in *diag.Input, w *sim.Where, r *snap.Rule, a netip.Addr) []fixups.
 	return out
 }
 
-// element puts an address into a set or map, with what is said of another there.
-func element(in *diag.Input, w *sim.Where, s *snap.Set, a netip.Addr, as snap.Element) fixups.Op {
-	el := snap.Element{Key: a.AsSlice(), Data: as.Data, Verdict: as.Verdict}
+// keyOf is what a look-up in a set has of a packet: the addresses and ports that the
+// expressions before it load, each part of a concatenation filled up to registers of four
+// bytes (nftables: src/netlink_linearize.c). nil where something else is asked for.
+func keyOf(before snap.Exprs, sreg int, s *snap.Set, h *sim.Hop) []byte {
+	const reg = 4
+	fields := s.Fields
+	if len(fields) == 0 {
+		fields = []int{s.KeyLen}
+	}
+	var key []byte
+	for _, n := range fields {
+		part := partOf(before, sreg+len(key)/reg, n, h)
+		if part == nil {
+			return nil
+		}
+		key = append(key, part...)
+		for len(s.Fields) > 1 && len(key)%reg != 0 {
+			key = append(key, 0)
+		}
+	}
+	return key
+}
+
+// partOf is the part of n bytes that was loaded into one register last; nil when it is of
+// another kind.
+func partOf(before snap.Exprs, dreg, n int, h *sim.Hop) []byte {
+	for _, e := range slices.Backward(before) {
+		switch x := e.(type) {
+		case *snap.Payload:
+			if x.Dreg != dreg {
+				continue
+			}
+			src, dst := h.Src.Addr().AsSlice(), h.Dst.Addr().AsSlice()
+			at := map[bool][2]int{false: {12, 16}, true: {8, 24}}[h.Src.Addr().Is6()] // RFC 791, RFC 8200
+			switch {
+			case x.Base == "nh" && x.Offset == at[0] && x.Len == len(src) && n == len(src):
+				return src
+			case x.Base == "nh" && x.Offset == at[1] && x.Len == len(dst) && n == len(dst):
+				return dst
+			case x.Base == "th" && x.Offset == 2 && x.Len == 2 && n == 2 && h.Dst.Port() != 0:
+				return binary.BigEndian.AppendUint16(nil, h.Dst.Port())
+			}
+			return nil
+		case *snap.Meta:
+			if x.Dreg != dreg {
+				continue
+			}
+			if x.Key == "l4proto" && n == 1 {
+				return []byte{h.Proto.Number()}
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// element puts a key into a set or map, with what is said of another there.
+func element(in *diag.Input, w *sim.Where, s *snap.Set, key []byte, as snap.Element) fixups.Op {
+	el := snap.Element{Key: key, Data: as.Data, Verdict: as.Verdict}
 	if s.Interval {
 		el.KeyEnd = el.Key
 	}
@@ -90,27 +156,26 @@ func joining(in *diag.Input, w *sim.Where, other *snap.Container, a netip.Addr) 
 			if e.CatchAll || !slices.ContainsFunc(other.Endpoints, func(x snap.Endpoint) bool { return covers(s, e, x.IPv4.Addr()) || covers(s, e, x.IPv6.Addr()) }) {
 				continue
 			}
-			out = append(out, element(in, w, s, a, *e))
+			out = append(out, element(in, w, s, a.AsSlice(), *e))
 		}
 	}
 	return out
 }
 
-// reaching is what a rule asks of packets to where a flow goes.
-func reaching(w *sim.Where, f *sim.Flow) string {
-	to := f.Dst.String()
-	port := ""
+// reaching is what a rule asks of packets to where a packet goes.
+func reaching(w *sim.Where, h *sim.Hop) string {
+	to, port := h.Dst.Addr(), ""
 	if w.Rule.System != snap.NFT {
-		if f.Dport != 0 {
-			port = fmt.Sprintf(" -p %s -m %[1]s --dport %d", f.Proto, f.Dport)
+		if h.Dst.Port() != 0 {
+			port = fmt.Sprintf(" -p %s -m %[1]s --dport %d", h.Proto, h.Dst.Port())
 		}
-		return "-d " + to + port
+		return "-d " + to.String() + port
 	}
-	if f.Dport != 0 {
-		port = fmt.Sprintf(" %s dport %d", f.Proto, f.Dport)
+	if h.Dst.Port() != 0 {
+		port = fmt.Sprintf(" %s dport %d", h.Proto, h.Dst.Port())
 	}
-	if f.Dst.Is6() {
-		return "ip6 daddr " + to + port
+	if to.Is6() {
+		return "ip6 daddr " + to.String() + port
 	}
-	return "ip daddr " + to + port
+	return "ip daddr " + to.String() + port
 }

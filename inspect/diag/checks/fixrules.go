@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -68,7 +67,7 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	flow := &in.Flows[f.Covers.Traces[0]]
 	if c := in.Listed(flow); c != nil {
 		f.Advice = fmt.Sprintf("%s is let pass before this rule, which keeps in whoever is not, and stays: put there, too, who is meant to pass", c.Name)
-		return enlist(in, f, w, true, func(a netip.Addr) []fixups.Op { return joining(in, w, c, a) })
+		return enlist(in, f, w, true, func(h *sim.Hop) []fixups.Op { return joining(in, w, c, h.Src.Addr()) })
 	}
 	if n := in.Exempt(flow); n > 0 {
 		before := *p
@@ -76,15 +75,20 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		text, source := ruleText(in, w.Netns, &before)
 		f.Evidence = append(f.Evidence, ev(source, text, snap.RefRule(w.Netns, p.TableP, p.Chain, n)))
 		f.Advice = fmt.Sprintf("rule %d lets others pass there, and this one stops the rest, and stays: add to those before it who is meant to pass", n)
-		return enlist(in, f, w, false, func(a netip.Addr) []fixups.Op { return listing(in, w, before.Rule, a) })
+		return enlist(in, f, w, false, func(h *sim.Hop) []fixups.Op { return listing(in, w, before.Rule, h) })
 	}
 	if flow.Asked && in.RestOfList(flow) {
 		f.Advice = "the rule closes all but what those before it name, and stays: add to these what is meant to be reached"
-		return enlist(in, f, w, false, func(netip.Addr) []fixups.Op { return nil })
+		return enlist(in, f, w, false, func(*sim.Hop) []fixups.Op { return nil })
 	}
 	if text, _ := in.RuleLine(w); admitting(text) || in.Admits(flow) {
 		f.Advice = "the rule closes the port for all but those that it names, and stays: add to these who is meant to come in"
 		return admit(in, f, w)
+	}
+	if in.EndsList(w) {
+		if ops := lengthen(in, f, w); len(ops) > 0 {
+			return ops
+		}
 	}
 	f.Advice = "the rule may be there for a reason: look at it before it goes; an exception before it does less"
 	if ops := deleteAlike(in, w.Netns, p); len(ops) > 0 {

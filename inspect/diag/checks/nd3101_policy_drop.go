@@ -178,6 +178,12 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		what += fmt.Sprintf(" once the connection has carried about %d bytes each way", t.Size)
 	}
 	cause := ruleCause(g.Where)
+	if in.EndsList(g.Where) {
+		cause = "rules before it in that chain name what may pass, and none of them takes this"
+	}
+	if b := first.Trace.Where; b.Behind != nil && b.Behind.Rule == g.Where.Rule {
+		cause = b.Detail // the question for a neighbour
+	}
 	if strings.Contains(g.Where.Detail, " hands it to ") {
 		cause = g.Where.Detail // a program that is not there
 	}
