@@ -31,7 +31,7 @@ See it by hand:
 False positives: a way that is meant to be closed until a tunnel is up.
 
 Sources: net/ipv4/fib_trie.c: fib_table_lookup; net/core/fib_rules.c: fib_rules_lookup`,
-		After:  []diag.Code{"ND1101", "ND1102", "ND1103", "ND1107", "ND1108", "ND2201", "ND2203"},
+		After:  []diag.Code{"ND1101", "ND1102", "ND1103", "ND1107", "ND1108", "ND2201", "ND2203", "ND2212"},
 		Detect: detectND2205,
 		Fix:    fixND2205,
 	}

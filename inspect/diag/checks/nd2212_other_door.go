@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -28,8 +30,10 @@ See it by hand:
     tcpdump -ni OTHER_UPLINK src ADDRESS                    they leave there
 
 A mark that the connection keeps tells the answers' way: CONNMARK, and a routing rule
-for the mark. check says it, as a remark, where a rule or route has the host's own
-answers leave by the uplink: whether anybody comes that way is not known from here.
+for the mark. Where there is such a mark already and its rule is asked too late, fix moves
+it. check says it, as a remark, where a rule or route has the host's own answers leave by
+a further uplink: whether anybody comes that way is not known from here. Of the uplink of
+the default route it is a warning.
 
 False positives: a network beyond that takes any source in.
 
@@ -51,6 +55,15 @@ Sources: net/ipv4/ip_input.c and ip_forward.c (routes before nf_nat_ipv4_out); R
 				}
 			}
 			return append(out, doorsUnused(in, out)...)
+		},
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			for _, i := range f.Covers.Traces {
+				if ops := askedSooner(in, i); ops != nil {
+					f.Advice = "find out who adds the rules, and in which order: the next start of that has them so again"
+					return ops
+				}
+			}
+			return nil
 		},
 	}
 }
@@ -145,7 +158,7 @@ func doorsUnused(in *diag.Input, told []diag.Finding) []diag.Finding {
 	}
 	var out []diag.Finding
 	for _, l := range diag.Outward(in.Snap) {
-		if sameSubject(told, diag.Subject{Kind: "link", Name: l.Name, Netns: host.ID}) >= 0 || !l.Up || leadsBy(in, host.ID, sim.RouteQuery{Dst: afar}, l.Name) {
+		if sameSubject(told, diag.Subject{Kind: "link", Name: l.Name, Netns: host.ID}) >= 0 || !l.Up {
 			continue
 		}
 		var d *door
@@ -158,8 +171,56 @@ func doorsUnused(in *diag.Input, told []diag.Finding) []diag.Finding {
 		}
 		x := d.finding(in, fmt.Sprintf("%s:%d of %s", d.flow.Dst, d.flow.Dport, c.Name))
 		x.Summary = fmt.Sprintf("who comes from afar by %s to a published port, such as %d/%s of %s, is answered by %s, as %s: most networks drop that", l.Name, d.flow.Dport, d.flow.Proto, c.Name, d.out, d.flow.Dst)
-		x.Severity, x.Weight = diag.Info, 20
+		if x.Severity, x.Weight = diag.Info, 20; leadsBy(in, host.ID, sim.RouteQuery{Dst: afar}, l.Name) {
+			x.Severity = diag.Warning // most of who comes at all comes there
+		}
 		out = append(out, x)
 	}
 	return out
+}
+
+// askedSooner moves a routing rule for a mark, which the answers of a flow carry, before the
+// one that leads them away; nil where that brings none of them to where the questions came in.
+func askedSooner(in *diag.Input, flow int) []fixups.Op {
+	f, host := &in.Flows[flow], in.Snap.HostNs()
+	if host == nil || otherDoor(in, f.Flow, f.Trace) == nil {
+		return nil
+	}
+	w := fixups.At(in.Snap, host.ID)
+	for _, late := range host.Rules {
+		if late.Mask == 0 || late.Family != snap.FamilyOf(f.Flow.Src) {
+			continue
+		}
+		for _, before := range host.Rules {
+			if before.Family != late.Family || before.Priority >= late.Priority || before.Priority < 2 || before.Mask != 0 {
+				continue
+			}
+			moved := late
+			moved.Priority = before.Priority - 1
+			if slices.ContainsFunc(host.Rules, func(r snap.PolicyRule) bool { return r.Family == late.Family && r.Priority == moved.Priority }) {
+				continue
+			}
+			ops := []fixups.Op{&fixups.PolicyRuleAdd{Where: w, Rule: moved}, &fixups.PolicyRuleDel{Where: w, Rule: late}}
+			world := worldWith(in, ops)
+			if world == nil {
+				continue
+			}
+			if t := world.Trace(f.Flow); t.Arrived != "" && leaves(t, host.ID) == f.Flow.Iif {
+				return ops
+			}
+		}
+	}
+	return nil
+}
+
+// leaves is the device of a namespace by which the answer of a flow goes last.
+func leaves(t *sim.Trace, netns string) string {
+	dev := ""
+	for _, h := range t.Reply {
+		if h.Netns == netns && h.Stage == "route" {
+			_, rest, _ := strings.Cut(h.Did, "dev ")
+			dev, _, _ = strings.Cut(rest, " ")
+		}
+	}
+	return dev
 }
