@@ -230,6 +230,9 @@ func (w *walker) aboutOwner(c *snap.Container, nets places) *Problem {
 		mine := "is on no network with names"
 		if len(w.box.Endpoints) > 0 {
 			mine = "is on the default network " + w.box.Endpoints[0].Network + ", where names are not answered"
+			if n := w.s.NetworkOf(w.box.Engine, &w.box.Endpoints[0]); n != nil && !n.Default {
+				mine = "is on network " + n.Name + ", which was made without DNS"
+			}
 		}
 		if len(on) == 0 || p.Network == "" {
 			p.Detail = fmt.Sprintf("%s %s, and %s is on %s: names need a user-defined network that both are on", w.who(), mine, c.Name, where)
