@@ -118,7 +118,7 @@ func (p *printer) said(r *v1.TraceResult, wide bool) {
 		}
 	}
 	if r.Verdict == "delivered" && len(r.Findings) > 0 && r.Findings[0].Severity == "error" {
-		p.labelled("", "but", in(yellow, "what was followed gets through, and something else of such a connection does not: "+r.Findings[0].Code))
+		p.labelled("", "but", in(yellow, "the packet that was tried gets there, and that is not all that such a connection needs: see "+r.Findings[0].Code))
 	}
 	if wide {
 		for _, c := range r.Tracked {

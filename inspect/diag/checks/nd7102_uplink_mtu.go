@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -43,12 +44,19 @@ Sources: moby#22028, moby#20178; RFC 2923 section 2.1; RFC 4459`,
 
 func detectND7102(in *diag.Input) []diag.Finding {
 	host := in.Snap.HostNs()
-	if host == nil || clampsMSS(host) {
+	if host == nil {
 		return nil
 	}
 	var out []diag.Finding
-	for _, up := range narrowDevices(in) {
-		if up.MTU == 0 || up.MTU >= 1500 || !up.Up {
+	devices := narrowDevices(in)
+	wrong, narrow := misplacedClamp(in)
+	for _, l := range narrow {
+		if !slices.Contains(devices, l) {
+			devices = append(devices, l)
+		}
+	}
+	for _, up := range devices {
+		if up.MTU == 0 || up.MTU >= 1500 || !up.Up || clampsMSS(host, up.Name) {
 			continue
 		}
 		var who []string
@@ -75,6 +83,11 @@ func detectND7102(in *diag.Input) []diag.Finding {
 			},
 			Advice: fmt.Sprintf("for good: make each network anew with an MTU of %d", up.MTU),
 			Weight: 32,
+		}
+		if slices.Contains(narrow, up) {
+			f.Summary += fmt.Sprintf("; a rule clamps the MSS of what leaves by another device, which carries all that they send (%s)", wrong.Text)
+			f.Evidence[2] = wrong
+			f.Weight++
 		}
 		if how := diag.MTUOption(first.n, up.MTU); how != "" {
 			f.Advice += ": " + how
@@ -145,17 +158,30 @@ func outward(in *diag.Input, netns string, dev *snap.Link) []int {
 	return out
 }
 
-// clampsMSS says whether any rule of the host rewrites the MSS of connections
-// that it forwards.
-func clampsMSS(host *snap.Netns) bool {
+// clampsMSS says whether any rule of the host rewrites the MSS of connections that it
+// forwards by a device: one that names another device does not.
+func clampsMSS(host *snap.Netns, dev string) bool {
 	for i := range host.Ruleset.Tables {
-		for j := range host.Ruleset.Tables[i].Chains {
-			c := &host.Ruleset.Tables[i].Chains[j]
+		t := &host.Ruleset.Tables[i]
+		for j := range t.Chains {
+			c := &t.Chains[j]
 			for k := range c.Rules {
-				if setsMSS(&c.Rules[k]) {
+				if setsMSS(&c.Rules[k]) && !leavesElsewhere(firewall.RuleText(host, t, c, &c.Rules[k]), dev) {
 					return true
 				}
 			}
+		}
+	}
+	return false
+}
+
+// leavesElsewhere says whether a rule is about packets that leave by another device.
+func leavesElsewhere(text, dev string) bool {
+	words := strings.Fields(text)
+	for k := 1; k < len(words); k++ {
+		name := strings.Trim(words[k], `"`)
+		if (words[k-1] == "-o" || words[k-1] == "oifname" || words[k-1] == "oif") && (k < 2 || words[k-2] != "!") && !strings.ContainsAny(name, "+*@{!") {
+			return name != dev
 		}
 	}
 	return false
