@@ -25,11 +25,12 @@ its burst: one below the MTU lets small packets pass and no full one.
 See it by hand:
     tc -s qdisc show dev DEVICE              dropped, overlimits grow
     tc -s class show dev DEVICE              of htb: rate, ceil, overlimits
+    tc filter show dev DEVICE                whose packets go to which class
     tc qdisc del dev DEVICE root
 
 False positives: a rate limit that is meant (CNI's bandwidth plugin); only rates
-below 1 Mbit/s are told of, and of a class that filters sort packets to only when a
-probe was held up.
+below 1 Mbit/s are told of, and of a class that filters sort packets to as a remark, until
+a probe was held up.
 
 Sources: tc-tbf(8), tc-htb(8), tc-netem(8); net/sched/sch_tbf.c, sch_htb.c`,
 		Detect: detectND7201,
@@ -158,8 +159,12 @@ func detectND7201(in *diag.Input) []diag.Finding {
 					f.Confidence = diag.Proved
 					f.Evidence = append(f.Evidence, ev("probe", t, snap.RefNetns(ns.ID)))
 				}
-				if sorts && f.Confidence != diag.Proved {
-					continue
+				if sorts && f.Confidence != diag.Proved { // whose packets filters sort there is not followed
+					f.Severity, f.Covers, f.Weight = diag.Info, diag.Cover{}, 10
+					for _, t := range picked(in, l) {
+						f.Evidence = append(f.Evidence, ev(in.IPCommand(ns.ID, "tc filter show dev "+l.Name), t, snap.RefLink(ns.ID, l.Name)))
+					}
+					f.Advice = fmt.Sprintf("see whose packets filters sort to that class (addresses and masks in hex), and whether it is used: %s; %s", in.IPCommand(ns.ID, "tc filter show dev "+l.Name), in.IPCommand(ns.ID, "tc -s class show dev "+l.Name))
 				}
 				out = append(out, f)
 			}
@@ -281,6 +286,9 @@ func enough(q *snap.Qdisc, mtu int) uint64 {
 // fixND7201 takes the discipline off, or gives one that limits to a rate that may be
 // meant the burst that it needs.
 func fixND7201(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if f.Severity == diag.Info {
+		return nil
+	}
 	ns := in.Netns(f.Subject.Netns)
 	l := ns.Link(f.Subject.Name)
 	for i := range l.Qdiscs {
