@@ -36,6 +36,13 @@ func (in *Input) Bare() *Input {
 	return in.bare
 }
 
+// Along is a flow as another model has it: what probes said was of the state before.
+func (in *Input) Along(w *sim.World, f FlowCase) *FlowCase {
+	f.Trace, f.Probe, f.Settled = w.Trace(f.Flow), nil, false
+	f.Astray = in.astray(&f)
+	return &f
+}
+
 // On is the input with the same flows and names, followed through another value of
 // this host: what was tried on it speaks of the state before, and is taken off.
 func (in *Input) On(s *snap.Snapshot) *Input {

@@ -288,9 +288,7 @@ func heals(in *diag.Input, flow int, ops []fixups.Op) bool {
 func healAll(in *diag.Input, flows []int, ops []fixups.Op) bool {
 	w := worldWith(in, ops)
 	return w != nil && !slices.ContainsFunc(flows, func(i int) bool {
-		f := in.Flows[i]
-		f.Trace = w.Trace(f.Flow)
-		return !f.Works()
+		return !in.Along(w, in.Flows[i]).Works()
 	})
 }
 
@@ -300,9 +298,7 @@ func tried(in *diag.Input, flow int, ops []fixups.Op) *diag.FlowCase {
 	if w == nil {
 		return nil
 	}
-	f := in.Flows[flow]
-	f.Trace = w.Trace(f.Flow)
-	return &f
+	return in.Along(w, in.Flows[flow])
 }
 
 // releases says whether operations take away the firm stop of a flow to somewhere beyond

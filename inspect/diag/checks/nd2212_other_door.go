@@ -132,6 +132,8 @@ func (d *door) advice(host *snap.Netns) string {
 	table := fmt.Sprintf("TABLE, one with a default route by %s", d.flow.Iif)
 	dev := host.Link(d.flow.Iif)
 	switch {
+	case d.table == snap.TableMain:
+		table = "main"
 	case d.table != 0:
 		table = fmt.Sprint(d.table)
 	case dev != nil && slices.ContainsFunc(host.Routes, func(r snap.Route) bool {

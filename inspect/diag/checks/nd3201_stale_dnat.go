@@ -73,8 +73,13 @@ func detectND3201(in *diag.Input) []diag.Finding {
 		}
 	}
 	for k := range out {
-		if w := rulePlace(in, snap.Ref(out[k].Subject.Name)); w != nil && in.Owner(w) != cniPlugin && fixND3201(in, &out[k]) != nil {
-			out[k].Advice = "the rule is of no engine: where it is meant for other traffic, give it that traffic's addresses or device"
+		w := rulePlace(in, snap.Ref(out[k].Subject.Name))
+		if w == nil || slices.Contains(managed, in.Owner(w)) || diag.TableOwner(w.Rule.Table) != "" {
+			continue
+		}
+		out[k].Advice = "the rule is of no engine: where it is meant for other traffic, give it that traffic's addresses or device"
+		if ops := deleteSubject(in, &out[k]); len(ops) == 1 && fixND3201(in, &out[k]) == nil { // something else stands in the way
+			out[k].Advice += "; where it is left over: " + shellOf(ops[0])
 		}
 	}
 	return out
