@@ -64,7 +64,7 @@ func checkResult(ex examination, r diag.Report, s *snap.Snapshot, o CheckOptions
 			res.Coverage.Skipped = append(res.Coverage.Skipped, k)
 		}
 	}
-	res.Summary = v1.Summary{Passed: r.Checked, Skipped: len(res.Coverage.Skipped)}
+	res.Summary = v1.Summary{Passed: r.Checked, Unknown: openWays(ex.in), Skipped: len(res.Coverage.Skipped)}
 	count(s, &res.Summary)
 	for i := range res.Findings {
 		switch res.Findings[i].Severity {
@@ -246,6 +246,31 @@ func checked(in *diag.Input, all bool) []v1.Checked {
 		}
 	}
 	return out
+}
+
+// openWays counts the ways of which neither the model nor a probe says whether they work:
+// those to one place are one, and none where any of them works, or surely does not.
+func openWays(in *diag.Input) int {
+	open := map[string]bool{}
+	for i := range in.Flows {
+		f := &in.Flows[i]
+		if f.Kind == "tried" || f.Kind == "twin" || f.Trace == nil {
+			continue
+		}
+		key := f.Kind + "|" + f.To
+		if f.Kind != "published" && f.Kind != "ingress" { // whose senders stand for each other
+			key += "|" + f.From
+		}
+		was, seen := open[key]
+		open[key] = (was || !seen) && f.Trace.Verdict == sim.Unknown && !f.Works() && !f.Broken() && diag.ProbeSays(f.Probe) == ""
+	}
+	n := 0
+	for _, unknown := range open {
+		if unknown {
+			n++
+		}
+	}
+	return n
 }
 
 // AnyFailing says whether one of the findings is at or above the bar; "" is error.

@@ -11,8 +11,8 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// TestFixLeavesOutTheNeedless: a rule that drops all ICMP is two findings, pings and
-// the errors that path MTU discovery needs, and one change mends both. Asked for by
+// TestFixLeavesOutTheNeedless: a rule that drops all ICMP is two findings, a ping that
+// somebody asks for and the errors that path MTU discovery needs, and one change mends both. Asked for by
 // its code the other is planned.
 func TestFixLeavesOutTheNeedless(t *testing.T) {
 	t.Parallel()
@@ -21,7 +21,7 @@ func TestFixLeavesOutTheNeedless(t *testing.T) {
 		a.Read = func(context.Context, ReadOptions) (*snap.Snapshot, error) {
 			return inspect.ReadFile("../../inspect/diag/checks/testdata/ND7103/icmp-dropped.json.gz")
 		}
-		r, err := a.Fix(t.Context(), FixOptions{DryRun: true, Want: want, Common: Common{NoProbe: true}})
+		r, err := a.Fix(t.Context(), FixOptions{DryRun: true, Want: want, Flow: "db client/icmp", Common: Common{NoProbe: true}})
 		p, ok := r.(*v1.FixPlan)
 		if !ok || !errors.Is(err, ErrPending) {
 			t.Fatalf("%T %v", r, err)

@@ -100,6 +100,9 @@ func total(r *v1.CheckResult) string {
 		parts = append(parts, strings.Join(bad, ", "))
 	}
 	parts = append(parts, fmt.Sprintf("%d passed", r.Summary.Passed))
+	if n := r.Summary.Unknown; n > 0 && r.Verdict == "healthy" {
+		parts = append(parts, diag.Count(n, "way")+" not known (-v)")
+	}
 	if r.Summary.Skipped > 0 {
 		parts = append(parts, fmt.Sprintf("%d skipped", r.Summary.Skipped))
 	}

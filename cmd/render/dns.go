@@ -56,7 +56,7 @@ func (p *printer) way(r *v1.DNSResult, wide bool) {
 		if wide {
 			cells = append(cells, s(st.LeavesFrom))
 		}
-		rows = append(rows, append(cells, s(st.Answer)))
+		rows = append(rows, append(cells, s(fewer(strings.Split(st.Answer, ", "), wide || p.st.Verbose))))
 	}
 	if len(rows) > 0 {
 		head := []string{"", "where", "asked", "answer"}
@@ -68,7 +68,7 @@ func (p *printer) way(r *v1.DNSResult, wide bool) {
 	}
 	p.servers(r, wide)
 	if len(r.Answers) > 0 {
-		p.labelled("", "answer", s(strings.Join(r.Answers, ", ")))
+		p.labelled("", "answer", s(fewer(r.Answers, wide || p.st.Verbose)))
 	}
 	if r.Problem != nil {
 		p.labelled("", "why", s(r.Problem.Detail))
@@ -277,4 +277,13 @@ func (p *printer) everyName(r *v1.DNSSetResult, wide bool) {
 		p.table("", []string{"", "from", "name", "verdict", "answer"}, rows)
 	}
 	p.line()
+}
+
+// fewer are answers in a line: the first of many, unless all are wanted.
+func fewer(list []string, all bool) string {
+	const most = 8
+	if all || len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more (-v)", strings.Join(list[:most], ", "), len(list)-most)
 }

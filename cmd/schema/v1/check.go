@@ -30,6 +30,8 @@ type Summary struct {
 	Infos int `json:"infos"`
 	// Flows and names that were found right.
 	Passed int `json:"passed"`
+	// Ways of which neither the model nor a probe can say whether they work.
+	Unknown int `json:"unknown"`
 	// Checks and readers that could not do their work.
 	Skipped int `json:"skipped"`
 	// Networks that were found.

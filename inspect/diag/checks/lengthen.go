@@ -56,9 +56,10 @@ func neighbourly(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 		} else {
 			op.Args = strings.Fields(fmt.Sprintf("-i %s -p ipv6-icmp -m icmp6 --icmpv6-type %d -j ACCEPT", w.Device, t.num))
 		}
-		if ops = append(ops, op); healAll(in, f.Covers.Traces, ops) {
-			return ops
-		}
+		ops = append(ops, op) // the answers to this host's own questions come in there, too
 	}
-	return nil
+	if !healAll(in, f.Covers.Traces, ops) {
+		return nil
+	}
+	return ops
 }

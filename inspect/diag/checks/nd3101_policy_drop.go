@@ -2,11 +2,13 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -198,9 +200,21 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		Cause:    cause,
 		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
 		Evidence: append([]diag.Evidence{ev(source, text, g.Where.Ref)}, bannedLines(in, first)...),
-		Covers:   diag.Cover{Traces: g.Flows},
+		Covers:   diag.Cover{Traces: g.Flows, Names: tooBig(in, g)},
 		Weight:   60,
 	}
+}
+
+// tooBig are the names whose answers do not fit into UDP, where it is the question by TCP
+// that is stopped.
+func tooBig(in *diag.Input, g diag.Group) []int {
+	return coverNames(in, func(n *diag.NameCase) bool {
+		p := n.Path.Problem
+		return p != nil && p.Kind == names.BigAnswersLost && slices.ContainsFunc(g.Flows, func(i int) bool {
+			f := &in.Flows[i].Flow
+			return f.Proto == snap.TCP && netip.AddrPortFrom(f.Dst, f.Dport) == p.Server
+		})
+	})
 }
 
 // ruleCause says why that rule decides, rather than one that accepts.

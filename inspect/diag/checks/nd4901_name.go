@@ -28,7 +28,7 @@ See it by hand:
 
 Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4109", "ND4201", "ND5108", "ND6103", "ND6201", "ND6402"},
+		After:    []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4109", "ND4201", "ND5108", "ND6103", "ND6201", "ND6402", "ND3102"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.LoDown,
