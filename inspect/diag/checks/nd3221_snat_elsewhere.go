@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -70,7 +71,7 @@ func detectND3221(in *diag.Input) []diag.Finding {
 			continue
 		}
 		line, source := ruleText(in, host.ID, p)
-		advice := "the rule may be meant for another address: correct it where it is written, too"
+		advice := fmt.Sprintf("the rule may be meant for another address: correct it where it is written, too; whoever out there knows this host by %s has to be told", src)
 		if r, engine := in.Wanted(&sim.Where{Netns: host.ID, Rule: p}); r != nil {
 			advice = fmt.Sprintf("%s wrote it, as the network was made with that address: give it back to %s (ip addr add) where it is still this host's, else make the network anew without it", engine, t.LeftHost)
 		}
@@ -88,9 +89,24 @@ func detectND3221(in *diag.Input) []diag.Finding {
 		})
 	}
 	for k := range out {
+		src := in.Flows[out[k].Covers.Traces[0]].Trace.ExitSrc.Addr()
+		if n := knownAt(host, src); n != nil {
+			out[k].Summary += fmt.Sprintf(", to another machine, which has it now (%s)", n.MAC)
+			out[k].Evidence = append(out[k].Evidence, ev("ip neigh show to "+src.String(), n.IP.String()+" lladdr "+n.MAC+" "+strings.ToUpper(n.State), snap.RefNetns(host.ID)))
+		}
 		out[k].Covers.Names = coverSenders(in, out[k].Covers.Traces)
 	}
 	return out
+}
+
+// knownAt is the entry of a neighbour that has an address, nil where none is known.
+func knownAt(host *snap.Netns, ip netip.Addr) *snap.Neigh {
+	for i := range host.Neighs {
+		if n := &host.Neighs[i]; n.IP == ip && n.MAC != "" && slices.Contains([]string{"reachable", "stale", "delay", "probe"}, n.State) {
+			return n
+		}
+	}
+	return nil
 }
 
 // takesIn says whether the host takes in packets for an address, or answers
