@@ -157,7 +157,7 @@ func since(v string) string {
 
 func fixable(b bool) string {
 	if b {
-		return "netdoctor fix mends it"
+		return "netdoctor fix mends it where it can"
 	}
 	return "needs a person"
 }

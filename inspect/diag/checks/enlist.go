@@ -16,7 +16,8 @@ import (
 // enlist lets the senders of flows pass before a last word, each in the first of some
 // ways that helps it, or else in a rule of its own before that: for where the flow goes
 // alone, unless it is put beside another container, or the flow stands for all of the
-// world. Where somebody asked, nobody else is let pass. An invalid sender is everybody.
+// world. Where somebody asked, nobody else is let pass, but for name servers. An invalid
+// sender is everybody.
 func enlist(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways func(*sim.Hop) []fixups.Op) []fixups.Op {
 	return enlistAs(in, f, w, beside, ways, func(h *sim.Hop) netip.Addr { return h.Src.Addr() })
 }
@@ -27,7 +28,7 @@ func enlistAs(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways f
 	asked := slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return in.Flows[i].Asked })
 	for _, i := range f.Covers.Traces {
 		fl := &in.Flows[i]
-		if asked && !fl.Asked || len(fl.Trace.Forward) == 0 || len(ops) > 0 && heals(in, i, ops) {
+		if asked && !fl.Asked && (fl.Kind != "upstream" || fl.Excused) || len(fl.Trace.Forward) == 0 || len(ops) > 0 && heals(in, i, ops) {
 			continue
 		}
 		at := &fl.Trace.Forward[len(fl.Trace.Forward)-1] // as the packet is at that rule, after NAT

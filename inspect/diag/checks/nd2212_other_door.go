@@ -57,8 +57,20 @@ Sources: net/ipv4/ip_input.c and ip_forward.c (routes before nf_nat_ipv4_out); R
 			return append(out, doorsUnused(in, out)...)
 		},
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			var flows []sim.Flow
 			for _, i := range f.Covers.Traces {
-				if ops := askedSooner(in, i); ops != nil {
+				flows = append(flows, in.Flows[i].Flow)
+			}
+			if host := in.Snap.HostNs(); len(flows) == 0 && host != nil && host.Link(f.Subject.Name) != nil { // whom nobody asked for
+				knock(in, host, host.Link(f.Subject.Name), func(x sim.Flow, t *sim.Trace) bool {
+					if d := otherDoor(in, x, t); d != nil && d.table != 0 {
+						flows = append(flows, x)
+					}
+					return len(flows) > 0
+				})
+			}
+			for _, x := range flows {
+				if ops := askedSooner(in, x); ops != nil {
 					f.Advice = "find out who adds the rules, and in which order: the next start of that has them so again"
 					return ops
 				}
@@ -183,14 +195,14 @@ func doorsUnused(in *diag.Input, told []diag.Finding) []diag.Finding {
 
 // askedSooner moves a routing rule for a mark, which the answers of a flow carry, before the
 // one that leads them away; nil where that brings none of them to where the questions came in.
-func askedSooner(in *diag.Input, flow int) []fixups.Op {
-	f, host := &in.Flows[flow], in.Snap.HostNs()
-	if host == nil || otherDoor(in, f.Flow, f.Trace) == nil {
+func askedSooner(in *diag.Input, f sim.Flow) []fixups.Op {
+	host := in.Snap.HostNs()
+	if host == nil || otherDoor(in, f, in.World.Trace(f)) == nil {
 		return nil
 	}
 	w := fixups.At(in.Snap, host.ID)
 	for _, late := range host.Rules {
-		if late.Mask == 0 || late.Family != snap.FamilyOf(f.Flow.Src) {
+		if late.Mask == 0 || late.Family != snap.FamilyOf(f.Src) {
 			continue
 		}
 		for _, before := range host.Rules {
@@ -207,7 +219,7 @@ func askedSooner(in *diag.Input, flow int) []fixups.Op {
 			if world == nil {
 				continue
 			}
-			if t := world.Trace(f.Flow); t.Arrived != "" && leaves(t, host.ID) == f.Flow.Iif {
+			if t := world.Trace(f); t.Arrived != "" && leaves(t, host.ID) == f.Iif {
 				return ops
 			}
 		}
