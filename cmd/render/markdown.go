@@ -24,7 +24,7 @@ func markdown(w io.Writer, r v1.Result, st Style) error {
 	case *v1.TraceResult:
 		p.line(s("## " + md(endpoints(v)) + ": " + v.Verdict))
 		p.line()
-		head, rows := p.hops([][]v1.Hop{v.Forward, v.Reply}, true)
+		head, rows := p.hops([][]v1.Hop{v.Forward, v.Reply}, true, v.Verdict == "delivered" || v.Verdict == "unknown")
 		head[0] = "#"
 		p.mdTable(head, rows)
 		if v.Where != nil && v.Where.Detail != "" {

@@ -24,7 +24,7 @@ func (p *printer) trace(r *v1.TraceResult, wide bool) {
 	if wide || p.st.Verbose || r.Where != nil && r.Where.Reply {
 		hops = append(hops, r.Reply)
 	}
-	head, rows := p.hops(hops, wide)
+	head, rows := p.hops(hops, wide, r.Verdict == "delivered" || r.Verdict == "unknown")
 	if len(rows) > 0 {
 		p.table("", head, rows)
 		p.line()
@@ -267,6 +267,9 @@ func name(t string) string {
 
 func (p *printer) banner(r *v1.TraceResult) string {
 	v := strings.ToUpper(r.Verdict)
+	if r.Verdict == "delivered" { // a place that stops some stopped nothing now
+		return v
+	}
 	for i, h := range r.Forward {
 		if bad(h.Verdict) {
 			return fmt.Sprintf("%s at hop %d", v, i+1)
@@ -285,8 +288,9 @@ func bad(v string) bool { return v == "drop" || v == "reject" || v == "refused" 
 func paintOf(v string) paint { return verdict(v).paint }
 
 // hops are the head and the rows of the table. What was seen of a real packet
-// is shown when somebody watched one.
-func (p *printer) hops(lists [][]v1.Hop, wide bool) (head []string, rows [][]span) {
+// is shown when somebody watched one. Open: whether the place that stops it does is not
+// known, or it did not.
+func (p *printer) hops(lists [][]v1.Hop, wide, open bool) (head []string, rows [][]span) {
 	watched := slices.ContainsFunc(slices.Concat(lists...), func(h v1.Hop) bool { return h.Wire != "" })
 	head = []string{" #", "netns", "device", "stage"}
 	if watched {
@@ -304,6 +308,8 @@ func (p *printer) hops(lists [][]v1.Hop, wide bool) (head []string, rows [][]spa
 			}
 			res := s(did)
 			switch {
+			case bad(h.Verdict) && open:
+				res = in(yellow, strings.TrimSpace("may "+strings.ToUpper(h.Verdict)+"  "+did))
 			case bad(h.Verdict):
 				res = in(red, strings.TrimSpace(strings.ToUpper(h.Verdict)+"  "+did))
 			case h.Verdict == "unknown":
