@@ -23,13 +23,7 @@ func misplacedClamp(in *diag.Input) (diag.Evidence, []*snap.Link) {
 				if !setsMSS(&c.Rules[k]) || !strings.Contains(text, "clamp-mss-to-pmtu") && !strings.Contains(text, "rt mtu") {
 					continue
 				}
-				at := -1
-				for d := range host.Links {
-					if l := &host.Links[d]; l.MTU >= whole && leavesElsewhere(text, "") && !leavesElsewhere(text, l.Name) {
-						at = d
-					}
-				}
-				if at < 0 {
+				if l := host.Link(outDevice(text)); l == nil || l.MTU < whole {
 					continue
 				}
 				var narrow []*snap.Link

@@ -166,7 +166,7 @@ func clampsMSS(host *snap.Netns, dev string) bool {
 		for j := range t.Chains {
 			c := &t.Chains[j]
 			for k := range c.Rules {
-				if setsMSS(&c.Rules[k]) && !leavesElsewhere(firewall.RuleText(host, t, c, &c.Rules[k]), dev) {
+				if by := outDevice(firewall.RuleText(host, t, c, &c.Rules[k])); setsMSS(&c.Rules[k]) && (by == "" || by == dev) {
 					return true
 				}
 			}
@@ -175,16 +175,16 @@ func clampsMSS(host *snap.Netns, dev string) bool {
 	return false
 }
 
-// leavesElsewhere says whether a rule is about packets that leave by another device.
-func leavesElsewhere(text, dev string) bool {
+// outDevice is the one device by which a rule has packets leave; "" for any, or several.
+func outDevice(text string) string {
 	words := strings.Fields(text)
 	for k := 1; k < len(words); k++ {
 		name := strings.Trim(words[k], `"`)
 		if (words[k-1] == "-o" || words[k-1] == "oifname" || words[k-1] == "oif") && (k < 2 || words[k-2] != "!") && !strings.ContainsAny(name, "+*@{!") {
-			return name != dev
+			return name
 		}
 	}
-	return false
+	return ""
 }
 
 func setsMSS(r *snap.Rule) bool {
