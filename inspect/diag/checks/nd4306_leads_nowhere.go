@@ -64,12 +64,12 @@ func leadsNowhere(in *diag.Input, i int) (diag.Finding, bool) {
 	who, server, answer := in.Who(n.Ask.Netns), s.Addr.Addr(), strings.Join(n.Path.Answers, ", ")
 	f := diag.Finding{
 		Summary:    fmt.Sprintf("%s asked by %s: %s answers %s, and whoever connects there reaches itself", n.Ask.Name, who, server, answer),
-		Cause:      fmt.Sprintf("%s has that name on a block list, or an entry of its own for it", server),
+		Cause:      "that is no other machine's address: servers that block names answer so, and so may the name's own zone",
 		Subject:    diag.Subject{Kind: "name", Name: n.Ask.Name, Netns: n.Ask.Netns},
 		Covers:     diag.Cover{Names: []int{i}},
 		Confidence: diag.Proved,
 		Evidence:   []diag.Evidence{ev(fmt.Sprintf("dig @%s %s", server, s.Probe.DNS.Name), fmt.Sprintf("%s %s answered to %s: %s", s.Probe.DNS.Name, s.Probe.DNS.Type, who, answer), snap.RefProbe(s.Probe.ID))},
-		Advice:     fmt.Sprintf("take %s off the block list of %s, or correct its entry there; or give %s another DNS server (docker run --dns)", n.Ask.Name, server, who),
+		Advice:     fmt.Sprintf("see what others say: dig @ANOTHER %[1]s; where they differ, take %[1]s off the block list of %[2]s, or give %[3]s another DNS server (docker run --dns); else whoever runs its zone has it so", n.Ask.Name, server, who),
 		Weight:     63,
 	}
 	for k := range in.Flows {
