@@ -29,7 +29,7 @@ func (a *App) plan(d *diagnosis, chosen []int) *v1.FixPlan {
 		for _, op := range f.Fix.Ops {
 			c := v1.Change{
 				ID: len(p.Changes) + 1, Finding: ids[i], Summary: op.Describe(), Do: op.Shell(), Risk: string(op.Risk()),
-				Survives: f.Fix.Survives, Netns: op.Netns(),
+				Survives: f.Fix.Survives, Netns: op.Netns(), Note: f.Advice,
 			}
 			if inv, err := op.Inverse(clone); err == nil && inv != nil {
 				c.Undo = inv.Shell()

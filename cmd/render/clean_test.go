@@ -57,7 +57,7 @@ func hostileResult(evil string) []v1.Result {
 		&v1.ProbeResult{Verdict: "problems", Cells: []v1.ProbeCell{{From: evil, To: evil, Why: evil, Expected: evil, Seen: evil + "~", Detail: evil, Where: &v1.Where{Detail: evil + "^"}}}, Tail: tail},
 		&v1.TraceSetResult{Verdict: "dropped", From: e, Traces: []v1.TraceResult{tr}, Names: []v1.DNSResult{dns}, Tail: tail},
 		&v1.DNSSetResult{Name: evil, Results: []v1.DNSResult{dns}, Tail: tail},
-		&v1.FixPlan{Changes: []v1.Change{{Finding: evil, Summary: evil, Do: []string{evil}, Undo: []string{evil}, Survives: evil, Netns: evil}}, Advice: []v1.Advice{{Finding: evil, Summary: evil, Advice: evil}}, Tail: tail},
+		&v1.FixPlan{Changes: []v1.Change{{Finding: evil, Summary: evil, Do: []string{evil}, Undo: []string{evil}, Survives: evil, Netns: evil, Note: evil}}, Advice: []v1.Advice{{Finding: evil, Summary: evil, Advice: evil}}, Tail: tail},
 		&v1.TraceResult{WhatIf: &v1.WhatIf{Changes: []v1.Change{{Summary: evil, Do: []string{evil}}}, Before: v1.Said{Verdict: "dropped", Detail: evil}, Others: v1.Others{Opens: []v1.AfterFlow{{From: evil, To: evil, Before: evil, After: evil}}}}, Tail: tail},
 		&v1.FixResult{Error: evil, Left: []string{evil}, Tail: tail},
 		&v1.ListResult{Of: evil, Items: []v1.Item{{Name: evil, State: evil, Addresses: []string{evil}, Detail: evil, Networks: []string{evil}, Ports: []string{evil}}}, Tail: tail},

@@ -97,6 +97,7 @@ func (p *printer) changes(cs []v1.Change) {
 		n := inARow(cs)
 		if n < manyAlike || p.st.Verbose {
 			p.change(&cs[0])
+			p.noted(cs, 1)
 			cs = cs[1:]
 			continue
 		}
@@ -113,7 +114,15 @@ func (p *printer) changes(cs []v1.Change) {
 			p.labelled("    ", "undo", s("netdoctor undo, when they are made; -v shows the line of each"))
 		}
 		p.labelled("    ", "risk", s(diag.Joined(", ", cs[0].Risk, lasting(cs[0].Survives))))
+		p.noted(cs, n)
 		cs = cs[n:]
+	}
+}
+
+// noted says what else is to know once the n-th change, a finding's last, is told.
+func (p *printer) noted(cs []v1.Change, n int) {
+	if c := cs[n-1]; c.Note != "" && (n == len(cs) || cs[n].Finding != c.Finding) {
+		p.labelled("    ", "note", s(c.Note))
 	}
 }
 

@@ -62,7 +62,7 @@ func results() map[string]v1.Result {
 	}}}
 	lost := dns
 	lost.Verdict, lost.Answers, lost.Name, lost.Problem = "timeout", nil, "cache", &v1.DNSProblem{Kind: "upstream-dead", Detail: "198.51.100.53 does not answer"}
-	change := v1.Change{ID: 1, Finding: "ND3204", Summary: "append to nat POSTROUTING: -s 172.20.0.0/16 ! -o br-app -j MASQUERADE", Do: []string{"iptables -t nat -A POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Undo: []string{"iptables -t nat -D POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Risk: "low", Survives: "until reboot", Netns: "host"}
+	change := v1.Change{ID: 1, Finding: "ND3204", Summary: "append to nat POSTROUTING: -s 172.20.0.0/16 ! -o br-app -j MASQUERADE", Do: []string{"iptables -t nat -A POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Undo: []string{"iptables -t nat -D POSTROUTING -s 172.20.0.0/16 -j MASQUERADE"}, Risk: "low", Survives: "until reboot", Netns: "host", Note: "whatever flushed nat flushes it again"}
 	return map[string]v1.Result{
 		"check": &v1.CheckResult{
 			Head: head(v1.KindCheck), Verdict: "problems", Host: host, Summary: v1.Summary{Errors: 1, Warnings: 1, Passed: 212, Skipped: 1, Networks: 3, Containers: 7, Running: 6},

@@ -5,47 +5,27 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/fixups"
-	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/netdoctor/netdoctor/testenv/lab"
 )
 
 // TestClampIsWhatNftWrites hands the kernel a rule that writes the size of segments, reads
 // it back in nft's words, and takes it away again.
 func TestClampIsWhatNftWrites(t *testing.T) {
-	if !lab.Inside() {
-		t.Parallel()
-	}
-	if !lab.Alone(t) {
+	h := alone(t)
+	if h == nil {
 		return
 	}
-	lab.New(t, lab.Default())
-	a := app.New()
-	read := func() *snap.Snapshot {
-		t.Helper()
-		s, err := a.Read(t.Context(), app.ReadOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	s := read()
+	s := h.read()
 	was := s.HostNs().Ruleset.Tables
 	const text = `oifname "eth0" tcp flags syn tcp option maxseg size set rt mtu`
 	ref := fixups.ChainRef{Where: fixups.At(s, s.Host.Netns), System: snap.NFT, Family: snap.Inet, Table: "mss", Chain: "forward"}
-	ap := &apply.Applier{Dir: t.TempDir()}
-	e, err := ap.Apply(t.Context(), s, apply.Tx{Ops: []fixups.Op{
+	id := h.do(s,
 		&fixups.TableAdd{ChainRef: ref},
 		&fixups.ChainAdd{ChainRef: ref, Type: "filter", Hook: "forward", Priority: -150, Policy: "accept"},
-		&fixups.RuleInsert{ChainRef: ref, Position: 1, Text: text},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := read().HostNs()
+		&fixups.RuleInsert{ChainRef: ref, Position: 1, Text: text})
+	host := h.read().HostNs()
 	table := host.Ruleset.Table(snap.NFT, snap.Inet, "mss")
 	if table == nil || len(table.Chains) != 1 || len(table.Chains[0].Rules) != 1 {
 		t.Fatalf("the kernel has %+v", table)
@@ -54,10 +34,8 @@ func TestClampIsWhatNftWrites(t *testing.T) {
 	if got := firewall.RuleText(host, table, c, &c.Rules[0]); got != text {
 		t.Errorf("it reads %q, want %q", got, text)
 	}
-	if _, err := ap.Undo(t.Context(), e.Transactions[0]); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(was, read().HostNs().Ruleset.Tables); d != "" {
+	h.undo(id)
+	if d := cmp.Diff(was, h.read().HostNs().Ruleset.Tables); d != "" {
 		t.Errorf("after undo (-want +got):\n%s", d)
 	}
 }

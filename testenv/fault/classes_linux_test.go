@@ -7,23 +7,17 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/fixups"
-	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/netdoctor/netdoctor/testenv/lab"
 )
 
 // TestClassesComeBackWithTheirDiscipline takes an htb discipline with classes and a
 // filter off, and undoes that.
 func TestClassesComeBackWithTheirDiscipline(t *testing.T) {
-	if !lab.Inside() {
-		t.Parallel()
-	}
-	if !lab.Alone(t) {
+	h := alone(t)
+	if h == nil {
 		return
 	}
-	lab.New(t, lab.Default())
 	const dev = "veth-client"
 	l, err := netlink.LinkByName(dev)
 	if err != nil {
@@ -52,16 +46,8 @@ func TestClassesComeBackWithTheirDiscipline(t *testing.T) {
 	if err := netlink.FilterAdd(filter); err != nil {
 		t.Fatal(err)
 	}
-	a := app.New()
-	read := func() (*snap.Snapshot, *snap.Link) {
-		t.Helper()
-		s, err := a.Read(t.Context(), app.ReadOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s, s.HostNs().Link(dev)
-	}
-	s, was := read()
+	s := h.read()
+	was := s.HostNs().Link(dev)
 	want := []snap.TCClass{{ID: at(1, 5), Parent: at(1, 1), RateBps: 100_000_000, CeilBps: 40_000_000_000}, {ID: at(1, 1), Parent: netlink.HANDLE_ROOT, RateBps: 32_000, CeilBps: 32_000}, {ID: at(1, 0x12), Parent: at(1, 1), RateBps: 8000, CeilBps: 16_000}}
 	if len(was.Qdiscs) != 1 || was.Qdiscs[0].DefaultClass != at(1, 0x12) || len(was.Filters) != 1 {
 		t.Fatalf("disciplines %+v, filters %+v", was.Qdiscs, was.Filters)
@@ -72,18 +58,12 @@ func TestClassesComeBackWithTheirDiscipline(t *testing.T) {
 	if got := was.Qdiscs[0].AtMost(at(1, 0x12)); got != 16_000 {
 		t.Errorf("1:12 sends %d bit/s at most, want 16000", got)
 	}
-	ap := &apply.Applier{Dir: t.TempDir()}
-	e, err := ap.Apply(t.Context(), s, apply.Tx{Ops: []fixups.Op{&fixups.QdiscDel{Where: fixups.At(s, s.Host.Netns), Dev: dev, Qdisc: was.Qdiscs[0]}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, now := read(); len(now.Qdiscs) > 0 || len(now.Filters) > 0 {
+	id := h.do(s, &fixups.QdiscDel{Where: fixups.At(s, s.Host.Netns), Dev: dev, Qdisc: was.Qdiscs[0]})
+	if now := h.read().HostNs().Link(dev); len(now.Qdiscs) > 0 || len(now.Filters) > 0 {
 		t.Fatalf("after it was taken off: %+v, %+v", now.Qdiscs, now.Filters)
 	}
-	if _, err := ap.Undo(t.Context(), e.Transactions[0]); err != nil {
-		t.Fatal(err)
-	}
-	_, now := read()
+	h.undo(id)
+	now := h.read().HostNs().Link(dev)
 	if d := cmp.Diff([]any{was.Qdiscs, was.Filters}, []any{now.Qdiscs, now.Filters}); d != "" {
 		t.Errorf("after undo (-want +got):\n%s", d)
 	}

@@ -7,23 +7,17 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/fixups"
-	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/netdoctor/netdoctor/testenv/lab"
 )
 
 // TestAForgottenConnectionThatCameBackLeavesNothing: its next packet made a new entry, by
 // other rules. There is nothing to put back, and nothing was left.
 func TestAForgottenConnectionThatCameBackLeavesNothing(t *testing.T) {
-	if !lab.Inside() {
-		t.Parallel()
-	}
-	if !lab.Alone(t) {
+	h := alone(t)
+	if h == nil {
 		return
 	}
-	lab.New(t, lab.Default())
 	client, published, server := net.IPv4(192, 0, 2, 20).To4(), net.IPv4(192, 0, 2, 10).To4(), net.IPv4(172, 30, 1, 12).To4()
 	entry := func(answers net.IP, port uint16) {
 		t.Helper()
@@ -37,11 +31,7 @@ func TestAForgottenConnectionThatCameBackLeavesNothing(t *testing.T) {
 		}
 	}
 	entry(published, 5300)
-	a := app.New()
-	s, err := a.Read(t.Context(), app.ReadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := h.read()
 	var stale *snap.Conn
 	for i, c := range s.HostNs().Conntrack {
 		if c.Orig.Dst.Port() == 5300 {
@@ -51,14 +41,9 @@ func TestAForgottenConnectionThatCameBackLeavesNothing(t *testing.T) {
 	if stale == nil {
 		t.Fatalf("the entry is not read: %+v", s.HostNs().Conntrack)
 	}
-	ap := &apply.Applier{Dir: t.TempDir()}
-	e, err := ap.Apply(t.Context(), s, apply.Tx{Ops: []fixups.Op{&fixups.ConntrackDelete{Where: fixups.At(s, s.Host.Netns), Conn: *stale}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := h.do(s, &fixups.ConntrackDelete{Where: fixups.At(s, s.Host.Netns), Conn: *stale})
 	entry(server, 53)
-	got, err := ap.Undo(t.Context(), e.Transactions[0])
-	if err != nil || len(got.Left) > 0 {
-		t.Errorf("undo: %v, left %q", err, got.Left)
+	if left := h.undo(id); len(left) > 0 {
+		t.Errorf("undo left %q", left)
 	}
 }

@@ -7,49 +7,27 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netdoctor/netdoctor/cmd/app"
 	"github.com/netdoctor/netdoctor/fixups"
-	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/netdoctor/netdoctor/testenv/lab"
 )
 
 // TestARouteComesBackWithAllItsMetrics replaces a route that somebody has tuned, and
 // takes that back.
 func TestARouteComesBackWithAllItsMetrics(t *testing.T) {
-	if !lab.Inside() {
-		t.Parallel()
-	}
-	if !lab.Alone(t) {
+	h := alone(t)
+	if h == nil {
 		return
 	}
-	lab.New(t, lab.Default())
-	a := app.New()
-	ap := &apply.Applier{Dir: t.TempDir()}
 	dst := netip.MustParsePrefix("203.0.113.0/24")
 	read := func() (*snap.Snapshot, snap.Route) {
 		t.Helper()
-		s, err := a.Read(t.Context(), app.ReadOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := h.read()
 		for _, r := range s.HostNs().Routes {
 			if r.Dst == dst {
 				return s, r
 			}
 		}
 		return s, snap.Route{}
-	}
-	do := func(s *snap.Snapshot, op fixups.Op) string {
-		t.Helper()
-		e, err := ap.Apply(t.Context(), s, apply.Tx{Ops: []fixups.Op{op}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(e.Transactions) != 1 {
-			t.Fatalf("%+v", e)
-		}
-		return e.Transactions[0]
 	}
 	s, _ := read()
 	tuned := snap.Route{
@@ -64,20 +42,18 @@ func TestARouteComesBackWithAllItsMetrics(t *testing.T) {
 	if got := strings.Join(op.Shell(), "\n"); got != want {
 		t.Errorf("shell line\n%s\nwant\n%s", got, want)
 	}
-	do(s, op)
+	h.do(s, op)
 	s, got := read()
 	if d := cmp.Diff(tuned, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
 		t.Fatalf("the kernel's route (-want +got):\n%s", d)
 	}
 	plain := tuned
 	plain.MTU, plain.AdvMSS, plain.HopLimit, plain.Metrics = 0, 0, 0, nil
-	id := do(s, fixups.NewRouteReplace(s, s.Host.Netns, plain))
+	id := h.do(s, fixups.NewRouteReplace(s, s.Host.Netns, plain))
 	if _, got = read(); got.MTU != 0 || got.Metrics != nil {
 		t.Fatalf("after the replacement: %+v", got)
 	}
-	if _, err := ap.Undo(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
+	h.undo(id)
 	if _, got = read(); cmp.Diff(tuned.Metrics, got.Metrics) != "" || got.MTU != 1400 {
 		t.Errorf("after undo: %+v, want %+v", got, tuned)
 	}

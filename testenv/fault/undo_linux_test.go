@@ -11,7 +11,6 @@ import (
 
 	"github.com/netdoctor/netdoctor/cmd/app"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
-	"github.com/netdoctor/netdoctor/fixups/apply"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/testenv/fault"
@@ -34,46 +33,30 @@ func TestMain(m *testing.M) {
 func TestFixAndUndo(t *testing.T) {
 	for _, f := range fault.All() {
 		t.Run(f.Name, func(t *testing.T) {
-			if !lab.Inside() {
-				t.Parallel()
-			}
-			if lab.Alone(t) {
-				fixAndUndo(t, f)
+			if h := alone(t); h != nil {
+				fixAndUndo(t, h, f)
 			}
 		})
 	}
 }
 
-func fixAndUndo(t *testing.T, f fault.Fault) {
+func fixAndUndo(t *testing.T, h *host, f fault.Fault) {
 	t.Helper()
-	lab.New(t, lab.Default())
-	t.Setenv("NETDOCTOR_JOURNAL", t.TempDir())
-	a := app.New()
-	read := func() *snap.Snapshot {
-		t.Helper()
-		s, err := a.Read(t.Context(), app.ReadOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	healthy := read()
+	healthy := h.read()
 	ops, err := f.Break(healthy, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&apply.Applier{Dir: t.TempDir()}).Apply(t.Context(), healthy, apply.Tx{ID: "break", Ops: ops}); err != nil {
-		t.Fatal(err)
-	}
-	broken := read()
-	said := promised(t, a, broken)
+	h.do(healthy, ops...)
+	broken := h.read()
+	said := promised(t, h.app, broken)
 	if said == nil {
 		t.Skipf("%s has no fix, only advice", f.Name)
 	}
 	fix := func() *v1.FixResult {
 		t.Helper()
 		plans := 0
-		r, err := a.Fix(t.Context(), app.FixOptions{Confirm: func(*v1.FixPlan) (bool, error) {
+		r, err := h.app.Fix(t.Context(), app.FixOptions{Confirm: func(*v1.FixPlan) (bool, error) {
 			plans++
 			return plans == 1, nil // what comes to light by the change is another plan
 		}})
@@ -92,7 +75,7 @@ func fixAndUndo(t *testing.T, f fault.Fault) {
 	if suffices := f.Name != "uplink-down"; res.Verified != suffices {
 		t.Errorf("verified %v: %s", res.Verified, res.Error)
 	}
-	if diff := cmp.Diff(labtest.State(t, said), labtest.State(t, read())); diff != "" {
+	if diff := cmp.Diff(labtest.State(t, said), labtest.State(t, h.read())); diff != "" {
 		t.Errorf("the dry run said otherwise than what was done (-said +done)\n%s", diff)
 	}
 	done := res.Transactions
@@ -103,11 +86,11 @@ func fixAndUndo(t *testing.T, f fault.Fault) {
 		done = append(done, res.Transactions...)
 	}
 	for _, id := range slices.Backward(done) {
-		if u, err := a.Undo(t.Context(), id); err != nil || len(u.Left) > 0 {
+		if u, err := h.app.Undo(t.Context(), id); err != nil || len(u.Left) > 0 {
 			t.Fatalf("undo %s: %v, left %v", id, err, u)
 		}
 	}
-	if diff := cmp.Diff(labtest.State(t, broken), labtest.State(t, read())); diff != "" {
+	if diff := cmp.Diff(labtest.State(t, broken), labtest.State(t, h.read())); diff != "" {
 		t.Errorf("undo left something (-before +after)\n%s", diff)
 	}
 }

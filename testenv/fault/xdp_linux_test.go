@@ -12,26 +12,19 @@ import (
 	"github.com/netdoctor/netdoctor/cmd/app"
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/inspect/snap"
-	"github.com/netdoctor/netdoctor/testenv/lab"
 	"github.com/netdoctor/netdoctor/testenv/labtest"
 )
 
 // TestXDPProgramIsTakenOff: a program that drops everything is found on the uplink
 // with who holds it, is taken off, and given back by undo, the same program.
 func TestXDPProgramIsTakenOff(t *testing.T) {
-	if !lab.Alone(t) {
+	h := alone(t)
+	if h == nil {
 		return
 	}
-	lab.New(t, lab.Default())
-	t.Setenv("NETDOCTOR_JOURNAL", t.TempDir())
-	a := app.New()
 	uplink := func() *snap.Link {
 		t.Helper()
-		s, err := a.Read(t.Context(), app.ReadOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.HostNs().Link("eth0")
+		return h.read().HostNs().Link("eth0")
 	}
 	dev, err := net.InterfaceByIndex(uplink().Index)
 	if err != nil {
@@ -53,7 +46,7 @@ func TestXDPProgramIsTakenOff(t *testing.T) {
 	if was == nil || was.Name != "drop_all" || was.Always != "drop" || was.Link == 0 || len(was.Holders) != 1 {
 		t.Fatalf("the program reads as %+v", was)
 	}
-	r, err := a.Fix(t.Context(), app.FixOptions{Yes: true})
+	r, err := h.app.Fix(t.Context(), app.FixOptions{Yes: true})
 	if err != nil {
 		t.Fatalf("fix: %v", err)
 	}
@@ -65,7 +58,7 @@ func TestXDPProgramIsTakenOff(t *testing.T) {
 		t.Fatalf("after the fix there is %+v", x)
 	}
 	for _, id := range slices.Backward(res.Transactions) {
-		if u, err := a.Undo(t.Context(), id); err != nil || len(u.Left) > 0 {
+		if u, err := h.app.Undo(t.Context(), id); err != nil || len(u.Left) > 0 {
 			t.Fatalf("undo %s: %v, left %v", id, err, u)
 		}
 	}

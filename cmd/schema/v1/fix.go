@@ -37,6 +37,9 @@ type Change struct {
 	Survives string `json:"survives"`
 	// The namespace it is in; empty when it is in none.
 	Netns string `json:"netns"`
+	// What the finding says beside its fix: what else to decide, or what undoes it again;
+	// empty when there is nothing to say.
+	Note string `json:"note"`
 }
 
 // AfterFlow is what becomes of a flow by the changes.
