@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -11,7 +12,8 @@ import (
 const hostID = "host"
 
 // nameAll gives every namespace its ID, and the containers their Netns: the
-// host's is "host", a container's has its name, then name files, then pids.
+// host's is "host", a container's has its name, then name files, then that of the user's
+// own engine whose daemon lives there ("docker@alice"), then pids.
 // Whoever comes too late for a name gets it with its kind in front. members
 // are the containers by namespace.
 func nameAll(s *snap.Snapshot, members map[string][]int) map[string]string {
@@ -61,6 +63,14 @@ func nameAll(s *snap.Snapshot, members map[string][]int) map[string]string {
 	}
 	for i := range s.Netns {
 		n := &s.Netns[i]
+		if names[n.ID] != "" {
+			continue
+		}
+		for _, e := range s.Engines {
+			if e.Rootless && slices.Contains(n.Pids, e.PID) {
+				give(n, e.Name)
+			}
+		}
 		if names[n.ID] != "" {
 			continue
 		}

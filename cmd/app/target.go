@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -98,8 +99,8 @@ func (f finder) source(text string) (Target, error) {
 	case kindContainer:
 		if t.Netns == "" {
 			hint := ""
-			if t.Container.Engine == "docker" || t.Container.Engine == "podman" {
-				hint = t.Container.Engine + " start " + t.Container.Name
+			if snap.IsDocker(t.Container.Engine) || snap.IsPodman(t.Container.Engine) {
+				hint = diag.EngineCommand(t.Container, "start")
 			}
 			return t, snap.Hint(Usagef("%s is %s: it has no network namespace to send from", t.qualified(), t.Container.State), hint)
 		}

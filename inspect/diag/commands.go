@@ -18,6 +18,8 @@ func ToolOf(eng, name string) string {
 	switch {
 	case eng == "docker" || eng == "podman":
 		return eng
+	case snap.IsDocker(eng):
+		return "docker -H unix:///run/user/$(id -u " + strings.TrimPrefix(eng, "docker@") + ")/docker.sock"
 	case snap.IsPodman(eng):
 		return "sudo -iu " + strings.TrimPrefix(eng, "podman@") + " podman"
 	case eng == "containerd" && !strings.Contains(name, "/"):
@@ -155,7 +157,9 @@ func MTUOption(n *snap.Network, mtu int) string {
 		return fmt.Sprintf("podman network create --opt mtu=%d …", mtu)
 	case n.Engine == "docker" && n.Name == "bridge":
 		return fmt.Sprintf("\"mtu\": %d in /etc/docker/daemon.json", mtu)
-	case n.Engine == "docker":
+	case snap.IsDocker(n.Engine) && n.Name == "bridge":
+		return fmt.Sprintf("\"mtu\": %d in the user's ~/.config/docker/daemon.json", mtu)
+	case snap.IsDocker(n.Engine):
 		return fmt.Sprintf("docker network create -o com.docker.network.driver.mtu=%d …", mtu)
 	case n.Engine == "netdoctor":
 		return fmt.Sprintf("com.docker.network.driver.mtu: %d in driver_opts, in the file of netdoctor setup", mtu)
@@ -164,7 +168,7 @@ func MTUOption(n *snap.Network, mtu int) string {
 }
 
 func networkVerb(eng, verb, options, network, name string) string {
-	words := []string{eng, "network", verb, options, network, name}
+	words := []string{cmp.Or(ToolOf(eng, ""), eng), "network", verb, options, network, name}
 	if eng == "netdoctor" {
 		words = []string{eng, verb, options, network, name}
 	}

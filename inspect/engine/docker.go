@@ -25,15 +25,17 @@ type dockerRead struct {
 	ep     endpoint
 	e      snap.Engine
 	beside *daemon // that runs and does not serve the endpoint; nil: none
+	user   *proc   // a user's own dockerd, which alone is asked; nil: not chosen for that
 	res    Result
 
 	mu sync.Mutex // guards res.Gaps while containers are inspected in parallel
 }
 
-// readDocker reads Docker by its API; where that is not to be had and the
-// endpoint is on this machine, from the kernel and the daemon's files.
-func readDocker(ctx context.Context, m *machine) Result {
-	r := &dockerRead{m: m, e: snap.Engine{Name: Docker}}
+// chosen reads the Docker that the docker command would speak to, by its API; where that
+// is not to be had and the endpoint is on this machine, from the kernel and the daemon's
+// files. Nothing is found where nobody asked for Docker, and there is none.
+func (r *dockerRead) chosen(ctx context.Context) {
+	m := r.m
 	daemons := m.findDaemons()
 	if len(daemons) > 0 {
 		r.daemon = daemons[0]
@@ -69,13 +71,13 @@ func readDocker(ctx context.Context, m *machine) Result {
 			break
 		}
 		if !ep.asked && errors.Is(err, snap.ErrNotFound) {
-			return Result{} // nobody asked for Docker, and there is none
+			r.res = Result{}
+			return
 		}
 		r.e.Error = r.why(err)
 		r.gap(Docker, r.hint(err))
 	}
 	r.res.Engines = []snap.Engine{r.e}
-	return r.res
 }
 
 // gap notes what could not be read.
@@ -83,7 +85,7 @@ func (r *dockerRead) gap(what string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := snap.GapOf(what, "", err)
-	g.Ref = snap.RefEngine(Docker)
+	g.Ref = snap.RefEngine(r.e.Name)
 	r.res.Gaps = append(r.res.Gaps, g)
 }
 
@@ -122,6 +124,9 @@ func (r *dockerRead) online(ctx context.Context) error {
 		return err
 	}
 	defer api.Close()
+	if r.user != nil {
+		api.Only(r.user.pid)
+	}
 	first, cancel := context.WithTimeout(ctx, r.m.deadline())
 	defer cancel()
 	if err := api.Hello(first); err != nil {
@@ -207,7 +212,7 @@ func (r *dockerRead) engine(api *dockerapi.Client, info *dockerInfo, version *do
 	e.Proxies, _ = proxies([]string{"HTTP_PROXY=" + info.HTTPProxy, "HTTPS_PROXY=" + info.HTTPSProxy})
 	e.Warnings = info.Warnings
 	e.SwarmActive = info.Swarm.LocalNodeState != "" && info.Swarm.LocalNodeState != "inactive"
-	e.Rootless = slices.ContainsFunc(info.SecurityOptions, func(s string) bool { return strings.Contains(s, "name=rootless") })
+	e.Rootless = e.Rootless || slices.ContainsFunc(info.SecurityOptions, func(s string) bool { return strings.Contains(s, "name=rootless") })
 }
 
 // perContainer is what a busy dockerd needs to tell about one more container:
@@ -278,6 +283,9 @@ func (r *dockerRead) containers(ctx context.Context, api *dockerapi.Client, list
 // is asked once more, and what it says then replaces the container.
 func (r *dockerRead) settle(ctx context.Context, api *dockerapi.Client, c *snap.Container, all []*snap.Container) error {
 	pid := c.PID
+	if err := r.his(c); err != nil {
+		return err
+	}
 	err := r.m.settle(c, all)
 	if !errors.Is(err, snap.ErrNotFound) && !errors.Is(err, snap.ErrVanished) {
 		return err
@@ -289,6 +297,9 @@ func (r *dockerRead) settle(ctx context.Context, api *dockerapi.Client, c *snap.
 	*c = *again
 	if c.PID == 0 {
 		return nil
+	}
+	if err := r.his(c); err != nil {
+		return err
 	}
 	return r.m.settle(c, all)
 }
@@ -323,7 +334,7 @@ func (r *dockerRead) inspect(ctx context.Context, api *dockerapi.Client, s *dock
 // below the data root, in the container's own directory.
 func (r *dockerRead) checkPaths(c *snap.Container) {
 	for _, p := range []*string{&c.ResolvConfPath, &c.HostsPath, &c.HostnamePath} {
-		if *p != "" && filepath.Dir(*p) != filepath.Join(r.e.DataRoot, "containers", c.ID) {
+		if *p != "" && (r.user != nil || filepath.Dir(*p) != filepath.Join(r.e.DataRoot, "containers", c.ID)) {
 			*p = ""
 		}
 	}

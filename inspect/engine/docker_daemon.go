@@ -101,6 +101,9 @@ func (m *machine) noDaemon() *daemon {
 // command line wins, and dockerd refuses to start when both say something.
 func (d *daemon) read(m *machine) {
 	d.config, d.dataRoot, d.execRoot = dockerConfig, dockerDataRoot, dockerExecRoot
+	if d.proc != nil && d.proc.uid > 0 {
+		d.config = d.proc.userConfig()
+	}
 	var args []string
 	if d.proc != nil {
 		if args = d.proc.args(); len(args) > 0 {

@@ -214,7 +214,9 @@ func docker28Ports(s *snap.Snapshot, e *snap.Engine, set *Set) {
 		if p.mode == "routed" || p.mode == "isolated" {
 			continue
 		}
-		set.once(p.dnat(e.UserlandProxy, head))
+		if !e.Rootless { // which address RootlessKit's child has it named depends on the release
+			set.once(p.dnat(e.UserlandProxy, head))
+		}
 		if !e.UserlandProxy {
 			set.once(p.hairpin())
 		}

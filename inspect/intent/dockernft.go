@@ -53,7 +53,9 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 	}
 	for _, p := range ports {
 		if p.mode == "nat" || p.mode == "nat-unprotected" {
-			dockerNFTDNAT(&set, e, p)
+			if !e.Rootless { // as docker28Ports
+				dockerNFTDNAT(&set, e, p)
+			}
 		}
 	}
 	dockerNFTRaw(s, e, &set)

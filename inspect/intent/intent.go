@@ -96,25 +96,12 @@ func Of(s *snap.Snapshot) []Set {
 	var out []Set
 	for i := range s.Engines {
 		e := &s.Engines[i]
-		if e.Remote || e.Rootless || !e.IPTables { // a rootless daemon has a namespace of its own
+		home := s.Home(e)
+		if e.Remote || !e.IPTables || e.Rootless && home == nil {
 			continue
 		}
-		if e.Name == "docker" && e.Rules == "docker-20" {
-			for _, f := range dockerFamilies(s, e) {
-				out = append(out, docker20(s, e, f))
-			}
-		}
-		if e.Name == "docker" && e.Rules == "docker-28" {
-			for _, f := range dockerFamilies(s, e) {
-				if set, ok := docker28(s, e, f); ok {
-					out = append(out, set)
-				}
-			}
-		}
-		if e.Name == "docker" && e.Rules == "docker-nft" {
-			for _, f := range dockerFamilies(s, e) {
-				out = append(out, dockerNFT(s, e, f))
-			}
+		if snap.IsDocker(e.Name) {
+			out = append(out, ofDocker(s, e, home)...)
 		}
 		if e.Name == "podman" {
 			switch varkDriver(s, e) {
@@ -132,6 +119,33 @@ func Of(s *snap.Snapshot) []Set {
 		}
 	}
 	return slices.DeleteFunc(out, func(set Set) bool { return set.shares(s) })
+}
+
+// ofDocker is what a Docker wants in its namespace, in each family.
+func ofDocker(s *snap.Snapshot, e *snap.Engine, home *snap.Netns) []Set {
+	var out []Set
+	view := *s
+	if e.Rootless {
+		view.Host.Netns = home.ID
+	}
+	for _, f := range dockerFamilies(&view, e) {
+		switch e.Rules {
+		case "docker-20":
+			out = append(out, docker20(&view, e, f))
+		case "docker-28":
+			if set, ok := docker28(&view, e, f); ok {
+				out = append(out, set)
+			}
+		case "docker-nft":
+			out = append(out, dockerNFT(&view, e, f))
+		}
+	}
+	if e.Rootless {
+		for i := range out {
+			out[i].Netns = home.ID
+		}
+	}
+	return out
 }
 
 // dockerFamilies are those that Docker writes rules of: IPv6 where it

@@ -50,7 +50,7 @@ func (w *walker) embeddedWanted() bool {
 	if w.box.Engine == "netdoctor" { // a practice host's networks have servers of their own
 		return slices.ContainsFunc(nets, func(p place) bool { return len(p.net.DNSServers) == 0 })
 	}
-	return w.box.Engine == "docker" && len(nets) > 0
+	return snap.IsDocker(w.box.Engine) && len(nets) > 0
 }
 
 // hit is what the records of a network say.
@@ -184,7 +184,7 @@ func endpointNames(c *snap.Container, ep *snap.Endpoint) []string {
 	if len(c.ID) >= 12 {
 		add(c.ID[:12])
 	}
-	if c.Engine == "docker" {
+	if snap.IsDocker(c.Engine) {
 		add(c.Hostname)
 	}
 	return out

@@ -213,7 +213,7 @@ func google() []netip.Addr {
 // fallback says whether the asker's servers are Docker's own choice, because
 // the host's file has none that a container could ask.
 func (w *walker) fallback() *Problem {
-	if w.box == nil || w.box.Engine != "docker" || len(w.box.DNS) > 0 {
+	if w.box == nil || !snap.IsDocker(w.box.Engine) || len(w.box.DNS) > 0 {
 		return nil
 	}
 	if e := w.engine(); e != nil && len(e.DNS) > 0 {

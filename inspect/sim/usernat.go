@@ -36,6 +36,10 @@ func (w *World) userLeg(t *Trace, depth int) {
 		return
 	case !dst.IsValid():
 		return
+	case p.Name == "slirp4netns" && !onNet(n.n, dev, t.ExitSrc.Addr()):
+		// libslirp src/slirp.c: if_encap4 looks for the MAC of whom it answers, by ARP.
+		stop(fmt.Sprintf("sends its answers to %s, an address outside of its network, which nobody has there: it was not masqueraded", t.ExitSrc.Addr()), "", own)
+		return
 	}
 	if t.Flow.Proto == snap.ICMP || t.Flow.Proto == snap.ICMPv6 {
 		text, may, ok := walk.PingGroups(w.ns[p.Netns].n, p)
@@ -54,6 +58,11 @@ func (w *World) userLeg(t *Trace, depth int) {
 	t.Verdict, t.Where, t.Unknown, t.IfAnswered = leg.Verdict, leg.Where, leg.Unknown, leg.IfAnswered
 	t.Arrived, t.ArrivedAs, t.Socket = leg.Arrived, leg.ArrivedAs, leg.Socket
 	t.LeftHost, t.LeftNetns, t.ExitSrc, t.ExitDst = leg.LeftHost, leg.LeftNetns, leg.ExitSrc, leg.ExitDst
+}
+
+// onNet says whether an address is in a network of a device.
+func onNet(n *snap.Netns, dev *snap.Link, a netip.Addr) bool {
+	return slices.ContainsFunc(n.AddrsOf(dev.Index), func(x snap.Addr) bool { return x.Prefix.Contains(a) })
 }
 
 // carried adds what a program did with the packet.
@@ -79,11 +88,15 @@ func stoppedReader(n *netns, dev *snap.Link) Where {
 // within (podman cmd/rootlessport; slirp4netns(1), passt(1)).
 func (w *World) forwardedLeg(t *Trace, depth int) {
 	p := t.Socket.Process
-	if p.Name != "rootlessport" && !p.UserNAT() {
+	if p.Name != "rootlessport" && p.Name != "rootlesskit" && !p.UserNAT() {
 		return
 	}
 	c, port := walk.ForwardsTo(w.snap, t.Socket)
 	if c == nil || w.ns[c.Netns] == nil {
+		return
+	}
+	if snap.IsDocker(c.Engine) {
+		w.kitLeg(t, c, depth)
 		return
 	}
 	n := w.ns[c.Netns]
@@ -131,4 +144,35 @@ func (w *World) forwardedLeg(t *Trace, depth int) {
 	t.Forward = append(t.Forward, t.Proxy.Forward...)
 	t.Verdict, t.Where, t.IfAnswered = t.Proxy.Verdict, t.Proxy.Where, t.Proxy.IfAnswered
 	t.Unknown = append(t.Unknown, t.Proxy.Unknown...)
+}
+
+// kitLeg follows what RootlessKit takes at a port that a user's dockerd publishes: its child
+// in dockerd's own namespace connects to the same port of loopback, where docker-proxy
+// listens (rootlesskit pkg/port/builtin/child; moby cmd/rootlesskit-docker-proxy).
+func (w *World) kitLeg(t *Trace, c *snap.Container, depth int) {
+	p := t.Socket.Process
+	var own *netns
+	for i := range w.ns[c.Netns].n.Links {
+		if n := w.ns[w.ns[c.Netns].n.Links[i].PeerNetns]; n != nil {
+			own = n
+		}
+	}
+	if own == nil || p.Name != "rootlesskit" {
+		t.unknown(Where{Netns: c.Netns, Layer: "socket", Cause: CauseModel, Detail: fmt.Sprintf("where %s leads is not known", p.Name)})
+		return
+	}
+	leg := Flow{From: own.n.ID, Dst: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Dport: t.Socket.Local.Port(), Proto: t.Flow.Proto, StopOutside: t.Flow.StopOutside}
+	if t.Flow.Dst.Is6() {
+		leg.Dst = netip.IPv6Loopback()
+	}
+	first := w.traceDepth(leg, depth+1)
+	t.carried(own.n.ID, p.Name, fmt.Sprintf("connects to %s of %s itself (pid %d)", addrPort(leg.Dst, leg.Dport), own.n.ID, p.PID), "ok", snap.RefNetns(own.n.ID))
+	t.Forward = append(t.Forward, first.Forward...)
+	if t.Proxy = first; first.Proxy != nil { // to the container, by docker-proxy
+		t.Proxy = first.Proxy
+		t.carried(own.n.ID, "docker-proxy", fmt.Sprintf("connects to %s of %s itself (pid %d)", addrPort(t.Proxy.Flow.Dst, t.Proxy.Flow.Dport), c.Name, first.Socket.Process.PID), "ok", snap.RefContainer(c.Ref))
+		t.Forward = append(t.Forward, first.Proxy.Forward...)
+	}
+	t.Verdict, t.Where, t.IfAnswered = first.Verdict, first.Where, first.IfAnswered
+	t.Unknown = append(t.Unknown, first.Unknown...)
 }

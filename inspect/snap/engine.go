@@ -10,7 +10,7 @@ import (
 
 // Engine is a program that runs containers, or that ran them.
 type Engine struct {
-	Name      string `json:"name"`               // "docker", "podman", "podman@alice" (a user's own), "containerd", "cni", "named", "self"
+	Name      string `json:"name"`               // "docker", "podman", "docker@alice" and "podman@alice" (a user's own), "containerd", "cni", "named", "self"
 	Version   string `json:"version,omitempty"`  // "20.10.24"
 	API       string `json:"api,omitempty"`      // negotiated API version
 	Endpoint  string `json:"endpoint,omitempty"` // unix:///run/docker.sock
@@ -131,6 +131,11 @@ type Container struct {
 	Service string        `json:"service,omitempty"` // compose or swarm service
 	Project string        `json:"project,omitempty"` // compose project
 	Own     *OwnContainer `json:"own,omitempty"`
+}
+
+// IsDocker says whether an engine is a Docker: root's, or a user's own ("docker@alice").
+func IsDocker(engine string) bool {
+	return engine == "docker" || strings.HasPrefix(engine, "docker@")
 }
 
 // IsPodman says whether an engine is a Podman: root's, or a user's own ("podman@alice").

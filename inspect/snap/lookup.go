@@ -22,6 +22,24 @@ func (s *Snapshot) Ns(id string) *Netns {
 // none at all.
 func (s *Snapshot) HostNs() *Netns { return s.Ns(s.Host.Netns) }
 
+// Home is the namespace in which an engine has its bridges and its rules: the host's, or
+// that in which a user's own dockerd lives. nil when that is not known, as of a user's
+// own Podman.
+func (s *Snapshot) Home(e *Engine) *Netns {
+	switch {
+	case !e.Rootless:
+		return s.HostNs()
+	case !IsDocker(e.Name):
+		return nil
+	}
+	for i := range s.Netns {
+		if n := &s.Netns[i]; e.PID != 0 && slices.Contains(n.Pids, e.PID) {
+			return n
+		}
+	}
+	return nil
+}
+
 // Container is the container with that Ref, nil when there is none.
 func (s *Snapshot) Container(ref string) *Container {
 	for i := range s.Containers {

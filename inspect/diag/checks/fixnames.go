@@ -32,7 +32,7 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if text, ok := ownServers(in, c, r); ok && f.Code == "ND4103" {
 		return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
 	}
-	if r == nil || c.Engine != "docker" {
+	if r == nil || !snap.IsDocker(c.Engine) {
 		f.Advice = "write the servers into /etc/resolv.conf again"
 		return nil
 	}
@@ -50,7 +50,7 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 // ownServers is a resolv.conf with the servers of the container's network in the
 // place of those that it names; false when its network has none of its own.
 func ownServers(in *diag.Input, c *snap.Container, r *snap.Resolver) (string, bool) {
-	if r == nil || c.Engine == "docker" || len(c.Endpoints) != 1 {
+	if r == nil || snap.IsDocker(c.Engine) || len(c.Endpoints) != 1 {
 		return "", false
 	}
 	n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[0])

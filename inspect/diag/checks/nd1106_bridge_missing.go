@@ -24,22 +24,22 @@ See it by hand:
 
 Sources: moby drivers/bridge/bridge_linux.go: getNetworkBridgeName`,
 		Detect: func(in *diag.Input) []diag.Finding {
-			host := in.Snap.HostNs()
-			if host == nil {
-				return nil
-			}
 			var out []diag.Finding
 			for i := range in.Snap.Networks {
 				n := &in.Snap.Networks[i]
 				e := in.Snap.Engine(n.Engine)
-				if n.Driver != "bridge" || n.Bridge == "" || host.Link(n.Bridge) != nil || !inUse(in, n) || e == nil || e.Remote || e.Rootless {
+				if n.Driver != "bridge" || n.Bridge == "" || !inUse(in, n) || e == nil || e.Remote {
+					continue
+				}
+				host := in.Snap.Home(e)
+				if host == nil || host.Link(n.Bridge) != nil {
 					continue
 				}
 				out = append(out, diag.Finding{
 					Summary:  fmt.Sprintf("%s does not exist: the bridge of network %s is gone", n.Bridge, n.Name),
 					Cause:    fmt.Sprintf("%s knows the network %s, but its bridge %s was deleted from the kernel", n.Engine, n.Name, n.Bridge),
 					Subject:  diag.Subject{Kind: "bridge", Name: n.Bridge, Netns: host.ID},
-					Evidence: []diag.Evidence{ev("docker network inspect "+n.Name, "bridge "+n.Bridge, snap.RefNetwork(n.Ref))},
+					Evidence: []diag.Evidence{ev(diag.NetworkCommand(n), "bridge "+n.Bridge, snap.RefNetwork(n.Ref))},
 					Advice:   "the engine's daemon makes the bridge again, too, when it is restarted, with all that it knows of it",
 					Weight:   90,
 				})

@@ -92,7 +92,7 @@ func givenOut(in *diag.Input, ns *snap.Netns, ip netip.Addr) bool {
 	if dev, _ := ns.HasAddr(ip); dev != nil && dev.Reader.UserNAT() { // by that program
 		return true
 	}
-	if ns.ID == in.Snap.Host.Netns {
+	if home(in, ns) {
 		return slices.ContainsFunc(in.Snap.Networks, func(n snap.Network) bool {
 			return slices.ContainsFunc(n.Pools, func(p snap.Pool) bool { return p.Gateway == ip })
 		}) || slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool { // of a network whose own file was not found
@@ -102,6 +102,12 @@ func givenOut(in *diag.Input, ns *snap.Netns, ip netip.Addr) bool {
 	return slices.ContainsFunc(in.Snap.Containers, func(c snap.Container) bool {
 		return c.Netns == ns.ID && slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool { return e.IPv4.Addr() == ip || e.IPv6.Addr() == ip })
 	})
+}
+
+// home says whether a namespace has the bridges of an engine: the host's, or that of a
+// user's own dockerd.
+func home(in *diag.Input, ns *snap.Netns) bool {
+	return ns.ID == in.Snap.Host.Netns || slices.ContainsFunc(in.Snap.Engines, func(e snap.Engine) bool { return in.Snap.Home(&e) == ns })
 }
 
 // engineChose says whether an address on a bridge is the gateway that an engine chose

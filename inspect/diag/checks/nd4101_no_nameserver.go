@@ -55,8 +55,9 @@ func unreadable(in *diag.Input, f *diag.Finding, r *snap.Resolver) {
 	f.Summary = fmt.Sprintf("%s may not read its own /etc/resolv.conf: %s", who, r.ResolvConf.Denied)
 	f.Cause = "to a program that may not read it there is no resolv.conf: it asks 127.0.0.1, where nothing answers"
 	f.Advice = "let everybody read it, and find out what took that away (the umask of the engine's daemon, a program that writes it anew)"
-	if c := in.Snap.Container(r.Owner); c != nil && (c.Engine == "docker" || c.Engine == "podman") {
-		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("%s exec %s ls -l /etc/resolv.conf", c.Engine, c.Name), r.ResolvConf.Denied, snap.RefResolver(r.Owner)))
-		f.Advice = fmt.Sprintf("%s exec -u 0 %s chmod a+r /etc/resolv.conf; and find out what took that away (the umask of the engine's daemon, a program that writes it anew)", c.Engine, c.Name)
+	if c := in.Snap.Container(r.Owner); c != nil && (snap.IsDocker(c.Engine) || snap.IsPodman(c.Engine)) {
+		tool := diag.ToolOf(c.Engine, c.Name)
+		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("%s exec %s ls -l /etc/resolv.conf", tool, c.Name), r.ResolvConf.Denied, snap.RefResolver(r.Owner)))
+		f.Advice = fmt.Sprintf("%s exec -u 0 %s chmod a+r /etc/resolv.conf; and find out what took that away (the umask of the engine's daemon, a program that writes it anew)", tool, c.Name)
 	}
 }

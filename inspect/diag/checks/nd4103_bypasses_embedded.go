@@ -5,6 +5,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
+	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // nd4103: a container on a network with names does not ask the resolver that knows them.
@@ -26,7 +27,7 @@ Sources: docs.docker.com, networking, DNS services`,
 			for _, g := range nameGroups(in, names.BypassesEmbedded) {
 				f := g.finding(in)
 				f.Summary = g.problem.Detail
-				if c := in.Snap.Container(g.first.Ask.Container); c != nil && c.Engine != "docker" {
+				if c := in.Snap.Container(g.first.Ask.Container); c != nil && !snap.IsDocker(c.Engine) {
 					f.Summary = fmt.Sprintf("%s bypasses its network's resolver: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
 				}
 				f.Subject.Kind, f.Subject.Name = "resolver", in.Who(g.first.Ask.Netns)

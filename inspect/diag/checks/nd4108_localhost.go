@@ -96,7 +96,7 @@ func notLoopback(r *snap.Resolver) *snap.HostsLine {
 // noLocalhost says whether nothing in a container of an engine that writes the file
 // makes localhost of an address.
 func noLocalhost(r *snap.Resolver, c *snap.Container) bool {
-	return r.HostsRaw != "" && strings.HasPrefix(r.HostsSource, "root:") && (c.Engine == "docker" || c.Engine == "podman") &&
+	return r.HostsRaw != "" && strings.HasPrefix(r.HostsSource, "root:") && (snap.IsDocker(c.Engine) || c.Engine == "podman") &&
 		!slices.Contains(r.NSSwitch, "myhostname") && !slices.Contains(r.NSSwitch, "resolve") &&
 		!slices.ContainsFunc(r.Hosts, func(l snap.HostsLine) bool {
 			return slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, "localhost") })

@@ -92,7 +92,7 @@ func lostHosts(in *diag.Input, c *snap.Container) []lostHost {
 			return slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, name) })
 		})
 	}
-	if !c.Running() || r == nil || c.Hostname == "" || c.Engine != "docker" && c.Engine != "podman" || !has(c.Hostname) {
+	if !c.Running() || r == nil || c.Hostname == "" || !snap.IsDocker(c.Engine) && c.Engine != "podman" || !has(c.Hostname) {
 		return nil
 	}
 	var out []lostHost

@@ -121,7 +121,7 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 // byHostname says whether a container has a name by its host name alone (moby
 // daemon/container_operations.go: buildEndpointDNSNames).
 func byHostname(c *snap.Container, name string) bool {
-	return c.Engine == "docker" && strings.EqualFold(c.Hostname, name) && !strings.EqualFold(c.NetName(), name) && !strings.EqualFold(c.Service, name)
+	return snap.IsDocker(c.Engine) && strings.EqualFold(c.Hostname, name) && !strings.EqualFold(c.NetName(), name) && !strings.EqualFold(c.Service, name)
 }
 
 // unserved are the carriers that have nothing on the ports that all the others which

@@ -63,7 +63,7 @@ func fixFirstServer(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	text := ""
-	if c.Engine == "docker" && !slices.Contains(c.DNS, dead.String()) {
+	if snap.IsDocker(c.Engine) && !slices.Contains(c.DNS, dead.String()) {
 		text = engineResolvConf(in, c)
 	}
 	if text == "" || strings.Contains(text, dead.String()) {

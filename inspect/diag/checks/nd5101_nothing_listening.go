@@ -146,9 +146,10 @@ func socketAt(ns *snap.Netns, x *snap.Socket) string {
 // logOf is the command that shows a container's output, as the end of a sentence;
 // "" where the engine keeps none.
 func logOf(c *snap.Container) string {
+	tool := diag.ToolOf(c.Engine, c.Name)
 	switch {
-	case c.Engine == "docker" || c.Engine == "podman":
-		return ": " + c.Engine + " logs " + c.Name
+	case snap.IsDocker(c.Engine) || snap.IsPodman(c.Engine):
+		return ": " + tool + " logs " + c.Name
 	case c.Engine == "netdoctor" && c.HostsPath != "":
 		return ": cat " + path.Dir(c.HostsPath) + "/log"
 	}

@@ -257,7 +257,7 @@ func missed(in *diag.Input, c *snap.Container) bool {
 // restart is what a person does about a container that does not run.
 func restart(c *snap.Container) string {
 	t := "start " + c.Name
-	if c.Engine == "docker" || snap.IsPodman(c.Engine) {
+	if snap.IsDocker(c.Engine) || snap.IsPodman(c.Engine) {
 		t = diag.EngineCommand(c, "start")
 	}
 	if log := diag.LogCommand(c); log != "" {

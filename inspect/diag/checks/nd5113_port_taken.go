@@ -100,7 +100,7 @@ func wanted(c *snap.Container) []snap.Port {
 // failed: it left an error, or it never ran. Of a start that failed Docker keeps the
 // exit code 128 (moby daemon/start.go: containerStart): without it nobody has tried.
 func failedToStart(c *snap.Container) bool {
-	return c.Error != "" || c.State == "created" && (c.Engine != "docker" || c.ExitCode != 0)
+	return c.Error != "" || c.State == "created" && (!snap.IsDocker(c.Engine) || c.ExitCode != 0)
 }
 
 // portHolder is who has a port of the host, in words, with the line and place

@@ -92,8 +92,8 @@ func limitLines(c *snap.Container, line string) []diag.Evidence {
 
 // limitAdvice is how a limit is raised; engines other than these have no such command.
 func limitAdvice(c *snap.Container, option string) string {
-	if c.Engine == "docker" || c.Engine == "podman" {
-		return fmt.Sprintf("look what it runs (%s top %s), then raise the limit: %[1]s update %[3]s %[2]s", c.Engine, c.Name, option)
+	if snap.IsDocker(c.Engine) || snap.IsPodman(c.Engine) {
+		return fmt.Sprintf("look what it runs (%s top %s), then raise the limit: %[1]s update %[3]s %[2]s", diag.ToolOf(c.Engine, c.Name), c.Name, option)
 	}
 	return "look what it runs, then raise the limit (" + strings.TrimSuffix(option, " N") + ") where it is set"
 }

@@ -79,7 +79,7 @@ func incomplete(in *diag.Input, g []intent.Drift) diag.Finding {
 		d := &g[i]
 		said, lost := driftWords(host, d, len(g) == 1)
 		parts, gone = append(parts, said...), gone || lost
-		f.Evidence = append(f.Evidence, driftEvidence(d)...)
+		f.Evidence = append(f.Evidence, driftEvidence(in, d)...)
 		if lost || slices.ContainsFunc(d.Chains, func(c intent.Chain) bool { return !ownersOnly(c.Table, c.Name) }) {
 			f.Severity = diag.Error // docker run -p fails from now on
 		}
@@ -170,21 +170,22 @@ func staleWords(d *intent.Drift) []string {
 }
 
 // driftEvidence are the lines that are missing, the first dozen, and the stale ones.
-func driftEvidence(d *intent.Drift) []diag.Evidence {
+func driftEvidence(in *diag.Input, d *intent.Drift) []diag.Evidence {
 	var out []diag.Evidence
+	place := d.Set.At(in.Snap).ID
 	for _, j := range d.Jumps {
-		out = append(out, ev("nft list map "+d.Set.Family.NFT()+" "+j.Table+" "+j.Map, "missing: "+j.Text(), ""))
+		out = append(out, ev(in.IPCommand(place, "nft list map "+d.Set.Family.NFT()+" "+j.Table+" "+j.Map), "missing: "+j.Text(), ""))
 	}
 	for _, m := range d.Members {
-		out = append(out, ev("ipset list "+m.Set, "missing: "+m.Net.String(), ""))
+		out = append(out, ev(in.IPCommand(place, "ipset list "+m.Set), "missing: "+m.Net.String(), ""))
 	}
 	for _, m := range d.Missing {
 		if len(out) < 12 {
-			out = append(out, ev(listChain(&d.Set, m.Table, m.Chain), "missing: "+m.Text, ""))
+			out = append(out, ev(in.IPCommand(place, listChain(&d.Set, m.Table, m.Chain)), "missing: "+m.Text, ""))
 		}
 	}
 	for _, e := range staleTargets(d) {
-		out = append(out, ev(listChain(&d.Set, e.Table, e.Chain), e.Text, e.Ref))
+		out = append(out, ev(in.IPCommand(place, listChain(&d.Set, e.Table, e.Chain)), e.Text, e.Ref))
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -35,6 +36,17 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 			for i := range in.Snap.Engines {
 				e := &in.Snap.Engines[i]
 				if e.Reachable || e.Remote || !e.Offline || closed(in.Snap, e.Name) {
+					continue
+				}
+				if e.Rootless { // nobody else knows its containers
+					out = append(out, diag.Finding{
+						Summary:  fmt.Sprintf("the dockerd of %s (pid %d) does not answer: %s; the names of its containers do not resolve", strings.TrimPrefix(e.Name, "docker@"), e.PID, e.Error),
+						Cause:    "the process is stopped or hangs, and its embedded DNS (127.0.0.11) with it",
+						Subject:  diag.Subject{Kind: "engine", Name: e.Name},
+						Evidence: []diag.Evidence{ev(diag.ToolOf(e.Name, "")+" version", e.Error, snap.RefEngine(e.Name))},
+						Advice:   fmt.Sprintf("look at its state (ps -o pid,stat,args -p %d): kill -CONT %[1]d, where that is T; else have its user restart it (systemctl --user restart docker)", e.PID),
+						Weight:   96,
+					})
 					continue
 				}
 				running := 0
@@ -102,7 +114,7 @@ func closed(s *snap.Snapshot, engine string) bool {
 
 // daemon is the name of an engine's daemon.
 func daemon(engine string) string {
-	if engine == "docker" {
+	if snap.IsDocker(engine) {
 		return "dockerd"
 	}
 	return engine

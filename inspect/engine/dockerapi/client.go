@@ -75,6 +75,23 @@ func New(network, addr string, conf *tls.Config) *Client {
 	return c
 }
 
+// Only keeps the client to a unix socket at which a process listens: nothing is sent to
+// another. It goes before Hello.
+func (c *Client) Only(pid int) {
+	dial := c.dial
+	c.dial = func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if got := peerPID(conn); got != pid {
+			_ = conn.Close() // nothing was written
+			return nil, fmt.Errorf("process %d listens there, not %d: %w", got, pid, snap.ErrUnsupported)
+		}
+		return conn, nil
+	}
+}
+
 // Close lets the connections go.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
