@@ -32,6 +32,7 @@ type mended struct {
 type carried struct {
 	after *diagnosis // nil where it did not come to looking again
 	did   []mended   // what stayed
+	wrong []mended   // what was taken back
 }
 
 // carryOut applies the chosen fixes one by one, looks again, and takes back
@@ -52,7 +53,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		for _, m := range wrong {
 			res.Remaining = append(res.Remaining, ids[m.finding])
 		}
-		res.Error = "still there after the change: " + strings.Join(res.Remaining, ", ")
+		res.Error = "still there after the change, which was taken back: " + strings.Join(res.Remaining, ", ")
 		cause := errors.New(res.Error)
 		did = slices.DeleteFunc(did, func(m mended) bool { return slices.Contains(wrong, m) })
 		if err := a.takeBack(ctx, wrong, res, cause); len(did) == 0 || errors.Is(err, ErrRollbackIncomplete) {
@@ -64,6 +65,10 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 			return carried{}, a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
 		}
 		res.RolledBack = false
+		res.Changes = slices.DeleteFunc(res.Changes, func(c v1.Change) bool { return slices.Contains(res.Remaining, c.Finding) })
+		for i := range res.Changes {
+			res.Changes[i].ID = i + 1
+		}
 	}
 	res.Applied = true
 	for _, m := range did {
@@ -78,7 +83,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		res.Error = stillFail(n)
 	}
 	res.Verified = res.Error == ""
-	return carried{after, did}, nil
+	return carried{after, did, wrong}, nil
 }
 
 // mend applies the chosen fixes one by one. Where one fails, those before it are taken back,

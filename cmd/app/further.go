@@ -18,7 +18,7 @@ import (
 func (a *App) further(ctx context.Context, d *diagnosis, got *carried, o FixOptions, run string, res *v1.FixResult) error {
 	for range maxRounds {
 		now := got.after
-		chosen := behind(d, now)
+		chosen := behind(d, now, got.wrong)
 		if len(chosen) == 0 {
 			return nil
 		}
@@ -47,12 +47,12 @@ func (a *App) further(ctx context.Context, d *diagnosis, got *carried, o FixOpti
 			res.Changes = append(res.Changes, c)
 		}
 		res.Gone = append(res.Gone, next.Gone...)
-		res.Remaining = append(res.Remaining, next.Remaining...)
+		res.Remaining = append(slices.DeleteFunc(res.Remaining, func(id string) bool { return slices.Contains(next.Gone, id) }), next.Remaining...)
 		res.Transactions = append(res.Transactions, next.Transactions...)
 		if next.Transaction != "" {
 			res.Transaction = next.Transaction
 		}
-		res.Tail, res.Error, got.after = next.Tail, next.Error, then.after
+		res.Tail, res.Error, got.after, got.wrong = next.Tail, next.Error, then.after, nil
 		if n := unhealed(d, got.after, got.did); n > 0 && res.Error == "" {
 			res.Error = stillFail(n)
 		}
@@ -69,18 +69,37 @@ func stillFail(n int) string {
 }
 
 // behind are the errors of now that can be mended, that nobody saw before, and from
-// which something suffers that suffered before.
-func behind(before, now *diagnosis) []int {
+// which something suffers that suffered before. Those of before count where what was
+// planned did not help, and something else is planned now.
+func behind(before, now *diagnosis, wrong []mended) []int {
 	was := failing(before.in)
 	var out []int
 	for i := range now.r.Findings {
 		f := &now.r.Findings[i]
-		if f.Severity != diag.Error || f.Fix == nil || len(f.Fix.Ops) == 0 || known(before.r.Findings, f) {
+		if f.Severity != diag.Error || f.Fix == nil || len(f.Fix.Ops) == 0 || known(before.r.Findings, f) && !anew(before, wrong, f) {
 			continue
 		}
 		if slices.ContainsFunc(sufferers(now.in, f), func(k sufferer) bool { return was[k] }) {
 			out = append(out, i)
 		}
+	}
+	return out
+}
+
+// anew says whether a finding is one whose fix was taken back, and whose fix is another
+// one now that the rest is mended.
+func anew(before *diagnosis, wrong []mended, f *diag.Finding) bool {
+	return slices.ContainsFunc(wrong, func(m mended) bool {
+		was := &before.r.Findings[m.finding]
+		return sameAs(was, f) && !slices.Equal(lines(was), lines(f))
+	})
+}
+
+// lines are what a person would type for a finding's fix.
+func lines(f *diag.Finding) []string {
+	var out []string
+	for _, op := range f.Fix.Ops {
+		out = append(out, op.Shell()...)
 	}
 	return out
 }

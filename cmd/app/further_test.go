@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -94,6 +96,28 @@ func TestFixGoesOn(t *testing.T) {
 				t.Errorf("journalled as the runs %v, want one", p.runs)
 			}
 		})
+	}
+}
+
+// TestWhatDidNotHelpIsPlannedAnew: of a fix that was taken back another one is tried when
+// the rest is mended, and the same one is not.
+func TestWhatDidNotHelpIsPlannedAnew(t *testing.T) {
+	t.Parallel()
+	s := broken()
+	flow := diag.FlowCase{Kind: "peer", From: "web", To: "db:5432/tcp", Trace: &sim.Trace{Verdict: sim.Dropped}}
+	look := func(value string) *diagnosis {
+		op := &fixups.SysctlSet{Where: fixups.At(s, s.Host.Netns), Key: "net/ipv4/conf/all/rp_filter", Value: value}
+		f := diag.Finding{Code: "ND3101", Severity: diag.Error, Subject: diag.Subject{Kind: "chain", Name: "forward"}, Covers: diag.Cover{Traces: []int{0}}, Fix: &diag.Fix{Ops: []fixups.Op{op}}}
+		return &diagnosis{s: s, in: &diag.Input{Snap: s, Flows: []diag.FlowCase{flow}}, r: diag.Report{Findings: []diag.Finding{f}}}
+	}
+	before := look("2")
+	for value, want := range map[string][]int{"2": nil, "0": {0}} {
+		if got := behind(before, look(value), []mended{{finding: 0}}); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", value, got, want)
+		}
+		if got := behind(before, look(value), nil); got != nil {
+			t.Errorf("%s, not taken back: %v", value, got)
+		}
 	}
 }
 

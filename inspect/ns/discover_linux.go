@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -90,7 +92,11 @@ func (s *set) fromMounts(ctx context.Context, p *Procs) {
 	ownInode, _ := nsInode(own, "mnt")
 	if b, err := os.ReadFile("/proc/thread-self/mountinfo"); err == nil {
 		for inode, path := range nsMounts(b) {
-			s.mount(inode, "", Unescape(string(path)))
+			if own := Unescape(string(path)); leads(own, inode) {
+				s.mount(inode, "", own)
+			} else {
+				s.name(inode, own)
+			}
 		}
 	}
 	seen := map[uint64]bool{ownInode: true, 0: true}
@@ -133,6 +139,12 @@ func (s *set) fromFiles() {
 			_ = h.Close() // only its number was wanted
 		}
 	}
+}
+
+// leads says whether a file is that of the namespace, as far as its number tells.
+func leads(path string, inode uint64) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && st.Ino == inode
 }
 
 // refusedGap sums up the processes that may not be looked at. The first

@@ -81,12 +81,18 @@ func (s *set) get(inode uint64) *Found {
 	return f
 }
 
-// mount notes a name file.
-func (s *set) mount(inode uint64, root, path string) {
+// name notes a name file that is no way to the namespace: another mount lies over it.
+func (s *set) name(inode uint64, path string) {
 	f := s.get(inode)
 	if !slices.Contains(f.Mounts, path) {
 		f.Mounts = append(f.Mounts, path)
 	}
+}
+
+// mount notes a name file.
+func (s *set) mount(inode uint64, root, path string) {
+	s.name(inode, path)
+	f := s.get(inode)
 	kind := wayFile
 	if root != "" {
 		kind = wayBelow

@@ -126,25 +126,19 @@ func noNeighbours(in *diag.Input, host *snap.Netns, up *snap.Link) []standIn {
 		return nil
 	}
 	var out []standIn
-	for _, a := range attachments(in) {
-		ip := a.e.IPv6.Addr()
-		if !ip.IsValid() || !subnetHolds(host, up, ip) {
-			continue
-		}
-		if _, own := host.HasAddr(ip); own {
-			continue
-		}
+	for _, x := range neighbours6(in, host, up) {
+		ip := x.ip
 		entry := entryFor(host, up, ip)
-		lost := soughtInVain(in, a.ns.ID, up, ip)
-		if on && entry || !on && !entry && len(lost) == 0 {
+		lost, asked := soughtInVain(in, x.ns.ID, up, ip), askedOver(in, host, up, ip)
+		if on && entry || !on && !entry && len(lost)+len(asked) == 0 {
 			continue
 		}
 		key := "net/ipv6/conf/" + up.Name + "/proxy_ndp"
 		f := diag.Finding{
-			Summary: fmt.Sprintf("nobody on %s answers for %s of %s, an address of that device's own subnet", up.Name, ip, a.c.Name),
+			Summary: fmt.Sprintf("nobody on %s answers for %s of %s, an address of that device's own subnet", up.Name, ip, in.Who(x.ns.ID)),
 			Cause:   "routers on the uplink take the container for a neighbour and ask for its MAC; this host would answer with proxy_ndp and an entry for the address",
 			Subject: diag.Subject{Kind: "address", Name: ip.String(), Netns: host.ID},
-			Covers:  diag.Cover{Traces: lost},
+			Covers:  diag.Cover{Traces: append(lost, asked...)},
 			Weight:  70,
 		}
 		w := at(in, host.ID)
@@ -159,10 +153,52 @@ func noNeighbours(in *diag.Input, host *snap.Netns, up *snap.Link) []standIn {
 			f.Evidence = append(f.Evidence, ev("ip -6 neigh show proxy dev "+up.Name, "(no "+ip.String()+")", snap.RefLink(host.ID, up.Name)))
 			ops = append(ops, &fixups.NeighSet{Where: w, Dev: up.Name, Neigh: snap.Neigh{Index: up.Index, IP: ip, Proxy: true, State: "none"}})
 		}
-		if len(lost) == 0 && !entry && !some && !meantToAnswer(in, host, up, a.ns.ID, ip) {
+		if len(lost) == 0 && !entry && !some && !meantToAnswer(in, host, up, x.ns.ID, ip) {
 			f.Severity = diag.Warning
 		}
 		out = append(out, standIn{f, ops})
+	}
+	return out
+}
+
+// neighbour6 is an address of a device's own subnet that is in a namespace behind the host.
+type neighbour6 struct {
+	ns *snap.Netns
+	ip netip.Addr
+}
+
+// neighbours6 are those to which the host has a way by another device.
+func neighbours6(in *diag.Input, host *snap.Netns, up *snap.Link) []neighbour6 {
+	var out []neighbour6
+	for i := range in.Snap.Netns {
+		ns := &in.Snap.Netns[i]
+		if ns == host || !ns.Class.Ours() {
+			continue
+		}
+		for _, a := range ns.Addrs {
+			ip := a.Prefix.Addr()
+			if !ip.Is6() || a.Scope != "global" || !subnetHolds(host, up, ip) {
+				continue
+			}
+			if _, own := host.HasAddr(ip); own {
+				continue
+			}
+			if r := in.World.Route(host.ID, sim.RouteQuery{Dst: ip}); len(r.Ways) == 1 && r.Ways[0].Dev != up.Name {
+				out = append(out, neighbour6{ns, ip})
+			}
+		}
+	}
+	return out
+}
+
+// askedOver are the flows that somebody asked for, from a sender who is on the device's wire
+// and takes the address for a neighbour's.
+func askedOver(in *diag.Input, host *snap.Netns, up *snap.Link, ip netip.Addr) []int {
+	var out []int
+	for i := range in.Flows {
+		if f := &in.Flows[i]; f.Asked && f.Outside && f.Flow.Iif == up.Name && f.Flow.Dst == ip && subnetHolds(host, up, f.Flow.Src) {
+			out = append(out, i)
+		}
 	}
 	return out
 }

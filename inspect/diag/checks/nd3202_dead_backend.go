@@ -85,12 +85,25 @@ func deadBackends(in *diag.Input, t *sim.Trace) []*rules.NAT {
 	for _, list := range [][]rules.NAT{t.NATed, t.MayNAT} {
 		for k := range list {
 			m := &list[k]
-			if !m.Src && m.AddrMin.IsValid() && m.Place != nil && rulePlace(in, m.Place.Ref) != nil && len(in.Graph.Owners(m.AddrMin)) == 0 && in.Graph.NetworkOfAddr(m.AddrMin) != nil {
+			if !m.Src && m.AddrMin.IsValid() && m.Place != nil && rulePlace(in, m.Place.Ref) != nil && len(in.Graph.Owners(m.AddrMin)) == 0 && ofThisHost(in, m.AddrMin) {
 				out = append(out, m)
 			}
 		}
 	}
 	return out
+}
+
+// ofThisHost says whether an address is in a network of an engine, or on a bridge of the
+// host that is no uplink: whoever has it is here.
+func ofThisHost(in *diag.Input, ip netip.Addr) bool {
+	if in.Graph.NetworkOfAddr(ip) != nil {
+		return true
+	}
+	host := in.Snap.HostNs()
+	return slices.ContainsFunc(host.Addrs, func(a snap.Addr) bool {
+		l := host.LinkAt(a.Index)
+		return a.Prefix.Contains(ip) && l != nil && l.Bridge != nil && !uplink(in, host, l)
+	})
 }
 
 // fixND3202 takes the address out: the element of a map that holds it, a rule that is
