@@ -26,6 +26,9 @@ func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if len(f.Covers.Traces) == 0 {
 		return nil
 	}
+	if f.Subject.Kind == "address" {
+		return masqueradeBack(in, f)
+	}
 	src := in.Flows[f.Covers.Traces[0]].Trace.ExitSrc.Addr()
 	if ops := cniJumps(in, host, f.Covers.Traces); ops != nil {
 		return ops

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -20,17 +21,34 @@ answer from an address that it never asked, and drops it. Askers that are reache
 the container's default route are served all the same, so that the port seems to work
 from some places and not from others.
 
+Likewise on one bridge: a service's address that rules rewrite to a neighbour's is
+answered by that neighbour over the bridge, whose frames pass the rules, and the NAT,
+only with net.bridge.bridge-nf-call-iptables=1 (br_netfilter; Kubernetes asks for it).
+
 See it by hand:
     nsenter -t PID -n ip route get ASKER     by which device it answers
     tcpdump -ni UPLINK host ASKER            answers with the container's own address
+    sysctl net.bridge.bridge-nf-call-iptables
 
 False positives: a port that is published for far-away clients, while neighbours use
 the container's own address on the LAN. Unless somebody asks, or nobody at all is
 served, that is only remarked.
 
-Sources: net/netfilter/nf_nat_core.c: nf_nat_packet; RFC 793 section 3.4`,
+Sources: net/netfilter/nf_nat_core.c: nf_nat_packet; RFC 793 section 3.4;
+net/bridge/br_netfilter_hooks.c: br_nf_pre_routing`,
 		After:  []diag.Code{"ND2205"},
-		Detect: detectND2213,
+		Detect: func(in *diag.Input) []diag.Finding { return append(detectND2213(in), bridgedPast(in)...) },
+		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
+			ns := in.Netns(f.Subject.Netns)
+			if v, ok := ns.Sysctl(f.Subject.Name); f.Subject.Kind != "sysctl" || !ok || v != "0" {
+				return nil
+			}
+			ops := []fixups.Op{&fixups.SysctlSet{Where: at(in, ns.ID), Key: f.Subject.Name, Value: "1"}}
+			if !healAll(in, f.Covers.Traces, ops) {
+				return nil
+			}
+			return ops
+		},
 	}
 }
 

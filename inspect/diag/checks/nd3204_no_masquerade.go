@@ -22,6 +22,10 @@ POSTROUTING). When that rule is missing the packets leave, and the answers never
 return. Flushing the nat table, firewall reloads and forgotten steps in
 hand-made set-ups are the causes.
 
+Likewise who calls a service's address that leads back to himself (a pod its own
+service, a container its own published port): his own stack drops what comes with his
+own address, so that such packets have to get another source, too.
+
 See it by hand:
     iptables -t nat -S POSTROUTING           no rule covers the subnet
     tcpdump -ni UPLINK host SOURCE           shows the private source leaving
@@ -31,7 +35,7 @@ route back). A live probe tells the two apart.
 
 Sources: moby drivers/bridge; every "ip netns" tutorial; moby#36151`,
 		After:  []diag.Code{"ND6101", "ND3205", "ND2209"},
-		Detect: detectND3204,
+		Detect: func(in *diag.Input) []diag.Finding { return append(detectND3204(in), ledBack(in)...) },
 		Fix:    fixND3204,
 	}
 }
