@@ -63,6 +63,20 @@ func (p cniPort) port() snap.Port {
 	return snap.Port{Proto: proto, HostIP: unspecified(addrOf(p.HostIP)), HostPort: p.HostPort, ContainerPort: p.ContainerPort}
 }
 
+// netns is the file of the namespace: libcni notes it since 1.3, before it is the result
+// that has it, with the interface there.
+func (r *cniResult) netns() string {
+	if r.NetNS != "" {
+		return r.NetNS
+	}
+	for _, f := range r.Result.Interfaces {
+		if f.Name == r.IfName && filepath.IsAbs(f.Sandbox) {
+			return f.Sandbox
+		}
+	}
+	return ""
+}
+
 func (r *cniResult) endpoint() snap.Endpoint {
 	e := snap.Endpoint{Network: r.NetworkName, Link: r.IfName}
 	for i, f := range r.Result.Interfaces {
@@ -278,12 +292,13 @@ func readCNI(_ context.Context, m *machine) Result {
 		known := slices.ContainsFunc(shims, func(s shim) bool {
 			return strings.HasSuffix(r.ContainerID, s.id) || m.sandboxOf(&s) == r.ContainerID
 		})
-		if known || r.NetNS == "" || !exists(m.path(r.NetNS)) {
+		path := r.netns()
+		if known || path == "" || !exists(m.path(path)) {
 			continue
 		}
 		c := byID[r.ContainerID]
 		if c == nil {
-			c = &snap.Container{Engine: CNI, ID: r.ContainerID, Name: filepath.Base(r.NetNS), State: "running", SandboxKey: r.NetNS, NetworkMode: r.NetworkName}
+			c = &snap.Container{Engine: CNI, ID: r.ContainerID, Name: filepath.Base(path), State: "running", SandboxKey: path, NetworkMode: r.NetworkName}
 			byID[r.ContainerID] = c
 			ids = append(ids, r.ContainerID)
 		}

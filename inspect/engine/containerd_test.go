@@ -97,13 +97,16 @@ func TestCNIWithoutARuntime(t *testing.T) {
 	t.Parallel()
 	h := newFakeHost(t)
 	h.file("/run/netns/blue", "")
+	h.file("/run/netns/green", "")
+	// As libcni wrote it before 1.3: the namespace is the sandbox of the result's interface.
+	h.file(cniCache+"/net-cnitool-79-eth0", strings.Replace(cniEntry("cnitool-79", "net", "/run/netns/green", "10.5.0.4/24", "10.5.0.1"), `"netns":"/run/netns/green",`, "", 1))
 	h.file(cniCache+"/net-cnitool-77-eth0", cniEntry("cnitool-77", "net", "/run/netns/blue", "10.5.0.2/24", "10.5.0.1"))
 	h.file(cniCache+"/net-cnitool-78-eth0", cniEntry("cnitool-78", "net", "/run/netns/gone", "10.5.0.3/24", "10.5.0.1"))
 	h.file(cniConf+"/10-net.conf", `{"cniVersion":"0.4.0","name":"net","type":"bridge","ipMasq":false,"mtu":1400,"ipam":{"type":"host-local","subnet":"10.5.0.0/24"}}`)
 	o := h.options()
 	o.Runtime = CNI
 	got := Read(t.Context(), o)
-	if diff := cmp.Diff([]string{"blue running pid=0 ports=1"}, states(got.Containers)); diff != "" {
+	if diff := cmp.Diff([]string{"blue running pid=0 ports=1", "green running pid=0 ports=1"}, states(got.Containers)); diff != "" {
 		t.Errorf("containers (-want +got):\n%s", diff)
 	}
 	n := got.Networks[0]
