@@ -41,8 +41,13 @@ Sources: CNI plugins: plugins/main/ptp/ptp.go: setupHostVeth; networkd.conf(5)`,
 				if x.Host.Name != f.Subject.Name || unroutedBy(in, &x).Text == "" {
 					continue
 				}
-				if _, known := routeTo(in, &x); known {
-					return nil // somebody's route to it leads elsewhere
+				if r, known := routeTo(in, &x); known {
+					if !toSibling(in, r, &x) {
+						return nil // somebody's route to it leads elsewhere
+					}
+					back := *r
+					back.Oif = x.Host.Index
+					return []fixups.Op{fixups.NewRouteReplace(in.Snap, in.Snap.Host.Netns, back)}
 				}
 				return []fixups.Op{&fixups.RouteAdd{Where: at(in, in.Snap.Host.Netns), Devs: []string{x.Host.Name}, Route: snap.Route{
 					Family: snap.IPv4, Table: snap.TableMain, Type: "unicast", Dst: netip.PrefixFrom(x.Addr, 32), Scope: "link", Protocol: "boot", Oif: x.Host.Index,
@@ -78,6 +83,14 @@ func routeTo(in *diag.Input, x *diag.Routed) (*snap.Route, bool) {
 		}
 	}
 	return nil, false
+}
+
+// toSibling says whether a route leads to another routed namespace, which cannot have that
+// address: nobody is behind its veth but itself.
+func toSibling(in *diag.Input, r *snap.Route, x *diag.Routed) bool {
+	return !r.Gateway.IsValid() && slices.ContainsFunc(in.Routed(), func(y diag.Routed) bool {
+		return y.Host.Index == r.Oif && y.NS != x.NS
+	})
 }
 
 func detectND2210(in *diag.Input) []diag.Finding {
