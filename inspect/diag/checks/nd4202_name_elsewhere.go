@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -39,6 +40,17 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 				if strings.HasPrefix(owner.NetworkMode, "container:") {
 					f.Summary = fmt.Sprintf("%s asked by %s: %s", g.first.Ask.Name, asker.Name, g.problem.Detail)
 					f.Advice = "ask for the other one, which has the network and the name"
+				}
+				if asker.NetworkMode == "host" {
+					f.Summary = fmt.Sprintf("%s belongs to %s on network %s; %s runs in the host's own network (--network host), where no engine serves names", g.first.Ask.Name, owner.Name, networks(owner), asker.Name)
+					f.Advice = fmt.Sprintf("start %s on network %s instead", asker.Name, firstNetwork(owner))
+					if p := slices.IndexFunc(owner.Ports, func(p snap.Port) bool { return p.HostPort != 0 }); p >= 0 {
+						at, ip := owner.Ports[p], "localhost"
+						if at.HostIP.IsValid() && !at.HostIP.IsUnspecified() {
+							ip = at.HostIP.String()
+						}
+						f.Advice = fmt.Sprintf("ask %s:%d, where %s publishes its port %d, or ", ip, at.HostPort, owner.Name, at.ContainerPort) + f.Advice
+					}
 				}
 				f.Summary += wantedBy(in, g.first, &f)
 				f.Weight = 60
