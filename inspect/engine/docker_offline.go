@@ -333,8 +333,11 @@ func (r *dockerRead) why(cause error) string {
 		return fmt.Sprintf("nothing listens on %s, which is no address of dockerd (pid %d)", at, r.beside.proc.pid)
 	case errors.Is(cause, snap.ErrNotFound):
 		why := "dockerd is not running: nothing listens on " + at
-		if d := r.m.noDaemon(); d.err != nil && errors.As(d.err, new(*json.SyntaxError)) {
+		switch d := r.m.noDaemon(); {
+		case d.err != nil && errors.As(d.err, new(*json.SyntaxError)):
 			why += ", and it can't start: " + d.config + " is no JSON (" + d.err.Error() + ")"
+		case len(d.conf.Hosts) > 0: // moby cmd/dockerd: "specified both as a flag and in the configuration file"
+			why += ", and it can't start if its unit has -H, as docker.service has: " + d.config + " has hosts, too"
 		}
 		return why
 	}

@@ -159,6 +159,24 @@ func TestContainersOfADeadDockerdAreReadFromItsFiles(t *testing.T) {
 	}
 }
 
+// TestWhyADeadDockerdDoesNotStart: what its configuration alone tells of that.
+func TestWhyADeadDockerdDoesNotStart(t *testing.T) {
+	t.Parallel()
+	const dead = "dockerd is not running: nothing listens on /var/run/docker.sock"
+	for conf, want := range map[string]string{
+		`{"live-restore": true}`: dead,
+		`{"hosts": ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375"]}`: dead + ", and it can't start if its unit has -H, as docker.service has: /etc/docker/daemon.json has hosts, too",
+		`{"iptables": false,}`: dead + ", and it can't start: /etc/docker/daemon.json is no JSON (",
+	} {
+		h := deadDocker(t)
+		h.file("/etc/docker/daemon.json", conf)
+		got := Read(t.Context(), h.options()).Engines[0].Error
+		if rest, ok := strings.CutPrefix(got, want); !ok || rest != "" && !strings.HasSuffix(want, "(") {
+			t.Errorf("%s\n %q, want %q", conf, got, want)
+		}
+	}
+}
+
 func TestWithoutTheStoreNetworksComeFromTheEndpoints(t *testing.T) {
 	t.Parallel()
 	h := deadDocker(t)
