@@ -43,7 +43,7 @@ Sources: RFC 1812 section 5.2.7.1`,
 				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" && !beside(in, f) || f.Unmasked && f.Trace.Verdict != sim.Delivered {
 					continue
 				}
-				lost := f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, f.Trace.Where.Netns)
+				lost := f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, stoppedIn(f.Trace.Where))
 				silent := f.Probe != nil && diag.ProbeSays(f.Probe) == "dropped" && !(f.Broken() && owned(in, place(f))) && !diedHere(in, f.Probe)
 				twin := in.TwinSays(f)
 				if f.Probe != nil && diag.ProbeSays(f.Probe) != "dropped" || !lost && !silent || f.Kind == "tried" && (!silent || twin == "delivered") {
@@ -81,6 +81,10 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 			x.Summary = fmt.Sprintf("the answers of %s → %s leave this host, and are lost beyond it", f.From, f.To)
 		}
 		x.Cause, x.Advice = "what stops them is no part of this host", "nothing on this host is wrong: ask whoever runs the network between it and "+f.From
+		if !f.Outside && !f.Trace.Where.Reply {
+			x.Summary = fmt.Sprintf("packets of %s to %s get no further than the wire: %s", f.From, f.To, f.Trace.Where.Detail)
+			x.Advice = "nothing on this host is wrong: ask whoever runs the switch and the router there"
+		}
 		x.Evidence = []diag.Evidence{ev("trace", f.Trace.Where.Detail, f.Trace.Where.Ref)}
 		sayBeyond(in, f, &x)
 		return x
@@ -119,7 +123,16 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 // beside says of a flow that was asked for that it dies beside this host, on its way
 // here or back, and never was to leave it.
 func beside(in *diag.Input, f *diag.FlowCase) bool {
-	return f.Asked && f.Trace.LeftHost == "" && f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, f.Trace.Where.Netns)
+	return f.Asked && f.Trace.LeftHost == "" && f.Trace.Where != nil && f.Trace.Verdict == sim.Dropped && !owned(in, stoppedIn(f.Trace.Where))
+}
+
+// stoppedIn is the namespace that stops a packet: of a question for a neighbour that comes
+// to nothing the one that stops the question.
+func stoppedIn(w *sim.Where) string {
+	if w.Layer == "neigh" && w.Behind != nil && w.Behind.Netns != "" {
+		return w.Behind.Netns
+	}
+	return w.Netns
 }
 
 // sayProgram says that what leaves a container by a tun or tap device is read by a
