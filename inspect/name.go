@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/kernel"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -66,9 +65,9 @@ func nameAll(s *snap.Snapshot, members map[string][]int) map[string]string {
 		if names[n.ID] != "" {
 			continue
 		}
-		for _, e := range s.Engines {
-			if e.Rootless && slices.Contains(n.Pids, e.PID) {
-				give(n, e.Name)
+		for k := range s.Engines {
+			if s.Home(&s.Engines[k]) == n {
+				give(n, s.Engines[k].Name)
 			}
 		}
 		if names[n.ID] != "" {

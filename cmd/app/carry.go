@@ -53,7 +53,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		for _, m := range wrong {
 			res.Remaining = append(res.Remaining, ids[m.finding])
 		}
-		res.Error = "still there after the change, which was taken back: " + strings.Join(res.Remaining, ", ")
+		res.Error = "still there after the change: " + strings.Join(res.Remaining, ", ")
 		cause := errors.New(res.Error)
 		did = slices.DeleteFunc(did, func(m mended) bool { return slices.Contains(wrong, m) })
 		if err := a.takeBack(ctx, wrong, res, cause); len(did) == 0 || errors.Is(err, ErrRollbackIncomplete) {
@@ -65,6 +65,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 			return carried{}, a.takeBack(ctx, did, res, fmt.Errorf("looking again: %w", err))
 		}
 		res.RolledBack = false
+		res.Error += ", whose change was taken back"
 		res.Changes = slices.DeleteFunc(res.Changes, func(c v1.Change) bool { return slices.Contains(res.Remaining, c.Finding) })
 		for i := range res.Changes {
 			res.Changes[i].ID = i + 1

@@ -100,7 +100,7 @@ func ofThisHost(in *diag.Input, ip netip.Addr) bool {
 		return true
 	}
 	host := in.Snap.HostNs()
-	return slices.ContainsFunc(host.Addrs, func(a snap.Addr) bool {
+	return host != nil && slices.ContainsFunc(host.Addrs, func(a snap.Addr) bool {
 		l := host.LinkAt(a.Index)
 		return a.Prefix.Contains(ip) && l != nil && l.Bridge != nil && !uplink(in, host, l)
 	})
