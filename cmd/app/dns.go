@@ -82,7 +82,7 @@ func (a *App) dnsOver(ctx context.Context, state **snap.Snapshot, o DNSOptions) 
 	}
 	*state = ex.in.Snap
 	r := diag.Run(ex.in, a.Checks)
-	out := v1.List[v1.DNSResult]{}
+	out := []v1.DNSResult{}
 	for i := range ex.in.Names {
 		n := &ex.in.Names[i]
 		if !n.Asked {

@@ -178,8 +178,8 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 
 // unmended is the advice for those of the chosen findings that have no fix and are
 // still there: many go with another's cause.
-func unmended(d *diagnosis, chosen []int, now *diagnosis) v1.List[v1.Advice] {
-	var out v1.List[v1.Advice]
+func unmended(d *diagnosis, chosen []int, now *diagnosis) []v1.Advice {
+	var out []v1.Advice
 	ids := fixIDs(d.r.Findings)
 	for _, i := range chosen {
 		if f := &d.r.Findings[i]; f.Fix == nil && f.Advice != "" && still(now.r.Findings, f) {

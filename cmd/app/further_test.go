@@ -130,7 +130,7 @@ func TestUnmended(t *testing.T) {
 	mends := diag.Finding{Code: "ND3102", Fix: &diag.Fix{}, Advice: "mind the rule's owner"}
 	d := &diagnosis{r: diag.Report{Findings: []diag.Finding{mends, gone, stays}}}
 	now := &diagnosis{r: diag.Report{Findings: []diag.Finding{stays, mends}}}
-	want := v1.List[v1.Advice]{{Finding: "ND4301", Summary: stays.Summary, Advice: stays.Advice}}
+	want := []v1.Advice{{Finding: "ND4301", Summary: stays.Summary, Advice: stays.Advice}}
 	if diff := cmp.Diff(want, unmended(d, []int{0, 1, 2}, now)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -27,7 +27,7 @@ type Nets interface {
 	Run(context.Context, RunOptions) (string, int, error)
 	Exec(ctx context.Context, container string, command []string, std Std) (int, error)
 	// List are the containers.
-	List(context.Context) (v1.List[v1.Item], error)
+	List(context.Context) ([]v1.Item, error)
 	// Has says whether there is a container of ours of that name.
 	Has(name string) bool
 }

@@ -181,7 +181,7 @@ func (nets) Exec(ctx context.Context, container string, command []string, std St
 	return code, blame(err)
 }
 
-func (nets) List(context.Context) (v1.List[v1.Item], error) {
+func (nets) List(context.Context) ([]v1.Item, error) {
 	st, err := host("").Status()
 	if err != nil || st == nil {
 		return nil, blame(err)
@@ -194,8 +194,8 @@ func (nets) Has(name string) bool {
 	return err == nil && st != nil && st.Container(name) != nil
 }
 
-func networkItems(st *store.State) v1.List[v1.Item] {
-	var out v1.List[v1.Item]
+func networkItems(st *store.State) []v1.Item {
+	var out []v1.Item
 	for i := range st.Networks {
 		n := &st.Networks[i]
 		it := v1.Item{Kind: "network", Name: n.Net.Name, ID: n.Net.ID[:12], Target: "net:" + n.Net.Name, Detail: n.Net.Driver}
@@ -215,8 +215,8 @@ func networkItems(st *store.State) v1.List[v1.Item] {
 	return out
 }
 
-func containerItems(st *store.State) v1.List[v1.Item] {
-	var out v1.List[v1.Item]
+func containerItems(st *store.State) []v1.Item {
+	var out []v1.Item
 	for i := range st.Containers {
 		c := &st.Containers[i]
 		it := v1.Item{Kind: "container", Name: c.Ctr.Name, ID: c.Ctr.ID[:12], State: c.Ctr.State, Target: c.Ctr.Ref, Netns: c.Ctr.SandboxKey, Detail: strings.Join(c.Command, " ")}
@@ -235,7 +235,7 @@ func containerItems(st *store.State) v1.List[v1.Item] {
 			}
 		}
 		if m := c.Ctr.NetworkMode; len(it.Networks) == 0 && (m == "host" || m == "none" || strings.HasPrefix(m, "container:")) {
-			it.Networks = v1.List[string]{m}
+			it.Networks = []string{m}
 		}
 		for _, p := range c.Ctr.Ports {
 			it.Ports = append(it.Ports, fmt.Sprintf("%s→%d/%s", netip.AddrPortFrom(p.HostIP, p.HostPort), p.ContainerPort, p.Proto))

@@ -38,7 +38,7 @@ func (a *App) Reach(ctx context.Context, o TraceOptions) (*v1.ProbeResult, error
 			c.RTTMs = t.Sent[i].RTTMs
 		}
 	}
-	res := &v1.ProbeResult{Cells: v1.List[v1.ProbeCell]{c}, Observers: t.Observers}
+	res := &v1.ProbeResult{Cells: []v1.ProbeCell{c}, Observers: t.Observers}
 	res.Coverage.Skipped = t.Coverage.Skipped
 	sum(res)
 	if t.Verdict != string(sim.Delivered) && res.Verdict == "healthy" {

@@ -271,7 +271,7 @@ func (b *batch) walk(ctx context.Context, t *tracer, q *ask, o TraceOptions) (*v
 		res.Verdict, res.Where = string(sim.Dropped), q.stop
 		res.Predicted = &v1.Said{Verdict: res.Verdict, Detail: q.stop.Detail}
 	default:
-		res.Verdict, res.Unknown = string(sim.Unknown), v1.List[string]{q.unknown}
+		res.Verdict, res.Unknown = string(sim.Unknown), []string{q.unknown}
 		res.Predicted = &v1.Said{Verdict: res.Verdict, Detail: q.unknown}
 	}
 	res.Head = b.a.head(v1.KindTrace, start)
@@ -286,6 +286,6 @@ func (b *batch) wrong(start time.Time, err error) *v1.TraceResult {
 	why := err.Error()
 	return &v1.TraceResult{
 		Head: b.a.head(v1.KindTrace, start), Verdict: string(sim.Unknown), Why: "asked",
-		Predicted: &v1.Said{Verdict: string(sim.Unknown), Detail: why}, Unknown: v1.List[string]{why},
+		Predicted: &v1.Said{Verdict: string(sim.Unknown), Detail: why}, Unknown: []string{why},
 	}
 }

@@ -44,7 +44,7 @@ func (practice) Do(ctx context.Context, action string, args []string) (*v1.LabRe
 			return nil, err
 		}
 		in := lab.Enter(pid)
-		res.Items = v1.List[v1.Fact]{
+		res.Items = []v1.Fact{
 			{Name: "process", Value: fmt.Sprint(pid)},
 			{Name: "look", Value: in + " netdoctor check"},
 			{Name: "break", Value: "netdoctor lab break random"},

@@ -60,7 +60,7 @@ func (p *printer) others(o *v1.Others) {
 	p.labelled("", "others", s(fmt.Sprintf("%s, of %d followed%s", said, o.Followed, left)))
 	for _, k := range []struct {
 		label string
-		list  v1.List[v1.AfterFlow]
+		list  []v1.AfterFlow
 	}{{"opens", o.Opens}, {"closes", o.Closes}, {"differs", o.Differ}} {
 		p.shortly(k.label, k.list)
 	}

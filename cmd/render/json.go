@@ -7,6 +7,7 @@ import (
 	"io"
 	"unicode/utf8"
 
+	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -28,6 +29,7 @@ func encode(v any, indent bool) ([]byte, error) {
 	if indent {
 		enc.SetIndent("", "  ")
 	}
+	v1.Filled(v)
 	if err := enc.Encode(v); err != nil {
 		return nil, fmt.Errorf("writing JSON: %w", err)
 	}

@@ -7,16 +7,16 @@ type CheckResult struct {
 	// be read decides.
 	Verdict string `json:"verdict" enum:"healthy,problems,unknown"`
 	// What was asked for; empty means everything.
-	Targets List[string] `json:"targets"`
+	Targets []string `json:"targets"`
 	// The host in one line's worth of facts.
 	Host HostInfo `json:"host"`
 	// Counts.
 	Summary Summary `json:"summary"`
 	// Flows and names that were looked at: all of them with --verbose, else
 	// those that do not work.
-	Checked List[Checked] `json:"checked"`
+	Checked []Checked `json:"checked"`
 	// Packets that were sent to prove it, in order.
-	Sent List[Sent] `json:"sent"`
+	Sent []Sent `json:"sent"`
 	Tail
 }
 
@@ -53,7 +53,7 @@ type HostInfo struct {
 	// Distribution; empty when unknown.
 	Distro string `json:"distro"`
 	// Who runs containers here.
-	Engines List[EngineInfo] `json:"engines"`
+	Engines []EngineInfo `json:"engines"`
 	// When the state was read, UTC, RFC 3339; for a snapshot file that is in the past.
 	ReadAt string `json:"readAt"`
 	// The state comes from this file; empty when it was read from the machine.
@@ -115,7 +115,7 @@ type Sent struct {
 	// Round trip in milliseconds; 0 when nothing came.
 	RTTMs float64 `json:"rttMs"`
 	// Where its packets were seen, in order; empty when nobody watched.
-	Seen List[Sighting] `json:"seen"`
+	Seen []Sighting `json:"seen"`
 }
 
 // Sighting is one packet at one place.

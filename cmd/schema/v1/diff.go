@@ -12,14 +12,14 @@ type DiffResult struct {
 	B HostInfo `json:"b"`
 	// What changed: what broke something first, then engines, networks and
 	// containers, then each namespace.
-	Changes List[Difference] `json:"changes"`
+	Changes []Difference `json:"changes"`
 	// Flows and names that worked and do not any more, of which no change alone
 	// is the cause.
-	Broke List[Turned] `json:"broke"`
+	Broke []Turned `json:"broke"`
 	// Flows and names that did not work and do now.
-	Mended List[Turned] `json:"mended"`
+	Mended []Turned `json:"mended"`
 	// Codes of findings that were there and are not any more.
-	Gone List[string] `json:"gone"`
+	Gone []string `json:"gone"`
 	Tail
 }
 
@@ -39,7 +39,7 @@ type Difference struct {
 	// Where it is in the newer state; of what is gone, in the older one.
 	Ref string `json:"ref,omitempty"`
 	// Flows and names that this change alone breaks.
-	Broke List[Turned] `json:"broke"`
+	Broke []Turned `json:"broke"`
 }
 
 // Turned is a flow or name that another verdict was found for.

@@ -12,13 +12,13 @@ type DNSResult struct {
 	// Who asks.
 	From Endpoint `json:"from"`
 	// What the program gets.
-	Answers List[string] `json:"answers"`
+	Answers []string `json:"answers"`
 	// The way of the question.
-	Steps List[DNSStep] `json:"steps"`
+	Steps []DNSStep `json:"steps"`
 	// Every name server on the way, with every answer that it gave.
-	Servers List[DNSServer] `json:"servers"`
+	Servers []DNSServer `json:"servers"`
 	// Fully qualified names in the order they are tried.
-	Candidates List[string] `json:"candidates"`
+	Candidates []string `json:"candidates"`
 	// What each C library would return.
 	Libc LibcSet `json:"libc"`
 	// Which of them it is here; empty when unknown.
@@ -26,7 +26,7 @@ type DNSResult struct {
 	// What breaks it; null when nothing does.
 	Problem *DNSProblem `json:"problem"`
 	// Questions that were sent, in order.
-	Sent List[Sent] `json:"sent"`
+	Sent []Sent `json:"sent"`
 	Tail
 }
 
@@ -45,7 +45,7 @@ type DNSStep struct {
 	// The namespace from which the question leaves; empty when it is no question.
 	LeavesFrom string `json:"leavesFrom"`
 	// Lines of the snapshot that it rests on.
-	Because List[string] `json:"because"`
+	Because []string `json:"because"`
 }
 
 // DNSServer is one name server on the way.
@@ -61,9 +61,9 @@ type DNSServer struct {
 	// Why not; empty otherwise.
 	Why string `json:"why"`
 	// The hops of a question, with --trace-upstream.
-	Way List[string] `json:"way"`
+	Way []string `json:"way"`
 	// What it answered, in the order of the questions.
-	Answers List[DNSServerAnswer] `json:"answers"`
+	Answers []DNSServerAnswer `json:"answers"`
 }
 
 // DNSServerAnswer is what one question to one server came to.
@@ -79,11 +79,11 @@ type DNSServerAnswer struct {
 	// NOERROR, NXDOMAIN and so on; empty when nothing came.
 	Rcode string `json:"rcode"`
 	// aa, ra, tc.
-	Flags List[string] `json:"flags"`
+	Flags []string `json:"flags"`
 	// The records, with their type.
-	Records List[string] `json:"records"`
+	Records []string `json:"records"`
 	// What was wrong with answers that were not believed: id, question, source, malformed.
-	ThrownAway List[string] `json:"thrownAway"`
+	ThrownAway []string `json:"thrownAway"`
 	// Time until the answer; 0 when none came.
 	DurationMs float64 `json:"durationMs"`
 	// More in words; empty when nothing is to be said.
@@ -105,7 +105,7 @@ type LibcAnswer struct {
 	// What a program linked with it gets; empty when it was not worked out.
 	Verdict string `json:"verdict"`
 	// The addresses or texts it gets.
-	Answers List[string] `json:"answers"`
+	Answers []string `json:"answers"`
 	// How long it waits in vain for servers that keep silent, in this one look-up.
 	WaitMs float64 `json:"waitMs"`
 	// What is peculiar to it; empty when nothing is.
@@ -132,6 +132,6 @@ type DNSSetResult struct {
 	// The record type.
 	Type string `json:"type"`
 	// One answer for each place.
-	Results List[DNSResult] `json:"results"`
+	Results []DNSResult `json:"results"`
 	Tail
 }

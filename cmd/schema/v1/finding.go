@@ -16,7 +16,7 @@ type Finding struct {
 	// What is broken.
 	Subject Subject `json:"subject"`
 	// Which flows suffer.
-	Flows List[FlowRef] `json:"flows"`
+	Flows []FlowRef `json:"flows"`
 	// predicted from the state read, proved by a live probe, or contradicted by one.
 	Confidence string `json:"confidence" enum:"predicted,proved,contradicted"`
 	// Why it is not proved although packets were sent; empty when it is.
@@ -25,11 +25,11 @@ type Finding struct {
 	// tells of it; empty for nothing.
 	Behind string `json:"behind,omitempty"`
 	// Literal lines of the host, with the command that shows each.
-	Evidence List[Evidence] `json:"evidence"`
+	Evidence []Evidence `json:"evidence"`
 	// Codes of consequences that are folded under this one.
-	Hides List[string] `json:"hides"`
+	Hides []string `json:"hides"`
 	// The same consequences, with their number and the first one's sentence.
-	Hidden List[Hidden] `json:"hidden"`
+	Hidden []Hidden `json:"hidden"`
 	// What mends it; null when only advice can be given.
 	Fix *Fix `json:"fix"`
 	// What a person should do; empty when the fix is all.
@@ -88,5 +88,5 @@ type Fix struct {
 	// What makes it last, in one sentence; empty when it does.
 	Durable string `json:"durable,omitempty"`
 	// The lines that a person would type to the same end.
-	Commands List[string] `json:"commands"`
+	Commands []string `json:"commands"`
 }

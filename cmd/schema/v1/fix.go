@@ -4,16 +4,16 @@ package v1
 type FixPlan struct {
 	Head
 	// What would be done, in order.
-	Changes List[Change] `json:"changes"`
+	Changes []Change `json:"changes"`
 	// What the model says of the suffering flows after the changes.
-	After List[AfterFlow] `json:"after"`
+	After []AfterFlow `json:"after"`
 	// What the state would differ in, as diff says it of the states before and
 	// after.
-	Differences List[Difference] `json:"differences"`
+	Differences []Difference `json:"differences"`
 	// What the model says of all other flows.
 	Others Others `json:"others"`
 	// Findings that no change can mend, with advice.
-	Advice List[Advice] `json:"advice"`
+	Advice []Advice `json:"advice"`
 	// Changes are pending.
 	Pending bool `json:"pending"`
 	Tail
@@ -28,9 +28,9 @@ type Change struct {
 	// What it does, in words.
 	Summary string `json:"summary"`
 	// The lines that a person would type.
-	Do List[string] `json:"do"`
+	Do []string `json:"do"`
 	// The lines that put back what was; empty when nothing can.
-	Undo List[string] `json:"undo"`
+	Undo []string `json:"undo"`
 	// What it may cost if it is wrong.
 	Risk string `json:"risk" enum:"low,medium,high"`
 	// How long it lasts.
@@ -68,11 +68,11 @@ type Advice struct {
 type FixResult struct {
 	Head
 	// What was done, in order.
-	Changes List[Change] `json:"changes"`
+	Changes []Change `json:"changes"`
 	// What the model said of the suffering flows before the changes were made.
-	After List[AfterFlow] `json:"after"`
+	After []AfterFlow `json:"after"`
 	// Findings that no change can mend, with advice.
-	Advice List[Advice] `json:"advice"`
+	Advice []Advice `json:"advice"`
 	// The changes are in the kernel now.
 	Applied bool `json:"applied"`
 	// The host was read, checked and probed again, and the findings are gone.
@@ -80,17 +80,17 @@ type FixResult struct {
 	// What undo takes; empty when nothing was changed.
 	Transaction string `json:"transaction"`
 	// Every transaction of this run, in order.
-	Transactions List[string] `json:"transactions"`
+	Transactions []string `json:"transactions"`
 	// Everything was put back, because a step failed or did not help.
 	RolledBack bool `json:"rolledBack"`
 	// What could not be put back.
-	Left List[string] `json:"left"`
+	Left []string `json:"left"`
 	// Why it failed; empty when it did not.
 	Error string `json:"error"`
 	// Codes that are gone.
-	Gone List[string] `json:"gone"`
+	Gone []string `json:"gone"`
 	// Codes that are still there.
-	Remaining List[string] `json:"remaining"`
+	Remaining []string `json:"remaining"`
 	Tail
 }
 
@@ -100,8 +100,8 @@ type UndoResult struct {
 	// What was put back; empty when there was nothing to undo.
 	Transaction string `json:"transaction"`
 	// What was put back, one line each.
-	Done List[string] `json:"done"`
+	Done []string `json:"done"`
 	// What could not be put back.
-	Left List[string] `json:"left"`
+	Left []string `json:"left"`
 	Tail
 }

@@ -9,7 +9,7 @@ type MapResult struct {
 	// The host in one line's worth of facts.
 	Host HostInfo `json:"host"`
 	// The things, the host first, then uplinks, networks, and what is on each.
-	Nodes List[MapNode] `json:"nodes"`
+	Nodes []MapNode `json:"nodes"`
 	// The path asked for with --highlight; null when none was.
 	Path *MapPath `json:"path"`
 	Tail
@@ -30,13 +30,13 @@ type MapNode struct {
 	// The device that joins it to what it hangs on: a bridge, a veth's far end.
 	Device string `json:"device"`
 	// Its addresses there.
-	Addresses List[string] `json:"addresses"`
+	Addresses []string `json:"addresses"`
 	// Published ports.
-	Ports List[string] `json:"ports"`
+	Ports []string `json:"ports"`
 	// running, exited, up, down, bridge, macvlan and so on.
 	State string `json:"state"`
 	// Codes of the findings that are about it.
-	Findings List[string] `json:"findings"`
+	Findings []string `json:"findings"`
 	// The worst of them: error, warning, info; empty when there is none.
 	Severity string `json:"severity"`
 }
@@ -50,7 +50,7 @@ type MapPath struct {
 	// The verdict of the trace.
 	Verdict string `json:"verdict"`
 	// The nodes in the order in which the packet passes them.
-	Nodes List[string] `json:"nodes"`
+	Nodes []string `json:"nodes"`
 	// The node at which it ends when it is not delivered; empty otherwise.
 	Broken string `json:"broken"`
 	// Why it ends there; empty when it is delivered.

@@ -9,9 +9,9 @@ type ProbeResult struct {
 	// How many flows and names are what.
 	Summary ProbeSummary `json:"summary"`
 	// One for each flow and each name, in the order of senders.
-	Cells List[ProbeCell] `json:"cells"`
+	Cells []ProbeCell `json:"cells"`
 	// Who watched the packets on their way, and who could not.
-	Observers List[Observer] `json:"observers"`
+	Observers []Observer `json:"observers"`
 	Tail
 }
 

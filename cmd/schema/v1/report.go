@@ -13,7 +13,7 @@ type ReportResult struct {
 	// The verdict that the page begins with.
 	Verdict string `json:"verdict" enum:"healthy,problems,unknown"`
 	// What is on the page.
-	Contents List[Fact] `json:"contents"`
+	Contents []Fact `json:"contents"`
 	Tail
 }
 
@@ -24,13 +24,13 @@ type Page struct {
 	// The map.
 	Map MapResult `json:"map"`
 	// Flows: those asked for, then those that do not work.
-	Traces List[TraceResult] `json:"traces"`
+	Traces []TraceResult `json:"traces"`
 	// Names that do not resolve, and where the question went.
-	Names List[DNSResult] `json:"names"`
+	Names []DNSResult `json:"names"`
 	// The firewall's rules.
-	Tables List[RuleTable] `json:"tables"`
+	Tables []RuleTable `json:"tables"`
 	// What was left out so that the page stays small; empty when nothing was.
-	Left List[string] `json:"left"`
+	Left []string `json:"left"`
 }
 
 // RuleTable is one table of rules in one namespace.
@@ -44,7 +44,7 @@ type RuleTable struct {
 	// The table's name.
 	Name string `json:"name"`
 	// Its chains.
-	Chains List[RuleChain] `json:"chains"`
+	Chains []RuleChain `json:"chains"`
 }
 
 // RuleChain is one chain.
@@ -56,9 +56,9 @@ type RuleChain struct {
 	// Its policy; empty for none.
 	Policy string `json:"policy"`
 	// Codes of the findings that its policy decides.
-	Decides List[string] `json:"decides"`
+	Decides []string `json:"decides"`
 	// Its rules.
-	Rules List[RuleLine] `json:"rules"`
+	Rules []RuleLine `json:"rules"`
 }
 
 // RuleLine is one rule.
@@ -72,5 +72,5 @@ type RuleLine struct {
 	// Bytes that it counted; -1 when it has no counter.
 	Bytes int64 `json:"bytes"`
 	// Codes of the findings that it decides or is evidence of.
-	Decides List[string] `json:"decides"`
+	Decides []string `json:"decides"`
 }

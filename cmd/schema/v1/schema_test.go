@@ -207,6 +207,7 @@ func TestZeroValuesAreValid(t *testing.T) {
 		if f := p.Elem().FieldByName("Object"); f.IsValid() {
 			f.Set(reflect.ValueOf(json.RawMessage("{}")))
 		}
+		v1.Filled(p.Interface())
 		data, err := json.Marshal(p.Interface())
 		if err != nil {
 			t.Fatal(err)

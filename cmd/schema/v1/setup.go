@@ -8,15 +8,15 @@ type SetupResult struct {
 	// Nothing was done: these are the changes that would be made.
 	DryRun bool `json:"dryRun"`
 	// What was done, in order.
-	Changes List[Made] `json:"changes"`
+	Changes []Made `json:"changes"`
 	// What is not as it was set up (setup --check).
-	Drift List[string] `json:"drift"`
+	Drift []string `json:"drift"`
 	// What is not wrong, and should be known.
-	Warnings List[string] `json:"warnings"`
+	Warnings []string `json:"warnings"`
 	// The networks that are there now.
-	Networks List[Item] `json:"networks"`
+	Networks []Item `json:"networks"`
 	// The containers that are there now.
-	Containers List[Item] `json:"containers"`
+	Containers []Item `json:"containers"`
 	Tail
 }
 
@@ -27,5 +27,5 @@ type Made struct {
 	// What it was done to.
 	What string `json:"what"`
 	// The lines that a person would type to the same end; given in a dry run.
-	Do List[string] `json:"do"`
+	Do []string `json:"do"`
 }

@@ -16,7 +16,7 @@ type TestResult struct {
 	// Counts.
 	Summary TestSummary `json:"summary"`
 	// The expectations in the order of the file.
-	Tests List[Test] `json:"tests"`
+	Tests []Test `json:"tests"`
 	// How often everything was looked at before it was right or --wait was over.
 	Rounds int `json:"rounds"`
 	// Where the state was kept because something failed; empty when it was not.
@@ -45,7 +45,7 @@ type Test struct {
 	// The expectation as it is written.
 	Expect string `json:"expect"`
 	// Its tags.
-	Tags List[string] `json:"tags"`
+	Tags []string `json:"tags"`
 	// Line of the file, from 1.
 	Line int `json:"line"`
 	// Column of the file, from 1.
@@ -61,5 +61,5 @@ type Test struct {
 	// How long it took, in milliseconds.
 	DurationMs float64 `json:"durationMs"`
 	// What explains a failure, the root cause first.
-	Findings List[Finding] `json:"findings"`
+	Findings []Finding `json:"findings"`
 }

@@ -8,7 +8,7 @@ type ListResult struct {
 	// What is listed.
 	Of string `json:"of"`
 	// The things, in a stable order.
-	Items List[Item] `json:"items"`
+	Items []Item `json:"items"`
 	Tail
 }
 
@@ -27,13 +27,13 @@ type Item struct {
 	// The network namespace it lives in; empty when it has none.
 	Netns string `json:"netns"`
 	// Addresses it holds.
-	Addresses List[string] `json:"addresses"`
+	Addresses []string `json:"addresses"`
 	// Networks it is on, by name.
-	Networks List[string] `json:"networks"`
+	Networks []string `json:"networks"`
 	// Published ports: "0.0.0.0:8080→80/tcp".
-	Ports List[string] `json:"ports"`
+	Ports []string `json:"ports"`
 	// What a transaction changed, step by step; Detail is all of it in one line.
-	Steps List[string] `json:"steps"`
+	Steps []string `json:"steps"`
 	// What else there is to know, in words.
 	Detail string `json:"detail"`
 }
@@ -44,7 +44,7 @@ type InspectResult struct {
 	// What it is about.
 	Subject Subject `json:"subject"`
 	// Facts in sections, as shown on screen.
-	Sections List[Section] `json:"sections"`
+	Sections []Section `json:"sections"`
 	// The object as a snapshot file holds it. Its inner shape belongs to the
 	// snapshot format and may change.
 	Object json.RawMessage `json:"object"`
@@ -56,7 +56,7 @@ type Section struct {
 	// What the facts are about.
 	Title string `json:"title"`
 	// The facts, in a stable order.
-	Facts List[Fact] `json:"facts"`
+	Facts []Fact `json:"facts"`
 }
 
 // Fact is one line.
@@ -76,9 +76,9 @@ type SnapshotResult struct {
 	// Size of the file.
 	Bytes int64 `json:"bytes"`
 	// What was replaced by pseudonyms; empty when nothing was.
-	Redacted List[string] `json:"redacted"`
+	Redacted []string `json:"redacted"`
 	// What is inside.
-	Contents List[Fact] `json:"contents"`
+	Contents []Fact `json:"contents"`
 	Tail
 }
 
@@ -88,11 +88,11 @@ type CapabilitiesResult struct {
 	// The host.
 	Host HostInfo `json:"host"`
 	// What this process may do here.
-	Can List[Ability] `json:"can"`
+	Can []Ability `json:"can"`
 	// Host programs that fixes could use, with their paths.
-	Tools List[Fact] `json:"tools"`
+	Tools []Fact `json:"tools"`
 	// What could not be read just now.
-	Gaps List[Skip] `json:"gaps"`
+	Gaps []Skip `json:"gaps"`
 	Tail
 }
 
@@ -126,7 +126,7 @@ type ExplainResult struct {
 	// The page: why it happens, how to see it by hand, sources.
 	Doc string `json:"doc"`
 	// Codes that hide it when they explain the same.
-	After List[string] `json:"after"`
+	After []string `json:"after"`
 	// A fix is known.
 	Fixable bool `json:"fixable"`
 	Tail
@@ -162,6 +162,6 @@ type LabResult struct {
 	// The lab's name.
 	Lab string `json:"lab"`
 	// What happened or what there is, one line each.
-	Items List[Fact] `json:"items"`
+	Items []Fact `json:"items"`
 	Tail
 }

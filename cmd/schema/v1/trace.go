@@ -24,13 +24,13 @@ type TraceResult struct {
 	// The place that decided; null when the flow is delivered.
 	Where *Where `json:"where"`
 	// The stages of the request.
-	Forward List[Hop] `json:"forward"`
+	Forward []Hop `json:"forward"`
 	// The stages of the answer.
-	Reply List[Hop] `json:"reply"`
+	Reply []Hop `json:"reply"`
 	// Why the verdict is unknown.
-	Unknown List[string] `json:"unknown"`
+	Unknown []string `json:"unknown"`
 	// Outcomes of the ways that could not be told apart.
-	Branches List[Branch] `json:"branches"`
+	Branches []Branch `json:"branches"`
 	// The device by which the request leaves this host; empty when it stays.
 	LeavesBy string `json:"leavesBy"`
 	// What becomes of an answer from beyond this host; empty when it does not leave.
@@ -38,17 +38,17 @@ type TraceResult struct {
 	// The way of the destination's name, when a name was given.
 	Name *NameWay `json:"name"`
 	// Packets that were sent to prove it, in order.
-	Sent List[Sent] `json:"sent"`
+	Sent []Sent `json:"sent"`
 	// What answered in place of the application, when that was asked for.
 	StandIn *StandIn `json:"standIn,omitempty"`
 	// What was tried on the model first; only with --what-if.
 	WhatIf *WhatIf `json:"whatIf,omitempty"`
 	// Who watched those packets on their way, and who could not.
-	Observers List[Observer] `json:"observers"`
+	Observers []Observer `json:"observers"`
 	// What conntrack has of those packets, in each namespace on their way.
-	Tracked List[Tracked] `json:"tracked"`
+	Tracked []Tracked `json:"tracked"`
 	// The firewall rules that a packet of the flow met; only with --trace-rules.
-	Rules List[RuleHit] `json:"rules"`
+	Rules []RuleHit `json:"rules"`
 	// The largest packet that the way carries; null when there was no reason to
 	// measure it.
 	PathMTU *PathMTU `json:"pathMtu"`
@@ -163,7 +163,7 @@ type Hop struct {
 	// nobody watched, or the stage has no device.
 	Wire string `json:"wire"`
 	// Lines of the snapshot that it rests on.
-	Because List[string] `json:"because"`
+	Because []string `json:"because"`
 }
 
 // Packet is a packet's addresses.
@@ -179,7 +179,7 @@ type Packet struct {
 // Branch is one way that could not be told from another.
 type Branch struct {
 	// What was taken to be so on it.
-	Assumed List[string] `json:"assumed"`
+	Assumed []string `json:"assumed"`
 	// What becomes of the packet on it.
 	Verdict string `json:"verdict"`
 	// What decided on it; null when it is delivered.
@@ -195,7 +195,7 @@ type NameWay struct {
 	// What the sender gets for it; see DNSResult.
 	Verdict string `json:"verdict"`
 	// The addresses it gets.
-	Answers List[string] `json:"answers"`
+	Answers []string `json:"answers"`
 	// Where the address that was walked to comes from: "name" when the name
 	// resolves, "container" when it was taken from the container of that name.
 	Used string `json:"used"`
@@ -209,8 +209,8 @@ type TraceSetResult struct {
 	// The sender.
 	From Endpoint `json:"from"`
 	// One trace for each destination.
-	Traces List[TraceResult] `json:"traces"`
+	Traces []TraceResult `json:"traces"`
 	// What its resolvers answer.
-	Names List[DNSResult] `json:"names"`
+	Names []DNSResult `json:"names"`
 	Tail
 }

@@ -5,7 +5,6 @@
 package v1
 
 import (
-	"encoding/json"
 	"math"
 	"time"
 )
@@ -36,17 +35,6 @@ const (
 	KindSetup        = "SetupResult"
 )
 
-// List is a list that is [] in JSON when it is nil.
-type List[T any] []T
-
-// MarshalJSON writes [] for a nil list.
-func (l List[T]) MarshalJSON() ([]byte, error) {
-	if l == nil {
-		return []byte("[]"), nil
-	}
-	return json.Marshal([]T(l))
-}
-
 // Head begins every result.
 type Head struct {
 	// Always "netdoctor/v1".
@@ -64,15 +52,15 @@ type Tail struct {
 	// What was looked at, and what could not be.
 	Coverage Coverage `json:"coverage"`
 	// What is wrong, the first one to repair first.
-	Findings List[Finding] `json:"findings"`
+	Findings []Finding `json:"findings"`
 }
 
 // Coverage says what was looked at.
 type Coverage struct {
 	// Codes of the checks that ran.
-	Ran List[string] `json:"ran"`
+	Ran []string `json:"ran"`
 	// Checks and readers that could not do their work.
-	Skipped List[Skip] `json:"skipped"`
+	Skipped []Skip `json:"skipped"`
 }
 
 // Skip is a check or a reader that could not do its work.

@@ -3,7 +3,7 @@ package v1
 // WhatIf is what was tried on the model before the flow was followed.
 type WhatIf struct {
 	// What was tried, in order.
-	Changes List[Change] `json:"changes"`
+	Changes []Change `json:"changes"`
 	// What the model says of the flow without the changes.
 	Before Said `json:"before"`
 	// What becomes of other flows.
@@ -18,10 +18,10 @@ type Others struct {
 	// How many were not, for lack of time or room.
 	LeftOut int `json:"leftOut"`
 	// Flows that only work afterwards.
-	Opens List[AfterFlow] `json:"opens"`
+	Opens []AfterFlow `json:"opens"`
 	// Flows that only work before.
-	Closes List[AfterFlow] `json:"closes"`
+	Closes []AfterFlow `json:"closes"`
 	// Flows that end otherwise than before, and work neither before nor after or
 	// can't be told.
-	Differ List[AfterFlow] `json:"differ"`
+	Differ []AfterFlow `json:"differ"`
 }

@@ -43,7 +43,7 @@ type Tracked struct {
 	// SYN_SENT, ESTABLISHED and so on; empty for UDP.
 	State string `json:"state"`
 	// seen-reply, assured, snat, dnat and so on.
-	Status List[string] `json:"status"`
+	Status []string `json:"status"`
 	// In words.
 	Text string `json:"text"`
 }
