@@ -156,11 +156,11 @@ type cniPlugin struct {
 	GW     bool   `json:"isGateway"` // the bridge gets the gateway's address; so with Way
 	Way    bool   `json:"isDefaultGateway"`
 	IPAM   struct {
-		Type    string       `json:"type"`
-		Subnet  string       `json:"subnet"`
-		Gateway string       `json:"gateway"`
-		Ranges  [][]cniRange `json:"ranges"`
-		Routes  []struct {
+		Type    string `json:"type"`
+		DataDir string `json:"dataDir"`
+		cniRange
+		Ranges [][]cniRange `json:"ranges"`
+		Routes []struct {
 			Dst string `json:"dst"`
 		} `json:"routes"`
 	} `json:"ipam"`
@@ -184,14 +184,20 @@ func (p *cniPlugin) noDefault() bool {
 type cniRange struct {
 	Subnet  string `json:"subnet"`
 	Gateway string `json:"gateway"`
+	Start   string `json:"rangeStart"`
+	End     string `json:"rangeEnd"`
+}
+
+// main is the plugin that makes the interface; the others chain on it.
+func (l *cniList) main() *cniPlugin {
+	if len(l.Plugins) == 0 {
+		return &l.cniPlugin
+	}
+	return &l.Plugins[0]
 }
 
 func (l *cniList) network(engine, file string) (snap.Network, bool) {
-	plugins := l.Plugins
-	if len(plugins) == 0 {
-		plugins = []cniPlugin{l.cniPlugin}
-	}
-	main := plugins[0] // the one that makes the interface; the others chain on it
+	main := l.main()
 	if l.Name == "" || main.Type == "" || main.Type == "loopback" {
 		return snap.Network{}, false
 	}
@@ -211,14 +217,14 @@ func (l *cniList) network(engine, file string) (snap.Network, bool) {
 	case "macvlan", "ipvlan":
 		n.Parent, n.Mode = main.Master, main.Mode
 	}
-	ranges := [][]cniRange{{{main.IPAM.Subnet, main.IPAM.Gateway}}}
+	ranges := [][]cniRange{{main.IPAM.cniRange}}
 	for _, set := range append(ranges, main.IPAM.Ranges...) {
 		for _, r := range set {
 			p := prefixOf(r.Subnet)
 			if !p.IsValid() {
 				continue
 			}
-			pool := snap.Pool{Subnet: p.Masked(), Gateway: addrOf(r.Gateway)}
+			pool := snap.Pool{Subnet: p.Masked(), Gateway: addrOf(r.Gateway), Start: addrOf(r.Start), End: addrOf(r.End)}
 			if !pool.Gateway.IsValid() {
 				// plugins/ipam/host-local/backend/allocator/range.go: Canonicalize
 				pool.Gateway = p.Masked().Addr().Next()
@@ -261,9 +267,15 @@ func (m *machine) cniNetworks(engine string) ([]snap.Network, error) {
 				errs = append(errs, err)
 				continue
 			}
-			if n, ok := l.network(engine, path); ok && !slices.ContainsFunc(out, func(o snap.Network) bool { return o.Name == n.Name }) {
-				out = append(out, n)
+			n, ok := l.network(engine, path)
+			if !ok || slices.ContainsFunc(out, func(o snap.Network) bool { return o.Name == n.Name }) {
+				continue
 			}
+			var err error
+			if n.Leases, err = m.leases(l.main(), n.Name); err != nil {
+				errs = append(errs, err)
+			}
+			out = append(out, n)
 		}
 	}
 	scan(cniConf, 0)
@@ -305,7 +317,7 @@ func readCNI(_ context.Context, m *machine) Result {
 		c.Endpoints = append(c.Endpoints, r.endpoint())
 		c.Ports = append(c.Ports, r.ports()...)
 	}
-	if len(ids) == 0 {
+	if len(ids) == 0 && len(shims) > 0 {
 		return Result{Gaps: res.Gaps}
 	}
 	for _, id := range ids {
@@ -314,6 +326,10 @@ func readCNI(_ context.Context, m *machine) Result {
 	nets, err := m.cniNetworks(CNI)
 	if err != nil {
 		gap("cni networks", err)
+	}
+	if len(ids) == 0 {
+		// A directory of configurations alone is no engine; addresses that were given are.
+		nets = slices.DeleteFunc(nets, func(n snap.Network) bool { return len(n.Leases) == 0 })
 	}
 	res.Networks = nets
 	nameNetworks(res.Containers, nets)

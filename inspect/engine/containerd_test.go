@@ -115,6 +115,33 @@ func TestCNIWithoutARuntime(t *testing.T) {
 	}
 }
 
+// TestHostLocalsLeases: its files are addresses, and so are the ends of its range; a host
+// on which all attachments are gone still has them.
+func TestHostLocalsLeases(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t)
+	h.file(cniConf+"/10-net.conflist", `{"name":"net","plugins":[{"type":"bridge","bridge":"cni7","ipam":{"type":"host-local","subnet":"10.5.0.0/24","rangeStart":"10.5.0.10","rangeEnd":"10.5.0.12","dataDir":"/srv/ipam"}}]}`)
+	h.file(cniConf+"/20-idle.conf", `{"name":"idle","type":"bridge","ipam":{"type":"host-local","subnet":"10.6.0.0/24"}}`)
+	h.file("/srv/ipam/net/10.5.0.11", "gone\r\neth0")
+	h.file("/srv/ipam/net/10.5.0.10", "gone-too\r\neth0")
+	h.file("/srv/ipam/net/last_reserved_ip.0", "10.5.0.11")
+	h.file("/srv/ipam/net/lock", "")
+	o := h.options()
+	o.Runtime = CNI
+	got := Read(t.Context(), o)
+	if len(got.Networks) != 1 {
+		t.Fatalf("networks = %+v", got.Networks)
+	}
+	n := got.Networks[0]
+	want := []snap.Lease{{Addr: netip.MustParseAddr("10.5.0.10"), File: "/srv/ipam/net/10.5.0.10"}, {Addr: netip.MustParseAddr("10.5.0.11"), File: "/srv/ipam/net/10.5.0.11"}}
+	if diff := cmp.Diff(want, n.Leases, values); diff != "" {
+		t.Errorf("leases (-want +got):\n%s", diff)
+	}
+	if p := n.Pools[0]; p.Start.String() != "10.5.0.10" || p.End.String() != "10.5.0.12" {
+		t.Errorf("pool = %+v", p)
+	}
+}
+
 // TestWhoGetsADefaultRouteByCNI: what is not told is taken for one that has it.
 func TestWhoGetsADefaultRouteByCNI(t *testing.T) {
 	t.Parallel()

@@ -131,11 +131,11 @@ func TestReadsDocker2010(t *testing.T) {
 		nets = append(nets, fmt.Sprint(n.Name, " ", n.Driver, " ", n.Bridge, " default=", n.Default, " dns=", n.DNS, " masq=", n.Masquerade, " icc=", n.ICC, " ", n.Pools))
 	}
 	want := []string{
-		"app bridge br-app default=false dns=true masq=true icc=true [{172.30.1.0/24 invalid Prefix 172.30.1.1 map[]}]",
-		"bridge bridge docker0 default=true dns=false masq=true icc=true [{172.17.0.0/16 invalid Prefix 172.17.0.1 map[]}]",
+		"app bridge br-app default=false dns=true masq=true icc=true [{172.30.1.0/24 invalid Prefix 172.30.1.1 invalid IP invalid IP map[]}]",
+		"bridge bridge docker0 default=true dns=false masq=true icc=true [{172.17.0.0/16 invalid Prefix 172.17.0.1 invalid IP invalid IP map[]}]",
 		"host host  default=false dns=false masq=false icc=true []",
 		"none null  default=false dns=false masq=false icc=true []",
-		"other bridge br-other default=false dns=true masq=true icc=true [{172.30.2.0/24 invalid Prefix 172.30.2.1 map[]}]",
+		"other bridge br-other default=false dns=true masq=true icc=true [{172.30.2.0/24 invalid Prefix 172.30.2.1 invalid IP invalid IP map[]}]",
 	}
 	if diff := cmp.Diff(want, nets); diff != "" {
 		t.Errorf("networks (-want +got):\n%s", diff)

@@ -154,7 +154,7 @@ func TestContainersOfADeadDockerdAreReadFromItsFiles(t *testing.T) {
 		t.Fatalf("networks = %+v, want app alone", got.Networks)
 	}
 	n := got.Networks[0]
-	if fmt.Sprint(n.Name, n.Bridge, n.Pools) != "appbr-app[{172.30.1.0/24 172.30.1.128/25 172.30.1.1 map[nas:172.30.1.9]}]" || !n.DNS || !n.Masquerade {
+	if fmt.Sprint(n.Name, n.Bridge, n.Pools) != "appbr-app[{172.30.1.0/24 172.30.1.128/25 172.30.1.1 invalid IP invalid IP map[nas:172.30.1.9]}]" || !n.DNS || !n.Masquerade {
 		t.Errorf("network = %+v", n)
 	}
 }

@@ -259,6 +259,15 @@ type Network struct {
 	// File is the configuration it was read from (CNI, netavark), "" from an API.
 	File string      `json:"file,omitempty"`
 	Own  *OwnNetwork `json:"own,omitempty"`
+	// Leases are the addresses that are given away on it, where a file says so for each
+	// (CNI's host-local); nil where none do.
+	Leases []Lease `json:"leases,omitempty"`
+}
+
+// Lease is an address that is given away, and the file that says so.
+type Lease struct {
+	Addr netip.Addr `json:"addr"`
+	File string     `json:"file"`
 }
 
 // Service is a name that stands for several containers, by a virtual address
@@ -284,10 +293,14 @@ func (v *Service) Has(c *Container, ep *Endpoint) bool {
 
 // Pool is one subnet of a network.
 type Pool struct {
-	Subnet  netip.Prefix          `json:"subnet"`
-	Range   netip.Prefix          `json:"range,omitzero"`
-	Gateway netip.Addr            `json:"gateway,omitzero"`
-	Aux     map[string]netip.Addr `json:"aux,omitempty"`
+	Subnet  netip.Prefix `json:"subnet"`
+	Range   netip.Prefix `json:"range,omitzero"`
+	Gateway netip.Addr   `json:"gateway,omitzero"`
+	// Start and End are the first and the last that are given away, where that is no
+	// prefix (CNI's host-local); invalid: all of Subnet.
+	Start netip.Addr            `json:"start,omitzero"`
+	End   netip.Addr            `json:"end,omitzero"`
+	Aux   map[string]netip.Addr `json:"aux,omitempty"`
 }
 
 // DockerResolver is where programs in a container ask Docker's own resolver, and

@@ -3,6 +3,9 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -41,14 +44,16 @@ Sources: moby libnetwork/ipam; netavark ipam`,
 					if c := diag.CreateCommand(n.Engine, "--subnet …"); c != "" {
 						anew += ": " + c
 					}
-					out = append(out, diag.Finding{
+					f := diag.Finding{
 						Summary:  fmt.Sprintf("network %s is full: all %s of %s are in use", n.Name, diag.Count(used, "usable address"), space),
 						Cause:    fmt.Sprintf("%s has no address left for another container", space),
 						Subject:  diag.Subject{Kind: "network", Name: networkName(in, n), Netns: in.Snap.Host.Netns},
 						Evidence: []diag.Evidence{ev(diag.NetworkCommand(n), fmt.Sprintf("subnet %s, %d in use", p.Subnet, used), snap.RefNetwork(n.Ref))},
 						Advice:   anew,
 						Weight:   28,
-					})
+					}
+					leftovers(in, &f, n, p, used)
+					out = append(out, f)
 				}
 			}
 			return out
@@ -77,6 +82,9 @@ func usage(in *diag.Input, n *snap.Network, p snap.Pool) (space netip.Prefix, us
 		taken[a] = true
 	}
 	held := map[netip.Addr]bool{}
+	for _, l := range n.Leases {
+		held[l.Addr] = true
+	}
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
 		for j := range c.Endpoints {
@@ -88,6 +96,7 @@ func usage(in *diag.Input, n *snap.Network, p snap.Pool) (space netip.Prefix, us
 	}
 	for a := space.Masked().Addr(); space.Contains(a); a = a.Next() {
 		switch {
+		case !gives(p, a):
 		case held[a]:
 			used++
 		case !taken[a]:
@@ -95,4 +104,37 @@ func usage(in *diag.Input, n *snap.Network, p snap.Pool) (space netip.Prefix, us
 		}
 	}
 	return space, used, used > 0
+}
+
+// gives says whether an address is between the first and the last that a pool has.
+func gives(p snap.Pool, a netip.Addr) bool {
+	return (!p.Start.IsValid() || !a.Less(p.Start)) && (!p.End.IsValid() || !p.End.Less(a))
+}
+
+// leftovers tells of a full network's leases that nobody on this host has.
+func leftovers(in *diag.Input, f *diag.Finding, n *snap.Network, p snap.Pool, used int) {
+	for _, g := range in.Snap.Gaps {
+		if g.Kind == "permission" || g.Kind == "limit" || slices.Contains([]string{"processes", "namespace", "addresses"}, g.What) {
+			return // who has them may not have been seen
+		}
+	}
+	var files []string
+	for _, l := range n.Leases {
+		if p.Subnet.Contains(l.Addr) && gives(p, l.Addr) && !slices.ContainsFunc(in.Snap.Netns, func(ns snap.Netns) bool { _, has := ns.HasAddr(l.Addr); return has }) {
+			files = append(files, l.File)
+		}
+	}
+	if len(files) == 0 {
+		return
+	}
+	dir := filepath.Dir(files[0])
+	f.Summary = fmt.Sprintf("network %s is full: %d of its %s are reserved in %s for pods that are gone", n.Name, len(files), diag.Count(used, "usable address"), dir)
+	f.Cause = fmt.Sprintf("%s in %s were never given back: no namespace on this host has them", diag.Count(len(files), "address"), dir)
+	shown := files[:min(len(files), 8)]
+	rest := ""
+	if more := len(files) - len(shown); more > 0 {
+		rest = fmt.Sprintf(" (and %d more there)", more)
+	}
+	f.Evidence = append(f.Evidence, ev("ls "+dir, "nobody has "+strings.ReplaceAll(strings.Join(shown, ", "), dir+"/", "")+rest, snap.RefNetwork(n.Ref)))
+	f.Advice = "delete the files of pods that are gone: rm " + strings.Join(shown, " ") + rest
 }
