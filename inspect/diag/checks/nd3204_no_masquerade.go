@@ -24,7 +24,8 @@ hand-made set-ups are the causes.
 
 Likewise who calls a service's address that leads back to himself (a pod its own
 service, a container its own published port): his own stack drops what comes with his
-own address, so that such packets have to get another source, too.
+own address, so that such packets have to get another source, too. And who calls a
+published port at 127.0.0.1: a loopback address that comes in by a wire is dropped.
 
 See it by hand:
     iptables -t nat -S POSTROUTING           no rule covers the subnet
@@ -33,7 +34,7 @@ See it by hand:
 False positives: networks that are routed on purpose (the router outside has a
 route back). A live probe tells the two apart.
 
-Sources: moby drivers/bridge; every "ip netns" tutorial; moby#36151`,
+Sources: RFC 1122, section 3.2.1.3; moby drivers/bridge; every "ip netns" tutorial; moby#36151`,
 		After:  []diag.Code{"ND6101", "ND3205", "ND2209"},
 		Detect: func(in *diag.Input) []diag.Finding { return append(detectND3204(in), ledBack(in)...) },
 		Fix:    fixND3204,

@@ -128,7 +128,6 @@ func fixND5110(in *diag.Input, f *diag.Finding) []fixups.Op {
 // come first that mark what has to be masqueraded, from the container's network and from
 // this host (containernetworking/plugins plugins/meta/portmap/portmap_iptables.go).
 func refilled(in *diag.Input, host *snap.Netns, t *snap.Table, p *snap.Port, e *snap.Endpoint, target []string) []fixups.Op {
-	const mark = "CNI-HOSTPORT-SETMARK"
 	num, proto := strconv.Itoa(int(p.HostPort)), string(p.Proto)
 	for i := range t.Chains {
 		for k := range t.Chains[i].Rules {
@@ -146,9 +145,9 @@ func refilled(in *diag.Input, host *snap.Netns, t *snap.Table, p *snap.Port, e *
 				args := append(from, "-p", proto, "-m", proto, "--dport", num, "-j")
 				ops = append(ops, &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, host.ID, t, x.Name), Args: append(args, target...)})
 			}
-			if m := t.Chain(mark); strings.HasPrefix(x.Name, "CNI-DN-") && m != nil && len(m.Rules) > 0 {
-				put([]string{"-s", e.IPv4.Masked().String()}, mark)
-				put([]string{"-s", "127.0.0.1/32"}, mark)
+			if m := t.Chain(cniMarks); strings.HasPrefix(x.Name, "CNI-DN-") && m != nil && len(m.Rules) > 0 {
+				put([]string{"-s", e.IPv4.Masked().String()}, cniMarks)
+				put([]string{"-s", "127.0.0.1/32"}, cniMarks)
 			}
 			put(nil, target...)
 			return ops
