@@ -131,6 +131,9 @@ func (in *Input) unmasked(f *FlowCase) bool {
 			return false
 		}
 	}
+	if private(f.Flow.Dst) && exempted(host, src, f.Flow.Dst) {
+		return false
+	}
 	if n := in.Graph.NetworkOfAddr(src); n != nil && (!n.Masquerade || src.Is4() && n.GatewayMode4 == "routed" || src.Is6() && n.GatewayMode6 == "routed") {
 		return false // by will
 	} else if n != nil && n.Bridge != "" && up.Master != 0 && up.Master == index(host, n.Bridge) {

@@ -10,6 +10,7 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -116,8 +117,21 @@ func lostBeyond(in *diag.Input, i int, twin string) diag.Finding {
 	if f.Flow.Dport == 0 { // ICMP: its identifier is no port
 		as = f.Trace.ExitSrc.Addr().String()
 	}
+	if m := translated(f); m != nil && f.Flow.Dst.IsPrivate() { // whoever is there may let the sender's own address in alone
+		as += fmt.Sprintf(", by %s", diag.ChainName(&sim.Where{Rule: m.Place}))
+	}
 	x.Evidence = append(x.Evidence, ev("trace", fmt.Sprintf("left this host on %s as %s", f.Trace.LeftHost, as), snap.RefLink(f.Trace.LeftNetns, f.Trace.LeftHost)))
 	return x
+}
+
+// translated is the mapping that gave a flow the source that it left with; nil none did.
+func translated(f *diag.FlowCase) *rules.NAT {
+	for i := len(f.Trace.NATed) - 1; i >= 0; i-- {
+		if m := &f.Trace.NATed[i]; m.Src && m.Place != nil && m.Place.Rule != nil && m.AddrMin == f.Trace.ExitSrc.Addr() {
+			return m
+		}
+	}
+	return nil
 }
 
 // beside says of a flow that was asked for that it dies beside this host, on its way

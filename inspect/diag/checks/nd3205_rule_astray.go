@@ -51,9 +51,13 @@ func detectND3205(in *diag.Input) []diag.Finding {
 		if x := b.flow.Trace.Where; x != nil {
 			ends = ": " + x.Detail
 		}
+		does, cause := "leads %s → %s astray", "the rule below matches the packet, which would arrive without it"
+		if n := mappingAt(b.flow, b.ref); n != nil && n.Kind == "masquerade" {
+			does, cause = "gives %s → %s a source that is not let in, "+n.AddrMin.String(), "the rule below matches the packet, which would arrive with the sender's own address"
+		}
 		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s (%s) in %s leads %s → %s astray%s", diag.ChainName(w), in.Owner(w), in.Who(w.Netns), b.flow.From, b.flow.To, ends),
-			Cause:    "the rule below matches the packet, which would arrive without it",
+			Summary:  fmt.Sprintf("%s (%s) in %s "+does+"%s", diag.ChainName(w), in.Owner(w), in.Who(w.Netns), b.flow.From, b.flow.To, ends),
+			Cause:    cause,
 			Subject:  diag.Subject{Kind: "rule", Name: string(b.ref), Netns: w.Netns},
 			Evidence: []diag.Evidence{ev(source, text, b.ref)},
 			Covers:   b.covers,
@@ -82,6 +86,9 @@ func suspectRules(in *diag.Input) func(*diag.FlowCase) []suspect {
 		}
 		for x := f.Trace; x != nil; x = x.Proxy {
 			for _, n := range x.NATed {
+				if ops := untranslated(in, f, &n); ops != nil && slices.Contains(managed, in.Owner(rulePlace(in, n.Place.Ref))) {
+					out = append(out, suspect{n.Place.Ref, ops})
+				}
 				if n.Kind != "masquerade" && !(f.Port != nil && in.Graph.ContainerOfAddr(n.AddrMin) == in.Snap.Container(f.Target)) {
 					add(n.Place.Ref, !n.Src && n.AddrMin.IsValid() && len(in.Graph.Owners(n.AddrMin)) == 0)
 				}
@@ -133,6 +140,13 @@ func fixND3205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if standing(in, f, w) {
 		return nil
+	}
+	if len(f.Covers.Traces) > 0 && slices.Contains(managed, in.Owner(w)) {
+		flow := &in.Flows[f.Covers.Traces[0]]
+		if n := mappingAt(flow, w.Ref); n != nil && n.Src {
+			f.Advice = in.Owner(w) + " writes its rules anew when it starts, with those that leave its own networks out; they are seen with the addresses that they have then"
+			return untranslated(in, flow, n)
+		}
 	}
 	if ops := pastForward(in, f, w); ops != nil {
 		f.Advice = "the forwarding stays for what is sent to this host; -d ADDRESS or -i DEVICE in the rule itself does the same"

@@ -131,10 +131,8 @@ func takesIn(host *snap.Netns, ip netip.Addr) bool {
 
 // lastSNAT is the rule that gave a flow the fixed source it left with; nil when none did.
 func lastSNAT(f *diag.FlowCase) *rules.Place {
-	for i := len(f.Trace.NATed) - 1; i >= 0; i-- {
-		if m := &f.Trace.NATed[i]; m.Src && m.Kind == "snat" && m.AddrMin == f.Trace.ExitSrc.Addr() && m.Place.Rule != nil {
-			return m.Place
-		}
+	if m := translated(f); m != nil && m.Kind == "snat" {
+		return m.Place
 	}
 	return nil
 }

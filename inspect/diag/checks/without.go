@@ -89,7 +89,7 @@ func mended(in, then *diag.Input) diag.Cover {
 	bare := in.Bare()
 	fails := func(f *diag.FlowCase) bool { return f.Broken() || f.Unmasked }
 	for i := range in.Flows {
-		if f := &in.Flows[i]; fails(f) && fails(&bare.Flows[i]) && !f.Excused && then.Flows[i].Works() && !then.Flows[i].Unmasked {
+		if f := &in.Flows[i]; fails(f) && fails(&bare.Flows[i]) && !f.Excused && then.Flows[i].Works() && (!then.Flows[i].Unmasked || routedBack(&then.Flows[i])) {
 			c.Traces = append(c.Traces, i)
 		}
 	}
