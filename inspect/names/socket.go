@@ -169,6 +169,8 @@ func (e env) Sysctl(key string) (string, bool) { return e.ns.Sysctl(key) }
 
 func (e env) Socket(*rules.Packet, bool) (found, known bool) { return false, false }
 
+func (e env) Connections(netip.Addr, netip.Addr, bool) (n uint32, known bool) { return 0, false }
+
 func (e env) Queued(uint16) (taken, known bool) { return false, false }
 
 func (e env) DeviceAddr(int, snap.Family) netip.Addr { return netip.Addr{} }

@@ -75,6 +75,42 @@ func (n *netns) Socket(p *rules.Packet, transparent bool) (found, known bool) {
 	return true, !transparent
 }
 
+// Connections counts entries of conntrack, as nf_conncount does: of TCP not those that are
+// closed or wait for stray packets only (net/netfilter/nf_conncount.c: already_closed).
+func (n *netns) Connections(a, mask netip.Addr, to bool) (uint32, bool) {
+	if n.gap("conntrack") != "" || n.n.ConntrackCount > 0 && len(n.n.Conntrack) == 0 {
+		return 0, false
+	}
+	if _, ok := n.n.Sysctl("net/netfilter/nf_conntrack_count"); !ok {
+		return 0, false
+	}
+	var open uint32
+	key := cut(a, mask)
+	for i := range n.n.Conntrack {
+		c := &n.n.Conntrack[i]
+		if c.TCPState == "TIME_WAIT" || c.TCPState == "CLOSE" {
+			continue
+		}
+		if !to && cut(c.Orig.Src.Addr(), mask) == key || to && (cut(c.Orig.Dst.Addr(), mask) == key || cut(c.Reply.Src.Addr(), mask) == key) {
+			open++
+		}
+	}
+	return open, true
+}
+
+// cut is an address under a mask; invalid where they are of two families.
+func cut(a, mask netip.Addr) netip.Addr {
+	b, m := a.Unmap().AsSlice(), mask.AsSlice()
+	if len(b) != len(m) {
+		return netip.Addr{}
+	}
+	for i := range b {
+		b[i] &= m[i]
+	}
+	out, _ := netip.AddrFromSlice(b)
+	return out
+}
+
 // Queued says whether a program reads from a netfilter queue.
 func (n *netns) Queued(num uint16) (taken, known bool) {
 	return slices.Contains(n.n.NFQueues, num), n.n.NFQueues != nil

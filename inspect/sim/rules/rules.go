@@ -221,6 +221,9 @@ type Env interface {
 	// Socket says whether a local socket would take the packet, for the socket
 	// match: known false when it can't be told.
 	Socket(p *Packet, transparent bool) (found, known bool)
+	// Connections counts what conntrack has open from one network, of which mask cuts the
+	// address, or to one; known false when not all of its table was read.
+	Connections(a, mask netip.Addr, to bool) (n uint32, known bool)
 	// Queued says whether a program reads from a netfilter queue.
 	Queued(num uint16) (taken, known bool)
 	// DeviceAddr is a device's first address of a family, which TPROXY takes

@@ -21,6 +21,7 @@ type fakeEnv struct {
 	limits  []snap.HashLimit
 	sysctls map[string]string
 	socket  func(p *Packet, transparent bool) (bool, bool)
+	open    uint32 // connections; 0 not known
 	queues  []uint16
 	first   map[int]netip.Addr // by ifindex
 	now     time.Time
@@ -92,6 +93,10 @@ func (e *fakeEnv) Socket(p *Packet, transparent bool) (bool, bool) {
 		return false, false
 	}
 	return e.socket(p, transparent)
+}
+
+func (e *fakeEnv) Connections(a, mask netip.Addr, to bool) (uint32, bool) {
+	return e.open, e.open > 0
 }
 
 func (e *fakeEnv) Queued(num uint16) (taken, known bool) {

@@ -39,7 +39,13 @@ func connMatch(v any) matchFunc {
 		}
 	case *fw.ConnlimitMatch:
 		return func(m *machine) truth {
-			if fewConnections(m.env, v.Limit) {
+			a := m.pkt.Src
+			if v.Dst {
+				a = m.pkt.Dst
+			}
+			// A rule counts what it has met of them, and this one.
+			n, known := m.env.Connections(a, v.Mask, v.Dst)
+			if known && n < v.Limit || fewConnections(m.env, v.Limit) {
 				return is(v.Invert)
 			}
 			return varies("more connections than the limit").xor(v.Invert)
