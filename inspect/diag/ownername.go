@@ -55,7 +55,12 @@ var tableOwners = map[string]string{
 
 // TableOwner is the program that has a table of nftables with that name to itself;
 // "" when none is known. It may write the table anew at any time.
-func TableOwner(name string) string { return tableOwners[name] }
+func TableOwner(name string) string {
+	if strings.HasPrefix(name, "nm-shared-") { // and the device's name (src/core/nm-firewall-utils.c)
+		return "NetworkManager"
+	}
+	return tableOwners[name]
+}
 
 // ownerByName says whose a rule is, in words, from the names that programs give to
 // their chains and tables; "hand-made" when none is known.

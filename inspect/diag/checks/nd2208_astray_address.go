@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -60,12 +62,18 @@ func detectND2208(in *diag.Input) []diag.Finding {
 func foreignAddrs(in *diag.Input) func(*diag.FlowCase) []suspect {
 	return func(f *diag.FlowCase) []suspect {
 		var out []suspect
+		if in.TwinSays(f) == "delivered" { // whoever is meant is found by that address's route
+			return nil
+		}
 		for _, ref := range met(f.Trace) {
 			ns := in.Netns(ref.Netns())
 			v, err := in.Snap.At(ref)
 			r, ok := v.(*snap.Route)
 			if err != nil || !ok || ns == nil || !ns.Class.Ours() || r.Protocol != "kernel" {
 				continue
+			}
+			if n := knownAt(ns, f.Flow.Dst); n != nil && n.Index == r.Oif || ruledThere(in, f, r.Dst) {
+				continue // who is meant is there
 			}
 			for k := range ns.Addrs {
 				a := &ns.Addrs[k]
@@ -78,6 +86,21 @@ func foreignAddrs(in *diag.Input) func(*diag.FlowCase) []suspect {
 		}
 		return out
 	}
+}
+
+// ruledThere says whether a flow is stopped in a chain that lets others of that network pass:
+// whoever wrote it knows the network by that device.
+func ruledThere(in *diag.Input, f *diag.FlowCase, p netip.Prefix) bool {
+	w := diag.RulePlace(f.Trace.Where)
+	if w == nil || w.Rule == nil || w.Rule.ChainP == nil || in.Netns(w.Netns) == nil {
+		return false
+	}
+	for i := range w.Rule.ChainP.Rules {
+		if slices.Contains(strings.Fields(firewall.RuleText(in.Netns(w.Netns), w.Rule.TableP, w.Rule.ChainP, &w.Rule.ChainP.Rules[i])), p.String()) {
+			return true
+		}
+	}
+	return false
 }
 
 // uplink says whether a device is how the host reaches the world: without its

@@ -30,6 +30,10 @@ See it by hand:
     the same connection from the host itself
     ip route get DST                         src: is it of the uplink's network?
 
+A router that sends a port of its own on to this host and leaves the source as it is
+does not let this host ask for it by the router's address: what comes back has this
+host's own (NAT loopback).
+
 Of a machine that did not answer lately either, while others out there answer this
 host, there is a remark only: it may be gone for good, or watched whether it is up.
 
@@ -41,6 +45,14 @@ Sources: RFC 1812 section 5.2.7.1`,
 			dead := map[string][]int{} // by sender, of those whom others out there answer: places in out
 			for i := range in.Flows {
 				f := &in.Flows[i]
+				if x := cameBack(in, i); x != nil {
+					if k := sameSubject(out, x.Subject); k >= 0 {
+						out[k].Covers.Traces = append(out[k].Covers.Traces, i)
+					} else {
+						out = append(out, *x)
+					}
+					continue
+				}
 				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" && !beside(in, f) || f.Unmasked && f.Trace.Verdict != sim.Delivered {
 					continue
 				}
