@@ -16,9 +16,9 @@ const maxListed = 24
 
 // allowlisted says whether what keeps a container from the world is about the addresses
 // that stand for it, which are name servers that people close by will: others beside them
-// are open. Or it closes this host, too (Lockdown). Or it is the rest of a list: an exception of that very rule, or a rule before
-// it, names an address or a port out there which gets through. Whoever wrote such a list
-// meant all else to be closed. On the host a policy, or a rule that decides whatever
+// are open. Or it closes this host, too (Lockdown). Or it is the rest of a list: an exception
+// of that very rule, or a rule before it, names an address or a port out there which gets
+// through. Whoever wrote such a list meant all else to be closed. On the host a policy, or a rule that decides whatever
 // comes to its hook, is no such rest: exceptions from those may be anybody's. In the
 // container itself it is: nobody else writes rules there.
 func (in *Input) allowlisted(f *FlowCase) bool {
@@ -28,6 +28,9 @@ func (in *Input) allowlisted(f *FlowCase) bool {
 	}
 	if in.Lockdown(w) {
 		return true
+	}
+	if w.Rule != nil && w.Rule.Rule != nil && diverts(w.Rule.Rule) {
+		return false // to a program that is not there: who means to close something drops it
 	}
 	e := exceptions{in: in, x: f.Flow}
 	beside := f.Flow.Dst.AsSlice()

@@ -38,6 +38,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.six()
 	e.tunnels()
 	e.published()
+	e.bannedOwn()
 	e.balanced()
 	e.plain()
 	e.diverted()

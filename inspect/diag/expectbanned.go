@@ -38,6 +38,46 @@ func (e *expecter) banned(c *snap.Container, p *snap.Port, up *snap.Link, ip net
 	}
 }
 
+// maxBanTries bounds the flows that are followed from containers to this host's services.
+const maxBanTries = 1024
+
+// bannedOwn: such a program has shut out one of this host's own containers, from a service
+// of the host that takes connections from anywhere.
+func (e *expecter) bannedOwn() {
+	if !slices.ContainsFunc(e.host.Ruleset.Tables, func(t snap.Table) bool {
+		return slices.Contains(banners, TableOwner(t.Name)) || slices.ContainsFunc(t.Chains, func(c snap.Chain) bool { return slices.Contains(banners, chainOwner(c.Name)) })
+	}) {
+		return
+	}
+	n := 0
+	for i := range e.in.Snap.Containers {
+		c := &e.in.Snap.Containers[i]
+		ns := e.in.Snap.Ns(c.Netns)
+		if !c.Running() || ns == nil || ns == e.host {
+			continue
+		}
+		gw := DefaultGateway(ns)
+		if _, here := e.host.HasAddr(gw); !here {
+			continue
+		}
+		for k := range e.host.Sockets {
+			s := &e.host.Sockets[k]
+			if s.Proto != snap.TCP || s.Remote.IsValid() || !s.Local.Addr().IsUnspecified() || n >= maxBanTries {
+				continue
+			}
+			n++
+			f := FlowCase{
+				Kind: "banned", From: c.Name, To: netip.AddrPortFrom(gw, s.Local.Port()).String() + "/tcp", Because: []snap.Ref{snap.RefContainer(c.Ref)},
+				Flow: sim.Flow{From: ns.ID, Dst: gw, Proto: snap.TCP, Dport: s.Local.Port()},
+			}
+			f.Trace = e.in.follow(f.Flow)
+			if w := f.Trace.Where; f.Broken() && w != nil && w.Netns == e.host.ID && w.Cause == sim.CauseRule && !w.Rule.Policy && slices.Contains(banners, ownerByName(w)) {
+				e.add(f)
+			}
+		}
+	}
+}
+
 // served says whether conntrack still has a connection of the address with a published
 // port that was answered (nf_conntrack_proto_tcp.c: TIME_WAIT is kept for 120 s).
 func (e *expecter) served(from netip.Addr, p *snap.Port) bool {
