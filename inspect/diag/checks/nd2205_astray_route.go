@@ -61,13 +61,34 @@ func detectND2205(in *diag.Input) []diag.Finding {
 		}
 		sayLedAway(in, &f, &b)
 		if v, err := in.Snap.At(b.ref); err == nil {
-			if r, ok := v.(*snap.Route); ok && askedInVain(in, b.flow.Trace.Where, r, b.covers.Names) {
+			r, ok := v.(*snap.Route)
+			if ok && askedInVain(in, b.flow.Trace.Where, r, b.covers.Names) {
 				f.Fix = &diag.Fix{Ops: b.ops, Survives: "until reboot"}
+			} else if ok {
+				f.Fix = offPort(in, b.ref.Netns(), r, b.ops)
 			}
 		}
 		out = append(out, f)
 	}
 	return out
+}
+
+// offPort takes a route away that leads out of a port of a bridge, and the link-local
+// address that a DHCP client gave that port with it (RFC 3927): whatever comes in by a port
+// is the bridge's, so that no answer can return (net/bridge/br_input.c: br_handle_frame).
+// nil for any other route.
+func offPort(in *diag.Input, netns string, r *snap.Route, ops []fixups.Op) *diag.Fix {
+	ns := in.Netns(netns)
+	l := ns.LinkAt(r.Oif)
+	if l == nil || ns.LinkAt(l.Master) == nil || ns.LinkAt(l.Master).Kind != "bridge" {
+		return nil
+	}
+	for _, a := range ns.AddrsOf(l.Index) {
+		if ip := a.Prefix.Addr(); ip == r.PrefSrc && ip.Is4() && ip.IsLinkLocalUnicast() {
+			ops = append(slices.Clone(ops), &fixups.AddrDel{Where: at(in, netns), Dev: l.Name, Prefix: a.Prefix, Peer: a.Peer})
+		}
+	}
+	return &diag.Fix{Ops: ops, Survives: "until it is made again"}
 }
 
 // leads are the routes and routing rules on a flow's way that a hand made and
