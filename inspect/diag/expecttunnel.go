@@ -20,6 +20,12 @@ func (e *expecter) tunnels() {
 		if v == nil || !l.Up || v.External {
 			continue
 		}
+		for _, n := range Unplaced(e.host, l) {
+			e.add(FlowCase{
+				Kind: "tunnel", From: "host", To: n.IP.String(), Because: []snap.Ref{snap.RefLink(e.host.ID, l.Name)},
+				Flow: sim.Flow{From: e.host.ID, Dst: n.IP, Proto: snap.ICMP, StopOutside: true},
+			})
+		}
 		for _, end := range e.ends(l) {
 			to := netip.AddrPortFrom(end, v.Port)
 			e.add(FlowCase{
@@ -42,6 +48,28 @@ func (e *expecter) tunnels() {
 			})
 		}
 	}
+}
+
+// Unplaced are the lasting IPv4 neighbours of a VXLAN device that routes go by, and for
+// whose MAC it has nowhere to send (drivers/net/vxlan/vxlan_core.c: vxlan_xmit): it has no
+// forwarding entry of it, and neither floods, learns, nor asks a program.
+func Unplaced(ns *snap.Netns, l *snap.Link) []*snap.Neigh {
+	var out []*snap.Neigh
+	if v := l.Vxlan; v == nil || v.External || v.Learning || v.L2Miss || v.L3Miss || v.Remote.IsValid() {
+		return nil
+	}
+	for i := range ns.Neighs {
+		n := &ns.Neighs[i]
+		if n.Index != l.Index || !n.IP.Is4() || n.State != "permanent" || slices.ContainsFunc(ns.FDB, func(e snap.FDBEntry) bool {
+			return e.Index == l.Index && (e.MAC == n.MAC || e.MAC == "00:00:00:00:00:00")
+		}) {
+			continue
+		}
+		if slices.ContainsFunc(ns.Routes, func(r snap.Route) bool { return r.Oif == l.Index && r.Gateway == n.IP }) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // ends are the other ends that a VXLAN device knows, by its own setting and its

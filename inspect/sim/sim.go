@@ -155,6 +155,7 @@ type Trace struct {
 	// destination, and where; "" when not.
 	Arrived   string         // Netns.ID
 	ArrivedAs netip.AddrPort // destination as it was on arrival, after NAT
+	CameBack  string         // device of the sender by which the answer comes in; "" when none does
 	Socket    *snap.Socket   // that took it; nil for ICMP and refused
 	// Proxy is the second leg when the socket belongs to docker-proxy (or the
 	// like): from the proxy to the container. The verdict counts it in.

@@ -297,7 +297,7 @@ func (r *run) outsideAnswer(t *Trace, f Flow, end *fate) {
 	}
 	r.turn()
 	back := r.receive(end.ns, end.dev, a)
-	r.given(back)
+	r.given(t, back)
 	v, w := r.accepted(f, back, Delivered)
 	t.Reply, t.IfAnswered = r.walked(), v
 	if v == Dropped {
@@ -344,7 +344,7 @@ func (r *run) answer(t *Trace, f Flow, end *fate) {
 	}
 	r.turn()
 	back := r.send(n, a, n.answering(a, k, end.dev))
-	r.given(back)
+	r.given(t, back)
 	got, why := r.accepted(f, back, v)
 	t.Reply, t.Verdict = r.walked(), got
 	switch got {
@@ -380,9 +380,13 @@ func (n *netns) answering(a, k *skb, dev *snap.Link) lookup {
 	return q
 }
 
-// given notes what the answer to a SYN asked for.
-func (r *run) given(back *fate) {
-	if back != nil {
-		r.gave = back.pkt.TCPMSS
+// given notes what the answer to a SYN asked for, and by which device it comes back.
+func (r *run) given(t *Trace, back *fate) {
+	if back == nil {
+		return
+	}
+	r.gave = back.pkt.TCPMSS
+	if back.kind == fateArrived && back.ns.n.ID == t.Flow.From && back.dev != nil {
+		t.CameBack = back.dev.Name
 	}
 }

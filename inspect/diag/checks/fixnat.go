@@ -33,6 +33,9 @@ func fixND3204(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if ops := cniJumps(in, host, f.Covers.Traces); ops != nil {
 		return ops
 	}
+	if ops := poolOps(in, f, onLink(in, src) != ""); ops != nil {
+		return ops
+	}
 	for _, a := range host.Addrs {
 		l := host.LinkAt(a.Index)
 		if l == nil || !a.Prefix.Contains(src) {

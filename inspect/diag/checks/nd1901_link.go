@@ -17,14 +17,18 @@ func nd1901() diag.Check {
 		Title: "A device or a bridge port stops the packet",
 		Doc: `The packet dies at a device: it is down, has no carrier, is no port of a
 bridge, or the port is in a state or a VLAN in which it passes nothing, or frames for
-MACs that the bridge does not know are not flooded to it.
+MACs that the bridge does not know are not flooded to it. Or it is a VXLAN device that
+floods nothing (flannel's, Calico's) and has no forwarding entry for the MAC of the
+neighbour by which the route goes, as when that host was set up anew.
 
 See it by hand:
     ip -d link show DEVICE
     bridge -d link show dev DEVICE           state, hairpin, learning, flood
     bridge vlan show dev DEVICE
+    ip neigh show dev VXLAN; bridge fdb show dev VXLAN
 
-Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c`,
+Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c;
+drivers/net/vxlan/vxlan_core.c: vxlan_xmit; k3s-io/k3s#9957`,
 		CatchAll: true,
 		After:    []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1124", "ND1110", "ND2205", "ND2206", "ND2207", "ND3205", "ND8103", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
@@ -100,6 +104,11 @@ func fixPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return upFix(in, f, ns, ns.Link(w.Device))
 		}
 		return nil
+	case sim.CauseVxlan:
+		if ops := movedEnd(in, f, w); len(ops) > 0 && heals(in, f.Covers.Traces[0], ops) {
+			return ops
+		}
+		return nil
 	case sim.CauseHairpin:
 		set.Hairpin = &on
 	case sim.CauseBridgeFlood:
@@ -139,15 +148,49 @@ func renamed(in *diag.Input, w fixups.Where, port *snap.Link) []fixups.Op {
 	if ns == nil || !ok || port.Kind != "veth" || port.Port.Learning {
 		return nil
 	}
-	for _, e := range ns.FDB {
+	for i := range ns.FDB {
+		e := &ns.FDB[i]
 		if e.Index != port.Index || e.State != "static" || e.Self || e.Local || e.MAC == peer.Link.MAC {
 			continue
 		}
-		now := e
-		now.MAC = peer.Link.MAC
-		return []fixups.Op{&fixups.FDBDel{Where: w, Dev: port.Name, Entry: e}, &fixups.FDBSet{Where: w, Dev: port.Name, Entry: now}}
+		return otherMAC(w, port.Name, e, peer.Link.MAC)
 	}
 	return nil
+}
+
+// movedEnd gives the MAC of a tunnel's one neighbour that has no end to the one forwarding
+// entry whose MAC no neighbour there has any more, and which is the only one to name its
+// end: the other host was set up anew. nil where it is not certain which is meant.
+func movedEnd(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
+	ns := in.Netns(w.Netns)
+	l := ns.Link(w.Device)
+	if l == nil {
+		return nil
+	}
+	lost := diag.Unplaced(ns, l)
+	var old *snap.FDBEntry
+	for i := range ns.FDB {
+		e := &ns.FDB[i]
+		if e.Index != l.Index || !e.Dst.IsValid() || slices.ContainsFunc(ns.Neighs, func(n snap.Neigh) bool { return n.Index == l.Index && n.MAC == e.MAC }) {
+			continue
+		}
+		if old != nil || e.State != "permanent" && e.State != "static" || slices.ContainsFunc(ns.FDB, func(x snap.FDBEntry) bool { return x.Index == l.Index && x.MAC != e.MAC && x.Dst == e.Dst }) {
+			return nil
+		}
+		old = e
+	}
+	if old == nil || len(lost) != 1 {
+		return nil
+	}
+	f.Advice = "the other host got a new MAC, and what manages the overlay told half of it: restart that if it comes again"
+	return otherMAC(at(in, ns.ID), l.Name, old, lost[0].MAC)
+}
+
+// otherMAC gives a forwarding entry another MAC.
+func otherMAC(w fixups.Where, dev string, e *snap.FDBEntry, mac string) []fixups.Op {
+	now := &fixups.FDBSet{Where: w, Dev: dev, Entry: *e}
+	now.Entry.MAC = mac
+	return []fixups.Op{&fixups.FDBDel{Where: w, Dev: dev, Entry: *e}, now}
 }
 
 // upFix sets a device up that is down, if it is one of this host's and that heals.
@@ -266,6 +309,10 @@ func adviceLayer2(in *diag.Input, w *sim.Where) string {
 		return "bridge link set dev " + dev + " hairpin on"
 	case sim.CauseBridgeFlood:
 		return "bridge -d link show dev " + dev + "; bridge link set dev " + dev + " flood on learning on bcast_flood on mcast_flood on"
+	case sim.CauseVxlan:
+		if w.Layer == "vxlan" && w.Ref == snap.RefLink(w.Netns, dev) {
+			return "bridge fdb show dev " + dev + "; restart what manages the overlay, or: bridge fdb append MAC dev " + dev + " dst HOST self permanent"
+		}
 	case sim.CauseTC:
 		return "tc -s qdisc show dev " + dev
 	case sim.CauseVlan:

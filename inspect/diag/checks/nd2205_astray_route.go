@@ -105,6 +105,9 @@ func leads(in *diag.Input) func(*diag.FlowCase) []suspect {
 			}
 			switch x := v.(type) {
 			case *snap.Route:
+				if w := f.Trace.Where; w != nil && w.Cause == sim.CauseVxlan && x.Gateway.IsValid() {
+					continue // an overlay's, by a neighbour that is known: it is the tunnel that lacks his end
+				}
 				if !rejecting(x.Type) && (x.Dst.Bits() > 0 || defaults(ns) > 1) && x.Protocol != "kernel" && x.Protocol != "ra" && x.Protocol != "dhcp" && !(ns.ID == in.Snap.Host.Netns && shadows(in, x)) {
 					out = append(out, suspect{ref, []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}})
 				}

@@ -28,7 +28,7 @@ See it by hand:
 False positives: a host that answers small echoes only.
 
 Sources: RFC 2923 section 2.1; RFC 4821; moby#22297`,
-		After: []diag.Code{"ND7101", "ND7102", "ND7103", "ND2903"},
+		After: []diag.Code{"ND7101", "ND7102", "ND7103", "ND7201", "ND2903"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

@@ -155,7 +155,11 @@ func detectND7201(in *diag.Input) []diag.Finding {
 					Advice:     "find out who set it (a test tool, a bandwidth limit): it comes back with that",
 					Weight:     48,
 				}
-				if t := queued(in, f.Covers.Traces, ns.ID, l.Name); t != "" {
+				t := queued(in, f.Covers.Traces, ns.ID, l.Name)
+				if t == "" && l.Qdiscs[j].Kind == "tbf" {
+					t = overBurst(in, f.Covers.Traces, &l.Qdiscs[j])
+				}
+				if t != "" {
 					f.Confidence = diag.Proved
 					f.Evidence = append(f.Evidence, ev("probe", t, snap.RefNetns(ns.ID)))
 				}
@@ -177,13 +181,13 @@ func detectND7201(in *diag.Input) []diag.Finding {
 // for, those whose probes failed though nothing else stops them, and names that the
 // container behind it asks in vain.
 func heldUp(in *diag.Input, ns *snap.Netns, l *snap.Link) diag.Cover {
-	c := diag.Cover{Traces: through(in, ns.ID, l.Name)}
+	var c diag.Cover
 	for i := range in.Flows {
 		f := &in.Flows[i]
-		if f.Asked || !passes(f, ns.ID, l.Name) {
+		if !passes(f, ns.ID, l.Name) && !sentBy(in, f, l) {
 			continue
 		}
-		if p := in.Prove(f); p != nil && p.Differs != "" && f.Trace.Verdict == sim.Delivered {
+		if p := in.Prove(f); f.Asked || p != nil && p.Differs != "" && f.Trace.Verdict == sim.Delivered {
 			c.Traces = append(c.Traces, i)
 		}
 	}
@@ -195,6 +199,38 @@ func heldUp(in *diag.Input, ns *snap.Netns, l *snap.Link) diag.Cover {
 		return behind.ID != in.Snap.Host.Netns && n.Ask.Netns == behind.ID && upstreamCut(n)
 	})
 	return c
+}
+
+// sentBy says whether a packet of a flow, or an answer, comes in by the other end of a
+// veth: stages name the device that a packet came in by, not the one that sent it there.
+func sentBy(in *diag.Input, f *diag.FlowCase, l *snap.Link) bool {
+	p, ok := in.Graph.Peer(l)
+	if !ok || l.Kind != "veth" {
+		return false
+	}
+	for t := f.Trace; t != nil; t = t.Proxy {
+		// What sends a packet first names the device that it leaves by.
+		comes := func(way []sim.Hop, sender string) bool {
+			return p.Netns.ID != sender && slices.ContainsFunc(way, func(h sim.Hop) bool { return h.Netns == p.Netns.ID && h.Device == p.Link.Name })
+		}
+		if comes(t.Forward, t.Flow.From) || comes(t.Reply, t.Arrived) || p.Netns.ID == t.Flow.From && p.Link.Name == t.CameBack {
+			return true
+		}
+	}
+	return false
+}
+
+// overBurst says of a token bucket that echoes show it: those that its burst takes with
+// their Ethernet header are answered, and longer ones are not. "": none tells.
+func overBurst(in *diag.Input, flows []int, q *snap.Qdisc) string {
+	const header, ticks = 14, 16 // the figure of the burst is rounded: psched ticks
+	for _, i := range flows {
+		f := &in.Flows[i]
+		if m := in.PathMTU(f); m.Silent() && uint64(m.Fits+header) <= q.BurstBytes+ticks && q.BurstBytes < uint64(m.TooBig+header+ticks) {
+			return fmt.Sprintf("%s → %s: echoes of up to %d bytes are answered, %d are not: with Ethernet's header that is its burst", f.From, f.To, m.Fits, m.TooBig)
+		}
+	}
+	return ""
 }
 
 // queued says how a probe met the queue of a device: it came into the namespace
