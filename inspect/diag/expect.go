@@ -39,6 +39,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.tunnels()
 	e.published()
 	e.balanced()
+	e.untracked()
 	e.plain()
 	e.diverted()
 	e.relays()
