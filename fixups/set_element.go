@@ -94,6 +94,8 @@ func elementText(e snap.Element, fields []int) string {
 		s += " : " + e.Verdict.Code + " " + e.Verdict.Chain
 	case e.Verdict != nil:
 		s += " : " + e.Verdict.Code
+	case len(e.Data) == 8: // an address and a port, filled up
+		s += " : " + keyText(e.Data[:4]) + " . " + keyText(e.Data[4:6])
 	case len(e.Data) > 0:
 		s += " : " + keyText(e.Data)
 	}

@@ -23,7 +23,7 @@ const maxListed = 24
 // container itself it is: nobody else writes rules there.
 func (in *Input) allowlisted(f *FlowCase) bool {
 	w := RulePlace(f.Trace.Where)
-	if f.Kind != "egress" || !slices.Contains(outsideWorld[:], f.Flow.Dst.String()) || !f.Broken() || w == nil || w.Reply {
+	if f.Kind != "egress" || !slices.Contains(append(outsideWorld6[:], outsideWorld[:]...), f.Flow.Dst.String()) || !f.Broken() || w == nil || w.Reply {
 		return false
 	}
 	if in.Lockdown(w) {
@@ -146,7 +146,7 @@ func (e *exceptions) gets(to netip.Addr, port uint16) bool {
 	if e.source {
 		return port == e.x.Dport && e.comes(to)
 	}
-	if !to.Is4() || to.IsLoopback() || len(e.in.Graph.Owners(to)) > 0 || e.in.Graph.NetworkOfAddr(to) != nil || e.n >= maxListed {
+	if to.Is4() != e.x.Dst.Is4() || to.IsLoopback() || len(e.in.Graph.Owners(to)) > 0 || e.in.Graph.NetworkOfAddr(to) != nil || e.n >= maxListed {
 		return false
 	}
 	e.n++

@@ -130,7 +130,7 @@ type Input struct {
 	Own    []fixups.Op // see Options
 
 	bare      *Input                   // see Bare; nil: not made yet
-	opened    *sim.World               // see unwished; nil: not made yet
+	opened    *sim.World               // see ifOpen; nil: not made yet
 	reached   map[reachKey]names.Reach // answers of reach, kept
 	wants     []intent.Set             // see engineRules; nil: not asked yet
 	onlyAsked bool

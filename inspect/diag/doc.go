@@ -7,7 +7,7 @@
 //     asks them; finding.go, finish.go, fold.go and heal.go make findings complete, fold
 //     consequences under causes, and try fixes on the value.
 //   - What must work: expect.go and its kin (expect6, expectbanned, expectdiverted,
-//     expectplain, expectservice, expecttunnel), names.go, clash.go, tried.go,
+//     expectplain, expectservice, expecttunnel, expectuntracked), names.go, clash.go, tried.go,
 //     httpproxy.go, upstream.go and closedserver.go. What must not: forbidden.go.
 //   - Whose will it is that something does not: group.go bundles what is broken by the
 //     place that breaks it; allowlist.go, wall.go and twin.go excuse what is meant.

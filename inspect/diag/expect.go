@@ -40,6 +40,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.published()
 	e.bannedOwn()
 	e.balanced()
+	e.untracked()
 	e.plain()
 	e.diverted()
 	e.relays()

@@ -19,6 +19,9 @@ func (e *expecter) six() {
 	if f := (sim.Flow{From: e.host.ID, Dst: netip.MustParseAddr(outsideWorld6[0]), Proto: snap.TCP, Dport: 443, StopOutside: true}); world && Deaf(e.in.World.Trace(f)) {
 		e.add(FlowCase{Kind: "egress", From: "host", To: "internet (IPv6)", Because: []snap.Ref{snap.RefNetns(e.host.ID)}, Flow: f})
 	}
+	if world {
+		e.plain6()
+	}
 	for i := range e.in.Snap.Networks {
 		n := &e.in.Snap.Networks[i]
 		if !n.IPv6 || n.Driver != "bridge" {
@@ -47,6 +50,29 @@ func (e *expecter) six() {
 					Flow: sim.Flow{From: ms[a].c.Netns, Dst: netip.MustParseAddr(w), Proto: snap.TCP, Dport: 443, StopOutside: true},
 				})
 			}
+		}
+	}
+}
+
+// plain6: a namespace of no engine whose IPv6 default route leads to this host is meant to
+// reach the world by it, as plain has it, where this host does. Its address must be one
+// that the world routes, or that this host translates: of others nobody makes use, as
+// programs prefer IPv4 then (RFC 6724, section 5, rule 6).
+func (e *expecter) plain6() {
+	f := sim.Flow{From: e.host.ID, Dst: netip.MustParseAddr(outsideWorld6[0]), Proto: snap.TCP, Dport: 443, StopOutside: true}
+	if own := (FlowCase{Trace: e.in.World.Trace(f)}); own.Broken() {
+		return // who closes it to the host itself means it
+	}
+	for i := range e.in.Snap.Netns {
+		ns := &e.in.Snap.Netns[i]
+		gw := defaultGateway(ns, snap.IPv6)
+		if _, here := e.host.HasAddr(gw); !here || ns.Class != snap.ClassAttached || len(ns.Containers) > 0 {
+			continue
+		}
+		f.From = ns.ID
+		src := e.in.ifOpen(f).ExitSrc.Addr()
+		if src.IsValid() && !private(src) || !src.IsValid() && global6(ns) {
+			e.add(FlowCase{Kind: "egress", From: ns.ID, To: "internet (IPv6)", Because: []snap.Ref{snap.RefNetns(ns.ID)}, Flow: f})
 		}
 	}
 }
@@ -113,18 +139,15 @@ func sources6(host *snap.Netns, up *snap.Link, on netip.Prefix) []netip.Addr {
 // reaches6 says whether the host has an IPv6 default route of its own and a
 // global address to use it with.
 func reaches6(host *snap.Netns) bool {
-	global := false
-	for _, a := range host.Addrs {
+	return global6(host) && slices.ContainsFunc(host.Routes, func(r snap.Route) bool {
+		return r.Family == snap.IPv6 && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0
+	})
+}
+
+// global6 says whether a namespace has an IPv6 address that the world routes.
+func global6(ns *snap.Netns) bool {
+	return slices.ContainsFunc(ns.Addrs, func(a snap.Addr) bool {
 		ip := a.Prefix.Addr()
-		global = global || ip.Is6() && ip.IsGlobalUnicast() && !ip.IsPrivate()
-	}
-	if !global {
-		return false
-	}
-	for _, r := range host.Routes {
-		if r.Family == snap.IPv6 && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0 {
-			return true
-		}
-	}
-	return false
+		return ip.Is6() && ip.IsGlobalUnicast() && !ip.IsPrivate()
+	})
 }

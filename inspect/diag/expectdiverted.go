@@ -26,17 +26,10 @@ func (e *expecter) diverted() {
 		if !ns.Class.Ours() || ns.Light {
 			continue
 		}
-		for j := range ns.Ruleset.Tables {
-			t := &ns.Ruleset.Tables[j]
-			for k := range t.Chains {
-				c := &t.Chains[k]
-				for l := range c.Rules {
-					if n < maxDiverted {
-						n += e.divertedBy(ns, t, c, &c.Rules[l], maxDiverted-n)
-					}
-				}
-			}
-		}
+		ns.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
+			n += e.divertedBy(ns, t, c, r, maxDiverted-n)
+			return n >= maxDiverted
+		})
 	}
 }
 
@@ -51,15 +44,8 @@ func (e *expecter) divertedBy(ns *snap.Netns, t *snap.Table, c *snap.Chain, r *s
 		return 0 // a rule about all ports is met by what must work anyway
 	}
 	to, dst := netip.MustParseAddr(outsideWorld[0]), "internet"
-	if k := slices.IndexFunc(words, func(w string) bool { return w == "-d" || w == "daddr" }); k >= 0 && k+1 < len(words) && (k == 0 || words[k-1] != "!") {
-		if p, err := netip.ParsePrefix(words[k+1]); err == nil {
-			to = p.Addr()
-			if !p.IsSingleIP() {
-				to = to.Next()
-			}
-		} else if a, err := netip.ParseAddr(words[k+1]); err == nil {
-			to = a
-		}
+	if p := dstMatched(words); p.IsValid() {
+		to = someOf(p)
 	}
 	if to != netip.MustParseAddr(outsideWorld[0]) {
 		dst = to.String()

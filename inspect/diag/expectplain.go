@@ -58,11 +58,13 @@ func (e *expecter) onward(ns *snap.Netns) bool {
 
 // DefaultGateway is the gateway of a namespace's IPv4 default route in the
 // main table, invalid when there is none.
-func DefaultGateway(ns *snap.Netns) netip.Addr {
+func DefaultGateway(ns *snap.Netns) netip.Addr { return defaultGateway(ns, snap.IPv4) }
+
+func defaultGateway(ns *snap.Netns, family snap.Family) netip.Addr {
 	best := netip.Addr{}
 	metric := ^uint32(0)
 	for _, r := range ns.Routes {
-		if r.Family == snap.IPv4 && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0 && r.Gateway.IsValid() && r.Metric < metric {
+		if r.Family == family && r.Table == snap.TableMain && r.Type == "unicast" && r.Dst.Bits() == 0 && r.Gateway.IsValid() && r.Metric < metric {
 			best, metric = r.Gateway, r.Metric
 		}
 	}

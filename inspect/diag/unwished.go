@@ -18,12 +18,17 @@ func (in *Input) unwished(f *FlowCase) bool {
 	if from := in.Snap.Ns(f.Flow.From); from == nil || from.Class != snap.ClassAttached || len(from.Containers) > 0 {
 		return false
 	}
+	x := *f
+	x.Trace = in.ifOpen(f.Flow)
+	return in.unmasked(&x)
+}
+
+// ifOpen follows a flow as if no policy were at the forward hooks.
+func (in *Input) ifOpen(f sim.Flow) *sim.Trace {
 	if in.opened == nil {
 		in.opened = sim.New(openForward(in.Snap))
 	}
-	x := *f
-	x.Trace = in.opened.Trace(f.Flow)
-	return in.unmasked(&x)
+	return in.opened.Trace(f)
 }
 
 // openForward is the host with every policy at its forward hooks on accept.

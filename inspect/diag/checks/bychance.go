@@ -20,24 +20,19 @@ func byChance(in *diag.Input, told []diag.Finding) []diag.Finding {
 		if !ns.Class.Ours() || ns.Light {
 			continue
 		}
-		for j := range ns.Ruleset.Tables {
-			t := &ns.Ruleset.Tables[j]
-			for k := range t.Chains {
-				for l := range t.Chains[k].Rules {
-					r := &t.Chains[k].Rules[l]
-					if r.Packets <= 0 || !diag.Ends(r) || !drawsLots(r) {
-						continue
-					}
-					ref := snap.RefRule(ns.ID, t, t.Chains[k].Name, r.Num)
-					if slices.ContainsFunc(told, func(f diag.Finding) bool { return f.Evidence[0].Ref == ref }) {
-						continue
-					}
-					if w := rulePlace(in, ref); w != nil {
-						out = append(out, chanceFinding(in, w))
-					}
-				}
+		ns.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
+			if r.Packets <= 0 || !diag.Ends(r) || !drawsLots(r) {
+				return false
 			}
-		}
+			ref := snap.RefRule(ns.ID, t, c.Name, r.Num)
+			if slices.ContainsFunc(told, func(f diag.Finding) bool { return f.Evidence[0].Ref == ref }) {
+				return false
+			}
+			if w := rulePlace(in, ref); w != nil {
+				out = append(out, chanceFinding(in, w))
+			}
+			return false
+		})
 	}
 	return out
 }

@@ -61,6 +61,8 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		case "fail2ban":
 			f.Advice = strings.Replace(f.Advice, "ADDRESS", onlySource(in, f), 1)
 			return unban(in, w)
+		case "libvirt":
+			return ahead(in, f, w)
 		}
 		return nil
 	}

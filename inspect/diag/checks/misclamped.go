@@ -14,28 +14,24 @@ import (
 func misplacedClamp(in *diag.Input) (diag.Evidence, []*snap.Link) {
 	const whole = 1500
 	host := in.Snap.HostNs()
-	for i := range host.Ruleset.Tables {
-		t := &host.Ruleset.Tables[i]
-		for j := range t.Chains {
-			c := &t.Chains[j]
-			for k := range c.Rules {
-				text := firewall.RuleText(host, t, c, &c.Rules[k])
-				if !setsMSS(&c.Rules[k]) || !strings.Contains(text, "clamp-mss-to-pmtu") && !strings.Contains(text, "rt mtu") {
-					continue
-				}
-				if l := host.Link(outDevice(text)); l == nil || l.MTU < whole {
-					continue
-				}
-				var narrow []*snap.Link
-				for _, l := range diag.Outward(in.Snap) {
-					if l.Up && l.MTU != 0 && l.MTU < whole && !clampsMSS(host, l.Name) {
-						narrow = append(narrow, l)
-					}
-				}
-				line, source := in.RuleLine(rulePlace(in, snap.RefRule(host.ID, t, c.Name, c.Rules[k].Num)))
-				return ev(source, line, snap.RefRule(host.ID, t, c.Name, c.Rules[k].Num)), narrow
-			}
+	t, c, r := host.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
+		text := firewall.RuleText(host, t, c, r)
+		if !setsMSS(r) || !strings.Contains(text, "clamp-mss-to-pmtu") && !strings.Contains(text, "rt mtu") {
+			return false
+		}
+		l := host.Link(outDevice(text))
+		return l != nil && l.MTU >= whole
+	})
+	if r == nil {
+		return diag.Evidence{}, nil
+	}
+	var narrow []*snap.Link
+	for _, l := range diag.Outward(in.Snap) {
+		if l.Up && l.MTU != 0 && l.MTU < whole && !clampsMSS(host, l.Name) {
+			narrow = append(narrow, l)
 		}
 	}
-	return diag.Evidence{}, nil
+	ref := snap.RefRule(host.ID, t, c.Name, r.Num)
+	line, source := in.RuleLine(rulePlace(in, ref))
+	return ev(source, line, ref), narrow
 }

@@ -97,7 +97,7 @@ func sayOnLink(in *diag.Input, g diag.Group, f *diag.Finding) {
 		if h.Stage != "route" {
 			continue
 		}
-		if h.Netns != g.Where.Netns || h.Netns != in.Snap.Host.Netns || len(h.Because) == 0 {
+		if dst = h.Dst.Addr(); h.Netns != g.Where.Netns || h.Netns != in.Snap.Host.Netns || len(h.Because) == 0 {
 			return
 		}
 		v, err := in.Snap.At(h.Because[0])

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 	"github.com/netdoctor/netdoctor/inspect/walk"
@@ -56,6 +58,9 @@ func detectND3201(in *diag.Input) []diag.Finding {
 			} else if c := publisher(in, f.Flow.Dport, f.Flow.Proto); c != nil {
 				want = fmt.Sprintf("; port %d is published by %s, which is %s", f.Flow.Dport, c.Name, addresses(c))
 			}
+			if h := in.Heir(f); h.IsValid() {
+				want = fmt.Sprintf("; %s is %s", in.Who(in.Graph.Owners(h)[0].Netns.ID), h)
+			}
 			whose := "an address that nobody has"
 			if o := in.Graph.Owners(m.AddrMin); len(o) > 0 {
 				whose = "an address of " + in.Who(o[0].Netns.ID)
@@ -75,6 +80,10 @@ func detectND3201(in *diag.Input) []diag.Finding {
 	for k := range out {
 		w := rulePlace(in, snap.Ref(out[k].Subject.Name))
 		if w == nil || slices.Contains(managed, in.Owner(w)) || diag.TableOwner(w.Rule.Table) != "" {
+			continue
+		}
+		if in.Heir(&in.Flows[out[k].Covers.Traces[0]]).IsValid() {
+			out[k].Advice = "what wrote it may do so again: see why the address is another now"
 			continue
 		}
 		out[k].Advice = "the rule is of no engine: where it is meant for other traffic, give it that traffic's addresses or device"
@@ -115,12 +124,19 @@ func fixND3201(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if leads(ops) {
 		return ops
 	}
-	c := in.Snap.Container(flow.Target)
-	if !cni || len(ops) != 1 || c == nil || len(c.Endpoints) != 1 {
+	to, c := in.Heir(flow), in.Snap.Container(flow.Target)
+	switch {
+	case len(ops) != 1:
 		return nil
-	}
-	to := c.Endpoints[0].IPv4.Addr()
-	if m.AddrMin.Is6() {
+	case to.IsValid():
+		if x := releadElements(in, f, w); len(x) > 0 {
+			return x
+		}
+	case !cni || c == nil || len(c.Endpoints) != 1:
+		return nil
+	case m.AddrMin.Is4():
+		to = c.Endpoints[0].IPv4.Addr()
+	default:
 		to = c.Endpoints[0].IPv6.Addr()
 	}
 	del := ops[0].(*fixups.RuleDelete)
@@ -135,6 +151,43 @@ func fixND3201(in *diag.Input, f *diag.Finding) []fixups.Op {
 	return nil
 }
 
+// releadElements has the elements of a rule's maps lead a finding's flows to where their
+// machine is now; nil where the rule looks none up, or that helps nobody.
+func releadElements(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
+	var ops []fixups.Op
+	for _, i := range f.Covers.Traces {
+		flow := &in.Flows[i]
+		to := in.Heir(flow)
+		if len(ops) > 0 && heals(in, i, ops) || !to.IsValid() {
+			continue
+		}
+		for k, e := range w.Rule.Rule.Exprs {
+			l, ok := e.(*snap.Lookup)
+			if !ok {
+				continue
+			}
+			set := w.Rule.TableP.Set(l.Set)
+			if set == nil || !set.Map || set.Constant {
+				continue
+			}
+			key := keyOf(w.Rule.Rule.Exprs[:k], l.Sreg, set, &flow.Trace.Forward[0])
+			at := slices.IndexFunc(set.Elements, func(x snap.Element) bool { return bytes.Equal(x.Key, key) })
+			if at < 0 || len(set.Elements[at].Data) < len(to.AsSlice()) {
+				continue
+			}
+			del := &fixups.SetElementDel{ChainRef: fixups.ChainAt(in.Snap, w.Netns, w.Rule.TableP, w.Rule.Chain), Set: set.Name, Fields: set.Fields, Elements: set.Elements[at : at+1]}
+			add := fixups.SetElementAdd(*del)
+			add.Elements = slices.Clone(add.Elements)
+			add.Elements[0].Data = append(to.AsSlice(), add.Elements[0].Data[len(to.AsSlice()):]...)
+			ops = append(ops, del, &add)
+		}
+		if !heals(in, i, ops) {
+			return nil
+		}
+	}
+	return ops
+}
+
 // elsewhere says whether a flow is sent to an address that it is not meant for:
 // one in a container network that nobody has, or, when a published port says who
 // is meant, any that is not that container's; one that it has lost is its own still.
@@ -142,7 +195,7 @@ func elsewhere(in *diag.Input, f *diag.FlowCase, to netip.Addr) bool {
 	owners := in.Graph.Owners(to)
 	c := in.Snap.Container(f.Target)
 	if f.Port == nil || c == nil || c.Netns == "" {
-		return len(owners) == 0 && in.Graph.NetworkOfAddr(to) != nil
+		return len(owners) == 0 && (in.Graph.NetworkOfAddr(to) != nil || in.Heir(f).IsValid())
 	}
 	its := slices.ContainsFunc(c.Endpoints, func(e snap.Endpoint) bool {
 		return e.IPv4.IsValid() && e.IPv4.Addr() == to || e.IPv6.IsValid() && e.IPv6.Addr() == to

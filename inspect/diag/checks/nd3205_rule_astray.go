@@ -164,16 +164,9 @@ func placeOfRule(ns *snap.Netns, r *snap.Rule) *rules.Place {
 	if ns == nil {
 		return nil
 	}
-	for i := range ns.Ruleset.Tables {
-		t := &ns.Ruleset.Tables[i]
-		for j := range t.Chains {
-			c := &t.Chains[j]
-			for k := range c.Rules {
-				if &c.Rules[k] == r {
-					return &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Handle: r.Handle, Num: r.Num, Rule: r, ChainP: c, TableP: t}
-				}
-			}
-		}
+	t, c, _ := ns.Ruleset.Find(func(_ *snap.Table, _ *snap.Chain, x *snap.Rule) bool { return x == r })
+	if t == nil {
+		return nil
 	}
-	return nil
+	return &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Handle: r.Handle, Num: r.Num, Rule: r, ChainP: c, TableP: t}
 }

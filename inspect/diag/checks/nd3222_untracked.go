@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"strings"
+
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
@@ -56,5 +58,20 @@ func fixND3222(in *diag.Input, f *diag.Finding) []fixups.Op {
 			}
 		}
 	}
+	p := placeOf(in.Netns(f.Subject.Netns), snap.Ref(f.Subject.Name))
+	if p == nil || in.Flows[f.Covers.Traces[0]].Kind != "service" {
+		return ops
+	}
+	// The pair of node-local-dns: what this host asks itself is led elsewhere no more either.
+	ns := in.Netns(f.Subject.Netns)
+	text := func(c *snap.Chain, r *snap.Rule) string {
+		return strings.TrimPrefix(firewall.RuleText(ns, p.TableP, c, r), "-A "+c.Name)
+	}
+	ns.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
+		if ref := snap.RefRule(ns.ID, t, c.Name, r.Num); t == p.TableP && !done[ref] && text(c, r) == text(p.ChainP, p.Rule) {
+			ops = append(ops, deleteRule(in, ns.ID, t.System, t.Family, t.Name, c.Name, r.Num))
+		}
+		return false
+	})
 	return ops
 }

@@ -161,18 +161,11 @@ func outward(in *diag.Input, netns string, dev *snap.Link) []int {
 // clampsMSS says whether any rule of the host rewrites the MSS of connections that it
 // forwards by a device: one that names another device does not.
 func clampsMSS(host *snap.Netns, dev string) bool {
-	for i := range host.Ruleset.Tables {
-		t := &host.Ruleset.Tables[i]
-		for j := range t.Chains {
-			c := &t.Chains[j]
-			for k := range c.Rules {
-				if by := outDevice(firewall.RuleText(host, t, c, &c.Rules[k])); setsMSS(&c.Rules[k]) && (by == "" || by == dev) {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	_, _, found := host.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
+		by := outDevice(firewall.RuleText(host, t, c, r))
+		return setsMSS(r) && (by == "" || by == dev)
+	})
+	return found != nil
 }
 
 // outDevice is the one device by which a rule has packets leave; "" for any, or several.

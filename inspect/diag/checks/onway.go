@@ -85,18 +85,13 @@ func placeOf(ns *snap.Netns, ref snap.Ref) *rules.Place {
 	if ns == nil {
 		return nil
 	}
-	for i := range ns.Ruleset.Tables {
-		t := &ns.Ruleset.Tables[i]
-		for j := range t.Chains {
-			c := &t.Chains[j]
-			for k := range c.Rules {
-				if snap.RefRule(ns.ID, t, c.Name, k+1) == ref {
-					return &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Num: k + 1, Ref: ref, Rule: &c.Rules[k], ChainP: c, TableP: t}
-				}
-			}
-		}
+	t, c, r := ns.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
+		return snap.RefRule(ns.ID, t, c.Name, r.Num) == ref
+	})
+	if r == nil {
+		return nil
 	}
-	return nil
+	return &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Num: r.Num, Ref: ref, Rule: r, ChainP: c, TableP: t}
 }
 
 // deleteSubject deletes the rule that the finding speaks of, by its reference.
