@@ -32,7 +32,8 @@ See it by hand:
 
 A router that sends a port of its own on to this host and leaves the source as it is
 does not let this host ask for it by the router's address: what comes back has this
-host's own (NAT loopback).
+host's own (NAT loopback). And connections from outside that stay half open, as conntrack has
+them, have lost what follows this host's answer: the way back is another than the way here.
 
 Of a machine that did not answer lately either, while others out there answer this
 host, there is a remark only: it may be gone for good, or watched whether it is up.
@@ -51,6 +52,10 @@ Sources: RFC 1812 section 5.2.7.1`,
 					} else {
 						out = append(out, *x)
 					}
+					continue
+				}
+				if x := halfOpen(in, i); x != nil {
+					out = append(out, *x)
 					continue
 				}
 				if f.Excused || !f.Asked && f.Kind != "tried" || f.Trace.LeftHost == "" && !beside(in, f) || f.Unmasked && f.Trace.Verdict != sim.Delivered {

@@ -60,6 +60,9 @@ Sources: docs.docker.com, port publishing`,
 					x.Advice = fmt.Sprintf("recreate %s with -p %d:%d, if that is the one that is meant", c.Name, f.Flow.Dport, port)
 					x.Evidence = append(x.Evidence, ev(diag.PortCommand(c), fmt.Sprintf("(nothing published; exposed %d/tcp)", port), snap.RefContainer(c.Ref)))
 				}
+				if c, p := published(in, f); c != nil {
+					sayNear(f, x, c, p)
+				}
 				if a, dev := oddAddress(in, host, f.Flow.Dst); dev != nil {
 					x.Summary += fmt.Sprintf("; %s is an address of this host, on %s", f.Flow.Dst, dev.Name)
 					x.Evidence = append(x.Evidence, ev("ip addr show to "+f.Flow.Dst.String(), addrList(host, dev), snap.RefLink(host.ID, dev.Name)))
@@ -69,6 +72,37 @@ Sources: docs.docker.com, port publishing`,
 			})
 		},
 	}
+}
+
+// nearPort is how far apart the ports of a range mostly are.
+const nearPort = 16
+
+// published is the running container, if it is the only one, that publishes a port near
+// the one that a flow asks for at that address, and that port.
+func published(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Port) {
+	var found *snap.Container
+	var port *snap.Port
+	for i := range in.Snap.Containers {
+		c := &in.Snap.Containers[i]
+		for k := range c.Ports {
+			p := &c.Ports[k]
+			if !c.Running() || p.Proto != f.Flow.Proto || p.HostPort == 0 || !diag.CoversAddr(p, f.Flow.Dst) || max(p.HostPort, f.Flow.Dport)-min(p.HostPort, f.Flow.Dport) > nearPort {
+				continue
+			}
+			if found != nil && (found != c || port.HostPort != p.HostPort) {
+				return nil, nil
+			}
+			found, port = c, p
+		}
+	}
+	return found, port
+}
+
+// sayNear tells of a container that publishes a port beside the one that was asked.
+func sayNear(f *diag.FlowCase, x *diag.Finding, c *snap.Container, p *snap.Port) {
+	x.Summary += fmt.Sprintf("; there %s publishes port %d", c.Name, p.HostPort)
+	x.Evidence = append(x.Evidence, ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %d", p.ContainerPort, p.Proto, p.HostPort), snap.RefContainer(c.Ref)))
+	x.Advice = fmt.Sprintf("ask port %d, if %s is meant: of a range, as in -p 8000-8010:80, an engine takes the first port that is free at start; or recreate it with -p %d:%d", p.HostPort, c.Name, f.Flow.Dport, p.ContainerPort)
 }
 
 // unbound is a running container that was to publish the port which a flow asks for.

@@ -55,6 +55,11 @@ Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 					Advice:   fmt.Sprintf("put the rule back, or restart %s so that its engine does", c.Name),
 					Weight:   57,
 				}
+				if why, advice := elsewise(in, c, f.Port); why != "" {
+					x.Summary = fmt.Sprintf("port %d/%s of this host ends at %s in %s instead of %s: %s", f.Port.HostPort, f.Port.Proto, holder, in.Who(f.Trace.Arrived), c.Name, why)
+					x.Cause = "the engine keeps the port, and nothing leads it to the container there"
+					x.Advice = advice
+				}
 				if at := sameSubject(out, x.Subject); at >= 0 {
 					out[at].Covers.Traces = append(out[at].Covers.Traces, i)
 					continue
@@ -65,6 +70,18 @@ Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 		},
 		Fix: fixND5110,
 	}
+}
+
+// elsewise says why an engine leads no port to a container none of whose networks is a
+// bridge, and what serves instead; "" where one is.
+func elsewise(in *diag.Input, c *snap.Container, p *snap.Port) (why, advice string) {
+	for i := range c.Endpoints {
+		n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[i])
+		if n == nil || n.Driver != "macvlan" && n.Driver != "ipvlan" {
+			return "", ""
+		}
+	}
+	return whyUnbound(in, c, p)
 }
 
 // fixND5110 leads the port on again, by the chain that did so where it is left over

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -58,7 +59,7 @@ Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv; ip(7): IP_PKTI
 					}
 				}
 			}
-			return append(append(out, fromElsewhere(in)...), deaf(in, out)...)
+			return slices.Concat(out, fromElsewhere(in), answeredElsewhere(in), deaf(in, out))
 		},
 		Fix: fixND5116,
 	}
@@ -139,6 +140,9 @@ func mute(w *sim.Where) *sim.Where {
 
 // fixND5116 has echoes, or questions for its address, answered again.
 func fixND5116(in *diag.Input, f *diag.Finding) []fixups.Op {
+	if len(f.Covers.Traces) == 0 {
+		return nil
+	}
 	place := in.Flows[f.Covers.Traces[0]].Trace.Where
 	if place == nil {
 		return nil // it answers
