@@ -23,7 +23,9 @@ func answeredElsewhere(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for i := range host.Conntrack {
 		ask := &host.Conntrack[i]
-		if _, own := host.HasAddr(ask.Orig.Dst.Addr()); !own || !lone(ask) || ask.Reply.Src != ask.Orig.Dst {
+		// Peers that send to each other from one port, as tunnels and NTP do, take each other's
+		// packets from any address; so may what is no program's, but the kernel's own.
+		if _, own := host.HasAddr(ask.Orig.Dst.Addr()); !own || !lone(ask) || ask.Reply.Src != ask.Orig.Dst || ask.Orig.Src.Port() == ask.Orig.Dst.Port() || !anywhere(host, ask.Orig.Dst.Port()) {
 			continue
 		}
 		for k := range host.Conntrack {
@@ -52,4 +54,11 @@ func answeredElsewhere(in *diag.Input) []diag.Finding {
 		}
 	}
 	return out
+}
+
+// anywhere says whether a program has a UDP port at all addresses of a namespace.
+func anywhere(ns *snap.Netns, port uint16) bool {
+	return slices.ContainsFunc(ns.Sockets, func(s snap.Socket) bool {
+		return s.Proto == snap.UDP && s.Local.Port() == port && s.Local.Addr().IsUnspecified() && s.Process != nil
+	})
 }
