@@ -329,7 +329,9 @@ func readCNI(_ context.Context, m *machine) Result {
 	}
 	if len(ids) == 0 {
 		// A directory of configurations alone is no engine; addresses that were given are.
-		nets = slices.DeleteFunc(nets, func(n snap.Network) bool { return len(n.Leases) == 0 })
+		if nets = slices.DeleteFunc(nets, func(n snap.Network) bool { return len(n.Leases) == 0 }); len(nets) == 0 {
+			return Result{Gaps: res.Gaps}
+		}
 	}
 	res.Networks = nets
 	nameNetworks(res.Containers, nets)

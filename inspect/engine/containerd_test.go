@@ -142,6 +142,18 @@ func TestHostLocalsLeases(t *testing.T) {
 	}
 }
 
+// TestAConfigurationAloneIsNoEngine: packages bring some.
+func TestAConfigurationAloneIsNoEngine(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t)
+	h.file(cniConf+"/87-podman-bridge.conflist", `{"name":"podman","plugins":[{"type":"bridge","ipam":{"type":"host-local","subnet":"10.88.0.0/16"}}]}`)
+	o := h.options()
+	o.Runtime = CNI
+	if got := Read(t.Context(), o); len(got.Networks)+len(got.Engines) > 0 {
+		t.Errorf("networks %+v, engines %+v", got.Networks, got.Engines)
+	}
+}
+
 // TestWhoGetsADefaultRouteByCNI: what is not told is taken for one that has it.
 func TestWhoGetsADefaultRouteByCNI(t *testing.T) {
 	t.Parallel()
