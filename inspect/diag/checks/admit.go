@@ -16,11 +16,43 @@ import (
 func admitting(text string) bool {
 	words := strings.Fields(text)
 	for k := 1; k < len(words); k++ {
-		if words[k-1] == "!" && slices.Contains([]string{"-s", "--match-set", "--src-range", "--mac-source"}, words[k]) || words[k-1] == "saddr" && words[k] == "!=" {
+		ip, xt := words[k-1], words[k]
+		if (ip == "ip" || ip == "ether") && k > 1 && words[k-2] == "saddr" { // arp saddr ip
+			ip = "saddr"
+		}
+		if ip == "saddr" && xt == "!=" || xt == "!" && slices.Contains(sourceWords, ip) || ip == "!" && slices.Contains(sourceWords, xt) {
 			return true
 		}
 	}
 	return false
+}
+
+// sourceWords are what iptables and ebtables ask for a sender by; one has the ! of what
+// must not be before its word, the other behind it.
+var sourceWords = []string{"-s", "--match-set", "--src-range", "--mac-source", "--ip-src", "--ip6-src", "--arp-ip-src", "--arp-mac-src"}
+
+// keptTo is the port whose sender a rule keeps to one address, against spoofing, and that
+// address; "" where it is no such rule.
+func keptTo(text string) (port, address string) {
+	words := strings.Fields(text)
+	for k := 1; k < len(words); k++ {
+		switch {
+		case slices.Contains([]string{"iif", "iifname", "-i"}, words[k-1]):
+			port = strings.Trim(words[k], `"`)
+		case words[k-1] == "!=" || words[k-1] == "-s" && words[k] != "!":
+			address = words[k]
+		}
+	}
+	if port == "" || port == "!" || port == "!=" || strings.ContainsAny(address, "@{/") && !strings.HasSuffix(address, "/32") {
+		return "", ""
+	}
+	return port, strings.TrimSuffix(address, "/32")
+}
+
+// single says whether a device leads to one namespace only.
+func single(ns *snap.Netns, dev string) bool {
+	l := ns.Link(dev)
+	return l != nil && l.Kind == "veth"
 }
 
 // admit lets the sender of a flow that a person asked for past such a rule, and nobody

@@ -85,6 +85,9 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if text, _ := in.RuleLine(w); admitting(text) || in.Admits(flow) {
 		f.Advice = "the rule closes the port for all but those that it names, and stays: add to these who is meant to come in"
+		if port, a := keptTo(text); a != "" && single(in.Netns(w.Netns), port) {
+			f.Advice = fmt.Sprintf("the rule keeps who sends by %s to %s, against spoofing, and stays: give %s that address again, or have what wrote the rule name the new one", port, a, flow.From)
+		}
 		return admit(in, f, w)
 	}
 	if in.EndsList(w) {

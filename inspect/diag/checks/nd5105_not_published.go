@@ -55,6 +55,9 @@ Sources: docs.docker.com, port publishing`,
 					x.Evidence = append(x.Evidence, ev(diag.InspectCommand(c), fmt.Sprintf("PortBindings %d/%s -> %d, NetworkMode %s", p.ContainerPort, p.Proto, p.HostPort, c.NetworkMode), snap.RefContainer(c.Ref)))
 					return x
 				}
+				if servedElsewhere(in, host, f, x) {
+					return x
+				}
 				if c, port := exposes(in); c != nil {
 					x.Summary += fmt.Sprintf("; %s only exposes %d/tcp", c.Name, port)
 					x.Advice = fmt.Sprintf("recreate %s with -p %d:%d, if that is the one that is meant", c.Name, f.Flow.Dport, port)

@@ -102,6 +102,7 @@ func (m *machine) clone() *machine {
 }
 
 // changed must be called when the packet's header fields have changed.
+//go:noinline
 func (m *machine) changed() { m.view = nil }
 
 // assumed says what this way has taken a condition to be.
@@ -181,9 +182,11 @@ func (m *machine) unknown(why string) ctl {
 }
 
 // passed notes a rule that matched.
+//go:noinline
 func (m *machine) passed(p *Place) { m.path = append(m.path, Step{Place: p}) }
 
 // finish ends the machine at the running rule.
+//go:noinline
 func (m *machine) finish(e ending) ctl {
 	e.place = &m.rule().place
 	m.passed(e.place)
@@ -208,6 +211,7 @@ func (m *machine) loadKnown(reg, n int) ([]byte, bool) {
 }
 
 // whyReg says why one of the registers is unknown.
+//go:noinline
 func (m *machine) whyReg(reg, n int) string {
 	if reg < 0 {
 		return "an unknown register"
@@ -227,6 +231,7 @@ func (m *machine) store(reg int, v []byte) {
 }
 
 // storeMasked writes bytes of which the bits in k are known (nil: all).
+//go:noinline
 func (m *machine) storeMasked(reg int, v, k []byte, why string) {
 	o := reg * 4
 	if reg < 0 {
@@ -282,6 +287,7 @@ func le32(b []byte) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }
 
+//go:noinline
 func put32(b []byte, v uint32) {
 	b[0], b[1], b[2], b[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
 }

@@ -43,6 +43,7 @@ func (m *machine) header() *view {
 }
 
 // put writes known bytes at an offset.
+//go:noinline
 func (v *view) put(off int, b ...byte) {
 	for i, x := range b {
 		v.b[off+i], v.k[off+i] = x, 0xff
@@ -50,6 +51,7 @@ func (v *view) put(off int, b ...byte) {
 	v.n = max(v.n, off+len(b))
 }
 
+//go:noinline
 func (v *view) put16(off int, x uint16) { v.put(off, byte(x>>8), byte(x)) }
 
 // ipv4 lays out a header without options (RFC 791).
