@@ -102,6 +102,7 @@ func (m *machine) clone() *machine {
 }
 
 // changed must be called when the packet's header fields have changed.
+//
 //go:noinline
 func (m *machine) changed() { m.view = nil }
 
@@ -182,10 +183,12 @@ func (m *machine) unknown(why string) ctl {
 }
 
 // passed notes a rule that matched.
+//
 //go:noinline
 func (m *machine) passed(p *Place) { m.path = append(m.path, Step{Place: p}) }
 
 // finish ends the machine at the running rule.
+//
 //go:noinline
 func (m *machine) finish(e ending) ctl {
 	e.place = &m.rule().place
@@ -211,6 +214,7 @@ func (m *machine) loadKnown(reg, n int) ([]byte, bool) {
 }
 
 // whyReg says why one of the registers is unknown.
+//
 //go:noinline
 func (m *machine) whyReg(reg, n int) string {
 	if reg < 0 {
@@ -231,6 +235,7 @@ func (m *machine) store(reg int, v []byte) {
 }
 
 // storeMasked writes bytes of which the bits in k are known (nil: all).
+//
 //go:noinline
 func (m *machine) storeMasked(reg int, v, k []byte, why string) {
 	o := reg * 4

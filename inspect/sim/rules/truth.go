@@ -27,14 +27,17 @@ func is(b bool) truth {
 }
 
 // unsure is a condition that this program can't decide.
+//
 //go:noinline
 func unsure(why string) truth { return truth{is: maybe, why: why} }
 
 // varies is a condition that depends on rates, counters, time or chance.
+//
 //go:noinline
 func varies(why string) truth { return truth{is: maybe, why: why, state: true} }
 
 // xor inverts the condition when inv is set.
+//
 //go:noinline
 func (t truth) xor(inv bool) truth {
 	if !inv {

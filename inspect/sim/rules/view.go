@@ -43,6 +43,7 @@ func (m *machine) header() *view {
 }
 
 // put writes known bytes at an offset.
+//
 //go:noinline
 func (v *view) put(off int, b ...byte) {
 	for i, x := range b {

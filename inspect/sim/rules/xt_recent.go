@@ -94,6 +94,7 @@ func (m *machine) touched(list string) bool {
 }
 
 // touch notes what the packet did to a list or set.
+//
 //go:noinline
 func (m *machine) touch(list string, addr netip.Addr, removed bool) {
 	m.pkt.Recent = append(slices.Clip(m.pkt.Recent), RecentTouch{list, addr, removed})
