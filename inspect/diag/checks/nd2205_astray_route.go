@@ -210,7 +210,7 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return []fixups.Op{&fixups.PolicyRuleDel{Where: at(in, ns.ID), Rule: *x}}
 		}
 		if ops := pastRule(in, f, ns, x); ops != nil {
-			f.Advice = "make it last where the other rule comes from: it does not know of this host's container networks"
+			f.Advice = "make it last where the other rule comes from: it does not know of the networks behind this host's bridges"
 			return ops
 		}
 		if died(in, f) {

@@ -11,7 +11,7 @@ import (
 // maxPast bounds how many flows are followed again for pastRule.
 const maxPast = 16
 
-// pastRule lets packets to container networks be looked up in the main table, where
+// pastRule lets packets to networks behind bridges be looked up in the main table, where
 // their routes are, before a rule of somebody's (a VPN's, one for each uplink) sends
 // them to a table that does not know them or has another way to them: that rule stays
 // for all else. nil where that would not mend what is asked for first.
@@ -25,7 +25,7 @@ func pastRule(in *diag.Input, f *diag.Finding, ns *snap.Netns, x *snap.PolicyRul
 			continue
 		}
 		healed := false
-		for _, subnet := range subnetsOf(in, append(addrsOf(&in.Flows[i]), ledAddr(in.Flows[i].Trace)), x.Family) {
+		for _, subnet := range subnetsOf(in, ns, append(addrsOf(&in.Flows[i]), ledAddr(in.Flows[i].Trace)), x.Family) {
 			r := snap.PolicyRule{Family: x.Family, Priority: x.Priority - 1, Dst: subnet, Action: "table", Table: snap.TableMain, SuppressPrefixLen: -1, SuppressIfgroup: -1}
 			more := append(ops[:len(ops):len(ops)], &fixups.PolicyRuleAdd{Where: at(in, ns.ID), Rule: r})
 			if healed = heals(in, i, more); healed {
@@ -40,17 +40,26 @@ func pastRule(in *diag.Input, f *diag.Finding, ns *snap.Netns, x *snap.PolicyRul
 	return ops
 }
 
-// subnetsOf are the subnets of container networks on bridges that hold one of some addresses.
-func subnetsOf(in *diag.Input, addrs []netip.Addr, fam snap.Family) []netip.Prefix {
+// subnetsOf are the subnets behind bridges that hold one of some addresses: of container
+// networks, and of bridges that no engine made, where the main table has them.
+func subnetsOf(in *diag.Input, ns *snap.Netns, addrs []netip.Addr, fam snap.Family) []netip.Prefix {
 	var out []netip.Prefix
 	for _, a := range addrs {
-		n := in.Graph.NetworkOfAddr(a)
-		if n == nil || n.Bridge == "" || a.Is4() != (fam == snap.IPv4) {
+		if a.Is4() != (fam == snap.IPv4) {
 			continue
 		}
-		for _, p := range n.Pools {
-			if p.Subnet.IsValid() && p.Subnet.Contains(a) {
-				out = append(out, p.Subnet)
+		if n := in.Graph.NetworkOfAddr(a); n != nil && n.Bridge != "" {
+			for _, p := range n.Pools {
+				if p.Subnet.IsValid() && p.Subnet.Contains(a) {
+					out = append(out, p.Subnet)
+				}
+			}
+			continue
+		}
+		for k := range ns.Routes {
+			r := &ns.Routes[k]
+			if l := ns.LinkAt(r.Oif); r.Table == snap.TableMain && r.Protocol == "kernel" && r.Type == "unicast" && r.Dst.Contains(a) && l != nil && l.Kind == "bridge" {
+				out = append(out, r.Dst)
 			}
 		}
 	}
