@@ -18,7 +18,7 @@ import (
 func (in *Input) Owner(w *sim.Where) string {
 	owner := ownerByName(w)
 	p := w.Rule
-	if d, ok := agents[owner]; ok && !slices.ContainsFunc(d, func(name string) bool { return in.Snap.Host.Services[name] > 0 }) {
+	if in.Gone(owner) {
 		return "left behind by " + owner + ", which does not run here"
 	}
 	if in.Fence(w) != nil {
@@ -54,6 +54,13 @@ var agents = map[string][]string{
 	"kube-proxy": {"kube-proxy", "kubelet", "k3s", "kubelite", "k0s"},
 	"Calico":     {"calico-felix", "kubelet", "k3s", "kubelite", "k0s"},
 	"Cilium":     {"cilium-agent", "kubelet", "k3s", "kubelite", "k0s"},
+}
+
+// Gone says whether none of the programs runs here that keep what an owner made; false for
+// owners of whom that is not known.
+func (in *Input) Gone(owner string) bool {
+	d, ok := agents[owner]
+	return ok && !slices.ContainsFunc(d, func(name string) bool { return in.Snap.Host.Services[name] > 0 })
 }
 
 // Wanted is the rule of a place among those that an engine wants, and whose it is;

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -70,6 +71,11 @@ Sources: docs.docker.com, port publishing`,
 					x.Summary += fmt.Sprintf("; %s is an address of this host, on %s", f.Flow.Dst, dev.Name)
 					x.Evidence = append(x.Evidence, ev("ip addr show to "+f.Flow.Dst.String(), addrList(host, dev), snap.RefLink(host.ID, dev.Name)))
 					x.Advice = fmt.Sprintf("if another machine is meant by %s, this host must not have it: ip addr del %s dev %s; else start what should listen there", f.Flow.Dst, a.Prefix, dev.Name)
+					// The addresses of services, all of them on one device (pkg/proxy/ipvs: DefaultDummyDevice).
+					if dev.Name == "kube-ipvs0" && in.Gone("kube-proxy") {
+						x.Summary += ", left behind by kube-proxy, which does not run here"
+						x.Fix = &diag.Fix{Ops: []fixups.Op{&fixups.AddrDel{Where: at(in, host.ID), Dev: dev.Name, Prefix: a.Prefix, Peer: a.Peer}}, Survives: "until kube-proxy makes it again"}
+					}
 				}
 				return x
 			})
