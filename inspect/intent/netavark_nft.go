@@ -15,14 +15,18 @@ import (
 const varkTable = "netavark"
 
 // netavarkNFT is what netavark's nftables driver writes, from 1.10 on, for
-// networks with running containers (netavark src/firewall/nft.rs). Left out is
-// what decides nothing: every chain of the table accepts what it does not stop, so
-// that its rules that accept spare the ones behind them alone, and those keep
-// networks apart.
+// networks with running containers (netavark src/firewall/nft.rs).
 func netavarkNFT(s *snap.Snapshot, e *snap.Engine) Set {
 	set := varkSet{Set: Set{Engine: e.Name, System: snap.NFT, Family: snap.Inet}}
 	if host := s.HostNs(); host != nil {
 		set.host, set.have = host, host.Ruleset.Table(snap.NFT, snap.Inet, varkTable)
+	}
+	strict := false
+	for _, family := range []snap.Family{snap.IPv4, snap.IPv6} {
+		for _, b := range bridges(s, e.Name, family) {
+			_, running := varkPorts(s, b.n, family)
+			strict = strict || running && varkIsolated(b.n) == varkApart3
+		}
 	}
 	for _, family := range []snap.Family{snap.IPv4, snap.IPv6} {
 		for _, b := range bridges(s, e.Name, family) {
@@ -30,6 +34,7 @@ func netavarkNFT(s *snap.Snapshot, e *snap.Engine) Set {
 			if running && b.n.Masquerade && !b.n.Internal {
 				set.network(b, family)
 				set.ports(b, family, ports)
+				set.filter(b, family, strict)
 			}
 		}
 	}

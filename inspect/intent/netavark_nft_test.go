@@ -45,7 +45,7 @@ func TestNetavarksDriver(t *testing.T) {
 }
 
 // The rules below are those that netavark 1.14.0 wrote for Podman 5.4.2, as nft lists
-// them, chain by chain; those that decide nothing or keep networks apart are left out.
+// them, chain by chain; those at input, which decide nothing, are left out.
 func TestWhatNetavarkWritesWithNftables(t *testing.T) {
 	t.Parallel()
 	s := &snap.Snapshot{
@@ -107,11 +107,22 @@ ip saddr 127.0.0.1 ip daddr 127.0.0.1 udp dport 8093 jump NETAVARK-HOSTPORT-SETM
 ip daddr 127.0.0.1 udp dport 8093 dnat ip to 10.89.9.2:80`,
 		"nv_ab1656ac_fd00-9--_nm64_dnat": `ip6 saddr fd00:9::/64 ip6 daddr ::1 tcp dport 8094 jump NETAVARK-HOSTPORT-SETMARK
 ip6 daddr ::1 tcp dport 8094 dnat ip6 to [fd00:9::2]:80`,
+		"FORWARD": `ct state invalid drop
+jump NETAVARK-ISOLATION-1
+ip daddr 10.89.9.0/24 ct state established,related accept
+ip saddr 10.89.9.0/24 accept
+ip6 daddr fd00:9::/64 ct state established,related accept
+ip6 saddr fd00:9::/64 accept`,
+		"NETAVARK-ISOLATION-3": `oifname "podman2" drop
+jump NETAVARK-ISOLATION-2`,
 	} {
 		want[chain] = strings.Split(text, "\n")
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, empty := range []string{"INPUT", "NETAVARK-ISOLATION-1", "NETAVARK-ISOLATION-2"} {
+		want[empty] = []string{}
 	}
 	for _, c := range sets[0].Chains {
 		if want[c.Name] == nil {
@@ -121,5 +132,58 @@ ip6 daddr ::1 tcp dport 8094 dnat ip6 to [fd00:9::2]:80`,
 	}
 	if len(want) > 0 {
 		t.Errorf("no chains %v", want)
+	}
+}
+
+// Of three networks one is kept apart, and one strictly: what netavark 1.17.2 wrote.
+func TestWhatKeepsNetavarksNetworksApart(t *testing.T) {
+	t.Parallel()
+	s := &snap.Snapshot{
+		Host: snap.Host{Netns: "host"}, Netns: []snap.Netns{{ID: "host", Class: snap.ClassHost}},
+		Engines: []snap.Engine{{Name: "podman", IPTables: true, Rules: "netavark-nft"}},
+	}
+	for i, isolate := range []string{"", "true", "strict"} {
+		name := "net" + isolate
+		s.Networks = append(s.Networks, snap.Network{
+			Ref: "podman:" + name, Engine: "podman", ID: strings.Repeat(string(rune('a'+i)), 64), Name: name, Driver: "bridge",
+			Bridge: "podman" + string(rune('1'+i)), Masquerade: true, Options: map[string]string{"isolate": isolate},
+			Pools: []snap.Pool{{Subnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 89, byte(i), 0}), 24)}},
+		})
+		s.Containers = append(s.Containers, snap.Container{
+			Ref: "podman:c" + name, Engine: "podman", Name: "c" + name, State: "running",
+			Endpoints: []snap.Endpoint{{Network: name, IPv4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 89, byte(i), 2}), 24)}},
+		})
+	}
+	kept := func() map[string][]string {
+		out := map[string][]string{}
+		for _, set := range Of(s) {
+			for _, r := range set.Rules {
+				if strings.Contains(r.Text, "ISOLATION") || strings.Contains(r.Chain, "ISOLATION") {
+					text := r.Text
+					if r.Optional {
+						text += " (optional)"
+					}
+					out[r.Chain] = append(out[r.Chain], text)
+				}
+			}
+		}
+		return out
+	}
+	want := map[string][]string{
+		"FORWARD":              {"jump NETAVARK-ISOLATION-1"},
+		"NETAVARK-ISOLATION-1": {`iifname "podman2" oifname != "podman2" jump NETAVARK-ISOLATION-2`, `iifname "podman3" oifname != "podman3" jump NETAVARK-ISOLATION-3`},
+		"NETAVARK-ISOLATION-2": {`oifname "podman2" drop`, `oifname "podman3" drop`},
+		"NETAVARK-ISOLATION-3": {`oifname "podman1" drop`, "jump NETAVARK-ISOLATION-2"},
+	}
+	if diff := cmp.Diff(want, kept()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	s.Containers = s.Containers[:1] // nobody is kept apart any more
+	want = map[string][]string{
+		"FORWARD":              {"jump NETAVARK-ISOLATION-1 (optional)"},
+		"NETAVARK-ISOLATION-3": {`oifname "podman1" drop (optional)`, "jump NETAVARK-ISOLATION-2 (optional)"},
+	}
+	if diff := cmp.Diff(want, kept()); diff != "" {
+		t.Errorf("with one network (-want +got)\n%s", diff)
 	}
 }

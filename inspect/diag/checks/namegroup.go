@@ -219,3 +219,12 @@ func lineOf(in *diag.Input, r snap.Ref, detail string) string {
 	}
 	return detail
 }
+
+// ofName is the weight of a finding about a name of a container's that its asker can't
+// learn from any server: where it was asked for, the servers' own troubles come second.
+func ofName(n *diag.NameCase) int {
+	if n.Asked {
+		return 84
+	}
+	return 60
+}

@@ -53,7 +53,7 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 					}
 				}
 				f.Summary += wantedBy(in, g.first, &f)
-				f.Weight = 60
+				f.Weight = ofName(g.first)
 				out = append(out, f)
 			}
 			return out
