@@ -16,17 +16,18 @@ func nd1902() diag.Check {
 		Doc: `A macvlan device and its parent do not exchange frames: what the host sends out of
 the parent goes to the wire, and the container, which sits beside the parent, never
 sees it. Every other machine on the wire reaches the container. That is how macvlan
-is made. A macvlan device of the host's own on the same parent, with a route to the
-container by it, is a way round. check tells it when the host is seen to try: as a
+is made. A macvlan device of the host's own on the same parent (a shim), with a route to
+the container by it, is a way round. It needs no address: the host's own goes along with
+the route, and arp_filter keeps it from answering for that on the wire. check tells it when the host is seen to try: as a
 remark for one try, as an error while it keeps trying.
 
 See it by hand:
     nsenter -t PID -n ip -d link show eth0   macvlan, parent is the host's uplink
     ip link add shim link PARENT type macvlan mode bridge
-    ip addr add FREE/32 dev shim; ip link set shim up
-    ip route add CONTAINER/32 dev shim
+    sysctl -w net.ipv4.conf.shim.arp_filter=1; ip link set shim up
+    ip route add CONTAINER/32 dev shim src HOST
 
-Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.docker.com, macvlan`,
+Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; net/ipv4/arp.c: arp_filter; docs.docker.com, macvlan`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			host := in.Snap.HostNs()
 			var out []diag.Finding
@@ -62,7 +63,7 @@ Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.d
 					continue
 				}
 				at[c.Ref] = len(out)
-				out = append(out, diag.Finding{
+				x := diag.Finding{
 					Severity: severity,
 					Summary:  fmt.Sprintf("%s is a macvlan container on %s (network %s), and macvlan keeps this host from its own containers: %s → %s can't work this way", c.Name, parent, n.Name, f.From, f.To),
 					Cause:    fmt.Sprintf("frames between %s and its macvlan devices are not exchanged, by design", parent),
@@ -74,7 +75,12 @@ Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; docs.d
 					Covers: diag.Cover{Traces: []int{i}},
 					Advice: fmt.Sprintf("ip link add shim link %s type macvlan mode bridge; ip addr add FREE/32 dev shim; ip link set shim up; ip route add %s/32 dev shim; FREE is an address of that wire which nobody has, kept free by --aux-address of the network; and keep it over reboots in the host's own network configuration", parent, f.Flow.Dst),
 					Weight: 68,
-				})
+				}
+				if ops := shim(in, i, c, parent); ops != nil {
+					x.Fix = &diag.Fix{Ops: ops, Survives: "until reboot"}
+					x.Advice = fmt.Sprintf("keep it over reboots in the host's own network configuration: a macvlan device in mode bridge on %s, with a route to %s", parent, c.Name)
+				}
+				out = append(out, x)
 			}
 			return out
 		},
