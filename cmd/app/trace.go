@@ -125,7 +125,7 @@ func (t *tracer) resolve(ctx context.Context, q *ask) error {
 		q.to.Container = q.dst.Container.Ref
 	}
 	q.diag = diag.Ask{From: q.src.Label(), To: q.dst.Text, Container: q.to.Container}
-	asks := q.dst.Kind == kindName && q.dst.Name != "localhost" || q.dst.Kind == kindContainer && q.dst.Bare && q.src.Kind == kindContainer && q.src.Netns != q.dst.Netns
+	asks := q.dst.Kind == kindName && (q.dst.Name != "localhost" || t.noLocalhost(q.src)) || q.dst.Kind == kindContainer && q.dst.Bare && q.src.Kind == kindContainer && q.src.Netns != q.dst.Netns
 	if q.src.Kind == kindAddress || !asks {
 		return nil
 	}
@@ -290,7 +290,7 @@ func (t *tracer) address(q *ask) netip.Addr {
 		}
 		q.unknown = "net:" + q.dst.Network.Name + " has no gateway address"
 	case kindName:
-		if q.dst.Name == "localhost" {
+		if q.dst.Name == "localhost" && q.name == nil {
 			return loopback(fam)
 		}
 		t.unresolved(q)
@@ -302,6 +302,18 @@ func (t *tracer) address(q *ask) netip.Addr {
 		return a
 	}
 	return netip.Addr{}
+}
+
+// noLocalhost says whether a container's hosts file was read and gives localhost no
+// IPv4 address of its own: then the name goes the way of any other.
+func (t *tracer) noLocalhost(src Target) bool {
+	if src.Container == nil {
+		return false
+	}
+	r := t.s.Resolver(src.Container.Ref)
+	return r != nil && r.HostsRaw != "" && !slices.ContainsFunc(r.Hosts, func(l snap.HostsLine) bool {
+		return l.Addr.Is4() && l.Addr.IsLoopback() && slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, "localhost") })
+	})
 }
 
 // unresolved says why a name gives no address.

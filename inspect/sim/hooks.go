@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -170,7 +171,14 @@ func (n *netns) left(br *rules.Branch) *rules.Place {
 // passed records a chain that let the packet on, when a rule of it had a say.
 func (r *run) passed(n *netns, dev *snap.Link, b *rules.BaseChain, br *rules.Branch, k *skb) {
 	byRule := !br.Place.Policy && br.Place.Rule != nil
-	if r.quiet > 0 || br.NAT != nil || b.Type == "nat" && !byRule || !byRule && len(br.Path) == 0 {
+	if r.quiet > 0 || br.NAT != nil || !byRule && len(br.Path) == 0 {
+		return
+	}
+	if b.Type == "nat" && !byRule { // told only of who is spared by a rule
+		if left := n.left(br); left != nil {
+			s := n.say(left)
+			r.hop(n, dev, n.say(b.Policy()).stage, fmt.Sprintf("left as it is by rule %d", left.Num), "ok", k, s.place.Ref).Rule = s.line
+		}
 		return
 	}
 	place := n.say(br.Place)

@@ -55,6 +55,9 @@ func detectND3205(in *diag.Input) []diag.Finding {
 		if n := mappingAt(b.flow, b.ref); n != nil && n.Kind == "masquerade" {
 			does, cause = "gives %s → %s a source that is not let in, "+n.AddrMin.String(), "the rule below matches the packet, which would arrive with the sender's own address"
 		}
+		if b.flow.Unmasked && w.Rule.ChainP.Hook == "postrouting" {
+			does, cause = "keeps %s → %s from being masqueraded", "the rule below ends the chain before the one that masquerades, and answers to a private source have no way back"
+		}
 		out = append(out, diag.Finding{
 			Summary:  fmt.Sprintf("%s (%s) in %s "+does+"%s", diag.ChainName(w), in.Owner(w), in.Who(w.Netns), b.flow.From, b.flow.To, ends),
 			Cause:    cause,

@@ -33,7 +33,7 @@ Sources: hosts(5), nsswitch.conf(5)`,
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.HostsOverride) {
 				addr, line := overriding(in, g.first)
-				if line == 0 {
+				if line == 0 || isLocalhost(g.first.Ask.Name) { // ND4108 tells of that
 					continue
 				}
 				f := g.finding(in)
@@ -64,6 +64,9 @@ Sources: hosts(5), nsswitch.conf(5)`,
 					}
 				}
 				f.Advice = fmt.Sprintf("take the line out of /etc/hosts of %s; where it was given by --add-host or extra_hosts, there too", who)
+				if now := linkedNow(in, g.problem, r, line); now.IsValid() {
+					f.Advice = fmt.Sprintf("start %s anew, as --link is looked up at its start alone; better, put both on a user-defined network, where names are kept", who)
+				}
 				f.Weight = 66
 				out = append(out, f)
 			}
@@ -126,6 +129,28 @@ func overriding(in *diag.Input, n *diag.NameCase) (netip.Addr, int) {
 	return netip.Addr{}, 0
 }
 
+// linkedNow is the address that a container has by now for which --link wrote a line;
+// invalid for any other line.
+func linkedNow(in *diag.Input, p *names.Problem, r *snap.Resolver, line int) netip.Addr {
+	c := in.Snap.Container(p.Container)
+	if c == nil || r == nil || !strings.Contains(p.Detail, "--link") {
+		return netip.Addr{}
+	}
+	for k := range r.Hosts {
+		for j := range c.Endpoints {
+			if a := c.Endpoints[j].IPv4.Addr(); r.Hosts[k].Line == line && r.Hosts[k].Addr.Is4() && a.IsValid() {
+				return a
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// isLocalhost says whether a name is that of the loopback address.
+func isLocalhost(name string) bool {
+	return strings.EqualFold(strings.TrimSuffix(name, "."), "localhost")
+}
+
 // hostsLine is a line of a file, or what was read of it.
 func hostsLine(raw string, line int, addr netip.Addr, name string) string {
 	if ls := strings.Split(raw, "\n"); raw != "" && line > 0 && line <= len(ls) {
@@ -143,6 +168,11 @@ func fixHosts(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	text, ok := withoutName(r.HostsRaw, line, addr, strings.TrimSuffix(n.Ask.Name, "."))
+	if now := linkedNow(in, n.Path.Problem, r, line); now.IsValid() {
+		ls := strings.SplitAfter(r.HostsRaw, "\n")
+		ls[line-1] = strings.Replace(ls[line-1], addr.String(), now.String(), 1)
+		text = strings.Join(ls, "")
+	}
 	if !ok {
 		return nil
 	}

@@ -38,7 +38,7 @@ func detectND4108(in *diag.Input) []diag.Finding {
 		r := &in.Snap.Resolvers[i]
 		c := in.Snap.Container(r.Owner)
 		l := notLoopback(r)
-		if c == nil || !c.Running() || l == nil && !noLocalhost(r, c) {
+		if c == nil || !c.Running() || l == nil && !noLocalhost(in, r, c) {
 			continue
 		}
 		if l == nil {
@@ -58,11 +58,15 @@ func detectND4108(in *diag.Input) []diag.Finding {
 			f.Severity = diag.Warning // until something asks for it
 			f.Summary = fmt.Sprintf("localhost in %s is nobody: its /etc/hosts has no such line", c.Name)
 			f.Cause = "every container's file has one when its engine wrote it; without it the name is asked of DNS servers, which need not know it"
+			if slices.ContainsFunc(r.Hosts, namesLocalhost) {
+				f.Summary = fmt.Sprintf("localhost in %s is ::1 alone by its /etc/hosts, and %s has no IPv6", c.Name, c.Name)
+				f.Cause = "whoever asks for both families gets what the file has, and asks no further"
+			}
 			f.Evidence[0].Text = confLines(r.HostsRaw)
 			f.Advice = "put the line 127.0.0.1 localhost back, in the file that is mounted there or in what writes it"
 		}
 		for k := range in.Names {
-			if n := &in.Names[k]; n.Ask.Netns == r.Netns && strings.EqualFold(strings.TrimSuffix(n.Ask.Name, "."), "localhost") {
+			if n := &in.Names[k]; n.Ask.Netns == r.Netns && isLocalhost(n.Ask.Name) {
 				f.Severity = diag.Error
 				f.Covers.Names = append(f.Covers.Names, k)
 			}
@@ -78,7 +82,7 @@ func notLoopback(r *snap.Resolver) *snap.HostsLine {
 	var seen [2]bool
 	for i := range r.Hosts {
 		l := &r.Hosts[i]
-		if !slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, "localhost") }) {
+		if !namesLocalhost(*l) {
 			continue
 		}
 		family := 0
@@ -93,14 +97,20 @@ func notLoopback(r *snap.Resolver) *snap.HostsLine {
 	return nil
 }
 
+// namesLocalhost says whether a line gives localhost an address.
+func namesLocalhost(l snap.HostsLine) bool { return slices.ContainsFunc(l.Names, isLocalhost) }
+
 // noLocalhost says whether nothing in a container of an engine that writes the file
-// makes localhost of an address.
-func noLocalhost(r *snap.Resolver, c *snap.Container) bool {
+// makes localhost of an address that it has.
+func noLocalhost(in *diag.Input, r *snap.Resolver, c *snap.Container) bool {
+	ns := in.Netns(c.Netns)
+	if ns == nil {
+		return false
+	}
+	_, six := ns.HasAddr(netip.IPv6Loopback())
 	return r.HostsRaw != "" && strings.HasPrefix(r.HostsSource, "root:") && (snap.IsDocker(c.Engine) || c.Engine == "podman") &&
 		!slices.Contains(r.NSSwitch, "myhostname") && !slices.Contains(r.NSSwitch, "resolve") &&
-		!slices.ContainsFunc(r.Hosts, func(l snap.HostsLine) bool {
-			return slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, "localhost") })
-		})
+		!slices.ContainsFunc(r.Hosts, func(l snap.HostsLine) bool { return namesLocalhost(l) && (l.Addr.Is4() || six) })
 }
 
 // fixLocalhost takes the name off that line, and puts the loopback address first
@@ -109,7 +119,7 @@ func fixLocalhost(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for i := range in.Snap.Resolvers {
 		r := &in.Snap.Resolvers[i]
 		c, l := in.Snap.Container(r.Owner), notLoopback(r)
-		none := c != nil && l == nil && noLocalhost(r, c)
+		none := c != nil && l == nil && noLocalhost(in, r, c)
 		if c == nil || l == nil && !none || r.Netns != f.Subject.Netns || c.Name != f.Subject.Name || r.HostsRaw == "" || !strings.HasPrefix(r.HostsSource, "root:") {
 			continue
 		}

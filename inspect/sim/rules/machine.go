@@ -83,6 +83,8 @@ type machine struct {
 func (m *machine) top() *frame { return &m.frames[len(m.frames)-1] }
 
 // rule is the rule that runs.
+//
+//go:noinline
 func (m *machine) rule() *rule {
 	f := m.top()
 	return &f.c.rules[f.idx]
@@ -107,6 +109,8 @@ func (m *machine) clone() *machine {
 func (m *machine) changed() { m.view = nil }
 
 // assumed says what this way has taken a condition to be.
+//
+//go:noinline
 func (m *machine) assumed(key string) (value, ok bool) {
 	for i := range m.pkt.Assumed {
 		if m.pkt.Assumed[i].Key == key {
@@ -230,6 +234,8 @@ func (m *machine) whyReg(reg, n int) string {
 
 // store writes known bytes; the rest of the last register becomes 0, as
 // nft_data_copy and nft_reg_store8 do.
+//
+//go:noinline
 func (m *machine) store(reg int, v []byte) {
 	m.storeMasked(reg, v, nil, "")
 }
@@ -276,7 +282,10 @@ func (m *machine) store32(reg int, v uint32) {
 	m.store(reg, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
 }
 
-func (m *machine) store8(reg int, v uint8)     { m.store(reg, []byte{v}) }
+//go:noinline
+func (m *machine) store8(reg int, v uint8) { m.store(reg, []byte{v}) }
+
+//go:noinline
 func (m *machine) storeBE16(reg int, v uint16) { m.store(reg, []byte{byte(v >> 8), byte(v)}) }
 
 // load32 is a register as a number, with the bits that are not known.
@@ -301,6 +310,7 @@ func be16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
 
 func be32(b []byte) uint32 { return bits.ReverseBytes32(le32(b)) }
 
+//go:noinline
 func allKnown(k []byte) bool {
 	for _, b := range k {
 		if b != 0xff {

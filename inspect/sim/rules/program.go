@@ -144,6 +144,8 @@ func markTied(list []*BaseChain) {
 
 // tied says that the order of two chains is not certain: within a table the
 // handles tell it, but not between tables.
+//
+//go:noinline
 func tied(a, b *BaseChain) bool { return a.Priority == b.Priority && a.Table != b.Table }
 
 func legacy(s snap.System) bool { return s == snap.IPTablesLegacy || s == snap.EBTablesLegacy }

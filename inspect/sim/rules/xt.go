@@ -45,6 +45,8 @@ type xtUnknown struct{ *snap.Xt }
 
 // unknownXt runs what could not be decoded. Some targets go on with the next
 // rule whatever they hold.
+//
+//go:noinline
 func unknownXt(x *snap.Xt) op {
 	if !x.Target {
 		return xtUnknown{x}

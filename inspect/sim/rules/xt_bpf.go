@@ -5,8 +5,10 @@ import fw "github.com/netdoctor/netdoctor/inspect/firewall"
 // reg is a register of the classic BPF machine, with the bits that are known.
 type reg struct{ v, k uint32 }
 
+//go:noinline
 func exactly(v uint32) reg { return reg{v, ^uint32(0)} }
 
+//go:noinline
 func (r reg) exact() bool { return r.k == ^uint32(0) }
 
 // Opcodes of include/uapi/linux/bpf_common.h.

@@ -193,6 +193,7 @@ func transportMatch(v any) matchFunc {
 	return nil
 }
 
+//go:noinline
 func inRange(p uint16, r fw.PortRange) bool { return p >= r.Min && p <= r.Max }
 
 // tcp is net/netfilter/xt_tcpudp.c:tcp_mt.

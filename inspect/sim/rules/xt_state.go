@@ -31,6 +31,7 @@ func stateMatch(v any) matchFunc {
 	return nil
 }
 
+//go:noinline
 func always(t truth) matchFunc { return func(*machine) truth { return t } }
 
 func perPacket(avg, scale uint64) string {
