@@ -179,8 +179,9 @@ func inPool(in *diag.Input, dst netip.Prefix) bool {
 
 // fixND2205 takes the route or rule away. One of the host's that leads by an
 // uplink or a tunnel belongs to somebody: it is left to advice, unless it leads
-// onto a bridge of containers, where no way to elsewhere begins, or to a next hop
-// that the kernel itself asked for in vain.
+// onto a bridge of containers, where no way to elsewhere begins, to a next hop
+// that the kernel itself asked for in vain, or makes addresses this host's own that
+// no program here serves.
 func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	ref := snap.Ref(f.Subject.Name)
 	v, err := in.Snap.At(ref)
@@ -201,7 +202,7 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 				return ops
 			}
 		}
-		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil && !nobodyAt(in, f, ns, x)) {
+		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil && !nobodyAt(in, f, ns, x) && !(x.Type == "local" && !servedAt(ns, x.Dst))) {
 			return nil
 		}
 		return []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -67,7 +68,17 @@ Sources: docs.docker.com, port publishing`,
 				if c, p := published(in, f); c != nil {
 					sayNear(f, x, c, p)
 				}
-				if a, dev := oddAddress(in, host, f.Flow.Dst); dev != nil {
+				if k := madeLocal(host, f.Flow.Dst); k >= 0 {
+					ref := snap.RefItem(host.ID, "route", k)
+					line, source := routeLine(in, host.ID, ref)
+					x.Summary = fmt.Sprintf("%s in host makes %s an address of this host, and nothing listens on port %d/%s here", line, f.Flow.Dst, f.Flow.Dport, f.Flow.Proto)
+					x.Cause = "a route of type local takes in whatever is sent there, and no address of this host is among that"
+					x.Evidence = append(x.Evidence, ev(source, line, ref))
+					x.Advice = "find out who added it: it comes back with that program or script"
+					if !servedAt(host, host.Routes[k].Dst) {
+						x.Fix = &diag.Fix{Ops: []fixups.Op{fixups.NewRouteDel(in.Snap, host.ID, host.Routes[k])}, Survives: "until somebody adds the route again"}
+					}
+				} else if a, dev := oddAddress(in, host, f.Flow.Dst); dev != nil {
 					x.Summary += fmt.Sprintf("; %s is an address of this host, on %s", f.Flow.Dst, dev.Name)
 					x.Evidence = append(x.Evidence, ev("ip addr show to "+f.Flow.Dst.String(), addrList(host, dev), snap.RefLink(host.ID, dev.Name)))
 					x.Advice = fmt.Sprintf("if another machine is meant by %s, this host must not have it: ip addr del %s dev %s; else start what should listen there", f.Flow.Dst, a.Prefix, dev.Name)
@@ -163,6 +174,22 @@ func oddAddress(in *diag.Input, host *snap.Netns, ip netip.Addr) (*snap.Addr, *s
 		}
 	}
 	return nil, nil
+}
+
+// madeLocal is the index of the route of somebody's that makes a destination this host's own
+// (AnyIP), where it has no such address; -1 for none.
+func madeLocal(ns *snap.Netns, ip netip.Addr) int {
+	if _, own := ns.HasAddr(ip); own {
+		return -1
+	}
+	return slices.IndexFunc(ns.Routes, func(r snap.Route) bool {
+		return r.Type == "local" && r.Protocol != "kernel" && r.Dst.Contains(ip)
+	})
+}
+
+// servedAt says whether a program has bound itself to an address of a prefix.
+func servedAt(ns *snap.Netns, p netip.Prefix) bool {
+	return slices.ContainsFunc(ns.Sockets, func(s snap.Socket) bool { return p.Contains(s.Local.Addr()) })
 }
 
 // exposes is the only running container that exposes a TCP port without
