@@ -221,10 +221,23 @@ func lineOf(in *diag.Input, r snap.Ref, detail string) string {
 }
 
 // ofName is the weight of a finding about a name of a container's that its asker can't
-// learn from any server: where it was asked for, the servers' own troubles come second.
-func ofName(n *diag.NameCase) int {
-	if n.Asked {
+// learn from any server: where it alone was asked for, the servers' own troubles come
+// second.
+func ofName(in *diag.Input, n *diag.NameCase) int {
+	if n.Asked && !slices.ContainsFunc(in.Flows, func(f diag.FlowCase) bool { return f.Asked }) {
 		return 84
 	}
 	return 60
+}
+
+// sayMulticast says of a name like printer.local that it is one of multicast DNS, which is
+// asked on the wire, and not of servers (RFC 6762, section 3). Longer ones are somebody's
+// zone, such as a cluster's.
+func sayMulticast(g *nameGroup, f *diag.Finding) {
+	name := strings.ToLower(strings.TrimSuffix(g.first.Ask.Name, "."))
+	if host, ok := strings.CutSuffix(name, ".local"); !ok || strings.Contains(host, ".") {
+		return
+	}
+	f.Summary += "; names like that are of multicast DNS, which containers do not speak"
+	f.Advice = fmt.Sprintf("give it to the container: --add-host %s:ADDRESS, or ask a DNS server that has it; on the host avahi or systemd-resolved ask the wire for it", name)
 }

@@ -53,7 +53,7 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 					}
 				}
 				f.Summary += wantedBy(in, g.first, &f)
-				f.Weight = ofName(g.first)
+				f.Weight = ofName(in, g.first)
 				out = append(out, f)
 			}
 			return out

@@ -51,7 +51,7 @@ Sources: docs.docker.com, bridge network driver, "differences"; podman-network-c
 				if off != nil {
 					f.Advice = fmt.Sprintf("make network %s anew without --disable-dns, and its containers with it; until then connect both to a network with names", off.Name)
 				}
-				f.Weight = ofName(g.first)
+				f.Weight = ofName(in, g.first)
 				out = append(out, f)
 			}
 			return out

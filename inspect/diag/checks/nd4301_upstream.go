@@ -45,6 +45,7 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				case g.problem.Kind == names.UpstreamRefuses:
 					f.Summary = fmt.Sprintf("upstream DNS server %s is of no use to %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
 					f.Advice = "it answers, but not that: let it serve this host's addresses, or use another DNS server (daemon.json \"dns\", docker run --dns)"
+					sayMulticast(&g, &f)
 				case g.problem.Kind == names.TooLate:
 					f.Summary = fmt.Sprintf("upstream DNS server %s answers %s too late: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
 					f.Confidence = diag.Proved

@@ -48,6 +48,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 				f.Summary += wantedBy(in, g.first, &f)
 				f.Advice = adviceName(in, &g)
 				sayWildcard(in, &g, &f)
+				sayMulticast(&g, &f)
 				out = append(out, f)
 			}
 			return out

@@ -83,8 +83,6 @@ type machine struct {
 func (m *machine) top() *frame { return &m.frames[len(m.frames)-1] }
 
 // rule is the rule that runs.
-//
-//go:noinline
 func (m *machine) rule() *rule {
 	f := m.top()
 	return &f.c.rules[f.idx]
@@ -212,6 +210,8 @@ func (m *machine) load(reg, n int) (v, k []byte, ok bool) {
 }
 
 // loadKnown gives n bytes of registers when all of them are known.
+//
+//go:noinline
 func (m *machine) loadKnown(reg, n int) ([]byte, bool) {
 	v, k, ok := m.load(reg, n)
 	return v, ok && allKnown(k)
@@ -234,8 +234,6 @@ func (m *machine) whyReg(reg, n int) string {
 
 // store writes known bytes; the rest of the last register becomes 0, as
 // nft_data_copy and nft_reg_store8 do.
-//
-//go:noinline
 func (m *machine) store(reg int, v []byte) {
 	m.storeMasked(reg, v, nil, "")
 }
@@ -282,10 +280,8 @@ func (m *machine) store32(reg int, v uint32) {
 	m.store(reg, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
 }
 
-//go:noinline
 func (m *machine) store8(reg int, v uint8) { m.store(reg, []byte{v}) }
 
-//go:noinline
 func (m *machine) storeBE16(reg int, v uint16) { m.store(reg, []byte{byte(v >> 8), byte(v)}) }
 
 // load32 is a register as a number, with the bits that are not known.

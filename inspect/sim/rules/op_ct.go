@@ -19,6 +19,8 @@ const (
 )
 
 // tracked says whether a connection is attached to the packet.
+//
+//go:noinline
 func (c *CT) tracked() bool {
 	return c.State == "new" || c.State == "established" || c.State == "related"
 }
@@ -147,6 +149,7 @@ func (o ctOp) exec(m *machine) ctl {
 	return goOn
 }
 
+//go:noinline
 func (o ctOp) hidden(m *machine, n int) ctl {
 	m.forget(o.Dreg, n, "ct "+o.Key)
 	return goOn

@@ -71,6 +71,8 @@ func (o metaOp) exec(m *machine) ctl {
 }
 
 // hidden stores n bytes that are not known.
+//
+//go:noinline
 func (o metaOp) hidden(m *machine, n int) ctl {
 	m.forget(o.Dreg, n, "meta "+o.Key)
 	return goOn

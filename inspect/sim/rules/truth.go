@@ -69,6 +69,8 @@ func (t truth) and(o truth) truth {
 }
 
 // or is true when one is.
+//
+//go:noinline
 func (t truth) or(o truth) truth {
 	switch {
 	case t.is == yes || o.is == no:

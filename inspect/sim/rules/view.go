@@ -232,6 +232,8 @@ func (p *Packet) link() (b, k []byte, ok, known bool) {
 }
 
 // etherType is the packet's EtherType field, or follows from the family; 0 unknown.
+//
+//go:noinline
 func (p *Packet) etherType() uint16 {
 	switch {
 	case p.EtherType != 0:
@@ -271,9 +273,13 @@ func bit16(on bool, bit uint16) uint16 {
 }
 
 // isIP says whether the packet is IPv4 or IPv6.
+//
+//go:noinline
 func (p *Packet) isIP() bool { return p.Family == snap.IPv4 || p.Family == snap.IPv6 }
 
 // hasPorts says whether the transport header begins with two ports.
+//
+//go:noinline
 func (p *Packet) hasPorts() bool {
 	switch p.Proto {
 	case snap.IPProtoTCP, snap.IPProtoUDP, snap.IPProtoUDPLite, snap.IPProtoSCTP, snap.IPProtoDCCP:
