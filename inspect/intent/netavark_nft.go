@@ -38,6 +38,7 @@ func netavarkNFT(s *snap.Snapshot, e *snap.Engine) Set {
 			}
 		}
 	}
+	set.closing(strict)
 	return set.Set
 }
 
@@ -45,7 +46,8 @@ func netavarkNFT(s *snap.Snapshot, e *snap.Engine) Set {
 type varkSet struct {
 	Set
 	host *snap.Netns
-	have *snap.Table // nil when it is gone
+	have *snap.Table   // nil when it is gone
+	last *snap.Network // of those that rules keep apart or close to these; nil for none
 }
 
 // one is the text of a rule that releases write differently: the one that is there.

@@ -22,9 +22,9 @@ const (
 
 // filter is what netavark writes into its chain at forward. That accepts what it does not
 // stop, so that the rules that accept change nothing; they are put back with their whole
-// table alone, as releases write them differently, and those at input are left out. What keeps networks apart
-// that were made so (isolate, isolate=strict) is wanted always, and is the same in all
-// releases from 1.10 to 2.1 (netavark src/firewall/nft.rs: setup_network).
+// table alone, as releases write them differently, and those at input are left out. What
+// keeps networks apart that were made so (isolate, isolate=strict) is wanted always, and
+// is the same in 1.17.2 and 2.1.0 (netavark src/firewall/nft.rs: setup_network).
 func (v *varkSet) filter(b bridgeNet, family snap.Family, strict bool) {
 	word := family.NFT()
 	idle := func(chain, text, why string) {
@@ -64,9 +64,14 @@ func (v *varkSet) apart(n *snap.Network, strict bool) {
 		v.once(varkApart1, in, in+strings.Replace(out, "oifname", "oifname !=", 1)+"jump "+kept, why, n, false)
 		v.once(varkApart2, out, out+"drop", why, n, false)
 	}
-	// Behind the rules of all networks.
-	v.Rules = slices.DeleteFunc(v.Rules, func(r Rule) bool { return r.Chain == varkApart3 && r.Text == "jump "+varkApart2 })
-	v.once(varkApart3, "jump "+varkApart2, "jump "+varkApart2, "networks are kept apart", n, !strict)
+	v.last = n
+}
+
+// closing adds the rule that stands behind those of all networks, where any is looked at.
+func (v *varkSet) closing(strict bool) {
+	if v.last != nil {
+		v.once(varkApart3, "jump "+varkApart2, "jump "+varkApart2, "networks are kept apart", v.last, !strict)
+	}
 }
 
 // once appends a wanted rule that is not wanted yet: as it is there, if one begins as is said.

@@ -90,7 +90,7 @@ func (w *walker) override(o outcome) *Problem {
 	var owner *snap.Container
 	for i := range w.s.Containers {
 		c := &w.s.Containers[i]
-		if c.Engine != w.box.Engine || !c.Running() || c.Ref == w.box.Ref || !w.answersTo(c, w.in.Name) && !linkedTo(line, c) {
+		if c.Engine != w.box.Engine || !c.Running() || c.Ref == w.box.Ref || !w.answersTo(c, w.in.Name) && !LinkedTo(line, c) {
 			continue
 		}
 		for j := range c.Endpoints {
@@ -110,7 +110,7 @@ func (w *walker) override(o outcome) *Problem {
 	given := ""
 	if w.given(w.c) != "" {
 		given = " (given by --add-host)"
-	} else if linkedTo(line, owner) && fold(w.in.Name) != fold(owner.Name) {
+	} else if LinkedTo(line, owner) && fold(w.in.Name) != fold(owner.Name) {
 		given = " (written by --link at its start)"
 	}
 	return &Problem{
@@ -121,9 +121,9 @@ func (w *walker) override(o outcome) *Problem {
 	}
 }
 
-// linkedTo says whether a line is one that --link wrote for a container: its alias, its id
+// LinkedTo says whether a line is one that --link wrote for a container: its alias, its id
 // at that time, its name (moby daemon/libnetwork: sandbox link records).
-func linkedTo(l *snap.HostsLine, c *snap.Container) bool {
+func LinkedTo(l *snap.HostsLine, c *snap.Container) bool {
 	return len(l.Names) > 2 && slices.ContainsFunc(l.Names, func(n string) bool { return fold(n) == fold(c.Name) }) &&
 		slices.ContainsFunc(l.Names, func(n string) bool { return len(n) == 12 && strings.Trim(n, "0123456789abcdef") == "" })
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -146,8 +145,9 @@ func (r *run) forwarded(n *netns, dev, to *snap.Link, place *said, k *skb) *fate
 // chain, too (net/netfilter/nf_tables_core.c:nft_do_chain, NFT_GOTO). Nil when it met
 // them all.
 func (n *netns) left(br *rules.Branch) *rules.Place {
-	inside := false // the last step was in another chain
-	for _, p := range slices.Backward(br.Path) {
+	inside := false                          // the last step was in another chain
+	for i := len(br.Path) - 1; i >= 0; i-- { // asked of each packet's nat chains: no iterator, which allocates
+		p := &br.Path[i]
 		if p.Policy {
 			continue
 		}

@@ -36,17 +36,17 @@ var sourceWords = []string{"-s", "--match-set", "--src-range", "--mac-source", "
 func keptTo(text string) (port, address string) {
 	words := strings.Fields(text)
 	for k := 1; k < len(words); k++ {
-		switch {
+		switch before := words[:k]; {
 		case slices.Contains([]string{"iif", "iifname", "-i"}, words[k-1]):
 			port = strings.Trim(words[k], `"`)
-		case words[k-1] == "!=" || words[k-1] == "-s" && words[k] != "!":
-			address = words[k]
+		case words[k-1] == "!=" && slices.Contains(before[max(k-3, 0):], "saddr"), words[k-1] == "-s" && k > 1 && words[k-2] == "!":
+			address = strings.TrimSuffix(words[k], "/32")
 		}
 	}
-	if port == "" || port == "!" || port == "!=" || strings.ContainsAny(address, "@{/") && !strings.HasSuffix(address, "/32") {
+	if _, err := netip.ParseAddr(address); err != nil || port == "!=" {
 		return "", ""
 	}
-	return port, strings.TrimSuffix(address, "/32")
+	return port, address
 }
 
 // single says whether a device leads to one namespace only.

@@ -55,7 +55,7 @@ func detectND3205(in *diag.Input) []diag.Finding {
 		if n := mappingAt(b.flow, b.ref); n != nil && n.Kind == "masquerade" {
 			does, cause = "gives %s → %s a source that is not let in, "+n.AddrMin.String(), "the rule below matches the packet, which would arrive with the sender's own address"
 		}
-		if b.flow.Unmasked && w.Rule.ChainP.Hook == "postrouting" {
+		if b.flow.Unmasked && spares(w.Rule) {
 			does, cause = "keeps %s → %s from being masqueraded", "the rule below ends the chain before the one that masquerades, and answers to a private source have no way back"
 		}
 		out = append(out, diag.Finding{
@@ -109,14 +109,22 @@ func suspectRules(in *diag.Input) func(*diag.FlowCase) []suspect {
 // passesOn says whether a rule only lets the packet pass, or hands it to another
 // chain: it is what comes there that counts. To be accepted in a nat chain is to
 // be left as it is, which is another matter.
-func passesOn(p *rules.Place) bool {
+func passesOn(p *rules.Place) bool { return verdict(p) != "" && !spares(p) }
+
+// spares says whether a rule has a nat chain leave packets as they are.
+func spares(p *rules.Place) bool {
+	code := verdict(p)
+	return (code == "accept" || code == "return") && (p.Table == "nat" || p.ChainP.Type == "nat")
+}
+
+// verdict is the code of a rule's own verdict; "" none.
+func verdict(p *rules.Place) string {
 	for _, e := range p.Rule.Exprs {
 		if i, ok := e.(*snap.Immediate); ok && i.Verdict != nil {
-			nat := p.Table == "nat" || p.ChainP.Type == "nat"
-			return i.Verdict.Code != "accept" && i.Verdict.Code != "return" || !nat
+			return i.Verdict.Code
 		}
 	}
-	return false
+	return ""
 }
 
 // rulePlace is the place of a rule of a namespace of ours; nil for any other line.

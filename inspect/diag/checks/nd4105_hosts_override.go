@@ -133,14 +133,12 @@ func overriding(in *diag.Input, n *diag.NameCase) (netip.Addr, int) {
 // invalid for any other line.
 func linkedNow(in *diag.Input, p *names.Problem, r *snap.Resolver, line int) netip.Addr {
 	c := in.Snap.Container(p.Container)
-	if c == nil || r == nil || !strings.Contains(p.Detail, "--link") {
+	if c == nil || r == nil || !slices.ContainsFunc(r.Hosts, func(l snap.HostsLine) bool { return l.Line == line && l.Addr.Is4() && names.LinkedTo(&l, c) }) {
 		return netip.Addr{}
 	}
-	for k := range r.Hosts {
-		for j := range c.Endpoints {
-			if a := c.Endpoints[j].IPv4.Addr(); r.Hosts[k].Line == line && r.Hosts[k].Addr.Is4() && a.IsValid() {
-				return a
-			}
+	for j := range c.Endpoints {
+		if a := c.Endpoints[j].IPv4.Addr(); a.IsValid() {
+			return a
 		}
 	}
 	return netip.Addr{}

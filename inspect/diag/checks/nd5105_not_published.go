@@ -177,13 +177,14 @@ func oddAddress(in *diag.Input, host *snap.Netns, ip netip.Addr) (*snap.Addr, *s
 }
 
 // madeLocal is the index of the route of somebody's that makes a destination this host's own
-// (AnyIP), where it has no such address; -1 for none.
+// (AnyIP), where it has no such address; -1 for none. Other tables than those which are
+// asked of all packets are left out: whether they were asked is not known here.
 func madeLocal(ns *snap.Netns, ip netip.Addr) int {
 	if _, own := ns.HasAddr(ip); own {
 		return -1
 	}
 	return slices.IndexFunc(ns.Routes, func(r snap.Route) bool {
-		return r.Type == "local" && r.Protocol != "kernel" && r.Dst.Contains(ip)
+		return r.Type == "local" && r.Protocol != "kernel" && (r.Table == snap.TableLocal || r.Table == snap.TableMain) && r.Dst.Contains(ip)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -33,11 +34,10 @@ func servedElsewhere(in *diag.Input, host *snap.Netns, f *diag.FlowCase, x *diag
 		x.Cause = fmt.Sprintf("no rule takes the port at %s, and no process of the host listens on it", asked)
 		x.Evidence = append(x.Evidence, ev(source, text, w.Ref))
 		x.Advice = fmt.Sprintf("ask %s, or have the port served at %s, too", netip.AddrPortFrom(a, f.Flow.Dport), asked)
-		if s := setLacks(w.Rule.TableP, a, asked); s != nil {
-			add := element(in, w, s, asked.AsSlice(), snap.Element{}).Shell()[0]
+		if s, add := setLacks(in, w, c.Flow.Dst, f.Flow); s != nil {
 			x.Summary += fmt.Sprintf(", and set %s lacks %s", s.Name, asked)
 			x.Evidence = append(x.Evidence, ev(fmt.Sprintf("nft list set %s %s %s", w.Rule.Family.NFT(), w.Rule.Table, s.Name), fmt.Sprintf("%s is in it, %s is not", a, asked), ""))
-			x.Advice += fmt.Sprintf(": %s; for long, in the configuration of whoever made the set (kube-proxy: nodePortAddresses)", add)
+			x.Advice += fmt.Sprintf(": %s; for long, in the configuration of whoever made the set (kube-proxy: nodePortAddresses)", add.Shell()[0])
 		}
 		return true
 	}
@@ -57,9 +57,10 @@ func ledOn(in *diag.Input, host *snap.Netns, t *sim.Trace) *sim.Where {
 	return nil
 }
 
-// setLacks is the set of a table that has one address and not the other; nil for none.
-func setLacks(t *snap.Table, has, lacks netip.Addr) *snap.Set {
-	in := func(s *snap.Set, a netip.Addr) bool {
+// setLacks is the set of a rule's table that has one address and not the one that a flow
+// asks for, and with which the flow gets through, with the operation; nil for none.
+func setLacks(in *diag.Input, w *sim.Where, has netip.Addr, f sim.Flow) (*snap.Set, fixups.Op) {
+	holds := func(s *snap.Set, a netip.Addr) bool {
 		for k := range s.Elements {
 			if covers(s, &s.Elements[k], a) {
 				return true
@@ -67,10 +68,17 @@ func setLacks(t *snap.Table, has, lacks netip.Addr) *snap.Set {
 		}
 		return false
 	}
-	for i := range t.Sets {
-		if s := &t.Sets[i]; !s.Anonymous && len(s.Fields) == 0 && in(s, has) && !in(s, lacks) {
-			return s
+	for i := range w.Rule.TableP.Sets {
+		s := &w.Rule.TableP.Sets[i]
+		if s.Anonymous || len(s.Fields) > 0 || !holds(s, has) || holds(s, f.Dst) {
+			continue
+		}
+		op := element(in, w, s, f.Dst.AsSlice(), snap.Element{})
+		if after := worldWith(in, []fixups.Op{op}); after != nil {
+			if c := (diag.FlowCase{Flow: f, Trace: after.Trace(f)}); c.Works() {
+				return s, op
+			}
 		}
 	}
-	return nil
+	return nil, nil
 }

@@ -16,8 +16,9 @@ const shimName = "nd-shim"
 // of the host's on the same parent: siblings in mode bridge hear each other. It needs no
 // address of its own, as the host's goes along with the route, and answers ARP for that to
 // whoever it leads to alone (arp_filter): on the wire the parent goes on to answer. One
-// that is there is used. nil where that would not help.
-func shim(in *diag.Input, flow int, c *snap.Container, parent string) []fixups.Op {
+// that is there is used, or is made by the operations for another container of that parent,
+// which come first. nil where that would not help.
+func shim(in *diag.Input, flow int, c *snap.Container, parent string, before []fixups.Op) []fixups.Op {
 	host, ns := in.Snap.HostNs(), in.Netns(c.Netns)
 	up := host.Link(parent)
 	if up == nil || ns == nil {
@@ -40,23 +41,24 @@ func shim(in *diag.Input, flow int, c *snap.Container, parent string) []fixups.O
 	if !to.IsValid() {
 		return nil
 	}
-	where, name := at(in, host.ID), shimName
-	var ops []fixups.Op
-	if i := slices.IndexFunc(host.Links, func(l snap.Link) bool {
+	where, name, ops := at(in, host.ID), shimName, slices.Clone(before)
+	i := slices.IndexFunc(host.Links, func(l snap.Link) bool {
 		return l.Macvlan != nil && l.Macvlan.Mode == "bridge" && l.Peer == up.Index && l.PeerNetns == host.ID
-	}); i >= 0 {
+	})
+	switch {
+	case i >= 0:
 		name = host.Links[i].Name
-		if !host.Links[i].Up {
+		if len(before) == 0 && !host.Links[i].Up {
 			ops = append(ops, &fixups.LinkSet{Where: where, Name: name, Up: true})
 		}
-	} else if host.Link(name) != nil {
+	case len(before) > 0:
+	case host.Link(name) != nil:
 		return nil
-	} else {
-		ops = []fixups.Op{
+	default:
+		ops = append(ops,
 			&fixups.LinkAdd{Where: where, Link: snap.Link{Name: name, Kind: "macvlan", Macvlan: &snap.Macvlan{Mode: "bridge"}}, Lower: parent},
 			&fixups.SysctlSet{Where: where, Key: "net/ipv4/conf/" + name + "/arp_filter", Value: "1"},
-			&fixups.LinkSet{Where: where, Name: name, Up: true},
-		}
+			&fixups.LinkSet{Where: where, Name: name, Up: true})
 	}
 	ops = append(ops, &fixups.RouteAdd{Where: where, Devs: []string{name}, Route: snap.Route{
 		Family: snap.IPv4, Table: snap.TableMain, Type: "unicast", Dst: netip.PrefixFrom(to, 32), Scope: "link", Protocol: "boot", PrefSrc: src,

@@ -83,6 +83,8 @@ type machine struct {
 func (m *machine) top() *frame { return &m.frames[len(m.frames)-1] }
 
 // rule is the rule that runs.
+//
+//go:noinline
 func (m *machine) rule() *rule {
 	f := m.top()
 	return &f.c.rules[f.idx]

@@ -76,7 +76,6 @@ func compileSet(src *snap.Set) *set {
 	return s
 }
 
-//go:noinline
 func pad(b []byte, n int) []byte {
 	if len(b) >= n {
 		return b

@@ -58,6 +58,8 @@ func (t truth) xor(inv bool) truth {
 }
 
 // and is true when both are.
+//
+//go:noinline
 func (t truth) and(o truth) truth {
 	switch {
 	case t.is == no || o.is == yes:

@@ -264,7 +264,6 @@ func parseMAC(s string) (mac [6]byte, ok bool) {
 	return mac, true
 }
 
-//go:noinline
 func bit16(on bool, bit uint16) uint16 {
 	if on {
 		return bit
