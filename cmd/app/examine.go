@@ -61,6 +61,12 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 		with = withProbes(with, got, observers)
 		in = diag.Build(with, asks, o)
 	}
+	if qs := in.Opinions(); len(qs) > 0 {
+		a.waiting(diag.Count(len(qs), "other server") + " asked")
+		got, _ := a.Probe(ctx, s, qs, c.Observe)
+		with = withProbes(with, got, observers)
+		in = diag.Build(with, asks, o)
+	}
 	news := c.Observe.has("counters") && a.recount(ctx, in)
 	news = c.Observe.has("conntrack") && a.track(ctx, in) || news
 	news = c.TraceRules && a.traceRules(ctx, in) || news

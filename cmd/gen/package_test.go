@@ -43,7 +43,11 @@ func TestReleaseIsBuiltAsHere(t *testing.T) {
 	if tags == nil {
 		t.Fatal("the Makefile names no build tags")
 	}
-	want := []string{"-trimpath", "-tags=" + string(tags[1]), "-gcflags=all=-l"}
+	all := regexp.MustCompile(`(?m)^GCFLAGS +:= '-gcflags=(all=[^']+)'`).FindSubmatch(makefile)
+	if all == nil {
+		t.Fatal("the Makefile does not say how all packages are compiled")
+	}
+	want := []string{"-trimpath", "-tags=" + string(tags[1]), "-gcflags=" + string(all[1])}
 	for p := range strings.FieldsSeq(m[1]) {
 		want = append(want, "-gcflags="+p+"=")
 	}

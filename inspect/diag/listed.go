@@ -21,6 +21,12 @@ func (in *Input) Listed(f *FlowCase) *snap.Container {
 	if !f.Broken() || w == nil || w.Reply || w.Cause != sim.CauseRule || w.Rule == nil || w.Rule.Policy || w.Netns != in.Snap.Host.Netns || !lastWord(w.Rule) || f.Flow.Iif != "" {
 		return nil
 	}
+	return in.passes(f)
+}
+
+// passes is a member of a network of the sender's whose packets to the same port pass;
+// nil: there is none, or too many would have to be tried.
+func (in *Input) passes(f *FlowCase) *snap.Container {
 	of := in.Graph.ContainersOf(f.Flow.From)
 	if len(of) == 0 {
 		return nil

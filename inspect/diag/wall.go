@@ -21,15 +21,15 @@ func (in *Input) walled(f *FlowCase) bool {
 	if f.Flow.Proto == snap.ICMP {
 		return true
 	}
-	if !w.Rule.Policy && !bare(w.Rule.Rule) {
-		return false
-	}
-	for i := range in.Flows {
-		if o := &in.Flows[i]; o.Kind == "peer" && o.Flow.Dst == f.Flow.Dst && o.Flow.Dport == f.Flow.Dport && o.Works() {
-			return true
+	if !w.Rule.Policy {
+		if w.Rule.Rule == nil {
+			return false
+		}
+		if _, asks := fromAny(*w.Rule.Rule); asks {
+			return false // it is about this sender, and not about the rest
 		}
 	}
-	return false
+	return in.passes(f) != nil
 }
 
 // closed6 says whether what keeps a port published for IPv6 from being reached is no

@@ -137,6 +137,11 @@ func (h *host) probe(s *snap.Snapshot) *snap.Snapshot {
 		s.Probes = append(s.Probes, got...)
 		number()
 	}
+	if in, _ := run(s, asks); len(in.Opinions()) > 0 {
+		got, _ := h.a.Probe(h.t.Context(), s, in.Opinions(), nil)
+		s.Probes = append(s.Probes, got...)
+		number()
+	}
 	return s
 }
 

@@ -95,6 +95,7 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 				if t := userServer(in, g.first, server); t != "" {
 					f.Advice = t
 				}
+				sayOpinion(in, &g, &f)
 				if now := keptServer(in, g.first, server); len(now) > 0 {
 					who := in.Who(g.first.Ask.Netns)
 					f.Summary += fmt.Sprintf("; the host's resolv.conf named it when %s was started, and names %s now", who, now[0])

@@ -47,6 +47,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 				f.Summary = fmt.Sprintf("%s asked by %s%s: %s", asked, in.Who(g.first.Ask.Netns), g.more(), g.problem.Detail)
 				f.Summary += wantedBy(in, g.first, &f)
 				f.Advice = adviceName(in, &g)
+				sayOpinion(in, &g, &f)
 				sayWildcard(in, &g, &f)
 				sayMulticast(&g, &f)
 				out = append(out, f)
