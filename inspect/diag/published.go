@@ -71,11 +71,17 @@ func (in *Input) aim(f *FlowCase) {
 
 // astray says whether the flow is answered, but by somebody else than the
 // container that publishes the port: a placeholder socket of the engine, or
-// another program on the host. A socket whose process could not be seen may be that
+// another program on the host, or a machine that a rule sends it on to. A socket whose process could not be seen may be that
 // of the engine's proxy.
 func (in *Input) astray(f *FlowCase) bool {
 	c := in.Snap.Container(f.Target)
-	if c == nil || f.Port == nil || c.Netns == "" || f.Trace.Verdict != sim.Delivered || f.Trace.Arrived == "" {
+	if c == nil || f.Port == nil || c.Netns == "" {
+		return false
+	}
+	if f.Trace.LeftHost != "" && f.Outside && in.SentBeyond(f).IsValid() {
+		return true
+	}
+	if f.Trace.Verdict != sim.Delivered || f.Trace.Arrived == "" {
 		return false
 	}
 	t := f.Trace

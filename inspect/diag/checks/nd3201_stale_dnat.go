@@ -9,6 +9,8 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/firewall"
+	"github.com/netdoctor/netdoctor/inspect/intent"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -61,15 +63,12 @@ func detectND3201(in *diag.Input) []diag.Finding {
 			if h := in.Heir(f); h.IsValid() {
 				want = fmt.Sprintf("; %s is %s", in.Who(in.Graph.Owners(h)[0].Netns.ID), h)
 			}
-			whose := "an address that nobody has"
-			if o := in.Graph.Owners(m.AddrMin); len(o) > 0 {
-				whose = "an address of " + in.Who(o[0].Netns.ID)
-			}
+			whose, seen := whoHas(in, f, m.AddrMin)
 			out = append(out, diag.Finding{
 				Summary:  fmt.Sprintf("port %d is sent to %s, %s, by %s %s rule %d%s", f.Flow.Dport, m.AddrMin, whose, m.Place.Table, m.Place.Chain, m.Place.Num, want),
 				Cause:    fmt.Sprintf("%s %s rule %d sends the port to %s, %s", m.Place.Table, m.Place.Chain, m.Place.Num, m.AddrMin, whose),
 				Subject:  key,
-				Evidence: []diag.Evidence{ev(source, text, m.Place.Ref)},
+				Evidence: append([]diag.Evidence{ev(source, text, m.Place.Ref)}, seen...),
 				Covers:   diag.Cover{Traces: []int{i}},
 				Advice:   "restart the container, so that its engine writes the rule anew; a rule that nobody owns is deleted by hand",
 				Weight:   86,
@@ -121,6 +120,15 @@ func fixND3201(in *diag.Input, f *diag.Finding) []fixups.Op {
 		})
 	}
 	ops := deleteSubject(in, f)
+	if p := in.Neighbour(m.AddrMin); in.SentBeyond(flow).IsValid() && in.Owner(w) == "hand-made" && (p == nil || p.Outcome == snap.Answered) { // it may be of use to others
+		f.Advice = "the rule is for another machine, and stays: of its ports this one is the container's; narrow it, or publish another port"
+		for _, x := range ledFirst(in, flow, w) {
+			if leads(x) {
+				return x
+			}
+		}
+		return nil
+	}
 	if leads(ops) {
 		return ops
 	}
@@ -149,6 +157,49 @@ func fixND3201(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return ops
 	}
 	return nil
+}
+
+// whoHas says whose an address is that a rule sends a published port to, and shows what
+// was heard of it.
+func whoHas(in *diag.Input, f *diag.FlowCase, a netip.Addr) (string, []diag.Evidence) {
+	if o := in.Graph.Owners(a); len(o) > 0 {
+		return "an address of " + in.Who(o[0].Netns.ID), nil
+	}
+	if !in.SentBeyond(f).IsValid() {
+		return "an address that nobody has", nil
+	}
+	p := in.Neighbour(a)
+	if p == nil {
+		return "an address beyond this host", nil
+	}
+	whose, seen := "an address that answers no ARP", fmt.Sprintf("(%s does not answer)", a)
+	if p.Outcome == snap.Answered {
+		whose, seen = "a machine beyond this host", fmt.Sprintf("%s is at %s", a, p.MAC)
+	}
+	return whose, []diag.Evidence{ev("arping -c 1 "+a.String(), seen, snap.RefProbe(p.ID))}
+}
+
+// ledFirst are ways to lead a published port to its container before a rule that sends it
+// elsewhere: the jump that stands behind it, for this port alone; or, where another chain
+// of the hook has the container's rule, the end of this one.
+func ledFirst(in *diag.Input, flow *diag.FlowCase, w *sim.Where) [][]fixups.Op {
+	p, ns := w.Rule, in.Netns(w.Netns)
+	ref := fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain)
+	proto := string(flow.Flow.Proto)
+	if p.System == snap.NFT {
+		return [][]fixups.Op{{&fixups.RuleInsert{ChainRef: ref, Position: p.Num, Text: fmt.Sprintf("%s dport %d accept", proto, flow.Flow.Dport)}}}
+	}
+	var out [][]fixups.Op
+	for k := p.Num; k < len(p.ChainP.Rules); k++ {
+		words := intent.Args(firewall.RuleText(ns, p.TableP, p.ChainP, &p.ChainP.Rules[k]))
+		at := slices.Index(words, "-j")
+		if at < 0 || slices.Contains(words, "--dport") || slices.Contains(words, "-p") || at+1 >= len(words) || p.TableP.Chain(words[at+1]) == nil {
+			continue
+		}
+		args := append([]string{"-p", proto, "-m", proto, "--dport", fmt.Sprint(flow.Flow.Dport)}, words...)
+		out = append(out, []fixups.Op{&fixups.RuleInsert{ChainRef: ref, Position: p.Num, Args: args}})
+	}
+	return out
 }
 
 // releadElements has the elements of a rule's maps lead a finding's flows to where their

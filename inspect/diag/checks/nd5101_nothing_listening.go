@@ -54,6 +54,13 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 						Advice:  fmt.Sprintf("have %s connect to %s:%d (%s)", s.target.Name, o.NetName(), s.dst, at),
 					}
 				}
+				if x := servesOnHost(in, &s); x != nil {
+					return &diag.Finding{
+						Summary: fmt.Sprintf("nothing listens on port %s in %s, where %s is %s itself; %s on this host listens on %s", s.portText(), s.target.Name, s.flow.Flow.Dst, s.target.Name, holderOf(x), x.Local),
+						Cause:   "localhost in a container is that container alone, not its host and not its neighbours",
+						Advice:  fmt.Sprintf("if that one is meant, have it listen on the address of the bridge of %s, too, and %s ask that one, or host.docker.internal (--add-host host.docker.internal:host-gateway)", s.target.Name, s.target.Name),
+					}
+				}
 				return sentHere(in, &s, &diag.Finding{
 					Summary: fmt.Sprintf("nothing listens on %s %s in %s: it refuses the connection", s.portWord(), s.portText(), s.target.Name),
 					Cause:   fmt.Sprintf("no process in %s has a socket on %s %s", s.target.Name, s.portWord(), s.portText()),
@@ -105,6 +112,21 @@ func servesInstead(in *diag.Input, s *seat) (*snap.Container, netip.Addr) {
 	return who, at
 }
 
+// servesOnHost is the program of this host that listens on the port for which a container
+// asked itself, by a loopback address; nil for none.
+func servesOnHost(in *diag.Input, s *seat) *snap.Socket {
+	host := in.Snap.HostNs()
+	if host == nil || s.ns == host || !s.flow.Asked || !s.flow.Flow.Dst.IsLoopback() || s.flow.Flow.From != s.ns.ID {
+		return nil
+	}
+	for i := range host.Sockets {
+		if x := &host.Sockets[i]; x.Proto == s.flow.Flow.Proto && x.Local.Port() == s.dst && !x.Remote.IsValid() {
+			return x
+		}
+	}
+	return nil
+}
+
 // listensElsewhere: the port is open, but not for what arrives there.
 func listensElsewhere(in *diag.Input, s *seat) *diag.Finding {
 	x, who := s.elsewhere[0], in.Who(s.ns.ID)
@@ -128,15 +150,23 @@ func listensElsewhere(in *diag.Input, s *seat) *diag.Finding {
 	if want.Is4() {
 		all = fmt.Sprintf("0.0.0.0:%d (or %s)", s.dst, all)
 	}
+	advice := fmt.Sprintf("make the program listen on %s, on no device of its own; nothing in the network is to be changed", all)
+	if x.Local.Addr().IsUnspecified() && x.V6Only && want.Is4() {
+		advice = fmt.Sprintf("make the program listen on 0.0.0.0:%d, too, or leave its socket open to IPv4 (IPV6_V6ONLY; its default is net.ipv6.bindv6only of %s); nothing in the network is to be changed", s.dst, who)
+	}
 	return &diag.Finding{
 		Summary: fmt.Sprintf("the program in %s listens on %s for %s only: %s is refused", who, s.portText(), only, netip.AddrPortFrom(want, s.dst)),
 		Cause:   fmt.Sprintf("the listener in %s is bound to %s", who, socketAt(s.ns, x)),
-		Advice:  fmt.Sprintf("make the program listen on %s, on no device of its own; nothing in the network is to be changed", all),
+		Advice:  advice,
 	}
 }
 
-// socketAt writes where a socket is bound as ss does: 0.0.0.0%lo:80.
+// socketAt writes where a socket is bound as ss does: 0.0.0.0%lo:80, and *:80 where one of
+// IPv6 takes IPv4, too.
 func socketAt(ns *snap.Netns, x *snap.Socket) string {
+	if x.Device == 0 && x.Local.Addr().IsUnspecified() && x.Local.Addr().Is6() && !x.V6Only {
+		return fmt.Sprintf("*:%d", x.Local.Port())
+	}
 	if x.Device == 0 {
 		return x.Local.String()
 	}

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 )
@@ -27,11 +28,18 @@ Sources: ip(7), bind(2)`,
 				}
 				x := s.loopback[0]
 				who := in.Who(s.ns.ID)
-				return &diag.Finding{
+				f := &diag.Finding{
 					Summary: fmt.Sprintf("the program in %s listens on %s only, its own loopback: others are refused on port %s", who, x.Local, portOf(s.flow)),
 					Cause:   fmt.Sprintf("the listener in %s is bound to %s instead of 0.0.0.0", who, x.Local),
 					Advice:  fmt.Sprintf("make the program listen on 0.0.0.0:%d (or [::]:%d); nothing in the network is to be changed", x.Local.Port(), x.Local.Port()),
 				}
+				if s.ns.ID == in.Snap.Host.Netns {
+					to := netip.AddrPortFrom(s.flow.Flow.Dst, x.Local.Port())
+					f.Summary = fmt.Sprintf("%s on this host listens on %s only, its own loopback: others are refused on port %s", holderOf(x), x.Local, portOf(s.flow))
+					f.Cause = fmt.Sprintf("the listener is bound to %s, and %s was asked", x.Local, to.Addr())
+					f.Advice = fmt.Sprintf("make the program listen on %s, too; on 0.0.0.0 it would be open to all who reach this host", to)
+				}
+				return f
 			})
 		},
 	}

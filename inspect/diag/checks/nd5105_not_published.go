@@ -27,7 +27,7 @@ See it by hand:
 Sources: docs.docker.com, port publishing`,
 		After: []diag.Code{"ND8102", "ND5106"},
 		Detect: func(in *diag.Input) []diag.Finding {
-			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
+			return append(passedOver(in), atHost(in, func(f *diag.FlowCase) *diag.Finding {
 				if c, _, _ := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto); c != nil {
 					return nil
 				}
@@ -35,6 +35,11 @@ Sources: docs.docker.com, port publishing`,
 					return nil // ND5111 tells
 				}
 				host := in.Snap.HostNs()
+				if slices.ContainsFunc(host.Sockets, func(s snap.Socket) bool {
+					return s.Proto == f.Flow.Proto && s.Local.Port() == f.Flow.Dport && s.Local.Addr().IsLoopback() && !s.Remote.IsValid()
+				}) {
+					return nil // ND5102 tells
+				}
 				x := &diag.Finding{
 					Summary:  fmt.Sprintf("port %d/%s of this host is not published by any container, and nothing listens on it", f.Flow.Dport, f.Flow.Proto),
 					Cause:    fmt.Sprintf("no container was started with -p %d:…, and no process of the host listens on the port", f.Flow.Dport),
@@ -89,7 +94,7 @@ Sources: docs.docker.com, port publishing`,
 					}
 				}
 				return x
-			})
+			})...)
 		},
 	}
 }
@@ -123,41 +128,6 @@ func sayNear(f *diag.FlowCase, x *diag.Finding, c *snap.Container, p *snap.Port)
 	x.Summary += fmt.Sprintf("; there %s publishes port %d", c.Name, p.HostPort)
 	x.Evidence = append(x.Evidence, ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %d", p.ContainerPort, p.Proto, p.HostPort), snap.RefContainer(c.Ref)))
 	x.Advice = fmt.Sprintf("ask port %d, if %s is meant: of a range, as in -p 8000-8010:80, an engine takes the first port that is free at start; or recreate it with -p %d:%d", p.HostPort, c.Name, f.Flow.Dport, p.ContainerPort)
-}
-
-// unbound is a running container that was to publish the port which a flow asks for.
-func unbound(in *diag.Input, f *diag.FlowCase) (*snap.Container, *snap.Port) {
-	for i := range in.Snap.Containers {
-		c := &in.Snap.Containers[i]
-		for k := range c.Unbound {
-			if p := &c.Unbound[k]; c.Running() && p.HostPort == f.Flow.Dport && p.Proto == f.Flow.Proto && diag.CoversAddr(p, f.Flow.Dst) {
-				return c, p
-			}
-		}
-	}
-	return nil, nil
-}
-
-// whyUnbound says why a container's engine did not bind a port, and what serves instead.
-func whyUnbound(in *diag.Input, c *snap.Container, p *snap.Port) (why, advice string) {
-	switch {
-	case c.Netns == in.Snap.Host.Netns:
-		return "shares this host's network, where -p does nothing", fmt.Sprintf("ask port %d, if %s listens there, or make %s anew without --network host", p.ContainerPort, c.Name, c.Name)
-	case len(c.Endpoints) == 0:
-		return "is on no network", fmt.Sprintf("make %s anew on a bridge network", c.Name)
-	}
-	why, advice = "the engine did not bind it", fmt.Sprintf("restart %s", c.Name)
-	for i := range c.Endpoints {
-		e := &c.Endpoints[i]
-		switch n := in.Snap.NetworkOf(c.Engine, e); {
-		case n == nil:
-		case n.Internal:
-			return "network " + n.Name + " is internal, and nobody outside gets in there", fmt.Sprintf("attach %s to a network that is not internal, too: %s, and start it again", c.Name, diag.ConnectCommand(c.Engine, "", "NETWORK", c.Name))
-		case n.Driver != "bridge" && n.Driver != "overlay":
-			return fmt.Sprintf("network %s is of driver %s, where -p does nothing", n.Name, n.Driver), fmt.Sprintf("ask its own address: %s", netip.AddrPortFrom(e.IPv4.Addr(), p.ContainerPort))
-		}
-	}
-	return why, advice
 }
 
 // oddAddress is an address of the host that is neither of an uplink nor of a container

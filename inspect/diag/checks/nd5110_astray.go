@@ -39,7 +39,7 @@ Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				c := in.Snap.Container(f.Target)
-				if !f.Astray || f.Excused || c == nil || ruleGone(in, c, f.Port) {
+				if !f.Astray || f.Trace.Arrived == "" || f.Excused || c == nil || ruleGone(in, c, f.Port) {
 					continue
 				}
 				holder := "another socket"
