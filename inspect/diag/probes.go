@@ -61,7 +61,7 @@ func (in *Input) questions() []snap.Probe {
 		}
 	}
 	out := unique(nil, asked, len(asked))
-	out = unique(out, append(in.whoHas(), in.askBeyond()...), 2*maxPinned)
+	out = unique(out, slices.Concat(in.whoHas(), in.askBeyond(), in.askWire()), 3*maxPinned)
 	out = unique(out, in.hopQuestions(), maxHops)
 	out = unique(out, in.wholeQuestions(), maxPinned)
 	out = unique(out, suspect, maxSuspects)

@@ -50,7 +50,15 @@ func (in *Input) Routers() []Router {
 func (in *Input) RouterQuestions() []snap.Probe {
 	host := in.Snap.HostNs()
 	server := in.cutOffServer()
-	if host == nil || host.Light || !server.IsValid() {
+	if host == nil || host.Light {
+		return nil
+	}
+	if dead := in.DeadTunnels(); !server.IsValid() && len(dead) > 0 {
+		if gw := DefaultGateway(host); gw.IsValid() && dead[0].Server.IsValid() { // does the uplink carry what the tunnel does not?
+			return []snap.Probe{{Kind: "router", From: host.ID, Dst: dead[0].Server, Via: gw}}
+		}
+	}
+	if !server.IsValid() {
 		return nil
 	}
 	var out []snap.Probe

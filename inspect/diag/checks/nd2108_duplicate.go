@@ -15,13 +15,15 @@ import (
 func nd2108() diag.Check {
 	return diag.Check{
 		Code: "ND2108", Name: "duplicate-address", Severity: diag.Error, Since: "0.1",
-		Title: "Two containers on one bridge have the same address",
+		Title: "Two machines on one wire have the same address",
 		Doc: `Both answer ARP for it, and whoever answers last is believed: connections to the
 address work, are refused, or hang, by turns. Someone set the address by hand
-inside a container, or two engines share a bridge.
+inside a container, or two engines share a bridge. On the wire of an uplink (macvlan,
+ipvlan) it is a machine of the LAN, mostly with an address that a DHCP server gave it.
 
 See it by hand:
     arping -I BRIDGE ADDRESS                 answers from two MACs
+    arping -I UPLINK ADDRESS                 of macvlan: the host does not hear its own
     docker network inspect NET               who should have it
 
 Sources: RFC 5227; net/ipv4/arp.c: arp_process`,
@@ -83,6 +85,32 @@ func detectND2108(in *diag.Input) []diag.Finding {
 			fl := &in.Flows[i]
 			if fl.Flow.Dst == ip || fl.Target == t.a.c.Ref || fl.Trace.Where != nil && fl.Trace.Where.Cause == sim.CauseDuplicate && fl.Flow.From == t.a.ns.ID {
 				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+		out = append(out, f)
+	}
+	for _, t := range in.WireTwins() {
+		ip := t.Endpoint.IPv4.Addr()
+		f := diag.Finding{
+			Summary:    fmt.Sprintf("duplicate address %s on the wire of %s: %s has it on network %s, and a machine beyond this host answers for it, too", ip, t.Link.Name, t.Container.Name, networkName(in, t.Network)),
+			Cause:      fmt.Sprintf("%s answers ARP for %s, and no device of this host has that MAC", t.Probe.MAC, ip),
+			Subject:    diag.Subject{Kind: "address", Name: ip.String(), Netns: t.Container.Netns},
+			Confidence: diag.Proved,
+			Evidence: []diag.Evidence{
+				ev(fmt.Sprintf("arping -I %s %s", t.Link.Name, ip), fmt.Sprintf("%s is at %s", ip, t.Probe.MAC), snap.RefProbe(t.Probe.ID)),
+				ev(diag.InspectCommand(t.Container), fmt.Sprintf("%s on network %s", t.Endpoint.IPv4, t.Network.Name), snap.RefContainer(t.Container.Ref)),
+			},
+			Advice: fmt.Sprintf("make %s anew with an address that nobody has (--ip), and the network with an --ip-range that the LAN's DHCP server does not give out", t.Container.Name),
+			Weight: 87,
+		}
+		for i := range in.Flows {
+			if fl := &in.Flows[i]; fl.Flow.Dst == ip || fl.Target == t.Container.Ref || fl.Flow.From == t.Container.Netns && (fl.Broken() || diag.ProbeSays(fl.Probe) == "dropped") {
+				f.Covers.Traces = append(f.Covers.Traces, i)
+			}
+		}
+		for i := range in.Names {
+			if n := &in.Names[i]; n.Ask.Netns == t.Container.Netns && n.Bad() {
+				f.Covers.Names = append(f.Covers.Names, i)
 			}
 		}
 		out = append(out, f)

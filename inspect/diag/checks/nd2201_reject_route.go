@@ -90,7 +90,7 @@ func failClosed(ns *snap.Netns, r *snap.Route) bool {
 	if r.Family == snap.IPv6 {
 		usual = 1024
 	}
-	return p != nil && rejecting(r.Type) && r.Dst.Bits() == 0 && (r.Metric > usual || slices.ContainsFunc(ns.Links, func(l snap.Link) bool { return !l.Loopback && isTunnel(&l) }))
+	return p != nil && rejecting(r.Type) && r.Dst.Bits() == 0 && (r.Metric > usual || slices.ContainsFunc(ns.Links, func(l snap.Link) bool { return !l.Loopback && diag.IsTunnel(&l) }))
 }
 
 // ledThere are the routing rules that lead into the table of a route, where it

@@ -173,12 +173,7 @@ func strayOps(in *diag.Input, n *snap.Network, r snap.Route) []fixups.Op {
 // handMade says whether a route is one that a person or a script adds: no
 // tunnel's, no routing daemon's, no DHCP client's (rtnetlink(7): RTPROT_BOOT, RTPROT_STATIC).
 func handMade(r snap.Route, dev *snap.Link) bool {
-	return (r.Protocol == "boot" || r.Protocol == "static") && !isTunnel(dev)
-}
-
-// isTunnel says whether a device leads to one peer, by way of others: a VPN's.
-func isTunnel(dev *snap.Link) bool {
-	return dev.PointToPt || slices.Contains([]string{"tun", "wireguard", "ppp", "ipip", "gre", "sit", "vti", "xfrm"}, dev.Kind)
+	return (r.Protocol == "boot" || r.Protocol == "static") && !diag.IsTunnel(dev)
 }
 
 // asked says whether a routing rule asks a table at all; where none was read the

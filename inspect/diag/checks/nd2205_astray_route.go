@@ -192,7 +192,7 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 	switch x := v.(type) {
 	case *snap.Route:
 		l := ns.LinkAt(x.Oif)
-		if l != nil && x.Dst.Bits() < 2 && isTunnel(l) {
+		if l != nil && x.Dst.Bits() < 2 && diag.IsTunnel(l) {
 			// A tunnel that is to take all: what goes past it tells the world what it should not.
 			f.Advice = "what is to go past the tunnel, such as answers to published ports, needs a rule and a table of its own: ip rule add from ADDRESS lookup TABLE"
 			return nil

@@ -41,6 +41,10 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 					f.Summary = fmt.Sprintf("%s asked by %s: %s", g.first.Ask.Name, asker.Name, g.problem.Detail)
 					f.Advice = "ask for the other one, which has the network and the name"
 				}
+				if owner.NetworkMode == "host" {
+					f.Summary = fmt.Sprintf("%s shares this host's own network (--network host), where no engine serves names: it is unknown to %s", owner.Name, asker.Name)
+					f.Advice = fmt.Sprintf("give %s a name for this host (--add-host %s:host-gateway, extra_hosts:), or start %s on network %s instead", asker.Name, g.first.Ask.Name, owner.Name, firstNetwork(asker))
+				}
 				if asker.NetworkMode == "host" {
 					f.Summary = fmt.Sprintf("%s belongs to %s on network %s; %s runs in the host's own network (--network host), where no engine serves names", g.first.Ask.Name, owner.Name, networks(owner), asker.Name)
 					f.Advice = fmt.Sprintf("start %s on network %s instead", asker.Name, firstNetwork(owner))
@@ -60,7 +64,11 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 		},
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			asker, owner := apart(in, f)
-			return join(in, owner, asker)
+			ops := join(in, owner, asker)
+			if len(ops) > 0 {
+				f.Advice = fmt.Sprintf("in a compose file put the network into networks: of %s, too", owner.Name)
+			}
+			return ops
 		},
 	}
 }
@@ -83,8 +91,8 @@ func apart(in *diag.Input, f *diag.Finding) (asker, owner *snap.Container) {
 		return nil, nil
 	}
 	asker, owner = in.Snap.Container(n.Ask.Container), in.Snap.Container(n.Path.Problem.Container)
-	if owner == nil || !owner.Running() || strings.HasPrefix(owner.NetworkMode, "container:") {
-		return nil, nil
+	if owner == nil || !owner.Running() || strings.HasPrefix(owner.NetworkMode, "container:") || owner.NetworkMode == "host" || owner.NetworkMode == "none" {
+		return nil, nil // an engine connects none of these
 	}
 	return asker, owner
 }
