@@ -16,7 +16,7 @@ type DeadTunnel struct {
 	Way  sim.RouteResult // to that
 	// Server is a name server that is asked through it; invalid: none is.
 	Server netip.AddrPort
-	Probe  *snap.Probe     // that was lost in it
+	Probe  *snap.Probe // that was lost in it
 	// By is a question to the same server that was handed to the gateway of the host's
 	// default route instead, and answered; nil: none was.
 	By    *snap.Probe

@@ -6,6 +6,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
+	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -54,6 +55,20 @@ func (in *Input) withRule(w *sim.Where, k int, r snap.Rule) func(sim.Flow) *sim.
 		}
 	}
 	return nil
+}
+
+// Without says whether the k-th rule of a chain would stop a flow which works if it asked for
+// less: without those of its expressions that drop tells, such as what it measures.
+func (in *Input) Without(f *FlowCase, ns *snap.Netns, t *snap.Table, c *snap.Chain, k int, drop func(snap.Expr) bool) bool {
+	r := c.Rules[k]
+	r.Exprs = slices.DeleteFunc(slices.Clone(r.Exprs), drop)
+	w := &sim.Where{Netns: ns.ID, Rule: &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, TableP: t, ChainP: c}}
+	trace := in.withRule(w, k, r)
+	if trace == nil {
+		return false
+	}
+	at := RulePlace(trace(f.Flow).Where)
+	return at != nil && at.Rule != nil && at.Netns == ns.ID && at.Rule.Table == t.Name && at.Rule.Chain == c.Name && at.Rule.Num == k+1
 }
 
 // fromAny is a rule without what it asks of the sender's address; false when it asks

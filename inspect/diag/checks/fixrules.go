@@ -90,6 +90,9 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		return admit(in, f, w)
 	}
+	if metered(p.Rule) {
+		return spare(in, f, w)
+	}
 	if in.EndsList(w) {
 		if ops := lengthen(in, f, w); len(ops) > 0 {
 			return ops

@@ -189,6 +189,9 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if strings.Contains(g.Where.Detail, " hands it to ") {
 		cause = g.Where.Detail // a program that is not there
 	}
+	if p := g.Where.Rule; p != nil && metered(p.Rule) {
+		does, cause = "holds back", "the sender is over the limit that the rule has: it lets pass who sends less, and the same sender later"
+	}
 	if diag.Spent(g.Where) {
 		does, cause = "has no port left for", g.Where.Detail
 	}
