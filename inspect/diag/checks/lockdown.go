@@ -34,13 +34,17 @@ func lockdowns(in *diag.Input) []diag.Finding {
 		if g.Where.Netns == in.Snap.Host.Netns {
 			self = "for this host as well, "
 		}
+		way, advice := "out", "leave it as it is: bring the VPN up whose device it names, or add what is missing where these rules come from"
+		if ch := p.ChainP; ch != nil && (ch.Hook == "input" || first.Outside) {
+			way, advice = "in", "leave it as it is: have the port let in where these rules come from (gluetun: FIREWALL_INPUT_PORTS)"
+		}
 		out = append(out, diag.Finding{
-			Summary:  fmt.Sprintf("%s (%s) in %s closes the way out, %sbut for what it names: %s → %s%s", tableName(p), in.Owner(g.Where), in.Who(g.Where.Netns), self, first.From, first.To, more(g)),
+			Summary:  fmt.Sprintf("%s (%s) in %s closes the way %s, %sbut for what it names: %s → %s%s", tableName(p), in.Owner(g.Where), in.Who(g.Where.Netns), way, self, first.From, first.To, more(g)),
 			Cause:    "a VPN's kill switch, or a list of what may be reached, is written like this: it lets through what it names, such as a tunnel, and nothing else",
 			Subject:  subject,
 			Evidence: []diag.Evidence{line},
 			Covers:   diag.Cover{Traces: g.Flows},
-			Advice:   "leave it as it is: bring the VPN up whose device it names, or add what is missing where these rules come from",
+			Advice:   advice,
 			Cure:     unlock(in, g.Where),
 			Weight:   60,
 		})

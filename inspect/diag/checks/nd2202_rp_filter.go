@@ -47,6 +47,9 @@ func detectND2202(in *diag.Input) []diag.Finding {
 		value, _ := ns.Sysctl(key)
 		first := &in.Flows[g.Flows[0]]
 		src := first.Flow.Src
+		if b := first.Trace.Reply; w.Reply && len(b) > 0 { // it is the answer that is dropped
+			src = b[len(b)-1].Src.Addr()
+		}
 		f := diag.Finding{
 			Summary:  fmt.Sprintf("%s=%s in %s drops %s → %s%s: the way back to %s does not leave by %s", fixups.SysctlName(key), value, in.Who(ns.ID), first.From, first.To, more(g), orSender(src.IsValid(), src.String()), w.Device),
 			Cause:    w.Detail,

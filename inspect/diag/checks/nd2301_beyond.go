@@ -40,7 +40,7 @@ host, there is a remark only: it may be gone for good, or watched whether it is 
 
 Sources: RFC 1812 section 5.2.7.1`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1123", "ND1121", "ND1111", "ND2122", "ND2303", "ND2304", "ND2109", "ND2210", "ND2105", "ND2305", "ND2306", "ND2307", "ND3303", "ND1902", "ND1903", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND2213", "ND3205", "ND8104"},
+		After:    []diag.Code{"ND1123", "ND1121", "ND1111", "ND2122", "ND2123", "ND2303", "ND2304", "ND2109", "ND2210", "ND2105", "ND2305", "ND2306", "ND2307", "ND3303", "ND1902", "ND1903", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND2213", "ND3205", "ND8104"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			dead := map[string][]int{} // by sender, of those whom others out there answer: places in out

@@ -29,7 +29,7 @@ See it by hand:
 
 Sources: net/ipv4/fib_frontend.c: __fib_validate_source; net/ipv4/route.c: ip_route_input_slow`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1123", "ND2122", "ND1101", "ND1103", "ND1104", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND3204", "ND3201", "ND6101", "ND2301", "ND2201", "ND2106", "ND2109", "ND2107", "ND2202", "ND2203", "ND2204", "ND6401", "ND6402", "ND3211", "ND2205", "ND2209", "ND2210", "ND2206", "ND2207", "ND3205", "ND1106", "ND5121"},
+		After:    []diag.Code{"ND1123", "ND2122", "ND2123", "ND1101", "ND1103", "ND1104", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND3204", "ND3201", "ND6101", "ND2301", "ND2201", "ND2106", "ND2109", "ND2107", "ND2202", "ND2203", "ND2204", "ND6401", "ND6402", "ND3211", "ND2205", "ND2209", "ND2210", "ND2206", "ND2207", "ND3205", "ND1106", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseNoRoute, sim.CauseReject, sim.CauseRejectRule, sim.CauseRPFilter, sim.CauseMartian, sim.CauseNATReroute, sim.CauseNoWayBack, sim.CauseLedAway, sim.CauseSelfSource, sim.CauseTTL, sim.CauseLoop, sim.CauseIPv6Off) {

@@ -29,7 +29,7 @@ See it by hand:
 
 Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1903", "ND1123", "ND3106", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2201", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND1125", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211", "ND5121", "ND8104"},
+		After:    []diag.Code{"ND1903", "ND1123", "ND3106", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2201", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND1125", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211", "ND5121", "ND8104", "ND2123"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.TooLate) {

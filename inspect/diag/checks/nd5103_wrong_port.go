@@ -37,7 +37,7 @@ Sources: docs.docker.com, port publishing`,
 				case s.published() && s.optional():
 					f.Advice = fmt.Sprintf("nothing, where %s opens %s on demand; else publish what it listens on", s.target.Name, s.portText())
 				case p != nil || s.flow.Flow.Dport != s.dst:
-					f.Advice = fmt.Sprintf("recreate %s with -p %d:%d, or make the program listen on port %d", s.target.Name, s.flow.Flow.Dport, x.Local.Port(), s.dst)
+					f.Advice = fmt.Sprintf("recreate %s with -p %d:%d%s, or make the program listen on port %d", s.target.Name, s.flow.Flow.Dport, x.Local.Port(), unlessTCP(s.flow.Flow.Proto), s.dst)
 				}
 				return f
 			})

@@ -34,7 +34,7 @@ Sources: docs.docker.com, port publishing; moby portmapper`,
 					Summary:  fmt.Sprintf("port %d of %s is published on %s only, not on %s", p.ContainerPort, c.Name, where, f.Flow.Dst),
 					Cause:    fmt.Sprintf("%s was started with -p %s:%d", c.Name, where, p.ContainerPort),
 					Evidence: []diag.Evidence{ev(diag.PortCommand(c), fmt.Sprintf("%d/%s -> %s:%d", p.ContainerPort, p.Proto, p.HostIP, p.HostPort), snap.RefContainer(c.Ref))},
-					Advice:   fmt.Sprintf("recreate %s with -p %d:%d if others are meant to reach it", c.Name, p.HostPort, p.ContainerPort),
+					Advice:   fmt.Sprintf("recreate %s with -p %d:%d%s if others are meant to reach it", c.Name, p.HostPort, p.ContainerPort, unlessTCP(p.Proto)),
 				}
 				if o, near := published(in, f); o == c && near.ContainerPort == p.ContainerPort {
 					sayNear(f, x, c, near)

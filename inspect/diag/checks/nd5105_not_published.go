@@ -44,7 +44,7 @@ Sources: docs.docker.com, port publishing`,
 					Summary:  fmt.Sprintf("port %d/%s of this host is not published by any container, and nothing listens on it", f.Flow.Dport, f.Flow.Proto),
 					Cause:    fmt.Sprintf("no container was started with -p %d:…, and no process of the host listens on the port", f.Flow.Dport),
 					Evidence: []diag.Evidence{ev("ss -lntup", socketList(host, f.Flow.Proto), snap.RefNetns(host.ID))},
-					Advice:   fmt.Sprintf("recreate the container with -p %d:PORT", f.Flow.Dport),
+					Advice:   fmt.Sprintf("recreate the container with -p %d:PORT%s", f.Flow.Dport, unlessTCP(f.Flow.Proto)),
 				}
 				for _, g := range in.Snap.Gaps { // its ports are not known then
 					if name, unread := strings.CutPrefix(g.What, "container "); unread {

@@ -112,3 +112,11 @@ func speaks(ns *snap.Netns, proto snap.Proto, port uint16) bool {
 	}
 	return false
 }
+
+// unlessTCP is what -p has behind its ports for another protocol than TCP.
+func unlessTCP(p snap.Proto) string {
+	if p == snap.TCP {
+		return ""
+	}
+	return "/" + string(p)
+}
