@@ -66,6 +66,8 @@ func outcome(t *sim.Trace) string {
 	switch {
 	case t.Verdict != sim.Unknown || t.IfAnswered == "":
 		return string(t.Verdict)
+	case t.IfAnswered == sim.Delivered && t.ExitSrc.Addr().Is6() && t.ExitSrc.Addr().IsPrivate() && !t.ExitDst.Addr().IsPrivate():
+		return "gets out, with a private source" // which nobody out there answers (RFC 4193, section 4.1)
 	case t.IfAnswered == sim.Delivered:
 		return "gets out and back"
 	}
