@@ -73,7 +73,7 @@ func (in *Input) queueFull(w *sim.Where) bool {
 	}
 	v, err := in.Snap.At(w.Ref)
 	s, ok := v.(*snap.Socket)
-	return err == nil && ok && s.Backlog > 0 && s.Queue > s.Backlog
+	return err == nil && ok && s.Queue > s.Backlog
 }
 
 // seesDrops says whether somebody watched who is told of drops.

@@ -13,7 +13,11 @@ func (in *Input) tested(f *FlowCase) bool {
 	if !f.Flow.Dst.Is6() || !f.Broken() {
 		return false
 	}
-	for _, id := range []string{f.Flow.From, in.Snap.Host.Netns, f.place()} {
+	on := []string{f.Flow.From, in.Snap.Host.Netns, f.place()}
+	for _, o := range in.Graph.Owners(f.Flow.Dst) {
+		on = append(on, o.Netns.ID)
+	}
+	for _, id := range on {
 		ns := in.Snap.Ns(id)
 		if ns != nil && slices.ContainsFunc(ns.Addrs, func(a snap.Addr) bool {
 			l := ns.LinkAt(a.Index)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
+	"github.com/netdoctor/netdoctor/inspect/walk"
 )
 
 // TestIPv6IsExcusedWhileAddressesAreTested: a gateway that is a second old answers nobody
@@ -29,7 +30,7 @@ func TestIPv6IsExcusedWhileAddressesAreTested(t *testing.T) {
 			ID: "host", Links: []snap.Link{{Index: 2, Name: "br-v6", LowerUp: c.up}},
 			Addrs: []snap.Addr{{Index: 2, Prefix: netip.MustParsePrefix("fd00:77::1/64"), Scope: "global", Flags: c.flags}},
 		}}}
-		in := &Input{Snap: s}
+		in := &Input{Snap: s, Graph: walk.New(s)}
 		f := FlowCase{Flow: sim.Flow{From: "crawler", Dst: netip.MustParseAddr(c.dst)}, Trace: &sim.Trace{Verdict: sim.Dropped}}
 		if got := in.tested(&f); got != c.want {
 			t.Errorf("%s: %t", c.name, got)

@@ -40,7 +40,7 @@ func (r *run) respond(t *Trace, end *fate) (Verdict, *skb, *Where) {
 		who = fmt.Sprintf(" (%s, pid %d)", s.Process.Name, s.Process.PID)
 	}
 	switch {
-	case k.Proto == snap.IPProtoTCP && s.Backlog > 0 && s.Queue > s.Backlog:
+	case k.Proto == snap.IPProtoTCP && s.Queue > s.Backlog: // listen(2) with 0 holds one
 		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: fmt.Sprintf("the listener on %s%s has its queue full: %d of %d", s.Local, who, s.Queue, s.Backlog)}
 	case k.Proto == snap.IPProtoUDP && s.Process != nil && (s.Process.State == "T" || s.Process.State == "t"):
 		return Dropped, nil, &Where{Cause: CauseNoAnswer, Ref: ref, Detail: "the process of " + s.Local.String() + who + " is stopped"}

@@ -39,7 +39,7 @@ __udp_enqueue_schedule_skb; listen(2), accept(2): EMFILE`,
 			var out []diag.Finding
 			for _, s := range seats(in) {
 				x := s.socket
-				full := x.Backlog > 0 && x.Queue > x.Backlog
+				full := x.Queue > x.Backlog
 				if x.Queue == 0 || holdsPort(in, x) {
 					continue
 				}
@@ -122,7 +122,7 @@ func waiting(s *snap.Socket) string {
 	if s.WaitMs >= 1000 {
 		out += fmt.Sprintf(", the oldest for %d s", s.WaitMs/1000)
 	}
-	if s.Backlog > 0 && s.Queue > s.Backlog {
+	if s.Queue > s.Backlog {
 		out += fmt.Sprintf(", its queue holds %d", s.Backlog)
 	}
 	return out
