@@ -37,7 +37,7 @@ var each = [...]func() diag.Check{
 	nd6101, nd6103, nd6201, nd6301, nd6302, nd6303, nd6401, nd6402,
 	nd7101, nd7102, nd7103, nd7104, nd7201, nd7202, nd8101, nd8102, nd8103, nd8104,
 	nd2401, nd2402, nd3401, nd3402, nd3403, nd3404, nd3405, nd4401, nd4402, nd4403, nd5401, nd5402, nd6102, nd6501, nd6502,
-	nd2301, nd2302, nd2303, nd2304, nd2305, nd2306, nd2307, nd9001, nd9002,
+	nd2301, nd2302, nd2303, nd2304, nd2305, nd2306, nd2307, nd2308, nd9001, nd9002,
 }
 
 // ByCode finds a check; ok is false when there is none.

@@ -26,6 +26,9 @@ See it by hand:
     docker exec ASKER getent ahosts SERVICE
     docker network inspect SHARED            who else is on it
 
+So it is for somebody of no project who asks for a name that two projects answer to:
+each look-up may lead to the other one.
+
 Found unasked, and with no setting of the asker that names it, it is a warning: the
 program may never use the name.
 
@@ -33,7 +36,7 @@ Sources: moby daemon/libnetwork/sandbox_dns_unix.go: ResolveName; docs.docker.co
 compose networking`,
 		After: []diag.Code{"ND4204"},
 		Detect: func(in *diag.Input) []diag.Finding {
-			var out []diag.Finding
+			out := ofBoth(in)
 			for i := range in.Names {
 				n := &in.Names[i]
 				asker := in.Snap.Container(n.Ask.Container)
@@ -82,4 +85,51 @@ compose networking`,
 			return out
 		},
 	}
+}
+
+// ofBoth are names that lead to containers of several projects, for askers who are of none
+// of them: somebody asks for them, or has them in his settings.
+func ofBoth(in *diag.Input) []diag.Finding {
+	var out []diag.Finding
+	for i := range in.Names {
+		n := &in.Names[i]
+		asker := in.Snap.Container(n.Ask.Container)
+		if n.Path == nil || n.Path.Verdict != names.Resolved || asker == nil || !n.Asked && n.Wanted == "" {
+			continue
+		}
+		var who, projects []string
+		var seen []diag.Evidence
+		for _, a := range n.Path.Answers {
+			ip, _ := netip.ParseAddr(a)
+			c := in.Graph.ContainerOfAddr(ip)
+			if c == nil || c.Project == "" || c.Project == asker.Project || slices.Contains(projects, c.Project) {
+				continue
+			}
+			who, projects = append(who, fmt.Sprintf("%s of project %s (%s)", c.Name, c.Project, ip)), append(projects, c.Project)
+			seen = append(seen, ev(diag.InspectCommand(c), "com.docker.compose.project="+c.Project, snap.RefContainer(c.Ref)))
+		}
+		subject := diag.Subject{Kind: "name", Name: n.Ask.Name, Netns: n.Ask.Netns}
+		if len(who) < 2 || in.Meant(n) != nil {
+			continue
+		}
+		if k := sameSubject(out, subject); k >= 0 {
+			out[k].Covers.Names = append(out[k].Covers.Names, i)
+			continue
+		}
+		f := diag.Finding{
+			Summary:  fmt.Sprintf("%s, asked by %s, is the name of several projects' containers, %s: each connection may go to another one", n.Ask.Name, asker.Name, commas(who)),
+			Cause:    "they carry one name on one network, which answers with all of them in random order",
+			Subject:  subject,
+			Evidence: seen,
+			Covers:   diag.Cover{Names: []int{i}},
+			Advice:   fmt.Sprintf("ask for the container's own name, or give one of them another alias or a network of its own, unless %s is meant to be served by all of them", n.Ask.Name),
+			Weight:   56,
+		}
+		f.Summary += wantedBy(in, n, &f)
+		if !n.Asked {
+			f.Severity = diag.Warning
+		}
+		out = append(out, f)
+	}
+	return out
 }
