@@ -43,6 +43,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.untracked()
 	e.plain()
 	e.diverted()
+	e.turnedHome()
 	e.relays()
 	e.forwarded()
 	e.tried()

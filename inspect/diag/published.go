@@ -74,6 +74,9 @@ func (in *Input) aim(f *FlowCase) {
 // another program on the host. A socket whose process could not be seen may be that
 // of the engine's proxy.
 func (in *Input) astray(f *FlowCase) bool {
+	if (f.Asked || f.Kind == "turned") && in.turned(f) {
+		return true
+	}
 	c := in.Snap.Container(f.Target)
 	if c == nil || f.Port == nil || c.Netns == "" || f.Trace.Verdict != sim.Delivered || f.Trace.Arrived == "" {
 		return false
