@@ -33,6 +33,10 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if standing(in, f, w) || in.Lockdown(w) {
 		return nil
 	}
+	if q := usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow); q != nil {
+		f.Advice = renew(in, q)
+		return nil
+	}
 	if diag.Spent(w) {
 		f.Advice = "give the rule a wider range, or none: the kernel then keeps the port of each connection, or finds a free one"
 		return anyPort(in, f, w)
@@ -309,6 +313,10 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if o := in.Owner(w); slices.Contains(managed, o) {
 		f.Advice = ownerAdvice(o)
+		return nil
+	}
+	if q := usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow); q != nil {
+		f.Advice = renew(in, q)
 		return nil
 	}
 	if ops := fromListed(in, f, w); len(ops) > 0 {
