@@ -42,6 +42,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.balanced()
 	e.untracked()
 	e.plain()
+	e.wired()
 	e.diverted()
 	e.turnedHome()
 	e.relays()
