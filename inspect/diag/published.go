@@ -143,3 +143,14 @@ func (e *expecter) publisher(c *snap.Container) *snap.Network {
 	}
 	return first
 }
+
+// shut says of an uplink that the host forwards nothing that comes in by it, although it
+// does forward and its own traffic goes by another one: setting ip_forward sets all devices
+// (net/ipv4/devinet.c: inet_forward_change), so that somebody has closed this one, such as a
+// card for management.
+func (e *expecter) shut(up *snap.Link) bool {
+	global, _ := e.host.Sysctl("net/ipv4/ip_forward")
+	own, ok := e.host.Sysctl("net/ipv4/conf/" + up.Name + "/forwarding")
+	r := e.in.World.Route(e.host.ID, sim.RouteQuery{Dst: netip.MustParseAddr(outsideWorld[0])})
+	return global == "1" && ok && own == "0" && len(r.Ways) > 0 && r.Ways[0].Dev != up.Name
+}
