@@ -14,8 +14,8 @@ func (in *Input) admits(f *FlowCase) bool {
 	if f.Kind != "published" && f.Kind != "ingress" || !in.Admits(f) {
 		return false
 	}
-	p, _ := in.ByHostPort(f)
-	return p == nil // somebody meant to open it
+	rule, _ := in.ByHostPort(f)
+	return rule == "" // somebody meant to open it
 }
 
 // Admits says whether what keeps a sender outside from a port of this host is the rest of a

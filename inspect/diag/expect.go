@@ -44,7 +44,7 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.plain()
 	e.wired()
 	e.diverted()
-	e.turnedHome()
+	e.meddled()
 	e.relays()
 	e.forwarded()
 	e.tried()

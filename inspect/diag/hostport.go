@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -13,23 +14,23 @@ import (
 
 // ByHostPort is the rule that would let a flow to a published port pass, and asks for the
 // port as the host has it: DNAT has given the packet the container's before the forward
-// hook. Whoever wrote it wants the port open. nil where there is none. The address is the
+// hook. Whoever wrote it wants the port open. "" where there is none. The address is the
 // container's, the port its own.
-func (in *Input) ByHostPort(f *FlowCase) (*rules.Place, netip.AddrPort) {
+func (in *Input) ByHostPort(f *FlowCase) (snap.Ref, netip.AddrPort) {
 	w := RulePlace(f.Trace.Where)
 	if f.Port == nil || f.Flow.Iif == "" || !f.Broken() || w == nil || w.Reply || w.Cause != sim.CauseRule && w.Cause != sim.CausePolicy || w.Netns != in.Snap.Host.Netns || w.Rule == nil {
-		return nil, netip.AddrPort{}
+		return "", netip.AddrPort{}
 	}
 	i := slices.IndexFunc(f.Trace.NATed, func(n rules.NAT) bool { return !n.Src && n.AddrMin.IsValid() && n.PortMin != 0 })
 	if i < 0 || f.Trace.NATed[i].PortMin == f.Flow.Dport {
-		return nil, netip.AddrPort{}
+		return "", netip.AddrPort{}
 	}
 	to := netip.AddrPortFrom(f.Trace.NATed[i].AddrMin, f.Trace.NATed[i].PortMin)
 	asIs := f.Flow
 	asIs.Dst = to.Addr()
 	t := in.World.Trace(asIs)
 	if t.Arrived == "" {
-		return nil, to
+		return "", to
 	}
 	host := in.Snap.HostNs()
 	for _, h := range t.Forward {
@@ -42,19 +43,14 @@ func (in *Input) ByHostPort(f *FlowCase) (*rules.Place, netip.AddrPort) {
 			}) {
 				continue
 			}
-			tab, c, _ := host.Ruleset.Find(func(_ *snap.Table, _ *snap.Chain, x *snap.Rule) bool { return x == r })
-			if tab == nil {
-				continue
-			}
-			p := &rules.Place{System: tab.System, Family: tab.Family, Table: tab.Name, Chain: c.Name, Handle: r.Handle, Num: r.Num, Ref: ref, Rule: r, ChainP: c, TableP: tab}
-			text, _ := in.RuleLine(&sim.Where{Netns: host.ID, Rule: p, Ref: ref})
-			words := strings.Fields(text)
+			t, c, _ := host.Ruleset.Find(func(_ *snap.Table, _ *snap.Chain, x *snap.Rule) bool { return x == r })
+			words := strings.Fields(firewall.RuleText(host, t, c, r))
 			for k := 1; k < len(words); k++ {
 				if strings.HasSuffix(words[k-1], "dport") && words[k] == strconv.Itoa(int(f.Flow.Dport)) {
-					return p, to
+					return ref, to
 				}
 			}
 		}
 	}
-	return nil, to
+	return "", to
 }

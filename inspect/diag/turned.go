@@ -64,32 +64,31 @@ func (in *Input) forwardsAll(p *rules.Place) bool {
 	return port != 0 && !Narrow(text) && in.Owner(w) == "hand-made"
 }
 
-// turnedHome: containers reach the world past the forwardings that a hand made for
-// addresses of this host.
-func (e *expecter) turnedHome() {
+// meddled: containers reach a port of the world past the rules of this host about that
+// port which nobody means to close it by: forwardings for this host's own addresses
+// (turnedBy), and those that take packets out of connection tracking, and so out of NAT, or
+// set a TTL that is used up. Who means to close a port drops what is sent there. Of name
+// servers' port the names tell.
+func (e *expecter) meddled() {
 	n := 0
 	e.host.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
-		if c.Hook != "prerouting" || !diverts(r) {
+		if !diverts(r) && !firewall.Untracks(r) && !firewall.SetsTTL(r) {
 			return false
 		}
-		words := strings.Fields(firewall.RuleText(e.host, t, c, r))
-		port, proto := portMatched(words)
-		if port == 0 {
-			return false
-		}
-		ref := snap.RefRule(e.host.ID, t, c.Name, r.Num)
+		port, proto := portMatched(strings.Fields(firewall.RuleText(e.host, t, c, r)))
 		for i := range e.in.Snap.Netns {
 			from := &e.in.Snap.Netns[i]
-			if from.Class != snap.ClassContainer || from.Light || n >= maxDiverted {
+			if port == 0 || port == 53 || from.Class != snap.ClassContainer || from.Light || n >= maxDiverted {
 				continue
 			}
 			n++
 			f := FlowCase{
-				Kind: "turned", From: e.in.Who(from.ID), To: "internet:" + portText(proto, port), Because: []snap.Ref{ref},
+				Kind: "turned", From: e.in.Who(from.ID), To: "internet:" + portText(proto, port), Because: []snap.Ref{snap.RefRule(e.host.ID, t, c.Name, r.Num)},
 				Flow: sim.Flow{From: from.ID, Dst: netip.MustParseAddr(outsideWorld[0]), Proto: proto, Dport: port, StopOutside: true},
 			}
 			f.Trace = e.in.follow(f.Flow)
-			if (f.Broken() || f.Trace.Verdict == sim.Delivered) && e.in.turnedBy(&f) {
+			w := f.Trace.Where
+			if diverts(r) && (f.Broken() || f.Trace.Verdict == sim.Delivered) && e.in.turnedBy(&f) || !diverts(r) && (e.in.unmasked(&f) || w != nil && w.Cause == sim.CauseTTL) {
 				e.add(f)
 			}
 		}

@@ -37,8 +37,10 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = renew(in, q)
 		return nil
 	}
-	if ops := asContainerPort(in, f); len(ops) > 0 {
-		return ops
+	for _, try := range []func(*diag.Input, *diag.Finding) []fixups.Op{asContainerPort, withoutECN} {
+		if ops := try(in, f); len(ops) > 0 {
+			return ops
+		}
 	}
 	if diag.Spent(w) {
 		f.Advice = "give the rule a wider range, or none: the kernel then keeps the port of each connection, or finds a free one"

@@ -8,20 +8,19 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/intent"
-	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
 // sayHostPort adds to a finding the rule that was meant to open a published port.
 func sayHostPort(in *diag.Input, f *diag.Finding, flow *diag.FlowCase) {
-	p, to := in.ByHostPort(flow)
-	if p == nil {
+	ref, to := in.ByHostPort(flow)
+	w := rulePlace(in, ref)
+	if w == nil {
 		return
 	}
-	w := &sim.Where{Netns: in.Snap.Host.Netns, Rule: p, Ref: p.Ref}
 	text, source := in.RuleLine(w)
 	f.Cause = fmt.Sprintf("%s (%s) accepts port %d, which is the host's: DNAT comes first, and gives the packet the container's port, %d", diag.ChainName(w), in.Owner(w), flow.Flow.Dport, to.Port())
-	f.Evidence = append(f.Evidence, ev(source, text, p.Ref))
+	f.Evidence = append(f.Evidence, ev(source, text, ref))
 }
 
 // asContainerPort inserts the rule that opens a published port once more, with the
@@ -31,11 +30,13 @@ func asContainerPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	var ops []fixups.Op
 	for _, i := range f.Covers.Traces {
 		flow := &in.Flows[i]
-		p, to := in.ByHostPort(flow)
-		if p == nil || len(ops) > 0 && heals(in, i, ops) {
+		ref, to := in.ByHostPort(flow)
+		w := rulePlace(in, ref)
+		if w == nil || len(ops) > 0 && heals(in, i, ops) {
 			continue
 		}
-		text, _ := in.RuleLine(&sim.Where{Netns: in.Snap.Host.Netns, Rule: p, Ref: p.Ref})
+		p := w.Rule
+		text, _ := in.RuleLine(w)
 		was, is := fmt.Sprintf("dport %d ", flow.Flow.Dport), fmt.Sprintf("dport %d ", to.Port())
 		text = strings.Replace(text, was, is, 1)
 		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, in.Snap.Host.Netns, p.TableP, p.Chain), Position: p.Num}
@@ -52,5 +53,26 @@ func asContainerPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 			}
 		}
 	}
+	return ops
+}
+
+// withoutECN lets senders go without ECN once a SYN that asks for it got no answer, as
+// is the kernel's default (RFC 3168, section 6.1.1.1), where a rule drops such SYNs; nil
+// where that is not what stops them all.
+func withoutECN(in *diag.Input, f *diag.Finding) []fixups.Op {
+	const key = "net/ipv4/tcp_ecn_fallback"
+	var ops []fixups.Op
+	var done []string
+	for _, i := range f.Covers.Traces {
+		from := in.Flows[i].Flow.From
+		if v, _ := in.Snap.Ns(from).Sysctl(key); v == "0" && !slices.Contains(done, from) {
+			done = append(done, from)
+			ops = append(ops, &fixups.SysctlSet{Where: at(in, from), Key: key, Value: "1"})
+		}
+	}
+	if len(ops) == 0 || !healAll(in, f.Covers.Traces, ops) {
+		return nil
+	}
+	f.Advice = "the rule drops only SYNs that ask for ECN, and stays; net.ipv4.tcp_ecn=2 asks for it no more"
 	return ops
 }
