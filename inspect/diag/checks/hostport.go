@@ -37,13 +37,14 @@ func asContainerPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		}
 		p := w.Rule
 		text, _ := in.RuleLine(w)
-		was, is := fmt.Sprintf("dport %d ", flow.Flow.Dport), fmt.Sprintf("dport %d ", to.Port())
-		text = strings.Replace(text, was, is, 1)
-		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, in.Snap.Host.Netns, p.TableP, p.Chain), Position: p.Num}
+		dst := " -d "
 		if p.System == snap.NFT {
-			op.Text = snap.FamilyOf(to.Addr()).NFT() + " daddr " + to.Addr().String() + " " + text
-		} else {
-			op.Args = append([]string{"-d", to.Addr().String()}, intent.Args(text)...)
+			dst = " " + snap.FamilyOf(to.Addr()).NFT() + " daddr "
+		}
+		text = strings.Replace(text, "dport "+port(flow.Flow.Dport)+" ", "dport "+port(to.Port())+dst+to.Addr().String()+" ", 1)
+		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: p.Num, Text: text}
+		if p.System != snap.NFT {
+			op.Text, op.Args = "", intent.Args(text)
 		}
 		if more := append(slices.Clone(ops), op); heals(in, i, more) {
 			ops = more
@@ -56,21 +57,17 @@ func asContainerPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 	return ops
 }
 
-// withoutECN lets senders go without ECN once a SYN that asks for it got no answer, as
+// withoutECN lets a sender go without ECN once a SYN that asks for it got no answer, as
 // is the kernel's default (RFC 3168, section 6.1.1.1), where a rule drops such SYNs; nil
-// where that is not what stops them all.
+// where that is not what stops it.
 func withoutECN(in *diag.Input, f *diag.Finding) []fixups.Op {
 	const key = "net/ipv4/tcp_ecn_fallback"
-	var ops []fixups.Op
-	var done []string
-	for _, i := range f.Covers.Traces {
-		from := in.Flows[i].Flow.From
-		if v, _ := in.Snap.Ns(from).Sysctl(key); v == "0" && !slices.Contains(done, from) {
-			done = append(done, from)
-			ops = append(ops, &fixups.SysctlSet{Where: at(in, from), Key: key, Value: "1"})
-		}
+	from := in.Flows[f.Covers.Traces[0]].Flow.From
+	if v, _ := in.Snap.Ns(from).Sysctl(key); v != "0" {
+		return nil
 	}
-	if len(ops) == 0 || !healAll(in, f.Covers.Traces, ops) {
+	ops := []fixups.Op{&fixups.SysctlSet{Where: at(in, from), Key: key, Value: "1"}}
+	if !healAll(in, f.Covers.Traces, ops) {
 		return nil
 	}
 	f.Advice = "the rule drops only SYNs that ask for ECN, and stays; net.ipv4.tcp_ecn=2 asks for it no more"
