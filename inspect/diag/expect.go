@@ -320,7 +320,7 @@ func sources(host *snap.Netns, up *snap.Link) []netip.Addr {
 
 // published: who knocks at a published port from outside reaches the container.
 func (e *expecter) published() {
-	ups := slices.DeleteFunc(Uplinks(e.in.Snap), e.shut)
+	ups := e.doors()
 	for i := range e.in.Snap.Containers {
 		c := &e.in.Snap.Containers[i]
 		if c.State != "running" || c.Netns == "" || c.Netns == e.host.ID {

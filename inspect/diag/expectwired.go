@@ -40,16 +40,13 @@ func (e *expecter) wired() {
 
 // wire adds the flow between two of them, if a policy of the host stops it.
 func (e *expecter) wire(from, to *snap.Netns, dst netip.Addr) {
-	f := FlowCase{
-		Kind: "peer", From: e.in.Who(from.ID), To: e.in.Who(to.ID) + "/icmp", Because: []snap.Ref{snap.RefNetns(from.ID), snap.RefNetns(to.ID)},
-		Flow: sim.Flow{From: from.ID, Dst: dst, Proto: snap.ICMP},
-	}
+	f, name := sim.Flow{From: from.ID, Dst: dst, Proto: snap.ICMP}, e.in.Who(to.ID)+"/icmp"
 	if s := Listening(to, dst); s != nil {
-		f.Flow.Proto, f.Flow.Dport = snap.TCP, s.Local.Port()
-		f.To = e.in.Who(to.ID) + ":" + portText(snap.TCP, s.Local.Port())
+		f.Proto, f.Dport = snap.TCP, s.Local.Port()
+		name = e.in.Who(to.ID) + ":" + portText(snap.TCP, f.Dport)
 	}
-	f.Trace = e.in.follow(f.Flow)
-	if w := f.Trace.Where; w != nil && w.Cause == sim.CausePolicy && w.Netns == e.host.ID && w.Rule != nil && w.Rule.Family != snap.BridgeFamily {
-		e.add(f)
+	x := e.try("peer", name, snap.RefNetns(to.ID), f)
+	if w := x.Trace.Where; w != nil && w.Cause == sim.CausePolicy && w.Netns == e.host.ID && w.Rule != nil && w.Rule.Family != snap.BridgeFamily {
+		e.add(*x)
 	}
 }

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -153,4 +154,20 @@ func (e *expecter) shut(up *snap.Link) bool {
 	own, ok := e.host.Sysctl("net/ipv4/conf/" + up.Name + "/forwarding")
 	r := e.in.World.Route(e.host.ID, sim.RouteQuery{Dst: netip.MustParseAddr(outsideWorld[0])})
 	return global == "1" && ok && own == "0" && len(r.Ways) > 0 && r.Ways[0].Dev != up.Name
+}
+
+// doors are the devices by which published ports are reached: the uplinks, and those that
+// have a default route in a table of their own which a mark leads to, as a second
+// provider's has for the answers to what came in by it (lartc.org, 4.2).
+func (e *expecter) doors() []*snap.Link {
+	out := Uplinks(e.in.Snap)
+	for _, r := range e.host.Routes {
+		if r.Type != "unicast" || r.Dst.Bits() != 0 || r.Family != snap.IPv4 || !slices.ContainsFunc(e.host.Rules, func(p snap.PolicyRule) bool { return p.Mark != 0 && p.Table == r.Table && p.Action == "table" }) {
+			continue
+		}
+		if l := e.host.LinkAt(r.Oif); !slices.Contains(out, l) && slices.Contains(Outward(e.in.Snap), l) {
+			out = append(out, l)
+		}
+	}
+	return slices.DeleteFunc(out, e.shut)
 }

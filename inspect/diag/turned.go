@@ -82,16 +82,18 @@ func (e *expecter) meddled() {
 				continue
 			}
 			n++
-			f := FlowCase{
-				Kind: "turned", From: e.in.Who(from.ID), To: "internet:" + portText(proto, port), Because: []snap.Ref{snap.RefRule(e.host.ID, t, c.Name, r.Num)},
-				Flow: sim.Flow{From: from.ID, Dst: netip.MustParseAddr(outsideWorld[0]), Proto: proto, Dport: port, StopOutside: true},
-			}
-			f.Trace = e.in.follow(f.Flow)
+			f := e.try("turned", "internet:"+portText(proto, port), snap.RefRule(e.host.ID, t, c.Name, r.Num),
+				sim.Flow{From: from.ID, Dst: netip.MustParseAddr(outsideWorld[0]), Proto: proto, Dport: port, StopOutside: true})
 			w := f.Trace.Where
-			if diverts(r) && (f.Broken() || f.Trace.Verdict == sim.Delivered) && e.in.turnedBy(&f) || !diverts(r) && (e.in.unmasked(&f) || w != nil && w.Cause == sim.CauseTTL) {
-				e.add(f)
+			if diverts(r) && (f.Broken() || f.Trace.Verdict == sim.Delivered) && e.in.turnedBy(f) || !diverts(r) && (e.in.unmasked(f) || w != nil && w.Cause == sim.CauseTTL) {
+				e.add(*f)
 			}
 		}
 		return n >= maxDiverted
 	})
+}
+
+// try is a flow that is followed before it is known to be kept.
+func (e *expecter) try(kind, to string, because snap.Ref, f sim.Flow) *FlowCase {
+	return &FlowCase{Kind: kind, From: e.in.Who(f.From), To: to, Because: []snap.Ref{because}, Flow: f, Trace: e.in.follow(f)}
 }

@@ -165,7 +165,7 @@ func (r *run) outside(n *netns, dev *snap.Link, k *skb) *fate {
 		return f
 	}
 	if k.TTL == 1 && !r.reply && k.encap == nil && k.Dst.IsGlobalUnicast() && n.awayFrom(dev, k.Dst) {
-		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseTTL, Detail: "the TTL is used up: the first router beyond " + dev.Name + " throws it away"})
+		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseTTL, Detail: "the TTL is used up at the first router beyond " + dev.Name})
 	}
 	if r.quiet == 0 {
 		r.hop(n, dev, "send", "leaves by "+dev.Name, "ok", k)

@@ -33,9 +33,8 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if standing(in, f, w) || in.Lockdown(w) {
 		return nil
 	}
-	if q := usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow); q != nil {
-		f.Advice = renew(in, q)
-		return nil
+	if usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow) != nil {
+		return nil // see saySpent
 	}
 	for _, try := range []func(*diag.Input, *diag.Finding) []fixups.Op{asContainerPort, withoutECN} {
 		if ops := try(in, f); len(ops) > 0 {
@@ -293,8 +292,7 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = ownerAdvice(o)
 		return nil
 	}
-	if q := usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow); q != nil {
-		f.Advice = renew(in, q)
+	if usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow) != nil {
 		return nil
 	}
 	if ops := fromListed(in, f, w); len(ops) > 0 {

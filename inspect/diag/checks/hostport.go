@@ -27,30 +27,41 @@ func sayHostPort(in *diag.Input, f *diag.Finding, flow *diag.FlowCase) {
 // address and the port that the container has; nil where there is none, or that does not
 // help.
 func asContainerPort(in *diag.Input, f *diag.Finding) []fixups.Op {
-	var ops []fixups.Op
-	for _, i := range f.Covers.Traces {
-		flow := &in.Flows[i]
+	return oneByOne(in, f, func(flow *diag.FlowCase) fixups.Op {
 		ref, to := in.ByHostPort(flow)
 		w := rulePlace(in, ref)
-		if w == nil || len(ops) > 0 && heals(in, i, ops) {
-			continue
+		if w == nil {
+			return nil
 		}
-		p := w.Rule
-		text, _ := in.RuleLine(w)
-		dst := " -d "
+		p, dst := w.Rule, " -d "
 		if p.System == snap.NFT {
 			dst = " " + snap.FamilyOf(to.Addr()).NFT() + " daddr "
 		}
+		text, _ := in.RuleLine(w)
 		text = strings.Replace(text, "dport "+port(flow.Flow.Dport)+" ", "dport "+port(to.Port())+dst+to.Addr().String()+" ", 1)
 		op := &fixups.RuleInsert{ChainRef: fixups.ChainAt(in.Snap, w.Netns, p.TableP, p.Chain), Position: p.Num, Text: text}
 		if p.System != snap.NFT {
 			op.Text, op.Args = "", intent.Args(text)
 		}
-		if more := append(slices.Clone(ops), op); heals(in, i, more) {
-			ops = more
-			f.Advice = "have the container's port opened where that rule comes from"
-			if usesUFW(p.TableP) {
-				f.Advice = fmt.Sprintf("to keep it over ufw's next reload: ufw route allow proto %s from any to %s port %d", flow.Flow.Proto, to.Addr(), to.Port())
+		f.Advice = "have the container's port opened where that rule comes from"
+		if usesUFW(p.TableP) {
+			f.Advice = fmt.Sprintf("to keep it over ufw's next reload: ufw route allow proto %s from any to %s port %d", flow.Flow.Proto, to.Addr(), to.Port())
+		}
+		return op
+	})
+}
+
+// oneByOne are the operations that mend the flows of a finding, one for each that those
+// before it leave; nil for a flow has none.
+func oneByOne(in *diag.Input, f *diag.Finding, mend func(*diag.FlowCase) fixups.Op) []fixups.Op {
+	var ops []fixups.Op
+	for _, i := range f.Covers.Traces {
+		if len(ops) > 0 && heals(in, i, ops) {
+			continue
+		}
+		if op := mend(&in.Flows[i]); op != nil {
+			if more := append(slices.Clone(ops), op); heals(in, i, more) {
+				ops = more
 			}
 		}
 	}
@@ -70,6 +81,6 @@ func withoutECN(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if !healAll(in, f.Covers.Traces, ops) {
 		return nil
 	}
-	f.Advice = "the rule drops only SYNs that ask for ECN, and stays; net.ipv4.tcp_ecn=2 asks for it no more"
+	f.Advice = "the rule drops only SYNs that ask for ECN, and stays"
 	return ops
 }

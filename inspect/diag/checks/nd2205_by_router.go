@@ -2,7 +2,6 @@ package checks
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -22,19 +21,15 @@ func byRouter(in *diag.Input, f *diag.Finding, ns *snap.Netns, x *snap.Route) []
 	if err != nil {
 		return nil
 	}
-	var ops []fixups.Op
-	for _, i := range f.Covers.Traces {
-		to := in.Flows[i].Flow.Dst
+	return oneByOne(in, f, func(fl *diag.FlowCase) fixups.Op {
+		to := fl.Flow.Dst
 		r, ok := itemAt[*snap.Route](then, then.World.Route(ns.ID, sim.RouteQuery{Dst: to}).Route)
-		if !ok || !r.Gateway.IsValid() || !in.Flows[i].Asked || !x.Dst.Contains(to) || len(ops) > 0 && heals(in, i, ops) {
-			continue
+		if !ok || !r.Gateway.IsValid() || !fl.Asked || !x.Dst.Contains(to) {
+			return nil
 		}
 		way := *r
 		way.Dst, way.Metric, way.Protocol = netip.PrefixFrom(to, to.BitLen()), 0, "static"
-		if more := append(slices.Clone(ops), fixups.NewRouteAdd(in.Snap, ns.ID, way)); heals(in, i, more) {
-			ops = more
-			f.Advice = "the rest of the range stays on the wire; to have none of it there, find out who adds that route (NOZEROCONF=yes, avahi-autoipd)"
-		}
-	}
-	return ops
+		f.Advice = "the rest of the range stays on the wire; NOZEROCONF=yes takes it off where avahi-autoipd put it"
+		return fixups.NewRouteAdd(in.Snap, ns.ID, way)
+	})
 }

@@ -195,20 +195,15 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if strings.Contains(g.Where.Detail, " sends it out of ") { // nft's fwd
 		does, cause = "sends away", g.Where.Detail
 	}
-	evidence := append([]diag.Evidence{ev(source, text, g.Where.Ref)}, bannedLines(in, first)...)
-	if q := usedUp(in, g.Where, first.Flow); q != nil {
-		var line diag.Evidence
-		cause, line = spentCause(in, q)
-		evidence = append(evidence, line)
-	}
 	f := diag.Finding{
 		Summary:  fmt.Sprintf("%s (%s) in %s %s %s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, text),
 		Cause:    cause,
 		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
-		Evidence: evidence,
+		Evidence: append([]diag.Evidence{ev(source, text, g.Where.Ref)}, bannedLines(in, first)...),
 		Covers:   diag.Cover{Traces: g.Flows, Names: tooBig(in, g)},
 		Weight:   60,
 	}
+	saySpent(in, &f, g.Where, first.Flow)
 	sayHostPort(in, &f, first)
 	return f
 }

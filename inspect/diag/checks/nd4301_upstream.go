@@ -76,12 +76,10 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 						f.Summary += fmt.Sprintf(": %s (%s) in %s drops it: %s", diag.ChainName(rule), in.Owner(rule), in.Who(rule.Netns), line)
 						f.Evidence = append(f.Evidence, ev(source, line, rule.Ref))
 						f.Advice = "take the rule out, let these questions pass before it, or whatever puts it there"
-						if q := usedUp(in, rule, flow); q != nil {
-							cause, line := spentCause(in, q)
-							f.Cause += "; " + cause
-							f.Evidence = append(f.Evidence, line)
-							f.Advice = renew(in, q)
-						} else if ops := withoutRule(in, rule); ops != nil {
+						if saySpent(in, &f, rule, flow) {
+							break
+						}
+						if ops := withoutRule(in, rule); ops != nil {
 							f.Fix = &diag.Fix{Ops: ops, Survives: "until reboot"}
 						}
 					}

@@ -55,21 +55,23 @@ func hasQuota(e snap.Expr) bool {
 	return false
 }
 
-// renew says how a quota begins anew.
-func renew(in *diag.Input, q *sim.Where) string {
-	p := q.Rule
-	out := "raise the quota, or begin it anew; the rule that stops the rest stays"
-	if op := deleteRule(in, q.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil && p.System != snap.NFT {
-		out += ": " + strings.Replace(shellOf(op), "-D "+p.Chain, fmt.Sprintf("-R %s %d", p.Chain, p.Num), 1)
+// saySpent adds to a finding the quota that is used up, and how it begins anew; false
+// where there is none.
+func saySpent(in *diag.Input, f *diag.Finding, w *sim.Where, flow sim.Flow) bool {
+	q := usedUp(in, w, flow)
+	if q == nil {
+		return false
 	}
-	return out
-}
-
-// spentCause is the cause of what a used up quota leaves to the rule behind it.
-func spentCause(in *diag.Input, q *sim.Where) (string, diag.Evidence) {
+	p := q.Rule
 	text, source := in.RuleLine(q)
-	if n := q.Rule.Rule.Bytes; n > 0 {
+	if n := p.Rule.Bytes; n > 0 {
 		text += fmt.Sprintf(" (%d bytes)", n)
 	}
-	return fmt.Sprintf("the quota of rule %d is used up: what it let pass runs into the rest of the chain now", q.Rule.Num), ev(source, text, q.Ref)
+	f.Cause = fmt.Sprintf("the quota of rule %d is used up: the rest of the chain decides now", p.Num)
+	f.Evidence = append(f.Evidence, ev(source, text, q.Ref))
+	f.Advice = "raise the quota, or begin it anew; the rule that stops the rest stays"
+	if op := deleteRule(in, q.Netns, p.System, p.Family, p.Table, p.Chain, p.Num); op != nil && p.System != snap.NFT {
+		f.Advice += ": " + strings.Replace(shellOf(op), "-D "+p.Chain, fmt.Sprintf("-R %s %d", p.Chain, p.Num), 1)
+	}
+	return true
 }
