@@ -64,11 +64,11 @@ func (in *Input) forwardsAll(p *rules.Place) bool {
 	return port != 0 && !Narrow(text) && in.Owner(w) == "hand-made"
 }
 
-// meddled: containers reach a port of the world past the rules of this host about that
-// port which nobody means to close it by: forwardings for this host's own addresses
-// (turnedBy), and those that take packets out of connection tracking, and so out of NAT, or
-// set a TTL that is used up. Who means to close a port drops what is sent there. Of name
-// servers' port the names tell.
+// meddled: containers reach the world's web servers, which any of them may ask, past the
+// rules of this host about their ports which nobody means to close these by: forwardings for
+// this host's own addresses (turnedBy), and those that take packets out of connection
+// tracking, and so out of NAT, or set a TTL that is used up. Who means to close a port drops
+// what is sent there. Other ports are mostly of this host's own business, such as a tunnel's.
 func (e *expecter) meddled() {
 	n := 0
 	e.host.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
@@ -78,7 +78,7 @@ func (e *expecter) meddled() {
 		port, proto := portMatched(strings.Fields(firewall.RuleText(e.host, t, c, r)))
 		for i := range e.in.Snap.Netns {
 			from := &e.in.Snap.Netns[i]
-			if port == 0 || port == 53 || from.Class != snap.ClassContainer || from.Light || n >= maxDiverted {
+			if port != 80 && port != 443 || proto != snap.TCP || from.Class != snap.ClassContainer || from.Light || n >= maxDiverted {
 				continue
 			}
 			n++

@@ -176,15 +176,19 @@ func (r *run) outside(n *netns, dev *snap.Link, k *skb) *fate {
 	}}
 }
 
-// awayFrom says whether an address is on no subnet of a device that has some of its
-// family: whoever has it is behind a router there.
+// awayFrom says whether routes tell who is on a device's wire, and an address is none of
+// them: whoever has it is behind a router there.
 func (n *netns) awayFrom(dev *snap.Link, to netip.Addr) bool {
 	known := false
-	for _, a := range n.n.AddrsOf(dev.Index) {
-		if a.Prefix.Contains(to) {
+	for i := range n.n.Routes {
+		r := &n.n.Routes[i]
+		if r.Oif != dev.Index || r.Gateway.IsValid() || r.Type != "unicast" || r.Family != snap.FamilyOf(to) {
+			continue
+		}
+		if r.Dst.Contains(to) {
 			return false
 		}
-		known = known || a.Prefix.Addr().Is4() == to.Is4() && a.Prefix.Bits() < to.BitLen() && !a.Prefix.Addr().IsLinkLocalUnicast()
+		known = true
 	}
 	return known
 }

@@ -43,7 +43,7 @@ func asContainerPort(in *diag.Input, f *diag.Finding) []fixups.Op {
 		if p.System != snap.NFT {
 			op.Text, op.Args = "", intent.Args(text)
 		}
-		f.Advice = "have the container's port opened where that rule comes from"
+		f.Advice = "have the container's port opened where it comes from"
 		if usesUFW(p.TableP) {
 			f.Advice = fmt.Sprintf("to keep it over ufw's next reload: ufw route allow proto %s from any to %s port %d", flow.Flow.Proto, to.Addr(), to.Port())
 		}

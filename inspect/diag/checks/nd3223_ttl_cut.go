@@ -28,7 +28,7 @@ Sources: net/ipv4/ip_forward.c: ip_forward; iptables-extensions(8): TTL, HL`,
 			}
 			return onWay(in, broken, firewall.SetsTTL, diag.Finding{
 				Summary: "%s sets the TTL of %s, and it is used up on the way: %s",
-				Cause:   "every router takes one from the TTL, this host among them, and the packet has none left",
+				Cause:   "each router takes one from the TTL, and none is left",
 			})
 		},
 		Fix: deleteSubject,
