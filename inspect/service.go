@@ -29,6 +29,7 @@ func knownServices() []service {
 		{"k3s", "k3s-server", []string{"k3s"}}, // this one and the next two have kubelet and kube-proxy inside
 		{"kubelite", "kubelite", []string{"kubelite"}},
 		{"k0s", "k0s", []string{"k0s"}},
+		{"kube-router", "kube-router", []string{"kube-router"}},
 		{"cilium-agent", "cilium-agent", []string{"cilium-agent"}},
 		{"calico-felix", "calico-felix", []string{"calico-felix"}},
 		{"flanneld", "flanneld", []string{"flanneld"}},

@@ -11,7 +11,11 @@ import (
 
 // admits says so of a flow that nobody asked for: it is closed by will.
 func (in *Input) admits(f *FlowCase) bool {
-	return (f.Kind == "published" || f.Kind == "ingress") && in.Admits(f)
+	if f.Kind != "published" && f.Kind != "ingress" || !in.Admits(f) {
+		return false
+	}
+	rule, _ := in.ByHostPort(f)
+	return rule == "" // somebody meant to open it
 }
 
 // Admits says whether what keeps a sender outside from a port of this host is the rest of a

@@ -68,7 +68,7 @@ type NameAsk struct {
 // FlowCase is one flow that must work, or that was asked for, with what the
 // model and the wire say of it.
 type FlowCase struct {
-	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "published-own", "banned", "service", "ingress", "host", "proxy", "diverted", "relay", "tried", "twin", "witness", HTTPProxy.
+	// Kind: "asked", "peer", "gateway", "egress", "upstream", "published", "published-local", "published-own", "banned", "service", "ingress", "host", "proxy", "diverted", "turned", "relay", "tried", "twin", "witness", HTTPProxy.
 	Kind    string
 	From    string
 	To      string
@@ -89,7 +89,7 @@ type FlowCase struct {
 	// destination), or it ends at its target's own filter, so that what stops it
 	// may be meant.
 	Excused bool
-	// Astray: it is answered, but by somebody else than its Target.
+	// Astray: it is answered, but by somebody else than its Target, or than the world that it is sent to.
 	Astray bool
 	// Settled: the model leaves open whether its place stops the flow (a limit, a
 	// rate, a random match), and the probe was seen to die just there.

@@ -42,7 +42,9 @@ func expect(in *Input) ([]FlowCase, []NameCase) {
 	e.balanced()
 	e.untracked()
 	e.plain()
+	e.wired()
 	e.diverted()
+	e.meddled()
 	e.relays()
 	e.forwarded()
 	e.tried()
@@ -318,7 +320,7 @@ func sources(host *snap.Netns, up *snap.Link) []netip.Addr {
 
 // published: who knocks at a published port from outside reaches the container.
 func (e *expecter) published() {
-	ups := Uplinks(e.in.Snap)
+	ups := e.doors()
 	for i := range e.in.Snap.Containers {
 		c := &e.in.Snap.Containers[i]
 		if c.State != "running" || c.Netns == "" || c.Netns == e.host.ID {

@@ -60,16 +60,12 @@ func (e *expecter) divertedBy(ns *snap.Netns, t *snap.Table, c *snap.Chain, r *s
 			continue
 		}
 		followed++
-		f := FlowCase{
-			Kind: "diverted", From: e.in.Who(from.ID), To: dst + ":" + portText(proto, port), Because: []snap.Ref{ref},
-			Flow: sim.Flow{From: from.ID, Dst: to, Proto: proto, Dport: port, StopOutside: true},
-		}
-		f.Trace = e.in.follow(f.Flow)
+		f := e.try("diverted", dst+":"+portText(proto, port), ref, sim.Flow{From: from.ID, Dst: to, Proto: proto, Dport: port, StopOutside: true})
 		w := f.Trace.Where
 		dropped := w != nil && w.Cause == sim.CauseRule && w.Ref == ref || marks(r) && w != nil && w.Netns == ns.ID && (w.Cause == sim.CauseNoListener || w.Cause == sim.CauseSelfSource) // the refusal itself can't be sent
 		refused := w != nil && w.Cause == sim.CauseNoListener && w.Netns == ns.ID && slices.ContainsFunc(f.Trace.NATed, func(m rules.NAT) bool { return m.Place != nil && m.Place.Ref == ref })
 		if _, own := ns.HasAddr(to); f.Broken() && !own && (dropped || refused) && (r.Packets > 0 || e.met(ns, port, proto)) {
-			e.add(f)
+			e.add(*f)
 		}
 	}
 	return followed

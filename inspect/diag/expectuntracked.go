@@ -53,20 +53,16 @@ func (e *expecter) untracked() {
 
 // untrackedTo adds the flow of one sender, if that is what stops it.
 func (e *expecter) untrackedTo(tracked *sim.World, from *snap.Netns, k natKey, ref snap.Ref) bool {
-	f := FlowCase{
-		Kind: "service", From: e.in.Who(from.ID), To: netip.AddrPortFrom(k.addr, k.port).String() + "/" + string(k.proto), Because: []snap.Ref{ref},
-		Flow: sim.Flow{From: from.ID, Dst: k.addr, Proto: k.proto, Dport: k.port, StopOutside: true},
-	}
-	f.Trace = e.in.follow(f.Flow)
+	f := e.try("service", netip.AddrPortFrom(k.addr, k.port).String()+"/"+string(k.proto), ref, sim.Flow{From: from.ID, Dst: k.addr, Proto: k.proto, Dport: k.port, StopOutside: true})
 	led := func(n rules.NAT) bool { return !n.Src }
-	if slices.ContainsFunc(f.Trace.NATed, led) || !f.Broken() && !e.in.unmasked(&f) {
+	if slices.ContainsFunc(f.Trace.NATed, led) || !f.Broken() && !e.in.unmasked(f) {
 		return false
 	}
 	x := FlowCase{Trace: tracked.Trace(f.Flow)}
 	if !x.Works() || !slices.ContainsFunc(x.Trace.NATed, led) {
 		return false
 	}
-	e.add(f)
+	e.add(*f)
 	return true
 }
 

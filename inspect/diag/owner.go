@@ -51,9 +51,10 @@ func (in *Input) Owner(w *sim.Where) string {
 // agents are the programs that keep an owner's rules: where none of them runs nobody
 // does, and the rules are what a cluster left behind.
 var agents = map[string][]string{
-	"kube-proxy": {"kube-proxy", "kubelet", "k3s", "kubelite", "k0s"},
-	"Calico":     {"calico-felix", "kubelet", "k3s", "kubelite", "k0s"},
-	"Cilium":     {"cilium-agent", "kubelet", "k3s", "kubelite", "k0s"},
+	"kube-proxy":  {"kube-proxy", "kubelet", "k3s", "kubelite", "k0s"},
+	"kube-router": {"kube-router", "kubelet", "k3s", "kubelite", "k0s"}, // k3s has its network policies inside
+	"Calico":      {"calico-felix", "kubelet", "k3s", "kubelite", "k0s"},
+	"Cilium":      {"cilium-agent", "kubelet", "k3s", "kubelite", "k0s"},
 }
 
 // Gone says whether none of the programs runs here that keep what an owner made; false for

@@ -203,7 +203,7 @@ func questionKey(p *snap.Probe) string {
 // UDP service that need not answer.
 func (in *Input) Question(f *FlowCase) (snap.Probe, bool) {
 	ns := in.Snap.Ns(f.Flow.From)
-	if f.Outside && !(in.arrivals && f.Asked && f.Flow.Iif != "") || f.Kind == "egress" || f.Kind == "diverted" || f.Kind == "relay" || ns == nil || ns.Light || f.Flow.Dst.IsMulticast() {
+	if f.Outside && !(in.arrivals && f.Asked && f.Flow.Iif != "") || f.Kind == "egress" || f.Kind == "diverted" || f.Kind == "turned" || f.Kind == "relay" || ns == nil || ns.Light || f.Flow.Dst.IsMulticast() {
 		return snap.Probe{}, false
 	}
 	q := snap.Probe{From: f.Flow.From, Dst: netip.AddrPortFrom(f.Flow.Dst, f.Flow.Dport), Size: f.Flow.Size, DF: f.Flow.DF}

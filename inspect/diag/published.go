@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -74,6 +75,9 @@ func (in *Input) aim(f *FlowCase) {
 // another program on the host, or a machine that a rule sends it on to. A socket whose process could not be seen may be that
 // of the engine's proxy.
 func (in *Input) astray(f *FlowCase) bool {
+	if (f.Asked || f.Kind == "turned") && in.turned(f) {
+		return true
+	}
 	c := in.Snap.Container(f.Target)
 	if c == nil || f.Port == nil || c.Netns == "" {
 		return false
@@ -145,4 +149,31 @@ func (e *expecter) publisher(c *snap.Container) *snap.Network {
 		}
 	}
 	return first
+}
+
+// shut says of an uplink that the host forwards nothing that comes in by it, although it
+// does forward and its own traffic goes by another one: setting ip_forward sets all devices
+// (net/ipv4/devinet.c: inet_forward_change), so that somebody has closed this one, such as a
+// card for management.
+func (e *expecter) shut(up *snap.Link) bool {
+	global, _ := e.host.Sysctl("net/ipv4/ip_forward")
+	own, ok := e.host.Sysctl("net/ipv4/conf/" + up.Name + "/forwarding")
+	r := e.in.World.Route(e.host.ID, sim.RouteQuery{Dst: netip.MustParseAddr(outsideWorld[0])})
+	return global == "1" && ok && own == "0" && len(r.Ways) > 0 && r.Ways[0].Dev != up.Name
+}
+
+// doors are the devices by which published ports are reached: the uplinks, and those that
+// have a default route in a table of their own which a mark leads to, as a second
+// provider's has for the answers to what came in by it (lartc.org, 4.2).
+func (e *expecter) doors() []*snap.Link {
+	out := Uplinks(e.in.Snap)
+	for _, r := range e.host.Routes {
+		if r.Type != "unicast" || r.Dst.Bits() != 0 || r.Family != snap.IPv4 || !slices.ContainsFunc(e.host.Rules, func(p snap.PolicyRule) bool { return p.Mark != 0 && p.Table == r.Table && p.Action == "table" }) {
+			continue
+		}
+		if l := e.host.LinkAt(r.Oif); !slices.Contains(out, l) && slices.Contains(Outward(e.in.Snap), l) {
+			out = append(out, l)
+		}
+	}
+	return slices.DeleteFunc(out, e.shut)
 }

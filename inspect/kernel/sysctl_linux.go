@@ -28,7 +28,7 @@ func plainSysctls() []sysctlDir {
 			"ip_forward", "ip_default_ttl", "ip_nonlocal_bind", "ip_no_pmtu_disc", "ip_local_port_range",
 			"ip_local_reserved_ports", "ip_unprivileged_port_start", "ip_forward_use_pmtu", "fwmark_reflect",
 			"ping_group_range", "fib_multipath_hash_policy", "icmp_echo_ignore_all", "icmp_ratelimit", "icmp_ratemask",
-			"tcp_syncookies", "tcp_l3mdev_accept", "udp_l3mdev_accept", "tcp_mtu_probing",
+			"tcp_syncookies", "tcp_l3mdev_accept", "udp_l3mdev_accept", "tcp_mtu_probing", "tcp_ecn", "tcp_ecn_fallback",
 		}, subs: []sysctlDir{
 			{dir: "conf", subs: []sysctlDir{{dir: "all", keys: confKeys(devconf4())}}},
 			{dir: "vs", keys: []string{
@@ -61,7 +61,7 @@ func hostSysctls() []sysctlDir {
 		{dir: "ipv4", keys: []string{
 			"ip_early_demux", "ip_forward_update_priority", "fib_multipath_use_neigh", "nexthop_compat_mode",
 			"icmp_echo_ignore_broadcasts", "icmp_errors_use_inbound_ifaddr", "icmp_msgs_per_sec", "icmp_msgs_burst",
-			"raw_l3mdev_accept", "tcp_fwmark_accept", "tcp_base_mss", "tcp_ecn", "tcp_tw_reuse", "tcp_max_syn_backlog",
+			"raw_l3mdev_accept", "tcp_fwmark_accept", "tcp_base_mss", "tcp_tw_reuse", "tcp_max_syn_backlog",
 			"tcp_timestamps", "tcp_abort_on_overflow", "tcp_max_tw_buckets",
 		}, subs: []sysctlDir{
 			thresholds,

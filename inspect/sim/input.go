@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -163,6 +164,9 @@ func (r *run) outside(n *netns, dev *snap.Link, k *skb) *fate {
 	if f := r.ledAway(n, dev, k); f != nil {
 		return f
 	}
+	if k.TTL == 1 && !r.reply && k.encap == nil && k.Dst.IsGlobalUnicast() && n.awayFrom(dev, k.Dst) {
+		return r.drop(n, dev, k, Where{Layer: "route", Cause: CauseTTL, Detail: "the TTL is used up at the first router beyond " + dev.Name})
+	}
 	if r.quiet == 0 {
 		r.hop(n, dev, "send", "leaves by "+dev.Name, "ok", k)
 	}
@@ -170,4 +174,21 @@ func (r *run) outside(n *netns, dev *snap.Link, k *skb) *fate {
 		Netns: n.n.ID, Device: dev.Name, Layer: "link", Cause: CauseOutside, Reply: r.reply, Ref: snap.RefLink(n.n.ID, dev.Name),
 		Detail: "it leaves what is known by " + dev.Name + " of " + n.n.ID,
 	}}
+}
+
+// awayFrom says whether routes tell who is on a device's wire, and an address is none of
+// them: whoever has it is behind a router there.
+func (n *netns) awayFrom(dev *snap.Link, to netip.Addr) bool {
+	known := false
+	for i := range n.n.Routes {
+		r := &n.n.Routes[i]
+		if r.Oif != dev.Index || r.Gateway.IsValid() || r.Type != "unicast" || r.Family != snap.FamilyOf(to) {
+			continue
+		}
+		if r.Dst.Contains(to) {
+			return false
+		}
+		known = true
+	}
+	return known
 }

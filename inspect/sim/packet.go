@@ -47,6 +47,9 @@ func (r *run) newPacket(f Flow) *skb {
 		k.Proto, k.Len, k.softDF = snap.IPProtoUDP, ip+8+size, !f.DF
 	case snap.TCP:
 		k.Proto, k.TCPFlags, k.TCPMSS, k.Len = snap.IPProtoTCP, rules.TCPSYN, 1460, ip+40
+		if n := r.w.ns[f.From]; n != nil && f.Iif == "" && n.sysctl("net/ipv4/tcp_ecn", 2) == 1 && n.sysctl("net/ipv4/tcp_ecn_fallback", 1) == 0 {
+			k.TCPFlags |= 0xc0 // ECE, CWR, on each try (net/ipv4/tcp_output.c: tcp_ecn_send_syn, tcp_ecn_clear_syn)
+		}
 	default:
 		k.Proto, k.Len = f.Proto.Number(), ip+12+size
 	}

@@ -129,6 +129,11 @@ func acceptPorts(in *diag.Input, f *diag.Finding, netns string, p *rules.Place) 
 		if w := diag.RulePlace(in.Flows[i].Trace.Where); w.Device != "" && (out || netns != in.Snap.Host.Netns) {
 			by = []string{w.Device}
 		}
+		// Without DNAT, as for IPv6 by default, a program of the host takes what comes to a
+		// published port (moby cmd/docker-proxy), and INPUT lets it in.
+		if _, _, at := in.PublishedAt(flow.Dst, flow.Dport, flow.Proto); at && flow.Iif != "" && !out && netns == in.Snap.Host.Netns {
+			by = []string{flow.Iif}
+		}
 		if out {
 			dport = sentTo(&in.Flows[i], netns)
 		}

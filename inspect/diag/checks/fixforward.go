@@ -69,6 +69,14 @@ func acceptWays(in *diag.Input, f *diag.Finding, netns string, p *rules.Place, w
 				by = []string{to}
 			}
 		}
+		if owners := in.Graph.Owners(fl.Dst); to == "" && len(owners) == 1 && owners[0].Netns.ID != fl.From { // behind a bridge of no engine
+			for _, to = range bridgesBeside(in, owners[0].Netns.ID, nil) {
+				if slices.Contains(by, to) {
+					by = []string{to}
+					break
+				}
+			}
+		}
 		for _, dev := range by {
 			if way := [2]string{dev, to}; to != "" && !seen[way] {
 				seen[way] = true

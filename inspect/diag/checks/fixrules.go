@@ -33,6 +33,14 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if standing(in, f, w) || in.Lockdown(w) {
 		return nil
 	}
+	if usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow) != nil {
+		return nil // see saySpent
+	}
+	for _, try := range []func(*diag.Input, *diag.Finding) []fixups.Op{asContainerPort, withoutECN} {
+		if ops := try(in, f); len(ops) > 0 {
+			return ops
+		}
+	}
 	if diag.Spent(w) {
 		f.Advice = "give the rule a wider range, or none: the kernel then keeps the port of each connection, or finds a free one"
 		return anyPort(in, f, w)
@@ -276,33 +284,6 @@ func keptApart(in *diag.Input, flow *diag.FlowCase, w *sim.Where) *snap.Network 
 	return n
 }
 
-// onlySource is the sender of all flows of a finding; the word ADDRESS where
-// they have none or several.
-func onlySource(in *diag.Input, f *diag.Finding) string {
-	src := in.Flows[f.Covers.Traces[0]].Flow.Src
-	if !src.IsValid() || slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return in.Flows[i].Flow.Src != src }) {
-		return "ADDRESS"
-	}
-	return src.String()
-}
-
-// ownerAdvice says where a program's rules are changed for good.
-func ownerAdvice(owner string) string {
-	switch owner {
-	case "ufw":
-		return "allow it in ufw's own configuration: ufw allow in on DEVICE to any port PORT, or ufw route allow in on IN out on OUT"
-	case "firewalld":
-		return "put the bridge into a zone that accepts: firewall-cmd --permanent --zone=docker --change-interface=BRIDGE; firewall-cmd --reload"
-	case "fail2ban":
-		return "take the address off the jail: fail2ban-client unban ADDRESS"
-	case "netdoctor", "Docker", "Podman (netavark)":
-		return "the engine keeps networks apart, and unpublished ports closed, by design: use a common network, or publish the port and ask this host for it"
-	case "kube-proxy", "kube-router", "Calico", "Cilium", "Weave Net":
-		return "a service without endpoints or a network policy says so: kubectl get endpoints, networkpolicy -A"
-	}
-	return "change it where " + owner + " is configured"
-}
-
 // fixReplies lets answers pass before the rule that drops them: the rule
 // itself stays, for what it was meant for.
 func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
@@ -312,6 +293,9 @@ func fixReplies(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if o := in.Owner(w); slices.Contains(managed, o) {
 		f.Advice = ownerAdvice(o)
+		return nil
+	}
+	if usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow) != nil {
 		return nil
 	}
 	if ops := fromListed(in, f, w); len(ops) > 0 {

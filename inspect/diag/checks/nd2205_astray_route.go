@@ -203,7 +203,7 @@ func fixND2205(in *diag.Input, f *diag.Finding) []fixups.Op {
 			}
 		}
 		if ns.ID == in.Snap.Host.Netns && (l == nil || in.Graph.NetworkOfBridge(l.Name) == nil && !nobodyAt(in, f, ns, x) && !(x.Type == "local" && !servedAt(ns, x.Dst))) {
-			return nil
+			return byRouter(in, f, ns, x)
 		}
 		return []fixups.Op{fixups.NewRouteDel(in.Snap, ns.ID, *x)}
 	case *snap.PolicyRule:

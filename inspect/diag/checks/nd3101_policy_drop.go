@@ -198,7 +198,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 	if strings.Contains(g.Where.Detail, " sends it out of ") { // nft's fwd
 		does, cause = "sends away", g.Where.Detail
 	}
-	return diag.Finding{
+	f := diag.Finding{
 		Summary:  fmt.Sprintf("%s (%s) in %s %s %s: %s", diag.ChainName(g.Where), in.Owner(g.Where), in.Who(g.Where.Netns), does, what, text),
 		Cause:    cause,
 		Subject:  diag.Subject{Kind: "rule", Name: diag.ChainName(g.Where), Netns: g.Where.Netns},
@@ -206,6 +206,9 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		Covers:   diag.Cover{Traces: g.Flows, Names: tooBig(in, g)},
 		Weight:   60,
 	}
+	saySpent(in, &f, g.Where, first.Flow)
+	sayHostPort(in, &f, first)
+	return f
 }
 
 // tooBig are the names whose answers do not fit into UDP, where it is the question by TCP

@@ -33,7 +33,13 @@ Sources: net/netfilter/xt_string.c, xt_u32.c, xt_bpf.c`,
 			for i := range in.Flows {
 				f := &in.Flows[i]
 				w := f.Trace.Where
-				if !f.Asked || f.Trace.Verdict != sim.Unknown || f.Broken() || w == nil || w.Rule == nil || w.Cause != sim.CauseRule || !owned(in, w.Netns) || !looksInside(w.Rule.Rule) || diag.ProbeSays(f.Probe) != "delivered" {
+				if !f.Asked || f.Broken() || diag.ProbeSays(f.Probe) != "delivered" {
+					continue
+				}
+				if f.Trace.Verdict != sim.Unknown || w == nil || w.Cause != sim.CauseRule || w.Rule == nil || !looksInside(w.Rule.Rule) {
+					w = in.World.ByContent(f.Trace, looksInside)
+				}
+				if w == nil || !owned(in, w.Netns) {
 					continue
 				}
 				line, source := in.RuleLine(w)

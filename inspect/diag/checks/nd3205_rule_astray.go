@@ -50,6 +50,8 @@ func detectND3205(in *diag.Input) []diag.Finding {
 		ends := ""
 		if x := b.flow.Trace.Where; x != nil {
 			ends = ": " + x.Detail
+		} else if b.flow.Astray {
+			ends = ": it ends at " + in.Who(b.flow.Trace.Arrived)
 		}
 		does, cause := "leads %s → %s astray", "the rule below matches the packet, which would arrive without it"
 		if n := mappingAt(b.flow, b.ref); n != nil && n.Kind == "masquerade" {

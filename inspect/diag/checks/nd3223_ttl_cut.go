@@ -27,8 +27,8 @@ Sources: net/ipv4/ip_forward.c: ip_forward; iptables-extensions(8): TTL, HL`,
 				broken = append(broken, g.Flows...)
 			}
 			return onWay(in, broken, firewall.SetsTTL, diag.Finding{
-				Summary: "%s sets the TTL of %s, and it is used up on this host: %s",
-				Cause:   "the host forwards the packet, takes one from its TTL, and has none left",
+				Summary: "%s sets the TTL of %s, and it is used up on the way: %s",
+				Cause:   "each router takes one from the TTL, and none is left",
 			})
 		},
 		Fix: deleteSubject,

@@ -64,7 +64,8 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 					f.Advice = "nothing on this host is wrong; use another DNS server (daemon.json \"dns\", docker run --dns) until it is back"
 					f.Evidence = append(f.Evidence, wayTo(in, server)...)
 				default:
-					p, rule := freedHere(in, g.problem), insideOf(in, &g)
+					p := freedHere(in, g.problem)
+					rule, flow := insideOf(in, &g)
 					if p != nil {
 						f.Cause = fmt.Sprintf("the kernel freed the packets in %s on %s (%s%s)", in.Who(p.Died.Netns), p.Died.Device, p.Died.Reason, freedAt(p.Died))
 					}
@@ -75,6 +76,9 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 						f.Summary += fmt.Sprintf(": %s (%s) in %s drops it: %s", diag.ChainName(rule), in.Owner(rule), in.Who(rule.Netns), line)
 						f.Evidence = append(f.Evidence, ev(source, line, rule.Ref))
 						f.Advice = "take the rule out, let these questions pass before it, or whatever puts it there"
+						if saySpent(in, &f, rule, flow) {
+							break
+						}
 						if ops := withoutRule(in, rule); ops != nil {
 							f.Fix = &diag.Fix{Ops: ops, Survives: "until reboot"}
 						}

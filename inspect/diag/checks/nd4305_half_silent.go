@@ -42,7 +42,7 @@ Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: 
 				if g.problem.Domain != "" {
 					f.Advice = "take edns0 out of the options in resolv.conf (and of what writes it), or use another DNS server"
 				}
-				rule := insideOf(in, &g)
+				rule, _ := insideOf(in, &g)
 				if rule != nil {
 					line, source := in.RuleLine(rule)
 					f.Summary += fmt.Sprintf("; %s in %s looks into packets on that way: %s", diag.ChainName(rule), in.Who(rule.Netns), line)
@@ -61,7 +61,7 @@ Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: 
 				if f.Subject.Name != g.problem.Server.Addr().String() {
 					continue
 				}
-				if w := insideOf(in, &g); w != nil {
+				if w, _ := insideOf(in, &g); w != nil {
 					if ops := withoutRule(in, w); ops != nil || slices.Contains(managed, in.Owner(w)) {
 						return ops
 					}

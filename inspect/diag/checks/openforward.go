@@ -2,7 +2,6 @@ package checks
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -11,9 +10,6 @@ import (
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
-// narrowing are the words of a rule that say whose packets it is for.
-var narrowing = []string{"-i", "-d", "-s", "iif", "iifname", "saddr", "daddr", "fib", "mark", "--mark", "--dst-type", "--src-type", "--match-set", "--in-interface"}
-
 // pastForward lets what containers send out past a port forwarding that was made without
 // device and destination: a DNAT rule for a port that should take what is sent to this
 // host, and takes what its containers send into the world as well. The rule stays, as
@@ -21,7 +17,7 @@ var narrowing = []string{"-i", "-d", "-s", "iif", "iifname", "saddr", "daddr", "
 func pastForward(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 	p := w.Rule
 	text, _ := in.RuleLine(w)
-	if w.Netns != in.Snap.Host.Netns || len(f.Covers.Traces) == 0 || slices.ContainsFunc(strings.Fields(text), func(word string) bool { return slices.Contains(narrowing, word) }) {
+	if w.Netns != in.Snap.Host.Netns || len(f.Covers.Traces) == 0 || diag.Narrow(text) {
 		return nil
 	}
 	forwards := slices.ContainsFunc(in.Flows[f.Covers.Traces[0]].Trace.NATed, func(m rules.NAT) bool {

@@ -11,17 +11,17 @@ import (
 
 // insideOf is a rule on the way of a group's questions that looks into them, or has
 // another match that only the packet itself decides; nil none.
-func insideOf(in *diag.Input, g *nameGroup) *sim.Where {
+func insideOf(in *diag.Input, g *nameGroup) (*sim.Where, sim.Flow) {
 	for _, s := range g.first.Path.Servers {
 		if s.Addr != g.problem.Server {
 			continue
 		}
 		t := in.World.Trace(sim.Flow{From: s.AskedFrom, Dst: s.Addr.Addr(), Dport: s.Addr.Port(), Proto: snap.UDP, StopOutside: true})
 		if w := t.Where; w != nil && w.Rule != nil && w.Cause == sim.CauseRule && (looksInside(w.Rule.Rule) || t.Verdict == sim.Unknown) && owned(in, w.Netns) {
-			return w
+			return w, t.Flow
 		}
 	}
-	return nil
+	return nil, sim.Flow{}
 }
 
 // withoutRule deletes a rule; nil for one that its program wrote so, or that can't be.
