@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -78,7 +77,7 @@ func (d *Drops) attach() (err error) {
 		return fmt.Errorf("loading the program for kfree_skb: %w", err)
 	}
 	keep(prog)
-	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "kfree_skb", Program: prog})
+	l, err := attach("kfree_skb", prog)
 	if err != nil {
 		return fmt.Errorf("attaching to kfree_skb: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
@@ -121,7 +120,7 @@ func (t *Tracepoints) attach(s *snap.Snapshot) error {
 			return fmt.Errorf("loading the program for %s: %w", p.name, err)
 		}
 		t.closer = append(t.closer, prog)
-		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: p.name, Program: prog})
+		l, err := attach(p.name, prog)
 		if err != nil {
 			return fmt.Errorf("attaching to %s: %w", p.name, err)
 		}
