@@ -241,6 +241,9 @@ func checked(in *diag.Input, all bool) []v1.Checked {
 		if n.Path != nil {
 			c.Predicted = string(n.Path.Verdict)
 		}
+		if n.World && n.Path != nil && n.Path.Verdict == names.Unknown && slices.ContainsFunc(n.Path.Servers, func(s names.Server) bool { return s.Probe != nil && s.Probe.Outcome == snap.Answered }) {
+			c.To, c.Predicted = "names of the world", "a server answers" // none of them is asked for
+		}
 		if all || n.Path != nil && n.Path.Problem != nil && n.Path.Verdict != names.Resolved {
 			out = append(out, c)
 		}

@@ -139,6 +139,9 @@ func (f finder) dest(text string) (Target, error) {
 	t, err := f.lookup(sp)
 	if err != nil && sp.Scheme == "" && !isAmbiguous(err) {
 		t, err = Target{Text: text, Kind: kindName, Name: sp.Name}, nil
+		if _, bad := strconv.ParseUint(sp.Name, 10, 16); bad == nil {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s is taken for a name: a port stands behind a colon, as in web:%[1]s", sp.Name))
+		}
 	}
 	if err != nil && slices.Contains(schemes(), sp.Scheme) && sp.Port == 0 {
 		// "docker:80" with a container called docker.

@@ -109,6 +109,11 @@ func (t *tracer) trace(ctx context.Context, o TraceOptions) (*v1.TraceResult, er
 	res, err := t.follow(ctx, q)
 	if res != nil {
 		res.StandIn, res.WhatIf = stands, tried
+		for i := range res.Findings {
+			if tried != nil {
+				res.Findings[i].Fix = nil // what was tried on the model alone can't be mended
+			}
+		}
 	}
 	return res, err
 }
