@@ -204,7 +204,7 @@ func servers(s *snap.Snapshot, p *names.Path, typ string) []v1.DNSServer {
 
 func serverAnswer(q *snap.Probe) v1.DNSServerAnswer {
 	a := v1.DNSServerAnswer{
-		Name: q.DNS.Name, Transport: "udp", EDNS: q.DNS.EDNS, Outcome: q.Outcome, Rcode: q.DNS.RCode,
+		Name: q.DNS.Name, Type: q.DNS.Type, Transport: "udp", EDNS: q.DNS.EDNS, Outcome: q.Outcome, Rcode: q.DNS.RCode,
 		Records: q.DNS.Answers, ThrownAway: q.DNS.Bad, DurationMs: q.RTTMs, Detail: q.Detail,
 	}
 	if q.DNS.TCP {

@@ -108,8 +108,12 @@ func (p *printer) servers(r *v1.DNSResult, wide bool) {
 			if a.EDNS {
 				by += "+edns"
 			}
+			name := a.Name
+			if a.Type != r.Type {
+				name += " " + a.Type
+			}
 			sign, paint := p.st.sign(serverSign(a))
-			cells := []span{in(paint, sign), s(x.Server), s(by), s(a.Name), s(rcodeWords(a)), s(took(a.DurationMs))}
+			cells := []span{in(paint, sign), s(x.Server), s(by), s(name), s(rcodeWords(a)), s(took(a.DurationMs))}
 			if wide {
 				cells = append(cells, s(x.From))
 			}

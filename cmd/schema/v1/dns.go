@@ -70,6 +70,8 @@ type DNSServer struct {
 type DNSServerAnswer struct {
 	// The full name asked for.
 	Name string `json:"name"`
+	// The type of record asked for.
+	Type string `json:"type"`
 	// udp or tcp; tcp too where the answer by UDP was cut short.
 	Transport string `json:"transport" enum:"udp,tcp"`
 	// EDNS(0) was announced.
