@@ -175,6 +175,8 @@ func (w *walker) unserved(out outcome) outcome {
 		what = "has no usable nameserver line (" + strings.TrimSpace(rc.BadLines[0]) + ")"
 		if strings.HasSuffix(rc.BadLines[0], "\r") {
 			what += ": its lines end in CR LF, and glibc takes the carriage return for a part of the address"
+		} else if at, err := netip.ParseAddrPort(last(strings.Fields(rc.BadLines[0]))); err == nil {
+			what += fmt.Sprintf(": an address with a port is ignored; %s is asked at port 53 without it", at.Addr())
 		}
 	}
 	detail := "resolv.conf of " + w.who() + " " + what

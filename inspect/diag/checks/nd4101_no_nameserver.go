@@ -32,7 +32,7 @@ Sources: resolv.conf(5); glibc resolv/res_init.c, musl src/network/resolvconf.c;
 					continue // ctr gives none, unless it is told to
 				}
 				f := g.finding(in)
-				f.Summary = fmt.Sprintf("/etc/resolv.conf of %s has no nameserver line: %s", in.Who(g.first.Ask.Netns), g.problem.Detail)
+				f.Summary = "/etc/" + g.problem.Detail // resolv.conf of …
 				f.Subject.Kind, f.Subject.Name = "resolver", in.Who(g.first.Ask.Netns)
 				f.Weight = 70
 				if r := in.Snap.Resolver(g.first.Ask.Container); r != nil && r.ResolvConf.Denied != "" {
