@@ -27,10 +27,14 @@ func measures(e snap.Expr) bool {
 	return false
 }
 
+// maxGuards bounds how many rules are tried so, each on a copy of the host.
+const maxGuards = 8
+
 // guards are the metered rules of this host that have stopped packets, and would stop
 // those of a flow which works just now, were they over the limit.
 func guards(in *diag.Input, f *diag.FlowCase) []*sim.Where {
 	var out []*sim.Where
+	tried := 0
 	for i := range in.Snap.Netns {
 		ns := &in.Snap.Netns[i]
 		if !ns.Class.Ours() || ns.Light {
@@ -38,7 +42,8 @@ func guards(in *diag.Input, f *diag.FlowCase) []*sim.Where {
 		}
 		ns.Ruleset.Find(func(t *snap.Table, c *snap.Chain, r *snap.Rule) bool {
 			k := slices.IndexFunc(c.Rules, func(x snap.Rule) bool { return x.Handle == r.Handle && x.Num == r.Num })
-			if r.Packets > 0 && k >= 0 && metered(r) {
+			if r.Packets > 0 && k >= 0 && metered(r) && tried < maxGuards {
+				tried++
 				if in.Without(f, ns, t, c, k, measures) {
 					out = append(out, rulePlace(in, snap.RefRule(ns.ID, t, c.Name, r.Num)))
 				}
