@@ -236,7 +236,7 @@ func opCases() []opCase {
 		},
 		{"an nft rule", func(s *snap.Snapshot) fixups.Op {
 			return &fixups.RuleInsert{ChainRef: chainRef(s, snap.NFT, snap.Inet, "fw", "in"), Position: 1, Text: `iifname "br-app" tcp dport 53 counter accept comment "dns"`}
-		}, []string{`nft insert rule inet fw in iifname '"br-app"' tcp dport 53 counter accept comment '"dns"'`}, []string{"nft -a list chain inet fw in", "nft delete rule inet fw in handle HANDLE"}},
+		}, []string{`nft insert rule inet fw in 'iifname "br-app" tcp dport 53 counter accept comment "dns"'`}, []string{"nft -a list chain inet fw in", "nft delete rule inet fw in handle HANDLE"}},
 		{"a rule is deleted by its handle", func(s *snap.Snapshot) fixups.Op {
 			r := chainRef(s, snap.IPTablesNFT, snap.IPv4, "filter", "FORWARD")
 			return &fixups.RuleDelete{ChainRef: r, Rule: rule(s, r, 1)}
@@ -244,7 +244,7 @@ func opCases() []opCase {
 		{"a rule goes with its anonymous set", func(s *snap.Snapshot) fixups.Op {
 			r := chainRef(s, snap.NFT, snap.Inet, "fw", "in")
 			return &fixups.RuleDelete{ChainRef: r, Rule: rule(s, r, 1), Text: "ip saddr { 10.0.0.1 }"}
-		}, []string{"nft delete rule inet fw in handle 9"}, []string{"nft insert rule inet fw in ip saddr '{' 10.0.0.1 '}'"}},
+		}, []string{"nft delete rule inet fw in handle 9"}, []string{"nft insert rule inet fw in 'ip saddr { 10.0.0.1 }'"}},
 		{"a legacy rule is deleted", func(s *snap.Snapshot) fixups.Op {
 			r := chainRef(s, snap.IPTablesLegacy, snap.IPv4, "filter", "FORWARD")
 			return &fixups.RuleDelete{ChainRef: r, Rule: rule(s, r, 1), Args: []string{"-i", "eth0", "-j", "DROP"}}

@@ -64,7 +64,10 @@ func (c ChainRef) insertLine(pos int, args []string, text string) string {
 	if pos > 1 {
 		verb = append(verb, "index", strconv.Itoa(pos-1))
 	}
-	return c.line(append(verb, nftWords(text)...)...)
+	if rule := nftWords(text); words(rule...) == strings.Join(rule, " ") {
+		return c.line(append(verb, rule...)...)
+	}
+	return c.line(append(verb, text)...) // in quotes as a whole: nft joins its words
 }
 
 // nftWords splits rule text at blanks outside of quotes, so that what needs
