@@ -123,8 +123,11 @@ func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, ti
 			continue
 		}
 		x := question(from, q)
-		if timeout > 0 && q.Kind == "dns" {
+		switch {
+		case timeout > 0 && q.Kind == "dns":
 			x.Timeout, x.Tries = dnsPatience, 1
+		case timeout > 0 && q.Kind == "arp":
+			x.Timeout = timeout
 		}
 		ask, at = append(ask, x), append(at, i)
 	}
@@ -134,13 +137,19 @@ func send(ctx context.Context, s *snap.Snapshot, qs []snap.Probe, by Observe, ti
 	return out, watch
 }
 
+// arpPatience is how long a question of who has an address waits: machines on one wire
+// answer within milliseconds.
+const arpPatience = 400 * time.Millisecond
+
 // question is a probe as it is put.
 func question(from *snap.Netns, q *snap.Probe) probe.Question {
 	o := probe.Options{Size: q.Size, DF: q.DF, Src: q.Src.Addr(), Sport: q.Src.Port(), Via: q.Via}
 	if q.DNS != nil {
 		o.Name, o.Type, o.TCP, o.EDNS = q.DNS.Name, q.DNS.Type, q.DNS.TCP, q.DNS.EDNS
 	}
-	o.Device = q.In
+	if o.Device = q.In; q.Kind == "arp" {
+		o.Timeout = arpPatience
+	}
 	return probe.Question{Kind: q.Kind, From: from, Dst: q.Dst, Arrives: q.In != "", Options: o}
 }
 

@@ -42,7 +42,7 @@ func (in *Input) Doubts() []snap.Probe {
 	}
 	for i := range in.Snap.Probes { // who has a pinned address, where packets go astray
 		p := &in.Snap.Probes[i]
-		if (p.Kind == "arp" || p.Kind == "neigh") && p.Outcome == snap.TimedOut && slices.ContainsFunc(in.Flows, func(f FlowCase) bool {
+		if (p.Kind == "arp" || p.Kind == "neigh") && p.Outcome == snap.TimedOut && !in.alone(p) && slices.ContainsFunc(in.Flows, func(f FlowCase) bool {
 			return f.Flow.From == p.From && ProbeSays(f.Probe) == "dropped"
 		}) {
 			doubt(p, snap.Probe{Kind: p.Kind, From: p.From, Dst: p.Dst})

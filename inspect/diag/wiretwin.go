@@ -70,3 +70,8 @@ func (in *Input) WireTwins() []WireTwin {
 	}
 	return out
 }
+
+// alone says whether a question was one of askWire: that nobody answers is as it should be.
+func (in *Input) alone(p *snap.Probe) bool {
+	return p.Kind == "arp" && slices.ContainsFunc(in.onWire(), func(t WireTwin) bool { return t.Endpoint.IPv4.Addr() == p.Dst.Addr() })
+}
