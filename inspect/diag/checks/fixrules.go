@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,8 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 			f.Advice = fmt.Sprintf("%s was made with com.docker.network.bridge.enable_icc=false, which keeps its members apart: use a network of their own for those that are to meet", n.Name)
 		}
 		switch owner {
+		case "Docker":
+			f.Advice = cmp.Or(directAdvice(in, &in.Flows[f.Covers.Traces[0]], w), f.Advice)
 		case "firewalld":
 			return exception(in, f)
 		case "fail2ban":
