@@ -55,14 +55,8 @@ func (a *App) examine(ctx context.Context, s *snap.Snapshot, asks []diag.Ask, o 
 		with = withProbes(a.withoutDeparted(with), more, observers)
 		in = diag.Build(with, asks, o)
 	}
-	if qs := in.RouterQuestions(); len(qs) > 0 {
-		a.waiting(diag.Count(len(qs), "neighbour") + " tried as routers")
-		got, _ := a.Probe(ctx, s, qs, c.Observe)
-		with = withProbes(with, got, observers)
-		in = diag.Build(with, asks, o)
-	}
-	if qs := in.Opinions(); len(qs) > 0 {
-		a.waiting(diag.Count(len(qs), "other server") + " asked")
+	if qs := slices.Concat(in.RouterQuestions(), in.Opinions()); len(qs) > 0 {
+		a.waiting(diag.Count(len(qs), "further question"))
 		got, _ := a.Probe(ctx, s, qs, c.Observe)
 		with = withProbes(with, got, observers)
 		in = diag.Build(with, asks, o)

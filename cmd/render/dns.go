@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
@@ -104,6 +105,11 @@ func (p *printer) servers(r *v1.DNSResult, wide bool) {
 		x := &r.Servers[i]
 		for k := range x.Answers {
 			a := &x.Answers[k]
+			if slices.ContainsFunc(x.Answers[k+1:], func(b v1.DNSServerAnswer) bool { // asked again, with more patience
+				return b.Name == a.Name && b.Type == a.Type && b.Transport == a.Transport && b.EDNS == a.EDNS && b.Outcome == a.Outcome && b.Rcode == a.Rcode
+			}) {
+				continue
+			}
 			by := a.Transport
 			if a.EDNS {
 				by += "+edns"

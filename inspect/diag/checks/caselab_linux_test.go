@@ -132,13 +132,9 @@ func (h *host) probe(s *snap.Snapshot) *snap.Snapshot {
 		s.Probes = append(s.Probes, again...)
 		number()
 	}
-	if in, _ := run(s, asks); len(in.RouterQuestions()) > 0 {
-		got, _ := h.a.Probe(h.t.Context(), s, in.RouterQuestions(), nil)
-		s.Probes = append(s.Probes, got...)
-		number()
-	}
-	if in, _ := run(s, asks); len(in.Opinions()) > 0 {
-		got, _ := h.a.Probe(h.t.Context(), s, in.Opinions(), nil)
+	in, _ = run(s, asks)
+	if qs := slices.Concat(in.RouterQuestions(), in.Opinions()); len(qs) > 0 {
+		got, _ := h.a.Probe(h.t.Context(), s, qs, nil)
 		s.Probes = append(s.Probes, got...)
 		number()
 	}
