@@ -56,7 +56,7 @@ func linkFacts(ns *snap.Netns) v1.Section {
 			peer = "peer in " + l.PeerNetns
 		}
 		if p := l.Reader; p != nil {
-			peer = fmt.Sprintf("read by %s (pid %d)", p.Name, p.PID)
+			peer = "read by " + p.Who()
 		}
 		f.add(l.Name, "%s", diag.Joined(", ", l.Kind, state, fmt.Sprintf("mtu %d", l.MTU), on, peer, strings.Join(addrs, " ")))
 	}
@@ -93,11 +93,7 @@ func socketFacts(ns *snap.Netns) v1.Section {
 	f := facts{v1.Section{Title: "listeners"}}
 	for i := range ns.Sockets {
 		k := &ns.Sockets[i]
-		who := ""
-		if k.Process != nil {
-			who = fmt.Sprintf("%s (pid %d)", k.Process.Name, k.Process.PID)
-		}
-		f.add(k.Local.String(), "%s", diag.Joined(" ", string(k.Proto), who))
+		f.add(k.Local.String(), "%s", diag.Joined(" ", string(k.Proto), k.Holder("")))
 	}
 	return f.sec
 }

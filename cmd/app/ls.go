@@ -181,11 +181,7 @@ func ports(s *snap.Snapshot) []v1.Item {
 	}
 	for i := range host.Sockets {
 		k := &host.Sockets[i]
-		who := "nobody known"
-		if k.Process != nil {
-			who = fmt.Sprintf("%s (pid %d)", k.Process.Name, k.Process.PID)
-		}
-		out = append(out, v1.Item{Kind: "port", Name: fmt.Sprintf("%s/%s", k.Local, k.Proto), Target: fmt.Sprintf("host:%d/%s", k.Local.Port(), k.Proto), State: "listens", Netns: host.ID, Detail: who})
+		out = append(out, v1.Item{Kind: "port", Name: fmt.Sprintf("%s/%s", k.Local, k.Proto), Target: fmt.Sprintf("host:%d/%s", k.Local.Port(), k.Proto), State: "listens", Netns: host.ID, Detail: k.Holder("nobody known")})
 	}
 	return out
 }

@@ -141,6 +141,9 @@ func (m *mapper) network(n *snap.Network) {
 
 func (m *mapper) container(c *snap.Container, e *snap.Endpoint, on string) {
 	node := v1.MapNode{ID: "container:" + c.Ref + "@" + on, Kind: "container", On: on, Name: c.Name, Netns: c.Netns, State: c.State}
+	if e == nil && c.Running() {
+		node.State = diag.Joined(", ", node.State, m.without(c))
+	}
 	if e != nil {
 		node.Device = e.HostLink
 		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
@@ -155,6 +158,22 @@ func (m *mapper) container(c *snap.Container, e *snap.Endpoint, on string) {
 		}
 	}
 	m.add(node, c.Name, c.Ref)
+}
+
+// without says where a container lives that has no network of its own.
+func (m *mapper) without(c *snap.Container) string {
+	switch {
+	case c.Netns == m.s.Host.Netns:
+		return "in the host's namespace"
+	case c.NetworkMode == "none":
+		return "no network"
+	}
+	for i := range m.s.Containers {
+		if o := &m.s.Containers[i]; o != c && o.Netns == c.Netns && c.Netns != "" && len(o.Endpoints) > 0 {
+			return "in the namespace of " + o.Name
+		}
+	}
+	return ""
 }
 
 // rest are containers on no network of their own, and plain namespaces.

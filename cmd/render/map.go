@@ -119,7 +119,7 @@ func notUp(state string) string {
 	if state == "running" || state == "up" {
 		return ""
 	}
-	return state
+	return strings.TrimPrefix(state, "running, ")
 }
 
 // dot writes the map in Graphviz' language; every foreign text is a quoted label.

@@ -86,7 +86,7 @@ func (in *Input) ServedHere(server netip.AddrPort) (*snap.Socket, snap.Ref) {
 func (in *Input) opinion(q *snap.Probe) *snap.Probe {
 	for i := len(in.Snap.Probes) - 1; i >= 0; i-- {
 		p := &in.Snap.Probes[i]
-		if p.Kind == "dns" && p.DNS != nil && p.From == q.From && p.Dst == q.Dst && !p.DNS.TCP && !p.DNS.EDNS && p.DNS.Type == q.DNS.Type && sameName(p.DNS.Name, q.DNS.Name) {
+		if p.Kind == "dns" && p.DNS != nil && p.From == q.From && p.Dst == q.Dst && !p.DNS.TCP && !p.DNS.EDNS && p.DNS.Type == q.DNS.Type && names.Same(p.DNS.Name, q.DNS.Name) {
 			return p
 		}
 	}
@@ -112,10 +112,4 @@ func (in *Input) Opinion(n *NameCase) *snap.Probe {
 		}
 	}
 	return nil
-}
-
-// sameName compares names as DNS does: whatever the case, with the last dot or without it
-// (RFC 4343, section 2).
-func sameName(a, b string) bool {
-	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
 }

@@ -254,7 +254,7 @@ func (w *walker) aliasMissing(nets places) *Problem {
 	}
 	for i := range w.s.Containers {
 		c := &w.s.Containers[i]
-		if w.box == nil || c.Engine != w.box.Engine || fold(c.Service) != fold(w.in.Name) || !c.Running() {
+		if w.box == nil || c.Engine != w.box.Engine || !Same(c.Service, w.in.Name) || !c.Running() {
 			continue
 		}
 		for j := range c.Endpoints {
@@ -307,7 +307,7 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 	}
 	for i := range p.Servers {
 		s := &p.Servers[i]
-		if s.Probe == nil || fold(s.Probe.DNS.Name) != fold(last(p.Candidates)) || s.Role == "embedded" && len(parts) > 0 {
+		if s.Probe == nil || !Same(s.Probe.DNS.Name, last(p.Candidates)) || s.Role == "embedded" && len(parts) > 0 {
 			continue
 		}
 		if !silent(s.Probe) {

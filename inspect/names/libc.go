@@ -142,7 +142,7 @@ func (w *walker) source(libc, src string) outcome {
 	s := Step{Where: "nsswitch", Asked: src, Verdict: stepSkip, LeavesFrom: ""}
 	inside := w.ns.ID != w.s.Host.Netns
 	switch {
-	case src == "myhostname" && !inside && w.s.Host.Name != "" && fold(w.in.Name) == fold(w.s.Host.Name):
+	case src == "myhostname" && !inside && w.s.Host.Name != "" && Same(w.in.Name, w.s.Host.Name):
 		o.verdict, s.Verdict, s.Answer = Unknown, stepUnknown, "this host's own name"
 	case strings.HasPrefix(src, "mdns") && strings.HasSuffix(fold(w.in.Name), ".local"):
 		o.verdict, s.Verdict, s.Answer = Unknown, stepUnknown, "what mDNS answers is not known"
@@ -215,7 +215,7 @@ func (w *walker) dns(libc string) outcome {
 	for i := 0; i < len(out.candidates); i++ {
 		name := out.candidates[i]
 		o := w.lookup(libc, name)
-		listed := fold(name) != fold(w.in.Name)
+		listed := !Same(name, w.in.Name)
 		out.steps = append(out.steps, o.steps...)
 		out.wait += o.wait
 		out.nobody = out.nobody || o.nobody
@@ -271,7 +271,7 @@ func (w *walker) dns(libc string) outcome {
 
 // listedIn says whether the name itself was among the candidates.
 func listedIn(candidates []string, name string) bool {
-	return slices.ContainsFunc(candidates, func(c string) bool { return fold(c) == fold(name) })
+	return slices.ContainsFunc(candidates, func(c string) bool { return Same(c, name) })
 }
 
 // alive says whether one of the servers answered anything.

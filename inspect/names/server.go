@@ -269,10 +269,7 @@ func first(refs []snap.Ref) snap.Ref {
 
 // process names who holds a socket.
 func process(s *snap.Socket) string {
-	if s.Process == nil {
-		return "an unknown process"
-	}
-	return fmt.Sprintf("%s (pid %d)", s.Process.Name, s.Process.PID)
+	return s.Holder("an unknown process")
 }
 
 // stopped: proc(5), T is stopped by a signal, t by a debugger.

@@ -228,6 +228,10 @@ func (w *walker) gap(netns string, whats ...string) (snap.Ref, *snap.Gap) {
 // fold is a name for comparing: lower case, without the last dot.
 func fold(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
+// Same compares names as DNS does: whatever the case, with the last dot or without it
+// (RFC 4343, section 2).
+func Same(a, b string) bool { return fold(a) == fold(b) }
+
 // short keeps a list readable.
 func short(list []string, most int) string {
 	if len(list) > most {

@@ -14,7 +14,7 @@ import (
 func (w *walker) exactProbe(from string, server netip.AddrPort, name string) *snap.Probe {
 	for i := len(w.s.Probes) - 1; i >= 0; i-- {
 		p := &w.s.Probes[i]
-		if w.probed(p, from, server) && fold(p.DNS.Name) == fold(name) && strings.EqualFold(p.DNS.Type, w.typ) {
+		if w.probed(p, from, server) && Same(p.DNS.Name, name) && strings.EqualFold(p.DNS.Type, w.typ) {
 			return p
 		}
 	}

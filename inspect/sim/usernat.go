@@ -22,7 +22,7 @@ func (w *World) userLeg(t *Trace, depth int) {
 		return
 	}
 	p := dev.Reader
-	who := fmt.Sprintf("%s (pid %d)", p.Name, p.PID)
+	who := p.Who()
 	stop := func(what, reason string, ref snap.Ref) {
 		t.Verdict, t.IfAnswered, t.Unknown = Dropped, "", nil
 		t.Where = &Where{Netns: n.n.ID, Device: dev.Name, Layer: "socket", Cause: CauseUserNAT, Reason: reason, Ref: ref, Detail: who + ", which reads " + dev.Name + ", " + what}
@@ -78,7 +78,7 @@ func (t *Trace) carried(netns, stage, did, verdict string, ref snap.Ref) {
 func stoppedReader(n *netns, dev *snap.Link) Where {
 	return Where{
 		Layer: "link", Cause: CauseUserNAT, Reason: "STOPPED", Ref: snap.RefLink(n.n.ID, dev.Name),
-		Detail: fmt.Sprintf("%s (pid %d), which reads %s, is stopped", dev.Reader.Name, dev.Reader.PID, dev.Name),
+		Detail: dev.Reader.Who() + ", which reads " + dev.Name + ", is stopped",
 	}
 }
 

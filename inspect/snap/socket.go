@@ -1,6 +1,7 @@
 package snap
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -92,6 +93,18 @@ type Process struct {
 	// Netns is the Netns.ID it lives in, which may differ from the socket's
 	// (dockerd's resolver sockets sit in the containers).
 	Netns string `json:"netns,omitempty"`
+}
+
+// Who names the process as people look for it: "nginx (pid 812)".
+func (p *Process) Who() string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }
+
+// Holder names the process that holds the socket; otherwise is what is said where
+// that is not known, or for nil.
+func (s *Socket) Holder(otherwise string) string {
+	if s == nil || s.Process == nil {
+		return otherwise
+	}
+	return s.Process.Who()
 }
 
 // UserNAT says whether the process is one that carries a user's own containers out of

@@ -27,6 +27,9 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	if c == nil {
 		f.Advice = "start the resolver that should listen there (systemd-resolved, dnsmasq, unbound), or name a server that answers in /etc/resolv.conf"
+		if good := workingServers(in, ask.Netns); len(good) > 0 {
+			f.Advice += ": " + good[0].String() + " does, here"
+		}
 		return nil
 	}
 	if text, ok := ownServers(in, c, r); ok && f.Code == "ND4103" {

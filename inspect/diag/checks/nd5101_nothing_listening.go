@@ -56,7 +56,7 @@ Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 				}
 				if x := servesOnHost(in, &s); x != nil {
 					return &diag.Finding{
-						Summary: fmt.Sprintf("nothing listens on port %s in %s, where %s is %s itself; %s on this host listens on %s", s.portText(), s.target.Name, s.flow.Flow.Dst, s.target.Name, holderOf(x), x.Local),
+						Summary: fmt.Sprintf("nothing listens on port %s in %s, where %s is %s itself; %s on this host listens on %s", s.portText(), s.target.Name, s.flow.Flow.Dst, s.target.Name, x.Holder("a program"), x.Local),
 						Cause:   "localhost in a container is that container alone, not its host and not its neighbours",
 						Advice:  fmt.Sprintf("if that one is meant, have it listen on the address of the bridge of %s, too, and %s ask that one, or host.docker.internal (--add-host host.docker.internal:host-gateway)", s.target.Name, s.target.Name),
 					}

@@ -35,7 +35,7 @@ Sources: ip(7), bind(2)`,
 				}
 				if s.ns.ID == in.Snap.Host.Netns {
 					to := netip.AddrPortFrom(s.flow.Flow.Dst, x.Local.Port())
-					f.Summary = fmt.Sprintf("%s on this host listens on %s only, its own loopback: others are refused on port %s", holderOf(x), x.Local, portOf(s.flow))
+					f.Summary = fmt.Sprintf("%s on this host listens on %s only, its own loopback: others are refused on port %s", x.Holder("a program"), x.Local, portOf(s.flow))
 					f.Cause = fmt.Sprintf("the listener is bound to %s, and %s was asked", x.Local, to.Addr())
 					f.Advice = fmt.Sprintf("make the program listen on %s, too; on 0.0.0.0 it would be open to all who reach this host", to)
 				}

@@ -42,10 +42,7 @@ Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 				if !f.Astray || f.Trace.Arrived == "" || f.Excused || c == nil || ruleGone(in, c, f.Port) {
 					continue
 				}
-				holder := "another socket"
-				if s := f.Trace.Socket; s != nil && s.Process != nil {
-					holder = fmt.Sprintf("%s (pid %d)", s.Process.Name, s.Process.PID)
-				}
+				holder := f.Trace.Socket.Holder("another socket")
 				x := diag.Finding{
 					Summary:  fmt.Sprintf("port %d/%s of this host ends at %s in %s instead of %s: no DNAT rule sends it to the container", f.Port.HostPort, f.Port.Proto, holder, in.Who(f.Trace.Arrived), c.Name),
 					Cause:    fmt.Sprintf("no rule of nat PREROUTING or OUTPUT sends port %d to %s, so the host's own socket takes the connection", f.Port.HostPort, c.Name),

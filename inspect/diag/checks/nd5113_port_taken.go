@@ -125,10 +125,7 @@ func portHolder(in *diag.Input, c *snap.Container, p snap.Port) (who, line strin
 		if c.NetworkMode == "host" && l.IsLoopback() {
 			continue // it may well have wanted another address
 		}
-		who = "a process"
-		if s.Process != nil {
-			who = fmt.Sprintf("%s (pid %d)", s.Process.Name, s.Process.PID)
-		}
+		who = s.Holder("a process")
 		return who, fmt.Sprintf("%s %s %s", s.Proto, s.Local, who), snap.RefItem(host.ID, "socket", i)
 	}
 	return "", "", ""

@@ -81,10 +81,7 @@ func fromElsewhere(in *diag.Input) []diag.Finding {
 		if _, own := ns.HasAddr(got); !own {
 			continue
 		}
-		who, program := in.Who(ns.ID), "the program there"
-		if s := f.Trace.Socket; s != nil && s.Process != nil {
-			program = fmt.Sprintf("%s (pid %d)", s.Process.Name, s.Process.PID)
-		}
+		who, program := in.Who(ns.ID), f.Trace.Socket.Holder("the program there")
 		out = append(out, diag.Finding{
 			Summary:  fmt.Sprintf("%s answers %s from %s, not from %s, which was asked: %s drops the answer", who, f.From, got, f.Flow.Dst, f.From),
 			Cause:    fmt.Sprintf("%s is bound to all addresses, so the kernel gives its answer the address of the route back, %s; who asks takes an answer from whom it asked only", program, got),

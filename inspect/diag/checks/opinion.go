@@ -46,12 +46,12 @@ func saySilentHere(in *diag.Input, g *nameGroup, f *diag.Finding, s *snap.Socket
 		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("ps -o args= -p %d", s.Process.PID), strings.Join(s.Process.Args, " "), ref))
 	}
 	if p == nil {
-		f.Summary += fmt.Sprintf("; %s of this host listens there (%s)", holderOf(s), s.Local)
+		f.Summary += fmt.Sprintf("; %s of this host listens there (%s)", s.Holder("a program"), s.Local)
 		f.Cause = ""
 		f.Advice = fmt.Sprintf("look at the program: it may be told to serve other interfaces or clients alone (dnsmasq: interface=, except-interface=, local-service; unbound: access-control; BIND: allow-query), have no server of its own that answers, or hang; or give %s another server", who)
 		return
 	}
-	f.Summary += fmt.Sprintf("; %s of this host listens there (%s) and answers this host: it keeps silent to %s alone", holderOf(s), s.Local, who)
+	f.Summary += fmt.Sprintf("; %s of this host listens there (%s) and answers this host: it keeps silent to %s alone", s.Holder("a program"), s.Local, who)
 	f.Evidence = append(f.Evidence, ev(sourceOf(in, g.first, snap.RefProbe(p.ID)), lineOf(in, snap.RefProbe(p.ID), ""), snap.RefProbe(p.ID)))
 	f.Cause = ""
 	f.Advice = fmt.Sprintf("have it serve the containers' bridge and subnet, too (dnsmasq: interface=BRIDGE, no except-interface and no local-service; unbound: access-control; BIND: allow-query), or give %s another server than %s", who, server)
@@ -66,14 +66,6 @@ func addressesIn(p *snap.Probe) []string {
 		}
 	}
 	return out
-}
-
-// holderOf names the program that holds a socket.
-func holderOf(s *snap.Socket) string {
-	if s == nil || s.Process == nil {
-		return "a program"
-	}
-	return fmt.Sprintf("%s (pid %d)", s.Process.Name, s.Process.PID)
 }
 
 // servedBy is how a server is called: by its program where that runs on this host.
