@@ -130,6 +130,11 @@ func (r *nftReader) device(key string) error {
 	}
 	not := r.not()
 	name := unquote(r.word())
+	if name != "" && name[0] == '@' {
+		r.meta(key)
+		r.lookup(not, name)
+		return nil
+	}
 	if name == "" || name == "{" || len(name) > 15 {
 		return fmt.Errorf("device %q: %w", name, snap.ErrUnsupported)
 	}
@@ -231,6 +236,11 @@ func (r *nftReader) network(w string) error {
 		if field == "daddr" {
 			off = dst
 		}
+		if val != "" && val[0] == '@' {
+			r.payload("nh", off, map[bool]int{false: 4, true: 16}[v6])
+			r.lookup(not, val)
+			return nil
+		}
 		pre, err := (&ipRule{v6: v6}).prefix(val)
 		if err != nil {
 			return fmt.Errorf("%w (%w)", err, snap.ErrUnsupported)
@@ -279,41 +289,17 @@ func (r *nftReader) transport(w string) error {
 	if !ok {
 		return fmt.Errorf("nft %s %s: %w", w, field, snap.ErrUnsupported)
 	}
-	not := r.not()
-	p, err := ports(strings.ReplaceAll(r.word(), "-", ":"))
+	not, val := r.not(), r.word()
+	if val != "" && val[0] == '@' {
+		r.payload("th", at, 2)
+		r.lookup(not, val)
+		return nil
+	}
+	p, err := ports(strings.ReplaceAll(val, "-", ":"))
 	if err != nil {
 		return err
 	}
 	r.portTest(at, not, p)
-	return nil
-}
-
-// ct tests state or status: any of several bits. The connection's mark is set only.
-func (r *nftReader) ct() error {
-	key := r.word()
-	if key == "mark" && r.peek("set") {
-		return r.setMark("ct")
-	}
-	not := r.not()
-	names := map[string]uint32{"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
-	switch key {
-	case "state":
-	case "status": // enum ip_conntrack_status
-		names = map[string]uint32{"expected": 1, "seen-reply": 2, "assured": 4, "confirmed": 8, "snat": 16, "dnat": 32, "dying": 512}
-	default:
-		return fmt.Errorf("nft ct %s: %w", key, snap.ErrUnsupported)
-	}
-	var bits uint32
-	for _, w := range strings.Split(r.word(), ",") {
-		b, ok := names[strings.TrimSpace(w)]
-		if !ok {
-			return fmt.Errorf("nft ct %s %q: %w", key, w, snap.ErrUnsupported)
-		}
-		bits |= b
-	}
-	r.add(&snap.Ct{Key: key, Dreg: 0, Sreg: snap.NoReg})
-	r.mask(native.AppendUint32(nil, bits))
-	r.cmp(!not, make([]byte, 4))
 	return nil
 }
 

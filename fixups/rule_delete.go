@@ -43,6 +43,9 @@ func (o *RuleDelete) Describe() string {
 }
 
 func (o *RuleRestore) Describe() string {
+	if o.Rule.Handle == 0 && o.Text != "" { // it never was there
+		return fmt.Sprintf("insert into %s as rule %d: %s%s", o.ChainRef, o.Num, o.Text, o.in())
+	}
 	if t := ruleText(o.Args, o.Text); t != "" {
 		return fmt.Sprintf("put back into %s as rule %d: %s%s", o.ChainRef, o.Num, t, o.in())
 	}

@@ -18,11 +18,11 @@ func suggest(text string, known []string) []string {
 	lower := strings.ToLower(text)
 	for _, k := range known {
 		kl := strings.ToLower(k)
-		d := distance(lower, kl)
+		d := snap.Distance(lower, kl)
 		if _, bare, ok := strings.Cut(kl, ":"); ok {
-			d = min(d, distance(lower, bare))
+			d = min(d, snap.Distance(lower, bare))
 			if _, b, ok := strings.Cut(lower, ":"); ok {
-				d = min(d, distance(b, bare)+1)
+				d = min(d, snap.Distance(b, bare)+1)
 			}
 			kl = bare
 		}
@@ -47,31 +47,6 @@ func suggest(text string, known []string) []string {
 		}
 	}
 	return out
-}
-
-// distance is Damerau-Levenshtein's (optimal string alignment) over bytes.
-func distance(a, b string) int {
-	prev2 := make([]int, len(b)+1)
-	prev := make([]int, len(b)+1)
-	cur := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev, cur = prev, cur, prev2
-	}
-	return prev[len(b)]
 }
 
 // OneOf says that a word must be one of those that are known.

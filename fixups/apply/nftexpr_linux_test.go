@@ -22,6 +22,8 @@ func TestRulesReadAsTheyWereWritten(t *testing.T) {
 		`iifname "br-app" oifname != "br-*" counter drop`,
 		"ct state established,related accept",
 		"ct status dnat accept",
+		"ct original proto-dst 8080 ip saddr @trusted accept",
+		`iifname @bridges tcp dport != @closed accept`,
 		"ip saddr 192.0.2.0/24 ip daddr != 198.51.100.7 return",
 		"tcp dport 8000-8080 accept",
 		"udp sport != 53 drop",

@@ -11,11 +11,25 @@ import (
 
 // admits says so of a flow that nobody asked for: it is closed by will.
 func (in *Input) admits(f *FlowCase) bool {
-	if f.Kind != "published" && f.Kind != "ingress" || !in.Admits(f) {
+	if f.Kind != "published" && f.Kind != "ingress" || in.Near(f) != nil { // somebody meant to open it
 		return false
 	}
-	rule, _ := in.ByHostPort(f)
-	return rule == "" // somebody meant to open it
+	return in.Admits(f) || in.forOthers(f)
+}
+
+// forOthers says whether a rule was meant to let others pass where a flow is stopped, and is
+// misspelt (Near): who wrote it left this one's sender out.
+func (in *Input) forOthers(f *FlowCase) bool {
+	if !f.Broken() || in.Near(f) != nil {
+		return false
+	}
+	for i := range in.Flows {
+		o := &in.Flows[i]
+		if o.Flow.Iif == f.Flow.Iif && o.Flow.Dst == f.Flow.Dst && o.Flow.Dport == f.Flow.Dport && o.Flow.Proto == f.Flow.Proto && samePlace(RulePlace(o.Trace.Where), RulePlace(f.Trace.Where)) && in.Near(o) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Admits says whether what keeps a sender outside from a port of this host is the rest of a

@@ -85,7 +85,12 @@ func (e *exceptions) through(c *snap.Chain, first, depth int) bool {
 			port, err := strconv.ParseUint(w, 10, 16)
 			switch set := e.t.Set(strings.TrimPrefix(w, "@")); {
 			case err == nil && strings.Contains(text, "dport") && !e.source:
-				if e.gets(e.x.Dst, uint16(port)) {
+				proto := e.x.Proto
+				if strings.Contains(text, "udp") {
+					e.x.Proto = snap.UDP
+				}
+				gets := e.gets(e.x.Dst, uint16(port))
+				if e.x.Proto = proto; gets {
 					return true
 				}
 			case set != nil && w[0] == '@':

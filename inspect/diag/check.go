@@ -132,6 +132,7 @@ type Input struct {
 	bare      *Input                   // see Bare; nil: not made yet
 	opened    *sim.World               // see ifOpen; nil: not made yet
 	reached   map[reachKey]names.Reach // answers of reach, kept
+	nears     map[*sim.Trace]*Near     // what Near found, by the trace of the flow
 	wants     []intent.Set             // see engineRules; nil: not asked yet
 	onlyAsked bool
 	arrivals  bool

@@ -38,6 +38,9 @@ func (in *Input) Groups(causes ...sim.Cause) []Group {
 			ref = w.Left.Ref // whoever comes to the policy by it has another fault
 		}
 		key := strings.Join([]string{string(w.Cause), w.Netns, device, string(ref), fmt.Sprint(w.Reply)}, "|")
+		if n := in.Near(f); n != nil { // each word that is wrong is a fault
+			key += fmt.Sprint("|", n.Set, n.Is, n.Has)
+		}
 		k, ok := at[key]
 		if !ok {
 			k = len(out)

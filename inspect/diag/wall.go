@@ -29,7 +29,7 @@ func (in *Input) walled(f *FlowCase) bool {
 			return false // it is about this sender, and not about the rest
 		}
 	}
-	return in.passes(f) != nil
+	return in.passes(f) != nil || in.forOthers(f)
 }
 
 // closed6 says whether what keeps a port published for IPv6 from being reached is no

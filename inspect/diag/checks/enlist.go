@@ -32,6 +32,9 @@ func enlistAs(in *diag.Input, f *diag.Finding, w *sim.Where, beside bool, ways f
 			continue
 		}
 		at := &fl.Trace.Forward[len(fl.Trace.Forward)-1] // as the packet is at that rule, after NAT
+		if fl.Outside && !fl.Asked && sender(at).IsValid() {
+			continue // a sender that this program made up
+		}
 		to := ""
 		if !beside && fl.Kind != "egress" {
 			to = reaching(w, at)

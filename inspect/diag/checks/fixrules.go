@@ -37,7 +37,7 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if usedUp(in, w, in.Flows[f.Covers.Traces[0]].Flow) != nil {
 		return nil // see saySpent
 	}
-	for _, try := range []func(*diag.Input, *diag.Finding) []fixups.Op{asContainerPort, withoutECN} {
+	for _, try := range []func(*diag.Input, *diag.Finding) []fixups.Op{asMeant, withoutECN} {
 		if ops := try(in, f); len(ops) > 0 {
 			return ops
 		}
@@ -104,8 +104,13 @@ func fixRule(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if metered(p.Rule) {
 		return spare(in, f, w)
 	}
+	if by := in.SentBy(flow, w); by != nil && in.EndsList(by) {
+		if ops := lengthen(in, f, by); f.Advice != "" {
+			return ops
+		}
+	}
 	if in.EndsList(w) {
-		if ops := lengthen(in, f, w); len(ops) > 0 {
+		if ops := lengthen(in, f, w); f.Advice != "" {
 			return ops
 		}
 	}

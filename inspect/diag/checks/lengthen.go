@@ -14,7 +14,8 @@ import (
 )
 
 // lengthen puts what is stopped by the last word of a list on that list, in a rule before
-// it, and the last word stays: for everybody where the list asks for no sender.
+// it, and the last word stays: for everybody where the list asks for no sender. The advice
+// alone where it does, and nobody has said who is meant to come in from outside.
 func lengthen(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 	p := w.Rule
 	stays := fmt.Sprintf("rules before %s name what may pass; it stops the rest, and stays: see whether one of them was to take this, too", diag.ChainName(w))
@@ -32,7 +33,7 @@ func lengthen(in *diag.Input, f *diag.Finding, w *sim.Where) []fixups.Op {
 		sender = func(*sim.Hop) netip.Addr { return netip.Addr{} }
 	}
 	ops := enlistAs(in, f, w, false, func(*sim.Hop) []fixups.Op { return nil }, sender)
-	if len(ops) > 0 {
+	if len(ops) > 0 || !slices.ContainsFunc(f.Covers.Traces, func(i int) bool { return in.Flows[i].Asked || !in.Flows[i].Outside }) {
 		f.Advice = stays
 	}
 	return ops

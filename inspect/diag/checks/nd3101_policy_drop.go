@@ -43,6 +43,9 @@ Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
 				}
 				return deleteSubject(in, f)
 			}
+			if ops := asMeant(in, f); len(ops) > 0 {
+				return ops
+			}
 			ops := fixAccept(in, f)
 			if vain(in, f.Covers.Traces, ops) {
 				f.Advice = "no rule that belongs there would match it as it goes now: see first which way it goes"
@@ -78,6 +81,7 @@ func detectND3101(in *diag.Input) []diag.Finding {
 			Covers:   diag.Cover{Traces: g.Flows},
 			Weight:   60,
 		})
+		sayMeant(in, &out[len(out)-1])
 	}
 	return out
 }
@@ -207,7 +211,7 @@ func ruleFinding(in *diag.Input, g diag.Group) diag.Finding {
 		Weight:   60,
 	}
 	saySpent(in, &f, g.Where, first.Flow)
-	sayHostPort(in, &f, first)
+	sayMeant(in, &f)
 	return f
 }
 
