@@ -169,6 +169,9 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 	if err == nil && len(o.Want)+len(o.Target) == 0 {
 		err = a.further(ctx, d, &got, o, run, res)
 	}
+	if err == nil {
+		err = a.vain(ctx, d, &got, o, res)
+	}
 	if got.after != nil {
 		res.Advice = unmended(d, chosen, got.after)
 	}

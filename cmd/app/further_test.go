@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/sim"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -22,6 +24,8 @@ type patient struct {
 	now    *snap.Snapshot
 	behind func(*snap.Snapshot) // done after the first change
 	runs   []string
+	// undoable are the transactions that can be taken back, undone those that were.
+	undoable, undone []string
 }
 
 func (p *patient) Apply(_ context.Context, _ *snap.Snapshot, tx Tx) (Applied, error) {
@@ -38,8 +42,12 @@ func (p *patient) Apply(_ context.Context, _ *snap.Snapshot, tx Tx) (Applied, er
 	return Applied{Transaction: tx.ID}, nil
 }
 
-func (p *patient) Undo(context.Context, string) (Transaction, []string, error) {
-	return Transaction{}, nil, snap.ErrNotFound
+func (p *patient) Undo(_ context.Context, id string) (Transaction, []string, error) {
+	if !slices.Contains(p.undoable, id) {
+		return Transaction{}, nil, snap.ErrNotFound
+	}
+	p.undone = append(p.undone, id)
+	return Transaction{}, nil, nil
 }
 
 func (p *patient) List(context.Context) ([]Transaction, error) { return nil, nil }
@@ -117,6 +125,44 @@ func TestWhatDidNotHelpIsPlannedAnew(t *testing.T) {
 		}
 		if got := behind(before, look(value), nil); got != nil {
 			t.Errorf("%s, not taken back: %v", value, got)
+		}
+	}
+}
+
+// TestVainChangesAreTakenBack: a change goes that helped none of those it was made for;
+// one that helped one of them stays, and so does one whose sufferers were not looked at again.
+func TestVainChangesAreTakenBack(t *testing.T) {
+	t.Parallel()
+	s := broken()
+	name := func(host string, v names.Verdict) diag.NameCase {
+		n := diag.NameCase{From: "web", Ask: diag.NameAsk{Netns: "web", Name: host}, Path: &names.Path{Verdict: v}}
+		if v != names.Resolved {
+			n.Path.Problem = &names.Problem{Kind: names.UpstreamDead}
+		}
+		return n
+	}
+	f := diag.Finding{Code: "ND4301", Severity: diag.Error, Covers: diag.Cover{Names: []int{0, 1}}, Fix: &diag.Fix{}}
+	before := &diagnosis{s: s, in: &diag.Input{Snap: s, Flows: nil, Names: []diag.NameCase{name("a.test", names.Timeout), name("b.test", names.Timeout)}}, r: diag.Report{Findings: []diag.Finding{f}}}
+	tests := map[string]struct {
+		after []diag.NameCase
+		want  []string
+	}{
+		"none helped":      {[]diag.NameCase{name("a.test", names.Timeout), name("b.test", names.Timeout)}, []string{"tx"}},
+		"one helped":       {[]diag.NameCase{name("a.test", names.Timeout), name("b.test", names.Resolved)}, nil},
+		"one looked at":    {[]diag.NameCase{name("b.test", names.Timeout)}, []string{"tx"}},
+		"none looked at":   {[]diag.NameCase{name("c.test", names.Timeout)}, nil},
+		"the other helped": {[]diag.NameCase{name("a.test", names.Resolved), name("c.test", names.Timeout)}, nil},
+	}
+	for what, tt := range tests {
+		p := &patient{now: s, undoable: []string{"tx"}}
+		a := New()
+		a.Changer = p
+		a.Read = func(context.Context, ReadOptions) (*snap.Snapshot, error) { return p.now.Clone(), nil }
+		res := &v1.FixResult{Applied: true, Error: "1 still fails", Transactions: []string{"tx"}, Transaction: "tx"}
+		got := &carried{after: &diagnosis{s: s, in: &diag.Input{Snap: s, Names: tt.after}}, did: []mended{{0, "tx"}}}
+		err := a.vain(t.Context(), before, got, FixOptions{Common: Common{NoProbe: true}}, res)
+		if !slices.Equal(p.undone, tt.want) || errors.Is(err, ErrRolledBack) != (tt.want != nil) || res.RolledBack != (tt.want != nil) {
+			t.Errorf("%s: took back %v, %v, rolled back %v", what, p.undone, err, res.RolledBack)
 		}
 	}
 }

@@ -141,10 +141,16 @@ func encodeMeta(a *attrs, e *snap.Meta) error {
 }
 
 func encodeCt(a *attrs, e *snap.Ct) error {
-	key, err := numberIn("ct", e.Key, "state", "direction", "status", "mark") // enum nft_ct_keys
-	if err == nil && e.Dir != "" {
-		err = unwritten("ct %s of one direction", e.Key)
+	known := []string{"state", "direction", "status", "mark"} // enum nft_ct_keys
+	if e.Dir != "" {
+		known = []string{11: "proto-src", 12: "proto-dst"}
+		dir, err := numberIn("ct direction", e.Dir, "original", "reply") // enum ip_conntrack_dir
+		if err != nil {
+			return err
+		}
+		a.u8(unix.NFTA_CT_DIRECTION, uint8(dir))
 	}
+	key, err := numberIn("ct", e.Key, known...)
 	a.be32(unix.NFTA_CT_KEY, key)
 	loadOrSet(a, unix.NFTA_CT_DREG, e.Dreg, unix.NFTA_CT_SREG, e.Sreg)
 	return err
