@@ -109,12 +109,25 @@ func (a *App) mend(ctx context.Context, d *diagnosis, chosen []int, o FixOptions
 			continue // the one before mended it, too, and took away what this one would change
 		}
 		if err != nil {
-			res.Error, res.Left = err.Error(), append(res.Left, done.Left...)
+			res.Error, res.Left = why(err), append(res.Left, done.Left...)
 			return nil, a.takeBack(ctx, did, res, err)
 		}
 		did = append(did, mended{i, done.Transaction})
 	}
 	return did, nil
+}
+
+// why is the reason of a change that failed, without the words for its kind: the result
+// has them, and joined errors stand on several lines.
+func why(err error) string {
+	var out []string
+	for l := range strings.Lines(err.Error()) {
+		l = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(l), " (rolled back)"), ": "+ErrRolledBack.Error()) // who made it says so, too
+		if l != "" && l != ErrRolledBack.Error() && l != ErrRollbackIncomplete.Error() && !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // gone says whether a finding of before is not there any more, as far as the

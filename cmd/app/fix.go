@@ -176,6 +176,9 @@ func (a *App) Fix(ctx context.Context, o FixOptions) (v1.Result, error) {
 		res.Advice = unmended(d, chosen, got.after)
 	}
 	res.Head = a.head(v1.KindFix, start)
+	if res.RolledBack && errors.Is(err, ErrRolledBack) { // the result has the rest
+		err = snap.Hint(ErrRolledBack, snap.HintOf(err))
+	}
 	return res, err
 }
 
