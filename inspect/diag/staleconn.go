@@ -10,7 +10,8 @@ import (
 
 // StaleConn is a UDP entry of the host's conntrack to a published port that does
 // not lead to the container that publishes it, or one of a container's packets that
-// leave with its own address, where those of a new flow are masqueraded.
+// leave with its own address, or with one that this host has no more, where those of a new
+// flow are masqueraded.
 type StaleConn struct {
 	Conn      *snap.Conn
 	Ref       snap.Ref
@@ -57,13 +58,18 @@ func (in *Input) StaleConns() []StaleConn {
 }
 
 // unmapped is the container whose packets an entry sends out with its own address,
-// unanswered, while a new flow to the same place would be translated. Its socket is
+// unanswered, or with an address that the host had before it was renumbered, while a new
+// flow to the same place would be translated to another one. Its socket is
 // open still: what asked once, and is over, does not suffer any more. Who asks for names
 // does so from a new port each time (RFC 5452).
 func (in *Input) unmapped(host *snap.Netns, x *snap.Conn) *snap.Container {
 	src, dst := x.Orig.Src.Addr(), x.Orig.Dst
 	n, c := in.Graph.NetworkOfAddr(src), in.Graph.ContainerOfAddr(src)
-	if n == nil || c == nil || !n.Masquerade || x.Reply.Dst != x.Orig.Src || x.Reply.Src != dst || dst.Port() == 53 || slices.Contains(x.Status, "seen-reply") || in.Graph.NetworkOfAddr(dst.Addr()) != nil || !dst.Addr().IsGlobalUnicast() {
+	if n == nil || c == nil || !n.Masquerade || x.Reply.Src != dst || dst.Port() == 53 || in.Graph.NetworkOfAddr(dst.Addr()) != nil || !dst.Addr().IsGlobalUnicast() {
+		return nil
+	}
+	as := x.Reply.Dst.Addr()
+	if _, own := host.HasAddr(as); own || as == src && slices.Contains(x.Status, "seen-reply") {
 		return nil
 	}
 	ns := in.Snap.Ns(c.Netns)
@@ -73,7 +79,7 @@ func (in *Input) unmapped(host *snap.Netns, x *snap.Conn) *snap.Container {
 		return nil
 	}
 	t := in.World.Trace(sim.Flow{From: c.Netns, Dst: dst.Addr(), Dport: dst.Port(), Proto: snap.UDP, Anew: true, StopOutside: true})
-	if t.LeftNetns != host.ID || !t.ExitSrc.IsValid() || t.ExitSrc.Addr() == src {
+	if t.LeftNetns != host.ID || !t.ExitSrc.IsValid() || t.ExitSrc.Addr() == as {
 		return nil
 	}
 	return c

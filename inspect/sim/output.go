@@ -111,6 +111,9 @@ func (r *run) send(n *netns, k *skb, q lookup) *fate {
 	if k.TTL == 0 {
 		k.TTL = n.hopLimit(rt, k.Family)
 	}
+	if k.TCPMSS != 0 {
+		k.TCPMSS = rt.mss(k.Family)
+	}
 	if f := r.xfrmOut(n, rt.dev, k); f != nil {
 		return f
 	}
@@ -131,6 +134,19 @@ func (rt *routed) mtuOf() int {
 		return 65535
 	}
 	return rt.dev.MTU
+}
+
+// mss is what a SYN asks of the other end: the route's advmss, or what the MTU leaves
+// (net/ipv4/route.c: ipv4_default_advmss, net/ipv6/route.c: ip6_default_advmss).
+func (rt *routed) mss(fam snap.Family) uint16 {
+	if rt.route != nil && rt.route.AdvMSS > 0 {
+		return uint16(min(rt.route.AdvMSS, 65535))
+	}
+	head, least := 40, 536 // sysctl net.ipv4.route.min_adv_mss, by default
+	if fam == snap.IPv6 {
+		head, least = 60, 1220
+	}
+	return uint16(min(max(rt.mtuOf()-head, least), 65535-40))
 }
 
 // localOut is __ip_local_out and ip_output: OUTPUT, then on to POSTROUTING.

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
@@ -51,7 +52,10 @@ func detectND1101(in *diag.Input) []diag.Finding {
 func bridgeDown(in *diag.Input, ns *snap.Netns, l *snap.Link) *diag.Finding {
 	covers := coverDevice(in, ns.ID, l.Name, sim.CauseLinkDown, sim.CauseNoRoute, sim.CauseNeighFailed)
 	ports := in.Graph.Ports(ns, l)
-	who, used := "", len(ports) > 0
+	who, used := "", slices.ContainsFunc(ports, func(p *snap.Link) bool { // who has both ends here, or left one down, uses it for nothing
+		peer, ok := in.Graph.Peer(p)
+		return ok && peer.Netns.ID != ns.ID || !ok && p.Up
+	})
 	if ns.ID == in.Snap.Host.Netns {
 		who = "nobody's"
 		if n := in.Graph.NetworkOfBridge(l.Name); n != nil {

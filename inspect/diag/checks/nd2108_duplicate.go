@@ -89,6 +89,7 @@ func detectND2108(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, f)
 	}
+	out = append(out, gatewayFindings(in)...)
 	for _, t := range in.WireTwins() {
 		ip := t.Endpoint.IPv4.Addr()
 		f := diag.Finding{
@@ -122,7 +123,7 @@ func detectND2108(in *diag.Input) []diag.Finding {
 // everybody on the bridge forget whom they believed.
 func fixND2108(in *diag.Input, f *diag.Finding) []fixups.Op {
 	var ops []fixups.Op
-	for _, t := range twins(in) {
+	for _, t := range append(twins(in), gatewayTwins(in)...) {
 		if t.rogue.ID != f.Subject.Netns || t.addr.Prefix.Addr().String() != f.Subject.Name {
 			continue
 		}

@@ -73,6 +73,10 @@ func detectND3301(in *diag.Input) []diag.Finding {
 		if s.Port == nil {
 			f.Summary = fmt.Sprintf("a stale conntrack entry sends packets of %s from %s to %s/udp out of this host with that very address, and no answer comes; those of a new flow are masqueraded", s.Container.Name, s.Conn.Orig.Src, s.Conn.Orig.Dst)
 			f.Cause = "the conntrack entry was made before the rule that masquerades was there, and goes on for as long as the container sends"
+			if as := s.Conn.Reply.Dst.Addr(); as != s.Conn.Orig.Src.Addr() {
+				f.Summary = fmt.Sprintf("a stale conntrack entry sends packets of %s from %s to %s/udp out of this host as %s, an address that it has not; those of a new flow get another one", s.Container.Name, s.Conn.Orig.Src, s.Conn.Orig.Dst, as)
+				f.Cause = "the conntrack entry was made when this host had that address, and goes on for as long as the container sends"
+			}
 			f.Advice = fmt.Sprintf("conntrack -D -p udp -s %s --orig-port-dst %d", s.Conn.Orig.Src.Addr(), port)
 		}
 		if now := in.Tracks(host.ID, s.Conn.Proto, s.Conn.Orig); now != nil && now.Reply.Src == s.Conn.Reply.Src {

@@ -20,7 +20,8 @@ sent to a published container is not translated back, and the host refuses or dr
 the answer as its own. Tuning scripts for busy servers lower these timeouts, and an
 empty variable in one makes 0 of it. An open connection lives for five days without a word
 by default; with less than a minute, whoever pauses (a pool of database connections, a
-terminal) is cut off: RFC 5382 asks for two hours and four minutes at least.
+terminal) is cut off: RFC 5382 asks for two hours and four minutes at least. A question
+by UDP is kept for 30 s by default; with a second or two, slow answers are lost.
 
 See it by hand:
     sysctl -a --pattern 'nf_conntrack.*timeout'
@@ -29,7 +30,7 @@ See it by hand:
 False positives: short times for an established connection on a host that translates
 nobody's address.
 
-Sources: RFC 5382 section 5; net/netfilter/nf_conntrack_core.c: __nf_ct_refresh_acct, nf_ct_is_expired;
+Sources: RFC 5382 section 5; RFC 4787 section 4.3; net/netfilter/nf_conntrack_core.c: __nf_ct_refresh_acct, nf_ct_is_expired;
 Documentation/networking/nf_conntrack-sysctl.rst`,
 		Detect: detectND3303,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
@@ -52,14 +53,17 @@ var trackTimes = []struct {
 	{"net/netfilter/nf_conntrack_tcp_timeout_syn_sent", "120", snap.TCP},
 	{"net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "60", snap.TCP},
 	{establishedKey, "432000", snap.TCP},
-	{"net/netfilter/nf_conntrack_udp_timeout", "30", snap.UDP},
+	{questionKey, "30", snap.UDP},
 	{"net/netfilter/nf_conntrack_udp_timeout_stream", "120", snap.UDP},
 	{"net/netfilter/nf_conntrack_icmp_timeout", "30", snap.ICMP},
 }
 
-// leastEstablished is in seconds: with less, people notice.
+// leastEstablished and leastQuestion are in seconds: with less, people notice. RFC 4787 asks
+// for two minutes at least between the packets of UDP, Linux gives 30 s.
 const (
 	leastEstablished = 60
+	leastQuestion    = 5
+	questionKey      = "net/netfilter/nf_conntrack_udp_timeout"
 	establishedKey   = "net/netfilter/nf_conntrack_tcp_timeout_established"
 )
 
@@ -73,7 +77,8 @@ func detectND3303(in *diag.Input) []diag.Finding {
 		v, ok := host.Sysctl(t.key)
 		seconds, err := strconv.Atoi(v)
 		pauses := t.key == establishedKey && seconds > 0
-		if !ok || err != nil || seconds > 0 && !pauses || seconds >= leastEstablished {
+		slow := t.key == questionKey && seconds > 0 && seconds < leastQuestion
+		if !ok || err != nil || seconds > 0 && !pauses && !slow || seconds >= leastEstablished {
 			continue
 		}
 		f := diag.Finding{
@@ -88,9 +93,17 @@ func detectND3303(in *diag.Input) []diag.Finding {
 			f.Cause = "the entry that translates the connection is gone while the connection lives"
 			f.Weight = 50
 		}
+		if slow {
+			f.Severity, f.Weight = diag.Warning, 50
+			f.Summary = fmt.Sprintf("%s is %d: the host forgets who has asked by UDP after %d s, and an answer that takes longer is lost", fixups.SysctlName(t.key), seconds, seconds)
+			f.Cause = "the entry that translates the answer back is gone when it comes"
+		}
 		for i := range in.Flows {
 			c := &in.Flows[i]
-			if !c.Excused && c.Flow.Proto == t.proto && len(c.Trace.NATed) > 0 && (pauses && c.Asked || c.Broken() || diag.ProbeSays(c.Probe) == "dropped") {
+			if slow && c.Asked && c.Flow.Proto == t.proto && len(c.Trace.NATed) > 0 && c.Probe != nil && c.Probe.Outcome != snap.Answered {
+				f.Severity, f.Weight = diag.Error, 93
+			}
+			if !c.Excused && c.Flow.Proto == t.proto && len(c.Trace.NATed) > 0 && ((pauses || slow) && c.Asked || c.Broken() || diag.ProbeSays(c.Probe) == "dropped") {
 				f.Covers.Traces = append(f.Covers.Traces, i)
 			}
 		}
