@@ -57,9 +57,17 @@ var agents = map[string][]string{
 	"Cilium":      {"cilium-agent", "kubelet", "k3s", "kubelite", "k0s"},
 }
 
+// swarm is who keeps the ports of a swarm's services (moby daemon/libnetwork:
+// programIngressPorts), in chains and networks of its own.
+const swarm = "Docker's swarm"
+
 // Gone says whether none of the programs runs here that keep what an owner made; false for
 // owners of whom that is not known.
 func (in *Input) Gone(owner string) bool {
+	if owner == swarm {
+		e := in.Snap.Engine("docker")
+		return e != nil && e.Reachable && !e.SwarmActive
+	}
 	d, ok := agents[owner]
 	return ok && !slices.ContainsFunc(d, func(name string) bool { return in.Snap.Host.Services[name] > 0 })
 }

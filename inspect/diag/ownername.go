@@ -10,6 +10,7 @@ import (
 // beginning before the shorter.
 var chainOwners = []struct{ prefix, owner string }{
 	{"DOCKER-USER", "the user's own rules"},
+	{"DOCKER-INGRESS", swarm},
 	{"DOCKER", "Docker"},
 	{"NETDOCTOR", "netdoctor"},
 	{"ufw", "ufw"},

@@ -18,7 +18,7 @@ import (
 // managed are the owners whose rules are written by a program from its own
 // configuration: what is changed in the kernel comes back, or is lost. Their
 // remedy is advice.
-var managed = []string{"ufw", "firewalld", "kube-proxy", "kube-router", "Calico", "Cilium", "flannel", "Weave Net", "Istio", "Tailscale", "libvirt", "Docker", "Podman (netavark)", cniPlugin, "fail2ban", "CrowdSec", "netdoctor"}
+var managed = []string{"ufw", "firewalld", "kube-proxy", "kube-router", "Calico", "Cilium", "flannel", "Weave Net", "Istio", "Tailscale", "libvirt", "Docker", "Docker's swarm", "Podman (netavark)", cniPlugin, "fail2ban", "CrowdSec", "netdoctor"}
 
 // fixRule removes a hand-made rule that drops what should pass. Rules of
 // programs are left to them.
