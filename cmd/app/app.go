@@ -131,6 +131,8 @@ type Common struct {
 	// Ladder has the path MTU of what was asked for measured.
 	Ladder bool
 	Stdin  io.Reader // for "-"; nil none
+
+	_ [16]byte // up to 192 bytes: docs/architecture.md, measured facts
 }
 
 // Observe names the ways in which probes are watched, as snap.Observer does; nil

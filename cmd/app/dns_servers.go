@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -38,6 +39,14 @@ func serverOf(s string) (netip.AddrPort, error) {
 func nameOf(name string) (string, error) {
 	if name == "" {
 		return "", Usagef("%q is no name", name)
+	}
+	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
+		to, err := plainDest(name)
+		host, port, _ := lastCut(to, ":")
+		if err != nil {
+			return "", err
+		}
+		return "", snap.Hint(Usagef("%q is no name: it has a port, %s", name, port), fmt.Sprintf("netdoctor dns %s, or netdoctor trace FROM %s", host, to))
 	}
 	for _, c := range name {
 		if c <= ' ' || c == 0x7f || c == '/' || c == utf8.RuneError {

@@ -26,6 +26,8 @@ func TestNameOf(t *testing.T) {
 		{"a\x1b[31mb", ""},
 		{"a\x00", ""},
 		{"a/b", ""},
+		{"db:5432", ""},
+		{"http://db/", ""},
 		{"web..app", ""},
 		{".web", ""},
 		{"..", ""},

@@ -92,6 +92,47 @@ func isAddress(text string) bool {
 	return err == nil
 }
 
+// services are the ports of services by name, those that URLs begin with among them
+// (IANA's registry). Reading /etc/services would make a target's meaning this machine's.
+const services = " http:80 https:443 ws:80 wss:443 ssh:22 dns:53 domain:53 smtp:25 ldap:389 ldaps:636 mysql:3306 postgres:5432 postgresql:5432 redis:6379 amqp:5672 mongodb:27017 "
+
+// servicePort is the port of a service, "" for none that is known.
+func servicePort(name string) string {
+	_, rest, ok := strings.Cut(services, " "+strings.ToLower(name)+":")
+	if !ok {
+		return ""
+	}
+	return rest[:strings.IndexByte(rest, ' ')]
+}
+
+// plainDest writes a destination with the number of its port: "http://web/" is web:80, and
+// so is "web:http"; all others stay as they are.
+func plainDest(text string) (string, error) {
+	out := text
+	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		rest = rest[:strings.IndexAny(rest+"/", "/?#")]
+		out = rest[strings.LastIndexByte(rest, '@')+1:] // whose name and word come before it
+		proto := snap.Proto(strings.ToLower(scheme))
+		if strings.LastIndexByte(out, ':') <= strings.LastIndexByte(out, ']') {
+			port := servicePort(scheme)
+			if port == "" {
+				return text, snap.Hint(Usagef("%q: which port %s is for is not known", text, scheme), "say the port: "+out+":PORT")
+			}
+			out += ":" + port
+		}
+		if slices.Contains(protos(), proto) {
+			out += "/" + string(proto)
+		}
+	}
+	if host, port, ok := lastCut(out, ":"); ok && !slices.Contains(schemes(), strings.SplitN(host, "@", 2)[0]) {
+		name, proto, _ := strings.Cut(port, "/")
+		if n := servicePort(name); n != "" {
+			out = host + ":" + n + strings.TrimSuffix("/"+proto, "/")
+		}
+	}
+	return out, nil
+}
+
 // cutPort takes a port off the end.
 func (s *spec) cutPort(rest string) (string, error) {
 	if _, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
@@ -103,7 +144,7 @@ func (s *spec) cutPort(rest string) (string, error) {
 	}
 	n, err := strconv.ParseUint(rest[i+1:], 10, 16)
 	if err != nil || n == 0 {
-		return rest, snap.Hint(Usagef("%q: %q is no port", s.Text, rest[i+1:]), "a number from 1 to 65535; IPv6 addresses with a port in brackets: [2001:db8::1]:80")
+		return rest, snap.Hint(Usagef("%q: %q is no port", s.Text, rest[i+1:]), "a number from 1 to 65535, or a service such as http, https, postgres, redis; IPv6 addresses with a port in brackets: [2001:db8::1]:80")
 	}
 	s.Port = uint16(n)
 	return rest[:i], nil

@@ -37,6 +37,8 @@ type Target struct {
 	Proto     snap.Proto // destinations only, never ""
 	Bare      bool       // no scheme was given: the sender may resolve it as a name
 	Notes     []string   // for stderr: what was taken for what
+
+	_ [32]byte // up to 192 bytes: docs/architecture.md, measured facts
 }
 
 // qualified is the unambiguous way to write it.
@@ -126,6 +128,10 @@ func lastCut(text, sep string) (before, after string, ok bool) {
 // dest finds the destination of a flow. What nothing here is called by is a
 // name for the sender to resolve.
 func (f finder) dest(text string) (Target, error) {
+	text, err := plainDest(text)
+	if err != nil {
+		return Target{}, err
+	}
 	if h, rest := f.onHost(text); h != "" {
 		return f.joined(h, text, rest, true)
 	}

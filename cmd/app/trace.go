@@ -68,6 +68,7 @@ type ask struct {
 	from, to v1.Endpoint
 	diag     diag.Ask
 	name     *v1.NameWay
+	alone    string       // why an address that it has is of no use
 	sent     []snap.Probe // to resolve the name
 	stop     *v1.Where    // why there is no packet to follow; nil when there is one
 	unknown  string       // why it is not known what to follow
@@ -146,8 +147,12 @@ func (t *tracer) resolve(ctx context.Context, q *ask) error {
 	if err != nil {
 		return err
 	}
-	// A hosts file that has an IPv6 address alone, for who has no IPv6, is the fault itself.
-	if path != nil && path.Verdict == names.NoData && t.c.Family == 0 && (path.Problem == nil || path.Problem.Kind != names.HostsOverride) {
+	// An IPv6 address alone, be it in a hosts file, for who has no IPv6, is the fault itself.
+	alone := path != nil && path.Problem != nil && (path.Problem.Kind == names.HostsOverride || path.Problem.Kind == names.OnlyIPv6)
+	if alone {
+		q.alone = path.Problem.Detail
+	}
+	if path != nil && path.Verdict == names.NoData && t.c.Family == 0 && !alone {
 		six := na
 		six.Type = "AAAA"
 		if p6, more, err := t.path(ctx, six); err == nil && p6 != nil && p6.Verdict == names.Resolved {
@@ -329,7 +334,10 @@ func (t *tracer) unresolved(q *ask) {
 	case q.name.Verdict == string(names.Unknown):
 		q.unknown = fmt.Sprintf("what %s resolves %s to is not known", q.src.Label(), q.name.Name)
 	default:
-		q.stop = &v1.Where{Netns: q.src.Netns, Layer: "name", Cause: q.name.Verdict, Reason: strings.ToUpper(q.name.Verdict), Detail: fmt.Sprintf("%s does not resolve %s", q.src.Label(), q.name.Name)}
+		if q.alone == "" {
+			q.alone = fmt.Sprintf("%s does not resolve %s", q.src.Label(), q.name.Name)
+		}
+		q.stop = &v1.Where{Netns: q.src.Netns, Layer: "name", Cause: q.name.Verdict, Reason: strings.ToUpper(q.name.Verdict), Detail: q.alone}
 	}
 }
 

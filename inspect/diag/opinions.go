@@ -14,8 +14,9 @@ const maxOpinions = 4
 
 // Opinions are questions for names that somebody asked for in vain, to be put from the
 // host: to the servers of its own list, which may know more than the asker's (split DNS),
-// and to the very server where that is one of this host's programs and keeps silent. They
-// come after the answers of all Rounds.
+// to the very server where that is one of this host's programs and keeps silent, and to
+// those that it is told to ask. The silent server itself is asked for the root's servers
+// by the asker, too: one that answers that lives. They come after the answers of all Rounds.
 func (in *Input) Opinions() []snap.Probe {
 	host := in.Snap.HostNs()
 	if host == nil || host.Light {
@@ -24,10 +25,16 @@ func (in *Input) Opinions() []snap.Probe {
 	var out []snap.Probe
 	for i := range in.Names {
 		n := &in.Names[i]
-		if !n.Asked || !n.Bad() || n.Ask.Netns == host.ID {
+		if !n.Asked || !n.Bad() {
 			continue
 		}
 		k := len(out)
+		if p := n.Path.Problem; p.Kind == names.UpstreamDead && p.From != "" {
+			q := snap.Probe{Kind: "dns", From: p.From, Dst: p.Server, DNS: &snap.DNSProbe{Name: ".", Type: "NS", TCP: n.Path.TCP}}
+			if in.opinion(&q) == nil {
+				out = append(out, q)
+			}
+		}
 		for _, s := range in.secondServers(n, host) {
 			q := snap.Probe{Kind: "dns", From: host.ID, Dst: s, DNS: &snap.DNSProbe{Name: n.Ask.Name, Type: n.Path.Type}}
 			if in.opinion(&q) == nil {
@@ -43,23 +50,43 @@ func (in *Input) Opinions() []snap.Probe {
 // nothing.
 func (in *Input) secondServers(n *NameCase, host *snap.Netns) []netip.AddrPort {
 	p := n.Path.Problem
+	var out []netip.AddrPort
 	switch p.Kind {
-	case names.UpstreamDead:
+	case names.UpstreamDead, names.SilentForName:
 		if s, _ := in.ServedHere(p.Server); s != nil {
-			return []netip.AddrPort{p.Server}
+			out, _ = Forwarders(s.Process, n.Ask.Name)
+			if n.Ask.Netns != host.ID {
+				out = append([]netip.AddrPort{p.Server}, out...)
+			}
 		}
 	case names.NoSuchName, names.UpstreamRefuses:
-		r := in.Snap.Resolver("host")
-		if r == nil || !p.Server.IsValid() || !strings.Contains(strings.Trim(n.Ask.Name, "."), ".") {
+		if !p.Server.IsValid() {
 			return nil // nobody outside was asked, and need not be
 		}
-		var out []netip.AddrPort
-		for _, a := range r.ResolvConf.Nameservers {
-			out = append(out, netip.AddrPortFrom(a, 53))
-		}
+	case names.NoNameserver, names.LoopbackStub, names.GoogleFallback, names.Unreachable: // who could take their place
+	default:
+		return nil
+	}
+	r := in.Snap.Resolver("host")
+	if r == nil || n.Ask.Netns == host.ID || !strings.Contains(strings.Trim(n.Ask.Name, "."), ".") {
 		return out
 	}
-	return nil
+	list := r.ResolvConf.Nameservers
+	for i := range in.Names { // those that answer others may take a dead one's place
+		if o := in.Names[i].Path; o != nil && p.Kind != names.NoSuchName && p.Kind != names.UpstreamRefuses {
+			for k := range o.Servers {
+				if s := &o.Servers[k]; s.Probe != nil && s.Probe.Outcome == snap.Answered && !s.Addr.Addr().IsLoopback() {
+					list = append(slices.Clip(list), s.Addr.Addr())
+				}
+			}
+		}
+	}
+	for _, a := range list {
+		if at := netip.AddrPortFrom(a, 53); !slices.Contains(out, at) {
+			out = append(out, at)
+		}
+	}
+	return out
 }
 
 // ServedHere is the socket of this host's own that takes DNS questions by UDP to one of its
@@ -101,15 +128,21 @@ func (in *Input) Opinion(n *NameCase) *snap.Probe {
 	if host == nil || n.Path == nil || n.Path.Problem == nil || n.Ask.Netns == host.ID {
 		return nil
 	}
+	silent := n.Path.Problem.Kind == names.UpstreamDead || n.Path.Problem.Kind == names.SilentForName
 	for _, s := range in.secondServers(n, host) {
-		q := snap.Probe{From: host.ID, Dst: s, DNS: &snap.DNSProbe{Name: n.Ask.Name, Type: n.Path.Type}}
-		p := in.opinion(&q)
-		if p == nil || p.Outcome != snap.Answered {
+		p := in.SaidHere(n, s)
+		if silent && s != n.Path.Problem.Server || p == nil || p.Outcome != snap.Answered {
 			continue
 		}
-		if n.Path.Problem.Kind == names.UpstreamDead || slices.ContainsFunc(p.DNS.Answers, func(a string) bool { return strings.HasPrefix(a, n.Path.Type+" ") }) {
+		if silent || slices.ContainsFunc(p.DNS.Answers, func(a string) bool { return strings.HasPrefix(a, n.Path.Type+" ") }) {
 			return p
 		}
 	}
 	return nil
+}
+
+// SaidHere is what a server said to this host of a name that somebody asks for; nil: it
+// was not asked.
+func (in *Input) SaidHere(n *NameCase, server netip.AddrPort) *snap.Probe {
+	return in.opinion(&snap.Probe{From: in.Snap.Host.Netns, Dst: server, DNS: &snap.DNSProbe{Name: n.Ask.Name, Type: n.Path.Type}})
 }

@@ -99,7 +99,7 @@ func (w *walker) notAardvark(n *snap.Network, owner *snap.Netns, srv Server, nam
 	case l.unread != "":
 		return unknownStep(st, l.unread, l.ref), true
 	case l.sock == nil:
-		o.fail(Refused, st, Problem{
+		o.fail(Refused, st, &Problem{
 			Kind: AardvarkDead, Server: srv.Addr, Network: n.Ref, Ref: snap.RefNetwork(n.Ref), Because: []snap.Ref{snap.RefNetwork(n.Ref)},
 			Detail: "aardvark-dns does not run: nothing listens on " + at + ", the server of network " + n.Name,
 		})
@@ -107,13 +107,13 @@ func (w *walker) notAardvark(n *snap.Network, owner *snap.Netns, srv Server, nam
 	case l.sock.Process == nil:
 		return w.orSeen(unknownStep(st, "who listens on "+at+" is not known", l.ref), srv.AskedFrom, srv.Addr, name), true
 	case l.sock.Process.Name != "aardvark-dns":
-		o.fail(Unknown, st, Problem{
+		o.fail(Unknown, st, &Problem{
 			Kind: Port53Taken, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Port: 53, Because: []snap.Ref{l.ref, snap.RefNetwork(n.Ref)},
 			Detail: process(l.sock) + " listens on " + at + " in the place of aardvark-dns: it does not know the containers of " + n.Name,
 		})
 		return w.orSeen(o, srv.AskedFrom, srv.Addr, name), true
 	case stopped(l.sock.Process):
-		o.fail(Timeout, st, Problem{
+		o.fail(Timeout, st, &Problem{
 			Kind: EngineHung, Server: srv.Addr, Network: n.Ref, Ref: l.ref, Because: []snap.Ref{l.ref},
 			Detail: process(l.sock) + " on " + at + " is stopped and answers nothing",
 		})

@@ -14,6 +14,13 @@ import (
 // stopped); then servers. Everything else goes to Others.
 func (w *walker) blame(p *Path, res outcome) {
 	list := slices.Clone(res.problems)
+	p.Others = append(p.Others, res.remarks...)
+	if p.Verdict != Resolved && p.Verdict != Unknown && res.own != "" {
+		p.Verdict = res.own // Libc says what programs get
+	}
+	if x := w.onlySix(p); x != nil && res.dns {
+		list = append(list, *x)
+	}
 	if f := w.fallback(); f != nil && res.dns {
 		list = append(list, *f)
 	}
@@ -71,7 +78,7 @@ func (w *walker) blame(p *Path, res outcome) {
 // waiting, or a fallback, need not keep the name from resolving.
 func (w *walker) harmless(p Problem) bool {
 	switch p.Kind {
-	case GoogleFallback, BadSearch, UpstreamDead, UpstreamRefuses, TooLate, Unreachable, LoopbackStub:
+	case GoogleFallback, BadSearch, UpstreamDead, SilentForName, UpstreamRefuses, TooLate, Unreachable, LoopbackStub:
 		return true
 	}
 	return false
@@ -82,11 +89,11 @@ func rank(kind string) int {
 	switch kind {
 	case LoDown, DNATMissing, DNATDeadPort, SocketGone, EngineHung, AardvarkDead, Port53Taken, Diverted, ForwardLoop, NoNameserver, NoDNSSource, NoFilesSource, HostsOverride:
 		return 0
-	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded, ServersDiffer, NoSuchName:
+	case NotShared, DefaultBridge, NotRunning, AliasMissing, BypassesEmbedded, ServersDiffer, OnlyIPv6, NoSuchName:
 		return 1 // NoSuchName comes with none of the others
 	case GoogleFallback, LoopbackStub, InternalNetwork, UpstreamMissing:
 		return 2
-	case Unreachable, UpstreamDead, UpstreamRefuses, BigAnswersLost, TooLate:
+	case Unreachable, UpstreamDead, SilentForName, UpstreamRefuses, BigAnswersLost, TooLate:
 		return 3
 	case FirstServerDead, SlowSearch, HalfSilent:
 		return 4
@@ -111,18 +118,19 @@ func (w *walker) about(p *Path, res outcome) *Problem {
 	}
 	nets := w.networks()
 	var best *Problem
+	mine := false // it is about one of the asker's own project
 	for i := range w.s.Containers {
 		c := &w.s.Containers[i]
 		if c.Engine == "named" || c.Engine == "pid" || w.box != nil && c.Engine != w.box.Engine || !w.answersTo(c, w.in.Name) {
 			continue
 		}
 		x := w.aboutOwner(c, nets)
-		if x != nil && (best == nil || best.Kind == NotRunning && x.Kind != NotRunning) {
-			best = x
+		if own := w.ofProject(c); x != nil && (best == nil || own && !mine || own == mine && best.Kind == NotRunning && x.Kind != NotRunning) {
+			best, mine = x, own
 		}
 	}
-	if best == nil {
-		best = w.aliasMissing(nets)
+	if x := w.aliasMissing(nets); x != nil && (best == nil || !mine && w.ofProject(w.s.Container(x.Container))) {
+		best = x
 	}
 	if given := w.given(w.box); best == nil && given != "" {
 		best = &Problem{
@@ -252,6 +260,7 @@ func (w *walker) aliasMissing(nets places) *Problem {
 	if _, there := w.record(nets, w.in.Name); there {
 		return nil // it does, and is not asked
 	}
+	var best *Problem
 	for i := range w.s.Containers {
 		c := &w.s.Containers[i]
 		if w.box == nil || c.Engine != w.box.Engine || !Same(c.Service, w.in.Name) || !c.Running() {
@@ -262,13 +271,21 @@ func (w *walker) aliasMissing(nets places) *Problem {
 			if n == nil || !nets.has(n) {
 				continue
 			}
-			return &Problem{
+			if best != nil && !w.ofProject(c) {
+				continue
+			}
+			best = &Problem{
 				Kind: AliasMissing, Container: c.Ref, Network: n.Ref, Ref: snap.RefContainer(c.Ref), Because: []snap.Ref{snap.RefContainer(c.Ref)},
 				Detail: fmt.Sprintf("%s is the container of service %s, but has no alias %s on network %s", c.Name, c.Service, w.in.Name, n.Name),
 			}
 		}
 	}
-	return nil
+	return best
+}
+
+// ofProject says whether a container is of the asker's own compose project.
+func (w *walker) ofProject(c *snap.Container) bool {
+	return w.box != nil && w.box.Project != "" && c.Project == w.box.Project
 }
 
 // noSuchName says who was asked in vain, and which names there are.
@@ -307,17 +324,15 @@ func (w *walker) noSuchName(p *Path, res outcome) Problem {
 	}
 	for i := range p.Servers {
 		s := &p.Servers[i]
-		if s.Probe == nil || !Same(s.Probe.DNS.Name, last(p.Candidates)) || s.Role == "embedded" && len(parts) > 0 {
-			continue
-		}
-		if !silent(s.Probe) {
+		said := w.exactProbe(s.AskedFrom, s.Addr, w.whole())
+		if said != nil && !silent(said) && (s.Role != "embedded" || len(parts) == 0) {
 			x.Server = s.Addr
-			x.Because = append(x.Because, w.refProbe(s.Probe))
-			say := s.Probe.DNS.RCode
+			x.Because = append(x.Because, w.refProbe(said))
+			say := said.DNS.RCode
 			if say == "NOERROR" {
 				say = "there is none of type " + w.typ
 			}
-			if to := aliasOf(s.Probe); to != "" {
+			if to := aliasOf(said); to != "" {
 				say += ": " + w.in.Name + " is an alias (CNAME) of " + to + ", which is not there"
 			}
 			parts = append(parts, fmt.Sprintf("%s says %s", s.Addr.Addr(), say))

@@ -23,8 +23,8 @@ func (w *walker) diverted(srv Server, o outcome) outcome {
 	for i := range o.problems {
 		p := &o.problems[i]
 		switch p.Kind {
-		case Unreachable, UpstreamDead, UpstreamRefuses, AardvarkDead:
-			*p = w.diversion(srv.AskedFrom, srv.Addr, r.Ends, r.By, p.Detail, p.Because)
+		case Unreachable, UpstreamDead, SilentForName, UpstreamRefuses, AardvarkDead:
+			*p = *w.diversion(srv.AskedFrom, srv.Addr, r.Ends, r.By, p.Detail, p.Because)
 		}
 	}
 	return join(outcome{steps: []Step{st}}, o)
@@ -32,9 +32,9 @@ func (w *walker) diverted(srv Server, o outcome) outcome {
 
 // diversion is the problem of questions that a rule sends to where no good
 // answer comes from.
-func (w *walker) diversion(from string, server, ends netip.AddrPort, by *rules.Place, then string, because []snap.Ref) Problem {
+func (w *walker) diversion(from string, server, ends netip.AddrPort, by *rules.Place, then string, because []snap.Ref) *Problem {
 	at := w.nsName(w.s.Ns(by.Ref.Netns()))
-	p := Problem{
+	p := &Problem{
 		Kind: Diverted, Server: server, Ref: by.Ref, By: by, Because: append([]snap.Ref{by.Ref}, because...),
 		Detail: fmt.Sprintf("questions from %s to %s are sent to %s by a rule of %s %s in %s", w.nsName(w.s.Ns(from)), server, ends, by.Table, by.Chain, at),
 	}

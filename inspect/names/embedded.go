@@ -39,7 +39,7 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 	var o outcome
 	st := Step{Where: server.Addr().String(), Asked: name, LeavesFrom: ns.ID}
 	if p := loDown(ns, server); p != nil {
-		o.fail(Timeout, st, *p)
+		o.fail(Timeout, st, p)
 		return o
 	}
 	st.Verdict, st.Answer = stepOK, "the engine's resolver in "+w.nsName(ns)
@@ -77,7 +77,7 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 		o.fail(Refused, er, w.gone(ns, server, to, m.because))
 		return o
 	case stopped(l.sock.Process):
-		o.fail(Timeout, er, Problem{
+		o.fail(Timeout, er, &Problem{
 			Kind: EngineHung, Server: server, Ref: l.ref, Because: []snap.Ref{l.ref},
 			Detail: process(l.sock) + " is stopped (state " + l.sock.Process.State + "): it holds the resolver's socket in " + ns.ID + " and answers nothing",
 		})
@@ -86,7 +86,7 @@ func (w *walker) embedded(ns *snap.Netns, server netip.AddrPort, name string) ou
 	er.Answer, er.Verdict, er.Because = "listening: "+process(l.sock), stepOK, []snap.Ref{l.ref}
 	o.step(er)
 	if r := w.reach(ns.ID, server); r.Known && !r.OK {
-		o.fail(Timeout, Step{Where: server.Addr().String(), Asked: name, LeavesFrom: ns.ID}, Problem{
+		o.fail(Timeout, Step{Where: server.Addr().String(), Asked: name, LeavesFrom: ns.ID}, &Problem{
 			Kind: Unreachable, Server: server, Ref: first(r.Because), Because: r.Because,
 			Detail: fmt.Sprintf("questions to %s do not get through inside %s: %s", server.Addr(), ns.ID, r.Why),
 			Why:    r.Why, From: ns.ID,
@@ -117,7 +117,7 @@ const noResolverRule = "no rule of nat OUTPUT leads it to the resolver's port"
 // anybody, is who takes it.
 func (w *walker) undirected(ns *snap.Netns, server netip.AddrPort, st Step, by *snap.Socket) (o outcome) {
 	st.Answer, st.Because = noResolverRule, []snap.Ref{snap.RefNetns(ns.ID)}
-	p := Problem{
+	p := &Problem{
 		Kind: DNATMissing, Server: server, Port: w.enginePort(ns), Ref: snap.RefNetns(ns.ID), Because: st.Because,
 		Detail: fmt.Sprintf("%s has no nat rule (DOCKER_OUTPUT) that leads %s to the engine's resolver", ns.ID, server),
 	}
@@ -150,8 +150,8 @@ func (w *walker) enginePort(ns *snap.Netns) uint16 {
 }
 
 // gone says why nobody listens where the nat rules lead.
-func (w *walker) gone(ns *snap.Netns, server, to netip.AddrPort, because []snap.Ref) Problem {
-	p := Problem{Kind: SocketGone, Server: server, Port: to.Port(), Ref: first(because), Because: because}
+func (w *walker) gone(ns *snap.Netns, server, to netip.AddrPort, because []snap.Ref) *Problem {
+	p := &Problem{Kind: SocketGone, Server: server, Port: to.Port(), Ref: first(because), Because: because}
 	if port := w.enginePort(ns); port != 0 {
 		p.Kind = DNATDeadPort
 		p.Detail = fmt.Sprintf("the nat rules of %s lead to %s, where nothing listens; the resolver is on port %d", ns.ID, to, port)

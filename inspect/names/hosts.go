@@ -58,7 +58,7 @@ func (w *walker) files(libc string) outcome {
 		// Whoever asks for both families gets what the file has and asks no further:
 		// glibc's getaddrinfo (sysdeps/posix/getaddrinfo.c: gaih_inet) as well as Go's
 		// (net/dnsclient_unix.go: goLookupIPCNAMEOrder).
-		o.fail(NoData, Step{Where: where, Asked: w.in.Name}, Problem{
+		o.fail(NoData, Step{Where: where, Asked: w.in.Name}, &Problem{
 			Kind: HostsOverride, Ref: w.refResolver(), Because: w.because(),
 			Detail: fmt.Sprintf("line %d of /etc/hosts in %s says %s is %s and nothing else, and %s has no IPv6", other.Line, w.who(), w.in.Name, other.Addr, w.who()),
 		})

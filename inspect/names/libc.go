@@ -26,6 +26,9 @@ func (w *walker) run(libc string) outcome {
 		out.wait += o.wait
 		out.nobody = out.nobody || o.nobody
 		out.dns = out.dns || o.dns
+		if src == "dns" {
+			out.own, out.remarks = o.own, o.remarks
+		}
 		if len(o.candidates) > 0 {
 			out.candidates = o.candidates
 		}
@@ -43,11 +46,11 @@ func (w *walker) run(libc string) outcome {
 		}
 	}
 	if p := w.unasked(libc, order); p != nil && out.verdict != Resolved {
-		out.fail(out.verdict, Step{Where: "nsswitch", Asked: w.in.Name}, *p)
+		out.fail(out.verdict, Step{Where: "nsswitch", Asked: w.in.Name}, p)
 		return out
 	}
 	if ends := returnsBeforeDNS(order); !asked && out.verdict != Resolved && (ends != "" || !slices.Contains(order, "dns")) {
-		p := Problem{Kind: NoDNSSource, Detail: "nsswitch.conf looks in " + strings.Join(order, " ") + ", not in DNS", Ref: w.refResolver(), Because: w.because()}
+		p := &Problem{Kind: NoDNSSource, Detail: "nsswitch.conf looks in " + strings.Join(order, " ") + ", not in DNS", Ref: w.refResolver(), Because: w.because()}
 		if ends != "" {
 			p.Detail = "nsswitch.conf (" + strings.Join(order, " ") + ") ends the search at " + ends + ", before DNS is asked"
 		}
@@ -159,16 +162,21 @@ func (w *walker) source(libc, src string) outcome {
 	return o
 }
 
+// whole is the name as it stands in a question.
+func (w *walker) whole() string {
+	if w.typ == "PTR" {
+		return reverse(w.in.Name)
+	}
+	return w.in.Name
+}
+
 // candidates are the full names in the order tried.
 //
 // glibc: resolv/res_query.c:__res_context_search. musl:
 // src/network/lookup_name.c:name_from_dns_search, which leaves the search list
 // out as soon as the name has ndots dots. Go: net/dnsclient_unix.go:nameList.
 func (w *walker) candidates(libc string) []string {
-	name := w.in.Name
-	if w.typ == "PTR" {
-		name = reverse(name)
-	}
+	name := w.whole()
 	rc := &w.r.ResolvConf
 	bare := strings.TrimSuffix(name, ".")
 	dots := strings.Count(bare, ".")
@@ -209,9 +217,12 @@ func (w *walker) dns(libc string) outcome {
 			Answer: strings.Join(out.candidates, ", then "),
 		})
 	}
-	var soft Verdict     // the worst that the search list met, kept while the search goes on
-	var late []string    // names of the search list that no answer comes for
-	var silent []Problem // what was said of them
+	var soft Verdict       // the worst that the search list met, kept while the search goes on
+	var own, first Verdict // what came of the name as it stands; where it is tried first
+	var nodata bool        // a name of the search list is there, without that type
+	var more []Problem     // of names of the search list
+	var late []string      // names of the search list that no answer comes for
+	var silent []Problem   // what was said of them
 	for i := 0; i < len(out.candidates); i++ {
 		name := out.candidates[i]
 		o := w.lookup(libc, name)
@@ -220,8 +231,17 @@ func (w *walker) dns(libc string) outcome {
 		out.wait += o.wait
 		out.nobody = out.nobody || o.nobody
 		out.verdict, out.answers = o.verdict, o.answers
+		if !listed {
+			own = o.verdict
+			if i == 0 {
+				first = own
+			}
+		}
+		nodata = nodata || listed && o.verdict == NoData
 		if listed && o.wait > 0 && !o.definite() && o.verdict != Unknown {
 			late, silent = append(late, name), append(silent, o.problems...)
+		} else if listed {
+			more = append(more, o.problems...)
 		} else {
 			out.problems = append(out.problems, o.problems...)
 		}
@@ -258,12 +278,28 @@ func (w *walker) dns(libc string) outcome {
 					Detail: libc + " stops at " + name + " of the search list (" + string(o.verdict) + ") and never asks for the rest",
 				})
 			}
-			soft = ""
+			soft, first = "", ""
 			break
 		}
 	}
-	out.problems = append(out.problems, silent...)
-	if soft != "" && out.verdict == NXDomain {
+	more = append(more, silent...)
+	for i := range more {
+		list := &out.problems
+		if (own == NXDomain || own == NoData) && out.verdict != Resolved && rank(more[i].Kind) == rank(UpstreamDead) {
+			list = &out.remarks // the name itself was answered
+		}
+		*list = append(*list, more[i])
+	}
+	out.own = own
+	// glibc resolv/res_query.c: __res_context_search gives back what came of the name as
+	// it stands where that was tried first (saved_herrno), else NO_DATA of the list
+	// (got_nodata), else TRY_AGAIN after a SERVFAIL there (got_servfail).
+	switch final := out.verdict == Resolved || out.verdict == Unknown; {
+	case libc == "glibc" && !final && first != "":
+		out.verdict = first
+	case libc == "glibc" && !final && nodata:
+		out.verdict = NoData
+	case soft != "" && out.verdict == NXDomain:
 		out.verdict = soft
 	}
 	return out

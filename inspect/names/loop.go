@@ -16,7 +16,7 @@ const maxCircle = 8
 // answered: nothing, and that is the fault.
 func (w *walker) itself(from string, server netip.AddrPort, name string) outcome {
 	o := outcome{verdict: Timeout}
-	o.fail(Timeout, Step{Where: where("", server), Asked: name, LeavesFrom: from}, Problem{
+	o.fail(Timeout, Step{Where: where("", server), Asked: name, LeavesFrom: from}, &Problem{
 		Kind: ForwardLoop, Server: server, Ref: w.refResolver(), Because: w.because(),
 		Detail: fmt.Sprintf("%s in %s forwards to itself: what it does not know it is asked again", server.Addr(), w.nsName(w.s.Ns(from))),
 	})
@@ -25,7 +25,7 @@ func (w *walker) itself(from string, server netip.AddrPort, name string) outcome
 
 // looped makes of a server that gives no good answer one that waits for itself,
 // where its own way leads back to it.
-func (w *walker) looped(p Problem) Problem {
+func (w *walker) looped(p *Problem) *Problem {
 	if l := w.circle(p.Server); l != nil {
 		p.Kind, p.Container, p.Ref = ForwardLoop, l.Container, l.Ref
 		p.Because = append(p.Because, l.Because...)

@@ -45,6 +45,35 @@ func (w *walker) partly(path *Path) *Problem {
 	return nil
 }
 
+// onlySix is the problem of a name that has an IPv6 address and no IPv4 one, asked for
+// the latter: a server that does not know that may answer as it likes (dnsmasq, given an
+// IPv6 address alone, asks its own server for the other). nil when it has none, or has
+// not been asked.
+func (w *walker) onlySix(p *Path) *Problem {
+	if w.typ != "A" || p.Verdict == Resolved || p.Verdict == Unknown || p.Verdict == Timeout {
+		return nil
+	}
+	for i := range w.s.Probes {
+		x := &w.s.Probes[i]
+		if x.DNS == nil || x.DNS.Type != "AAAA" || x.From != w.ns.ID || !Same(x.DNS.Name, w.in.Name) {
+			continue
+		}
+		if v, answers := verdictOf(x, "AAAA"); v == Resolved {
+			p.Verdict = NoData
+			out := &Problem{
+				Kind: NoSuchName, Server: x.Dst, Ref: w.refProbe(x), Because: []snap.Ref{w.refProbe(x)}, Answers: answers,
+				Detail: fmt.Sprintf("%s has an IPv6 address only (%s)", w.in.Name, short(answers, 4)),
+			}
+			if !w.hasSix() {
+				out.Kind = OnlyIPv6
+				out.Detail += ", and " + w.who() + " has no IPv6"
+			}
+			return out
+		}
+	}
+	return nil
+}
+
 // silences counts how often the very question was asked in vain.
 func (w *walker) silences(p *snap.Probe) int {
 	n := 0

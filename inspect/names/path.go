@@ -92,6 +92,8 @@ type Server struct {
 	Role      string // "resolv.conf", "embedded", "upstream", "aardvark"
 	Reach     Reach
 	Probe     *snap.Probe // the last answer seen; nil none
+
+	_ [32]byte // up to 192 bytes: docs/architecture.md, measured facts
 }
 
 // Step is one stage.
@@ -118,6 +120,8 @@ type Problem struct {
 	Container string
 	Network   string
 	Port      uint16
+	// For is the name that a server alone keeps silent to, with SilentForName.
+	For string
 	// Domain of the search list that it is about, what is answered there, and
 	// how long it is waited for.
 	Domain  string

@@ -11,6 +11,8 @@ const (
 	EngineHung       = "engine-hung"          // it listens, but its process is stopped
 	Unreachable      = "upstream-unreachable" // the model says the way to a server is cut
 	UpstreamDead     = "upstream-dead"        // no answer to a live question
+	SilentForName    = "silent-for-name"      // none to that question, while the server answers others
+	OnlyIPv6         = "ipv6-only"            // the name has an IPv6 address alone, and who asks has no IPv6
 	TooLate          = "too-late"             // a server answers after the client has given up
 	UpstreamRefuses  = "upstream-refuses"     // REFUSED or SERVFAIL to a live question
 	BigAnswersLost   = "big-answers-lost"     // cut short by UDP, and the rest does not come by TCP

@@ -76,7 +76,7 @@ func (w *walker) loopback(ns *snap.Netns, srv Server, name string) outcome {
 	var o outcome
 	st := Step{Where: where(srv.Role, srv.Addr), Asked: name, LeavesFrom: ns.ID}
 	if p := loDown(ns, srv.Addr); p != nil {
-		o.fail(Timeout, st, *p)
+		o.fail(Timeout, st, p)
 		return o
 	}
 	to := srv.Addr
@@ -102,11 +102,11 @@ func (w *walker) loopback(ns *snap.Netns, srv Server, name string) outcome {
 		return unknownStep(st, l.unread, l.ref)
 	case l.sock == nil:
 		st.Answer = "nothing listens on " + to.String() + " in " + w.nsName(ns)
-		p := Problem{Kind: LoopbackStub, Detail: w.stubDetail(ns, to), Server: srv.Addr, Ref: w.refResolver(), Because: w.because()}
+		p := &Problem{Kind: LoopbackStub, Detail: w.stubDetail(ns, to), Server: srv.Addr, Ref: w.refResolver(), Because: w.because()}
 		o.fail(Refused, st, p)
 		return o
 	case stopped(l.sock.Process):
-		p := Problem{Kind: UpstreamDead, Detail: process(l.sock) + " on " + to.String() + " is stopped", From: ns.ID, Server: srv.Addr, Ref: l.ref, Because: []snap.Ref{l.ref}}
+		p := &Problem{Kind: UpstreamDead, Detail: process(l.sock) + " on " + to.String() + " is stopped", From: ns.ID, Server: srv.Addr, Ref: l.ref, Because: []snap.Ref{l.ref}}
 		p.Why = p.Detail
 		o.fail(Timeout, st, p)
 		return o
@@ -117,6 +117,9 @@ func (w *walker) loopback(ns *snap.Netns, srv Server, name string) outcome {
 }
 
 func (w *walker) stubDetail(ns *snap.Netns, to netip.AddrPort) string {
+	if !slices.Contains(w.r.ResolvConf.Nameservers, to.Addr()) && w.embeddedWanted() {
+		return fmt.Sprintf("the engine's resolver asks %s for the outside names of %s, in %s, where nothing listens there", to.Addr(), w.who(), w.nsName(ns))
+	}
 	if ns.ID == w.s.Host.Netns {
 		return fmt.Sprintf("resolv.conf says nameserver %s, and nothing listens there on this host", to.Addr())
 	}
@@ -140,7 +143,7 @@ func (w *walker) plain(srv Server, name string) outcome {
 			why = "the way there is cut"
 		}
 		by := w.byTCP()
-		o.fail(Timeout, st, Problem{
+		o.fail(Timeout, st, &Problem{
 			Kind: Unreachable, Server: srv.Addr, Ref: first(r.Because), Because: slices.Clone(r.Because),
 			Detail: fmt.Sprintf("questions%s from %s to %s do not get through: %s", by, w.nsName(w.s.Ns(srv.AskedFrom)), srv.Addr.Addr(), why),
 			Why:    strings.TrimPrefix(strings.TrimPrefix(by, " ")+": ", ": ") + why, From: srv.AskedFrom,

@@ -124,7 +124,7 @@ func (w *walker) forward(ns *snap.Netns, name string) outcome {
 	modern := major(w.engine()) == 0 || major(w.engine()) >= 25
 	var out outcome
 	if len(list) == 0 {
-		out.fail(ServFail, Step{Where: "upstream", Asked: name}, Problem{
+		out.fail(ServFail, Step{Where: "upstream", Asked: name}, &Problem{
 			Kind: UpstreamMissing, Ref: w.refResolver(), Because: w.because(),
 			Detail: "the resolver of " + w.who() + " has no server to forward to: the host's resolv.conf had none when it started",
 		})
@@ -140,7 +140,7 @@ func (w *walker) forward(ns *snap.Netns, name string) outcome {
 	for _, x := range list {
 		if internal && x.host && modern {
 			// moby 25.0.5 on refuses to leave by the host's namespace (CVE-2024-29018).
-			out.fail(ServFail, Step{Where: "upstream " + x.addr.String(), Asked: name, LeavesFrom: x.from}, Problem{
+			out.fail(ServFail, Step{Where: "upstream " + x.addr.String(), Asked: name, LeavesFrom: x.from}, &Problem{
 				Kind: InternalNetwork, Server: netip.AddrPortFrom(x.addr, 53), Ref: w.refResolver(), Because: w.because(),
 				Detail: w.who() + " is on internal networks only, so its questions do not leave",
 			})

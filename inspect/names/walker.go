@@ -39,12 +39,16 @@ type outcome struct {
 	unsent bool
 	// heard says that a server answered something, be it REFUSED.
 	heard bool
+	// own is what came of the name as it stands; "" where it was not asked for. remarks
+	// are problems of the search list's names, where that is the answer.
+	own     Verdict
+	remarks []Problem
 }
 
 func (o *outcome) step(s Step) { o.steps = append(o.steps, s) }
 
 // fail notes a problem and the step that shows it.
-func (o *outcome) fail(v Verdict, s Step, p Problem) {
+func (o *outcome) fail(v Verdict, s Step, p *Problem) {
 	s.Verdict = stepFail
 	if s.Answer == "" {
 		s.Answer = p.Detail
@@ -52,7 +56,7 @@ func (o *outcome) fail(v Verdict, s Step, p Problem) {
 	s.Because = append(s.Because, p.Because...)
 	o.verdict = v
 	o.steps = append(o.steps, s)
-	o.problems = append(o.problems, p)
+	o.problems = append(o.problems, *p)
 }
 
 // definite says whether a server's answer ends the search for this name.

@@ -21,19 +21,40 @@ func (w *walker) exactProbe(from string, server netip.AddrPort, name string) *sn
 	return nil
 }
 
-// lastProbe is the exact one, else the last to that server for any name, which
-// tells whether it lives.
+// lastProbe is the exact one, else one to that server for any name, which tells whether
+// it lives: for the root's servers, whom every name of the world needs, else one that was
+// answered, as silence may be about its name alone.
 func (w *walker) lastProbe(from string, server netip.AddrPort, name string) *snap.Probe {
 	if p := w.exactProbe(from, server, name); p != nil {
 		return p
 	}
-	for i := len(w.s.Probes) - 1; i >= 0; i-- {
-		// A server that answers and keeps silent to AAAA lives: see partly.
-		if p := &w.s.Probes[i]; w.probed(p, from, server) && (p.DNS.Type != "AAAA" || w.typ == "AAAA") {
+	var heard, last *snap.Probe
+	for i := range w.s.Probes {
+		p := &w.s.Probes[i]
+		switch {
+		case !w.probed(p, from, server):
+		case p.DNS.Name == "." && p.DNS.Type == "NS":
 			return p
+		case !silent(p):
+			heard = p
+		case p.DNS.Type != "AAAA" || w.typ == "AAAA": // whoever is silent to AAAA alone lives: see partly
+			last = p
 		}
 	}
-	return nil
+	if heard != nil {
+		return heard
+	}
+	return last
+}
+
+// othersHeard says whether the server answered the same asker for another name.
+func (w *walker) othersHeard(p *snap.Probe) bool {
+	for i := range w.s.Probes {
+		if o := &w.s.Probes[i]; o.DNS != nil && o.From == p.From && o.Dst == p.Dst && o.DNS.TCP == p.DNS.TCP && !silent(o) && !Same(o.DNS.Name, p.DNS.Name) {
+			return p.Outcome == snap.TimedOut
+		}
+	}
+	return false
 }
 
 func (w *walker) probed(p *snap.Probe, from string, server netip.AddrPort) bool {
@@ -143,7 +164,7 @@ func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 		s.Answer = ""
 		o.fail(o.verdict, s, w.deadServer(p))
 	case o.verdict == Refused || o.verdict == ServFail:
-		o.fail(o.verdict, s, w.looped(Problem{
+		o.fail(o.verdict, s, w.looped(&Problem{
 			Kind: UpstreamRefuses, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref},
 			Detail: p.Dst.Addr().String() + " answers " + p.DNS.RCode + " for " + name + " when asked from " + w.nsName(w.s.Ns(p.From)),
 		}))
@@ -158,7 +179,7 @@ func (w *walker) seen(p *snap.Probe, name, role string) outcome {
 }
 
 // deadServer is the problem of a server that was asked and did not answer.
-func (w *walker) deadServer(p *snap.Probe) Problem {
+func (w *walker) deadServer(p *snap.Probe) *Problem {
 	ref := w.refProbe(p)
 	const silence = "does not answer"
 	what := silence
@@ -179,8 +200,16 @@ func (w *walker) deadServer(p *snap.Probe) Problem {
 	if what != silence {
 		why = "it " + what
 	}
-	return w.looped(Problem{
-		Kind: UpstreamDead, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref}, Why: why, From: p.From,
+	kind, alone := UpstreamDead, ""
+	if why == "" && w.othersHeard(p) {
+		kind, alone = SilentForName, strings.TrimSuffix(p.DNS.Name, ".")
+		if alone == "" {
+			alone = "names of the Internet" // the question for the root stands for them
+		}
+		what += " for " + alone + ", and answers other questions"
+	}
+	return w.looped(&Problem{
+		Kind: kind, For: alone, Server: p.Dst, Ref: ref, Because: []snap.Ref{ref}, Why: why, From: p.From,
 		Detail: p.Dst.Addr().String() + " " + what + ", asked from " + w.nsName(w.s.Ns(p.From)),
 	})
 }

@@ -49,7 +49,7 @@ func coverNames(in *diag.Input, take func(*diag.NameCase) bool) []int {
 // upstreamCut says whether a name fails because no server can be reached.
 func upstreamCut(n *diag.NameCase) bool {
 	switch n.Path.Problem.Kind {
-	case names.Unreachable, names.UpstreamDead:
+	case names.Unreachable, names.UpstreamDead, names.SilentForName:
 		return true
 	}
 	return false

@@ -9,6 +9,7 @@ import (
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
+	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -33,13 +34,16 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 		return nil
 	}
 	if text, ok := ownServers(in, c, r); ok && f.Code == "ND4103" {
-		return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
+		return resolvWrite(c, r, text)
 	}
 	if r == nil || !snap.IsDocker(c.Engine) {
 		f.Advice = "write the servers into /etc/resolv.conf again"
 		return nil
 	}
 	text := engineResolvConf(in, c)
+	if f.Code != "ND4106" && f.Code != "ND4107" { // whose fault is the search list
+		text = withServersOf(r.ResolvConf.Raw, text)
+	}
 	if text == r.ResolvConf.Raw {
 		return nil // the file is as it should be: what is wrong lies behind it
 	}
@@ -47,7 +51,82 @@ func fixResolvConf(in *diag.Input, f *diag.Finding) []fixups.Op {
 		f.Advice = "give it servers: docker run --dns, or \"dns\" in daemon.json, and recreate it"
 		return nil
 	}
+	if !answersThen(in, f, c, text) {
+		f.Advice = "name a server in /etc/resolv.conf that answers for " + ask.Name + ": those that the engine would write are not known to"
+		return nil
+	}
+	return resolvWrite(c, r, text)
+}
+
+// resolvWrite writes a container's resolv.conf.
+func resolvWrite(c *snap.Container, r *snap.Resolver, text string) []fixups.Op {
 	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}
+}
+
+// withServersOf is a resolv.conf with the servers of the one that an engine would write, and
+// everything else that somebody put into it: search, options, remarks. What it says
+// nothing of comes from the engine's. "" where that is.
+func withServersOf(raw, engine string) string {
+	var servers, rest strings.Builder
+	has := map[string]bool{}
+	for l := range strings.Lines(raw) {
+		if w := strings.Fields(l); len(w) > 0 {
+			has[w[0]] = true
+		}
+	}
+	if delete(has, "nameserver"); len(has) == 0 || engine == "" {
+		return engine
+	}
+	for l := range strings.Lines(engine) {
+		switch w := strings.Fields(l); {
+		case len(w) > 1 && w[0] == "nameserver":
+			servers.WriteString(l)
+		case len(w) > 1 && (w[0] == "options" || w[0] == "search" && !has["domain"]) && !has[w[0]]:
+			rest.WriteString(l)
+		}
+	}
+	var b strings.Builder
+	put := false
+	for l := range strings.Lines(raw) {
+		if w := strings.Fields(l); len(w) == 0 || w[0] != "nameserver" {
+			b.WriteString(strings.TrimRight(l, "\r\n") + "\n")
+			continue
+		}
+		if !put {
+			b.WriteString(servers.String())
+		}
+		put = true
+	}
+	if !put {
+		b.WriteString(servers.String())
+	}
+	return b.String() + rest.String()
+}
+
+// answersThen says whether what somebody asked for is known to resolve with another
+// resolv.conf: by the engine's own records, or as one of the servers in it said so.
+func answersThen(in *diag.Input, f *diag.Finding, c *snap.Container, text string) bool {
+	for _, i := range f.Covers.Names {
+		n := &in.Names[i]
+		if !n.Asked || n.World || n.Ask.Container != c.Ref {
+			continue
+		}
+		s := in.Snap.Clone()
+		if resolvWrite(c, in.Snap.Resolver(c.Ref), text)[0].On(s) != nil {
+			return false
+		}
+		p := names.Resolve(names.Input{Snap: s, Netns: n.Ask.Netns, Container: c.Ref, Name: n.Ask.Name, Type: n.Ask.Type})
+		if p.Verdict == names.Resolved {
+			continue
+		}
+		if p.Verdict != names.Unknown || !slices.ContainsFunc(in.Snap.Probes, func(x snap.Probe) bool {
+			return x.DNS != nil && names.Same(x.DNS.Name, n.Ask.Name) && x.DNS.Type == p.Type && len(addressesIn(&x)) > 0 &&
+				slices.ContainsFunc(p.Servers, func(s names.Server) bool { return s.Addr == x.Dst })
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // ownServers is a resolv.conf with the servers of the container's network in the

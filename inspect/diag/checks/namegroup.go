@@ -32,7 +32,9 @@ func nameGroups(in *diag.Input, kinds ...string) []nameGroup {
 		key := p.Kind
 		switch p.Kind {
 		case names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.FirstServerDead, names.HalfSilent:
-			key += "|" + p.Server.String()
+			key += "|" + p.Server.String() + p.For
+		case names.SilentForName:
+			key += "|" + p.Server.String() + "|" + n.Ask.Name
 		case names.NotRunning, names.NotShared, names.DefaultBridge:
 			key += "|" + p.Container + "|" + n.Ask.Netns
 		case names.Diverted:

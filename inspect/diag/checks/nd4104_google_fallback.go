@@ -70,7 +70,10 @@ func fixFallback(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for _, a := range good[:min(len(good), 3)] {
 		fmt.Fprintf(&b, "nameserver %s\n", a)
 	}
-	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: b.String()}}
+	if !answersThen(in, f, c, b.String()) {
+		return nil
+	}
+	return resolvWrite(c, r, b.String())
 }
 
 // workingServers are outside name servers that are in use on this host and

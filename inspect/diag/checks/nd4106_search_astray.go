@@ -68,14 +68,19 @@ func detectND4106(in *diag.Input) []diag.Finding {
 // searchAdvice says where a domain of the search list comes from, and what
 // keeps it from being tried first.
 func searchAdvice(in *diag.Input, n *diag.NameCase, domain string) string {
-	c, host := in.Snap.Container(n.Ask.Container), in.Snap.Resolver("host")
+	c, host, r := in.Snap.Container(n.Ask.Container), in.Snap.Resolver("host"), resolverOf(in, n)
+	option, lower, set := ", or with --dns-option ndots:0", ", or lower ndots there,", ", or set options ndots:0"
+	if r == nil || strings.Count(strings.Trim(n.Ask.Name, "."), ".") >= r.ResolvConf.Ndots || strings.Contains(n.Path.Problem.Detail, " has no such name") {
+		// The name as it stands was tried first, or is not there: no ndots changes that.
+		option, lower, set = "", "", ""
+	}
 	switch {
 	case c != nil && slices.Contains(c.DNSSearch, domain):
-		return fmt.Sprintf("make %s again without --dns-search %s (compose: dns_search), or with --dns-option ndots:0", c.Name, domain)
+		return fmt.Sprintf("make %s again without --dns-search %s (compose: dns_search)%s", c.Name, domain, option)
 	case c != nil && host != nil && slices.Contains(host.ResolvConf.Search, domain):
-		return fmt.Sprintf("take %s out of the search line of the host's /etc/resolv.conf, or lower ndots there, and restart %s; or run it with --dns-search .", domain, c.Name)
+		return fmt.Sprintf("take %s out of the search line of the host's /etc/resolv.conf%s and restart %s; or run it with --dns-search .", domain, lower, c.Name)
 	}
-	return "take " + domain + " out of the search line of /etc/resolv.conf, or set options ndots:0"
+	return "take " + domain + " out of the search line of /etc/resolv.conf" + set
 }
 
 // fixSearch writes the engine's own resolv.conf where that leaves the domain out,

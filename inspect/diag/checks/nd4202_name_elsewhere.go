@@ -18,7 +18,8 @@ func nd4202() diag.Check {
 		Title: "The name belongs to a container on a network that the asker is not on",
 		Doc: `Names are known per network: the embedded resolver answers a container only
 with names of networks that it is attached to itself. Anything else it asks of
-the outside servers, which say NXDOMAIN.
+the outside servers, which say NXDOMAIN. Where the container that has the name is of
+another compose project it may be a stranger, and nothing is connected unasked.
 
 See it by hand:
     docker inspect -f '{{json .NetworkSettings.Networks}}' ASKER NAME
@@ -56,6 +57,10 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 						f.Advice = fmt.Sprintf("ask %s:%d, where %s publishes its port %d, or ", ip, at.HostPort, owner.Name, at.ContainerPort) + f.Advice
 					}
 				}
+				if foreignProject(asker, owner) {
+					f.Summary += fmt.Sprintf("; it is of project %s, not of %s, the project of %s", owner.Project, asker.Project, asker.Name)
+					f.Advice = fmt.Sprintf("see whether %s is meant at all: project %s has no service here that answers to %s; if it is: %s", owner.Name, asker.Project, g.first.Ask.Name, f.Advice)
+				}
 				f.Summary += wantedBy(in, g.first, &f)
 				f.Weight = ofName(in, g.first)
 				out = append(out, f)
@@ -64,6 +69,9 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 		},
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			asker, owner := apart(in, f)
+			if foreignProject(asker, owner) {
+				return nil
+			}
 			ops := join(in, owner, asker)
 			if len(ops) > 0 {
 				f.Advice = fmt.Sprintf("in a compose file put the network into networks: of %s, too", owner.Name)
@@ -71,6 +79,12 @@ Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 			return ops
 		},
 	}
+}
+
+// foreignProject says whether a container is known to be of another compose project: what
+// it is to do with the asker is for a person to say.
+func foreignProject(asker, owner *snap.Container) bool {
+	return asker != nil && owner != nil && asker.Project != "" && owner.Project != "" && asker.Project != owner.Project
 }
 
 // askedOf is the name of a finding that a person asked for, nil for none.

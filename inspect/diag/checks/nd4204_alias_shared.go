@@ -21,7 +21,8 @@ func nd4204() diag.Check {
 their addresses in random order: that is how a scaled service shares its load.
 When one of them has nothing that listens on the port of the others (a leftover
 of an older project, two compose projects with the same service name on one
-shared network), connections fail now and then, one in two or three.
+shared network), connections fail now and then, one in two or three. Two that serve
+different ports are told apart by the port that is asked for.
 
 See it by hand:
     docker exec NAME getent ahosts ALIAS     more than one address
@@ -80,7 +81,11 @@ func detectND4204(in *diag.Input) []diag.Finding {
 // none serves at all.
 func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *diag.Finding {
 	want, deaf := unserved(all)
-	if len(deaf) == 0 {
+	asked := askedPort(in, all)
+	if asked != 0 { // what a person wants of it decides who is the odd one
+		want, deaf = []uint16{asked}, slices.DeleteFunc(slices.Clone(all), func(x carrier) bool { return slices.Contains(x.ports, asked) })
+	}
+	if len(deaf) == 0 || len(deaf) == len(all) {
 		return nil
 	}
 	first := deaf[0]
@@ -108,6 +113,14 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 	for _, x := range all {
 		f.Evidence = append(f.Evidence, ev(diag.InspectCommand(x.c), fmt.Sprintf("%s %s answers to %s, listens on %s", x.c.Name, x.addr, name, portList(x.ports)), snap.RefContainer(x.c.Ref)))
 	}
+	if asked == 0 && len(all) == 2 && len(first.ports) > 0 { // either may be the odd one
+		f.Severity = diag.Warning
+		f.Summary = fmt.Sprintf("%s on network %s is the name of 2 containers that serve different ports, %s (%s) and %s (%s): one in 2 connections to %s fails",
+			name, n.Name, all[0].c.Name, portList(all[0].ports), all[1].c.Name, portList(all[1].ports), name)
+		f.Cause = "they carry one name on one network, which answers with both in random order"
+		f.Advice = fmt.Sprintf("give one of them another alias, or stop the one that is a leftover; netdoctor trace FROM %s:PORT tells which one is wrong for that port", name)
+		return f
+	}
 	for _, x := range deaf {
 		f.Covers = suffering(in, f.Covers, name, want, x.addr)
 	}
@@ -116,6 +129,20 @@ func sharedName(in *diag.Input, n *snap.Network, name string, all []carrier) *di
 		f.Advice = fmt.Sprintf("%s is still starting%s; Docker gives its address out all the same", first.c.Name, says)
 	}
 	return f
+}
+
+// askedPort is the TCP port at which somebody asked for one of the carriers; 0 for none.
+func askedPort(in *diag.Input, all []carrier) uint16 {
+	for i := range in.Flows {
+		if a := &in.Flows[i]; a.Asked && a.Flow.Proto == snap.TCP {
+			for _, x := range all {
+				if x.addr == a.Flow.Dst {
+					return a.Flow.Dport
+				}
+			}
+		}
+	}
+	return 0
 }
 
 // byHostname says whether a container has a name by its host name alone (moby
@@ -184,7 +211,7 @@ func starting(in *diag.Input, all, deaf []carrier) string {
 // replicas says whether all are of one compose or swarm service, which run the same
 // program.
 func replicas(all []carrier) bool {
-	return all[0].c.Service != "" && !slices.ContainsFunc(all, func(x carrier) bool { return x.c.Service != all[0].c.Service })
+	return all[0].c.Service != "" && !slices.ContainsFunc(all, func(x carrier) bool { return x.c.Service != all[0].c.Service || x.c.Project != all[0].c.Project })
 }
 
 // startTime is how long a program may take until it listens, where no health check

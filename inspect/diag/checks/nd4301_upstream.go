@@ -23,7 +23,12 @@ func nd4301() diag.Check {
 reached. Container names still resolve where the embedded resolver knows them.
 When the host itself gets no answer either, nothing on this host is wrong.
 
+A server that answers other questions, be it with REFUSED, is not dead: it waits for
+another one, which it asks for that name alone (split DNS). Where it is a dnsmasq of this
+host that was told so on its command line, that other one is asked, too, and named.
+
 See it by hand:
+    ps -o args= -C dnsmasq                   --server=/DOMAIN/ADDRESS
     dig @SERVER example.com                  from the host
     nsenter -t PID -n dig @SERVER example.com
 
@@ -32,16 +37,22 @@ Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`
 		After:    []diag.Code{"ND1903", "ND1123", "ND3106", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2201", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND1125", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211", "ND5121", "ND8104", "ND2123"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
-			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.UpstreamRefuses, names.TooLate) {
+			for _, g := range nameGroups(in, names.Unreachable, names.UpstreamDead, names.SilentForName, names.UpstreamRefuses, names.TooLate) {
 				f := g.finding(in)
 				server := g.problem.Server.Addr()
 				f.Summary = fmt.Sprintf("upstream DNS server %s does not answer %s%s", server, in.Who(g.first.Ask.Netns), g.reason(in))
 				f.Subject = diag.Subject{Kind: "address", Name: server.String()}
 				f.Weight = 45
-				if g.problem.Kind == names.UpstreamDead {
+				if g.problem.For != "" {
+					f.Summary = fmt.Sprintf("%s does not answer %s for %s%s; it answers other questions", server, in.Who(g.first.Ask.Netns), g.problem.For, g.reason(in))
+				}
+				if g.problem.Kind == names.UpstreamDead || g.problem.For != "" {
 					f.Confidence = diag.Proved
 				}
 				switch {
+				case g.problem.For != "" && freedHere(in, g.problem) == nil:
+					f.Cause = fmt.Sprintf("%s lives: it waits for a server behind it, which it asks for that name, or keeps silent to it on purpose", server)
+					f.Advice = fmt.Sprintf("nothing is wrong between %s and %s: ask whoever runs it, or another server for that name", in.Who(g.first.Ask.Netns), server)
 				case g.problem.Kind == names.UpstreamRefuses:
 					f.Summary = fmt.Sprintf("upstream DNS server %s is of no use to %s: %s", server, in.Who(g.first.Ask.Netns), g.problem.Detail)
 					f.Advice = "it answers, but not that: let it serve this host's addresses, or use another DNS server (daemon.json \"dns\", docker run --dns)"
@@ -142,6 +153,9 @@ func keptServer(in *diag.Input, n *diag.NameCase, server netip.Addr) []netip.Add
 // resolv.conf that goes past it would lose the containers' names.
 func fixGiven(in *diag.Input, f *diag.Finding) []fixups.Op {
 	n := &in.Names[f.Covers.Names[0]]
+	if n.Path.Problem.For != "" {
+		return nil // it answers other questions
+	}
 	c, r, host := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container), in.Snap.Resolver("host")
 	ns := in.Netns(n.Ask.Netns)
 	dead := n.Path.Problem.Server
@@ -192,7 +206,7 @@ func fixUpstream(in *diag.Input, f *diag.Finding) []fixups.Op {
 	if c == nil || r == nil || c.Engine != "docker" || len(c.DNS) > 0 || !slices.Contains(r.ResolvConf.Nameservers, dead) {
 		return nil
 	}
-	text := engineResolvConf(in, c)
+	text := withServersOf(r.ResolvConf.Raw, engineResolvConf(in, c))
 	good := workingServers(in, c.Netns)
 	for l := range strings.Lines(text) {
 		w := strings.Fields(l)
@@ -203,7 +217,7 @@ func fixUpstream(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return nil
 		}
 	}
-	if text == "" || text == r.ResolvConf.Raw {
+	if text == "" || text == r.ResolvConf.Raw || n.Path.Problem.For != "" || !answersThen(in, f, c, text) {
 		return nil
 	}
 	return []fixups.Op{&fixups.FileWrite{Owner: c.Ref, Pid: c.PID, Path: "/etc/resolv.conf", File: "resolv.conf", Old: &r.ResolvConf.Raw, Content: text}}

@@ -33,6 +33,9 @@ Sources: resolv.conf(5); moby libnetwork/resolver.go: extIOTimeout`,
 			for _, g := range nameGroups(in, names.FirstServerDead) {
 				f := g.finding(in)
 				f.Summary = fmt.Sprintf("the first DNS server of %s, %s, does not answer: each name waits for its time-out", in.Who(g.first.Ask.Netns), g.problem.Server.Addr())
+				if g.problem.For != "" {
+					f.Summary = fmt.Sprintf("the first DNS server of %s, %s, does not answer for %s, and answers other questions: that name waits for its time-out", in.Who(g.first.Ask.Netns), g.problem.Server.Addr(), g.problem.For)
+				}
 				if r := in.Snap.Resolver(g.first.Ask.Container); r != nil {
 					if rc := &r.ResolvConf; rc.Rotate && len(rc.Nameservers) > 1 && rc.Nameservers[0] != g.problem.Server.Addr() {
 						f.Summary = fmt.Sprintf("a DNS server of %s, %s, does not answer, and options rotate lets look-ups begin with it: those wait for its time-out", in.Who(g.first.Ask.Netns), g.problem.Server.Addr())
@@ -41,6 +44,10 @@ Sources: resolv.conf(5); moby libnetwork/resolver.go: extIOTimeout`,
 				}
 				f.Subject = diag.Subject{Kind: "resolver", Name: in.Who(g.first.Ask.Netns), Netns: g.first.Ask.Netns}
 				f.Advice = fmt.Sprintf("remove %s from the list of servers, or put it last", g.problem.Server.Addr())
+				if g.problem.For != "" {
+					f.Advice = fmt.Sprintf("see whom %s asks for that name, and whether that one answers", g.problem.Server.Addr())
+					sayOpinion(in, &g, &f)
+				}
 				out = append(out, f)
 			}
 			return out
@@ -55,7 +62,7 @@ func fixFirstServer(in *diag.Input, f *diag.Finding) []fixups.Op {
 	n := &in.Names[f.Covers.Names[0]]
 	c, r := in.Snap.Container(n.Ask.Container), in.Snap.Resolver(n.Ask.Container)
 	dead := n.Path.Problem.Server.Addr()
-	if c == nil || r == nil || !slices.Contains(r.ResolvConf.Nameservers, dead) {
+	if c == nil || r == nil || !slices.Contains(r.ResolvConf.Nameservers, dead) || n.Path.Problem.For != "" {
 		return nil
 	}
 	if n := ownResolver(in, c, dead); n != nil { // it alone knows the containers' names
@@ -64,7 +71,7 @@ func fixFirstServer(in *diag.Input, f *diag.Finding) []fixups.Op {
 	}
 	text := ""
 	if snap.IsDocker(c.Engine) && !slices.Contains(c.DNS, dead.String()) {
-		text = engineResolvConf(in, c)
+		text = withServersOf(r.ResolvConf.Raw, engineResolvConf(in, c))
 	}
 	if text == "" || strings.Contains(text, dead.String()) {
 		text = withoutServer(r.ResolvConf.Raw, dead)

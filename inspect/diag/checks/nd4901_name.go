@@ -32,7 +32,7 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NoSuchName, names.AardvarkDead, names.LoDown,
-				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.NoFilesSource, names.UpstreamMissing, names.InternalNetwork, names.BigAnswersLost) {
+				names.SocketGone, names.EngineHung, names.AliasMissing, names.NoDNSSource, names.NoFilesSource, names.OnlyIPv6, names.UpstreamMissing, names.InternalNetwork, names.BigAnswersLost) {
 				f := g.finding(in)
 				if r := resolverOf(in, g.first); r != nil && (g.problem.Kind == names.NoDNSSource || g.problem.Kind == names.NoFilesSource) {
 					f.Evidence = []diag.Evidence{ev(catIn(in, r, "/etc/nsswitch.conf"), "hosts: "+strings.Join(r.NSSwitch, " "), snap.RefResolver(r.Owner))}
@@ -45,6 +45,9 @@ Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
 					asked = "a name of the Internet"
 				}
 				f.Summary = fmt.Sprintf("%s asked by %s%s: %s", asked, in.Who(g.first.Ask.Netns), g.more(), g.problem.Detail)
+				if g.problem.Kind == names.OnlyIPv6 {
+					f.Summary = g.problem.Detail // has all of it
+				}
 				f.Summary += wantedBy(in, g.first, &f)
 				f.Advice = adviceName(in, &g)
 				sayOpinion(in, &g, &f)
@@ -160,6 +163,8 @@ func adviceName(in *diag.Input, g *nameGroup) string {
 			}
 		}
 		return fmt.Sprintf("answers that do not fit into UDP come by TCP: have %s take it; netdoctor trace %s %[1]s/tcp", server, who)
+	case g.problem.Kind == names.OnlyIPv6:
+		return fmt.Sprintf("give %s IPv6 (a network made with --ipv6), or have the name's zone, or the hosts file of %[1]s, give it an IPv4 address, too", who)
 	case g.problem.Kind == names.NoDNSSource:
 		return "put dns into the hosts line of /etc/nsswitch.conf of " + who
 	case g.problem.Kind == names.NoFilesSource:

@@ -17,11 +17,11 @@ import (
 func sayOpinion(in *diag.Input, g *nameGroup, f *diag.Finding) {
 	p := in.Opinion(g.first)
 	who, server := in.Who(g.first.Ask.Netns), g.problem.Server
-	if s, ref := in.ServedHere(server); s != nil && g.problem.Kind == names.UpstreamDead {
+	if s, ref := in.ServedHere(server); s != nil && (g.problem.Kind == names.UpstreamDead || g.problem.Kind == names.SilentForName) {
 		saySilentHere(in, g, f, s, ref, p)
 		return
 	}
-	if p == nil {
+	if p == nil || g.problem.Kind != names.NoSuchName && g.problem.Kind != names.UpstreamRefuses {
 		return
 	}
 	said := addressesIn(p)
@@ -45,6 +45,14 @@ func saySilentHere(in *diag.Input, g *nameGroup, f *diag.Finding, s *snap.Socket
 	if s.Process != nil && s.Process.Name == "dnsmasq" && len(s.Process.Args) > 1 {
 		f.Evidence = append(f.Evidence, ev(fmt.Sprintf("ps -o args= -p %d", s.Process.PID), strings.Join(s.Process.Args, " "), ref))
 	}
+	if sayForwarder(in, g, f, s) {
+		return
+	}
+	if g.problem.Kind == names.SilentForName {
+		f.Summary += fmt.Sprintf("; %s of this host listens there", s.Holder("a program"))
+		f.Advice = fmt.Sprintf("see whom the program asks for %s (dnsmasq: server=/DOMAIN/ADDRESS; unbound: forward-zone; BIND: zone), and whether that one answers; the resolv.conf of %s is not to blame", g.problem.For, who)
+		return
+	}
 	if p == nil {
 		f.Summary += fmt.Sprintf("; %s of this host listens there (%s)", s.Holder("a program"), s.Local)
 		f.Cause = ""
@@ -55,6 +63,33 @@ func saySilentHere(in *diag.Input, g *nameGroup, f *diag.Finding, s *snap.Socket
 	f.Evidence = append(f.Evidence, ev(sourceOf(in, g.first, snap.RefProbe(p.ID)), lineOf(in, snap.RefProbe(p.ID), ""), snap.RefProbe(p.ID)))
 	f.Cause = ""
 	f.Advice = fmt.Sprintf("have it serve the containers' bridge and subnet, too (dnsmasq: interface=BRIDGE, no except-interface and no local-service; unbound: access-control; BIND: allow-query), or give %s another server than %s", who, server)
+}
+
+// sayForwarder says that a program of this host waits in vain for a server that it is told
+// to ask: that one is the dead one. false where its settings don't tell of such a server,
+// or it answers.
+func sayForwarder(in *diag.Input, g *nameGroup, f *diag.Finding, s *snap.Socket) bool {
+	list, by := diag.Forwarders(s.Process, g.first.Ask.Name)
+	var dead []string
+	var probes []diag.Evidence
+	for _, to := range list {
+		p := in.SaidHere(g.first, to)
+		if p == nil || p.Outcome == snap.Answered {
+			return false
+		}
+		dead = append(dead, to.Addr().String())
+		probes = append(probes, ev(sourceOf(in, g.first, snap.RefProbe(p.ID)), lineOf(in, snap.RefProbe(p.ID), ""), snap.RefProbe(p.ID)))
+	}
+	if len(dead) == 0 {
+		return false
+	}
+	all := commas(dead)
+	f.Summary = fmt.Sprintf("DNS server %s does not answer this host for %s: %s, which %s asks, is told to ask it (%s)", all, g.first.Ask.Name, s.Holder("a program"), in.Who(g.first.Ask.Netns), by)
+	f.Cause = fmt.Sprintf("%s (%s) waits for %s and keeps silent itself", s.Holder("a program"), g.problem.Server.Addr(), all)
+	f.Subject = diag.Subject{Kind: "address", Name: dead[0]}
+	f.Evidence = append(append(f.Evidence, probes...), wayTo(in, list[0].Addr())...)
+	f.Advice = fmt.Sprintf("get %s to answer (netdoctor trace host %s/udp), or give %s another server for that name; the resolv.conf of %s is not to blame", all, list[0], s.Holder("the program"), in.Who(g.first.Ask.Netns))
+	return true
 }
 
 // addressesIn are the addresses in an answer.
