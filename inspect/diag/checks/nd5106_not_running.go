@@ -30,6 +30,10 @@ See it by hand:
     docker ps -a                             Exited (137)
     docker logs --tail 20 NAME
 
+One that ended by itself with exit code 0 soon after its start, that publishes no port
+and is not to be restarted, is taken for a job (a migration, a backup) that has done
+its work: it is not started again unasked, as that would do the work twice.
+
 One that ended before anything that runs now was started went with its engine or its
 host, and nobody has asked for it since.
 
@@ -143,6 +147,9 @@ func tellStopped(in *diag.Input, f *diag.Finding, c *snap.Container) {
 		f.Cause = fmt.Sprintf("its user may not listen on port %d: net.ipv4.ip_unprivileged_port_start=%s, and without root nothing below that is his", privileged(in, c), host.Sysctls[unprivilegedPort])
 		f.Evidence = append(f.Evidence, ev("sysctl net.ipv4.ip_unprivileged_port_start", host.Sysctls[unprivilegedPort], snap.RefSysctl(host.ID, unprivilegedPort)))
 		f.Advice = fmt.Sprintf("publish a higher port, or let every user have this one: sysctl -w net.ipv4.ip_unprivileged_port_start=%d; then %s", privileged(in, c), diag.EngineCommand(c, "start"))
+	case job(c):
+		why = "ended by itself with exit code 0"
+		f.Advice = "a job that has done its work? Then nothing is wrong with it, and it need not answer. If it is to answer: " + f.Advice
 	case c.OOMKilled:
 		why = "killed for want of memory"
 	case c.ExitCode == 137:
@@ -214,6 +221,17 @@ func looping(in *diag.Input, c *snap.Container) bool {
 		return false
 	}
 	return c.State == "restarting" || (c.State == "running" || c.State == snap.Vanished) && in.Snap.Taken.Start.Sub(c.Started) < crashTime
+}
+
+// jobTime is how long a program that does its work and ends may take: a server that
+// ends without an error has mostly run for longer.
+const jobTime = 10 * time.Minute
+
+// job says whether a container looks like one that has done its work, and must not do
+// it twice: its program ended by itself, content, and nobody meant it to go on.
+func job(c *snap.Container) bool {
+	return c.State == "exited" && c.ExitCode == 0 && !c.Stopped && !c.OOMKilled && c.Engine != ownEngine && c.Error == "" &&
+		(c.RestartPolicy == "" || c.RestartPolicy == "no") && publishes(c) == "" && c.Finished.Sub(c.Started) < jobTime
 }
 
 // missed says whether a container that nobody asked for was killed or crashed
