@@ -66,6 +66,7 @@ func detectND5106(in *diag.Input) []diag.Finding {
 		for _, g := range byName {
 			if g.problem.Container == c.Ref {
 				f.Covers.Names = append(f.Covers.Names, g.names...)
+				f.Behind = stillApart(in, c, g.names)
 			}
 		}
 		for k := range in.Flows {
@@ -75,17 +76,64 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			}
 		}
 		if len(f.Covers.Names)+len(f.Covers.Traces) == 0 && !loops && !missed(in, c) {
-			continue
+			switch f.Asked = in.Sought(c); {
+			case f.Asked && job(c):
+				f.Severity = diag.Info
+			case f.Asked:
+			case notConnected(in, c):
+				f.Severity = diag.Warning
+			default:
+				continue
+			}
 		}
-		if loops {
+		switch {
+		case loops:
 			tellLooping(&f, c)
-		} else {
+		case c.Error != "" && c.State == "created":
+			tellFailed(&f, c)
+		default:
 			tellStopped(in, &f, c)
 		}
 		tellComplaint(&f, c)
 		out = append(out, f)
 	}
 	return out
+}
+
+// stillApart says that a container that does not run would not have its name where it is asked
+// for, either: it is on none of the asker's networks. "" where one of them is on one.
+func stillApart(in *diag.Input, c *snap.Container, asked []int) string {
+	for _, i := range asked {
+		if by := in.Snap.Container(in.Names[i].Ask.Container); by != nil && len(c.Endpoints) > 0 && len(by.Endpoints) > 0 && len(diag.Shared(by, c)) == 0 {
+			return fmt.Sprintf("%s can't reach it once it runs: %s is on network %s, %s on %s, and they share none", by.Name, by.Name, networks(by), c.Name, networks(c))
+		}
+	}
+	return ""
+}
+
+// notConnected says whether a container failed to start for a matter of the network that
+// no other finding names: Docker says so since release 28 (moby daemon/start.go:
+// "failed to set up container networking"), and before it in the words of libnetwork.
+func notConnected(in *diag.Input, c *snap.Container) bool {
+	if c.State != "created" || c.Error == "" || held(in, c) {
+		return false
+	}
+	for _, w := range []string{"network", "endpoint", " address", "iptables"} {
+		if strings.Contains(" "+strings.ToLower(c.Error), w) {
+			return true
+		}
+	}
+	return false
+}
+
+// tellFailed makes the finding one of a container that its engine could not start.
+func tellFailed(f *diag.Finding, c *snap.Container) {
+	said := strings.TrimSpace(c.Error)
+	short := said[strings.LastIndex(said, "): ")+1:] // behind the endpoint's name and its long ID
+	f.Summary = fmt.Sprintf("%s was never started: %s", c.Name, strings.TrimPrefix(short, ": "))
+	f.Cause = fmt.Sprintf("the engine could not start %s, and nobody has started it since", c.Name)
+	f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), said, snap.RefContainer(c.Ref))}
+	f.Advice = "mend what it says, then " + diag.EngineCommand(c, "start")
 }
 
 const unprivilegedPort = "net/ipv4/ip_unprivileged_port_start"
