@@ -99,7 +99,7 @@ func wanted(c *snap.Container) []snap.Port {
 		if !failedToStart(c) {
 			return nil
 		}
-		return slices.DeleteFunc(slices.Clone(c.Ports), func(p snap.Port) bool { return p.HostPort == 0 })
+		return snap.Without(slices.Clone(c.Ports), func(p snap.Port) bool { return p.HostPort == 0 })
 	}
 	if c.State == "created" || c.ExitCode == 0 || c.ExitCode > 125 {
 		return nil
