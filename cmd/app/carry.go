@@ -56,7 +56,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		}
 		res.Error = "still there after the change: " + strings.Join(res.Remaining, ", ") + endedAgain(d, after, wrong)
 		cause := errors.New(res.Error)
-		did = slices.DeleteFunc(did, func(m mended) bool { return slices.Contains(wrong, m) })
+		did = snap.Without(did, func(m mended) bool { return slices.Contains(wrong, m) })
 		if err := a.takeBack(ctx, wrong, res, cause); len(did) == 0 || errors.Is(err, ErrRollbackIncomplete) {
 			res.Tail = tail(after.in.Snap, after.r)
 			return carried{after: after}, err
@@ -67,7 +67,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		}
 		res.RolledBack = false
 		res.Error += ", whose change was taken back"
-		res.Changes = slices.DeleteFunc(res.Changes, func(c v1.Change) bool { return slices.Contains(res.Remaining, c.Finding) })
+		res.Changes = snap.Without(res.Changes, func(c v1.Change) bool { return slices.Contains(res.Remaining, c.Finding) })
 		for i := range res.Changes {
 			res.Changes[i].ID = i + 1
 		}
