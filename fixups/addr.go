@@ -81,7 +81,7 @@ func (o *AddrAdd) On(s *snap.Snapshot) error {
 	if a.ValidMs == 0 {
 		a.ValidMs, a.PreferredMs = -1, -1
 	}
-	a.Flags = slices.DeleteFunc(slices.Clone(a.Flags), func(f string) bool { return f == "secondary" || f == "tentative" || f == "dadfailed" })
+	a.Flags = snap.Without(slices.Clone(a.Flags), func(f string) bool { return f == "secondary" || f == "tentative" || f == "dadfailed" })
 	if !slices.Contains(a.Flags, "permanent") && a.ValidMs < 0 {
 		a.Flags = append([]string{"permanent"}, a.Flags...)
 	}
@@ -184,7 +184,7 @@ func (o *AddrDel) On(s *snap.Snapshot) error {
 	}
 	a := *was
 	gone := []snap.Addr{a}
-	rest := slices.DeleteFunc(slices.Clone(ns.Addrs), func(x snap.Addr) bool { return x.Index == l.Index && x.Prefix == a.Prefix && x.Peer == a.Peer })
+	rest := snap.Without(slices.Clone(ns.Addrs), func(x snap.Addr) bool { return x.Index == l.Index && x.Prefix == a.Prefix && x.Peer == a.Peer })
 	if !a.Has("secondary") && a.Prefix.Addr().Is4() {
 		rest, gone = promote(ns, l, a, rest, gone)
 	}
@@ -199,7 +199,7 @@ func (o *AddrDel) On(s *snap.Snapshot) error {
 	}
 	left := slices.ContainsFunc(ns.Addrs, func(x snap.Addr) bool { return x.Index == l.Index && x.Prefix.Addr().Is4() })
 	if a.Prefix.Addr().Is4() && !left {
-		ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool { return r.Family == snap.IPv4 && onlyBy(r, l.Index) })
+		ns.Routes = snap.Without(ns.Routes, func(r snap.Route) bool { return r.Family == snap.IPv4 && onlyBy(r, l.Index) })
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func promote(ns *snap.Netns, l *snap.Link, a snap.Addr, rest, gone []snap.Addr) 
 	if promotes(ns, l) {
 		for i, x := range rest {
 			if sameNet(x, a) && x.Has("secondary") {
-				x.Flags = slices.DeleteFunc(slices.Clone(x.Flags), func(f string) bool { return f == "secondary" })
+				x.Flags = snap.Without(slices.Clone(x.Flags), func(f string) bool { return f == "secondary" })
 				rest[i] = x
 				break
 			}
@@ -242,7 +242,7 @@ func dropAddrRoutes(ns *snap.Netns, l *snap.Link, a snap.Addr) {
 	mine := addrRoutes(ns, l, a)
 	ip := a.Prefix.Addr()
 	stays := slices.ContainsFunc(ns.Addrs, func(x snap.Addr) bool { return x.Prefix.Addr() == ip })
-	ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool {
+	ns.Routes = snap.Without(ns.Routes, func(r snap.Route) bool {
 		is := func(o snap.Route) bool { return sameRoute(o, r) }
 		return r.PrefSrc == ip && r.PrefSrc.IsValid() && ip.Is4() && !stays || slices.ContainsFunc(mine, is) && !slices.ContainsFunc(kept, is)
 	})

@@ -159,7 +159,7 @@ func (o *ChainDel) On(s *snap.Snapshot) error {
 			}
 		}
 	}
-	t.Chains = slices.DeleteFunc(t.Chains, func(c snap.Chain) bool { return c.Name == o.Chain })
+	t.Chains = snap.Without(t.Chains, func(c snap.Chain) bool { return c.Name == o.Chain })
 	return nil
 }
 

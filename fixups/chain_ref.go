@@ -179,7 +179,7 @@ func plainNat(x *snap.Nat) *snap.Nat {
 	if n.ProtoMax == n.ProtoMin {
 		n.ProtoMax = snap.NoReg
 	}
-	n.Flags = slices.DeleteFunc(slices.Clone(x.Flags), func(f string) bool { return f == "map-ips" || f == "proto-specified" })
+	n.Flags = snap.Without(slices.Clone(x.Flags), func(f string) bool { return f == "map-ips" || f == "proto-specified" })
 	if len(n.Flags) == 0 {
 		n.Flags = nil
 	}

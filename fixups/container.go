@@ -2,6 +2,7 @@ package fixups
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -90,8 +91,8 @@ func (o *ContainerStop) Shell() []string    { return []string{o.line("stop", o.N
 func (o *ContainerPause) Shell() []string   { return []string{o.line("pause", o.Name)} }
 func (o *ContainerUnpause) Shell() []string { return []string{o.line("unpause", o.Name)} }
 
-// On marks it running, and adds the host's ends of its veth pairs. What its namespace
-// will hold is the engine's to make and not known, which a gap says.
+// On marks it running, with addresses and names, and adds the host's ends of its veth
+// pairs. What its namespace will hold is the engine's to make and not known, which a gap says.
 func (o *ContainerStart) On(s *snap.Snapshot) error {
 	if err := o.change(s, "running", "exited", "created", "dead"); err != nil {
 		return err
@@ -103,7 +104,19 @@ func (o *ContainerStart) On(s *snap.Snapshot) error {
 		return err
 	}
 	for i := range c.Endpoints {
-		n := s.NetworkOf(c.Engine, &c.Endpoints[i])
+		e := &c.Endpoints[i]
+		n := s.NetworkOf(c.Engine, e)
+		if n != nil && !e.IPv4.IsValid() {
+			like, own := EngineConnect{Ctr: o.Ctr, IPv4: e.StaticIPv4, Aliases: e.Aliases}, e.StaticIPv4
+			e.StaticIPv4 = netip.Addr{} // else it counts as taken
+			err := like.address(s, n, e)
+			if e.StaticIPv4 = own; err != nil {
+				return err
+			}
+			if !n.Default && len(e.DNSNames) == 0 {
+				e.DNSNames = like.names(c)
+			}
+		}
 		if n == nil || n.Driver != "bridge" || host.Link(n.Bridge) == nil {
 			continue
 		}

@@ -92,7 +92,7 @@ func (o *EngineConnect) On(s *snap.Snapshot) error {
 	}
 	e := snap.Endpoint{Network: n.Name, NetworkID: n.ID, Aliases: slices.Clone(o.Aliases), StaticIPv4: o.IPv4, StaticIPv6: o.IPv6}
 	if !n.Default {
-		e.DNSNames = append([]string{c.Name}, o.Aliases...)
+		e.DNSNames = o.names(c)
 	}
 	if c.Running() {
 		if err := o.address(s, n, &e); err != nil {
@@ -110,6 +110,11 @@ func (o *EngineConnect) On(s *snap.Snapshot) error {
 	}
 	c.Endpoints = append(c.Endpoints, e)
 	return nil
+}
+
+// names are those that an engine's resolver gives the container on a network.
+func (o *EngineConnect) names(c *snap.Container) []string {
+	return append([]string{c.Name}, o.Aliases...)
 }
 
 // address chooses the lowest address that nobody has

@@ -82,7 +82,7 @@ func (f Freezer) set(s *snap.Snapshot, frozen bool) error {
 	for _, p := range f.Procs {
 		p.Each(s, func(x **snap.Process) {
 			c := **x
-			c.FrozenBy = slices.DeleteFunc(slices.Clone(c.FrozenBy), func(by string) bool { return by == f.File })
+			c.FrozenBy = snap.Without(slices.Clone(c.FrozenBy), func(by string) bool { return by == f.File })
 			if frozen {
 				c.FrozenBy = append(c.FrozenBy, f.File)
 				slices.Sort(c.FrozenBy)

@@ -2,7 +2,6 @@ package fixups
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -30,7 +29,7 @@ func (o *LinkARP) On(s *snap.Snapshot) error {
 		return err
 	}
 	if l.NoARP == o.Enable { // the kernel forgets the device's neighbours: net/ipv4/arp.c: arp_netdev_event
-		ns.Neighs = slices.DeleteFunc(ns.Neighs, func(n snap.Neigh) bool { return n.Index == l.Index && n.State != "permanent" })
+		ns.Neighs = snap.Without(ns.Neighs, func(n snap.Neigh) bool { return n.Index == l.Index && n.State != "permanent" })
 	}
 	l.NoARP = !o.Enable
 	return nil

@@ -3,7 +3,6 @@ package fixups
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -51,12 +50,12 @@ func forget(s *snap.Snapshot, ns *snap.Netns, index int) {
 		leave(s, ns, l)
 	}
 	name := l.Name
-	ns.Addrs = slices.DeleteFunc(ns.Addrs, func(a snap.Addr) bool { return a.Index == index })
-	ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool { return onlyBy(r, index) })
-	ns.Neighs = slices.DeleteFunc(ns.Neighs, func(n snap.Neigh) bool { return n.Index == index })
-	ns.FDB = slices.DeleteFunc(ns.FDB, func(f snap.FDBEntry) bool { return f.Index == index || f.Master == index })
-	ns.Vlans = slices.DeleteFunc(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == index })
-	ns.Links = slices.DeleteFunc(ns.Links, func(l snap.Link) bool { return l.Index == index })
+	ns.Addrs = snap.Without(ns.Addrs, func(a snap.Addr) bool { return a.Index == index })
+	ns.Routes = snap.Without(ns.Routes, func(r snap.Route) bool { return onlyBy(r, index) })
+	ns.Neighs = snap.Without(ns.Neighs, func(n snap.Neigh) bool { return n.Index == index })
+	ns.FDB = snap.Without(ns.FDB, func(f snap.FDBEntry) bool { return f.Index == index || f.Master == index })
+	ns.Vlans = snap.Without(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == index })
+	ns.Links = snap.Without(ns.Links, func(l snap.Link) bool { return l.Index == index })
 	maps.DeleteFunc(ns.OwnSysctls(), func(k, _ string) bool { return SysctlDev(k) == name })
 }
 

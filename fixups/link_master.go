@@ -61,8 +61,8 @@ func leave(s *snap.Snapshot, ns *snap.Netns, l *snap.Link) {
 		defer takeMAC(ns, old)
 	}
 	l.Master, l.Port = 0, nil
-	ns.FDB = slices.DeleteFunc(ns.FDB, func(f snap.FDBEntry) bool { return f.Index == l.Index && f.Master != 0 })
-	ns.Vlans = slices.DeleteFunc(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == l.Index })
+	ns.FDB = snap.Without(ns.FDB, func(f snap.FDBEntry) bool { return f.Index == l.Index && f.Master != 0 })
+	ns.Vlans = snap.Without(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == l.Index })
 	if old != nil {
 		settle(s, ns, old, 0)
 	}

@@ -38,18 +38,18 @@ func drop(s *snap.Snapshot, ns *snap.Netns, l *snap.Link) {
 	l.Up = false
 	settle(s, ns, l, 0)
 	keep := ns.Sysctls["net/ipv6/conf/"+l.Name+"/keep_addr_on_down"] == "1"
-	ns.Addrs = slices.DeleteFunc(ns.Addrs, func(a snap.Addr) bool {
+	ns.Addrs = snap.Without(ns.Addrs, func(a snap.Addr) bool {
 		ip := a.Prefix.Addr()
 		return a.Index == l.Index && ip.Is6() && (!keep || ip.IsLinkLocalUnicast()) && !l.Loopback
 	})
-	ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool {
+	ns.Routes = snap.Without(ns.Routes, func(r snap.Route) bool {
 		if r.Family == snap.IPv4 && r.Scope == "host" || r.Family == snap.IPv6 && l.Loopback && r.Type == "local" {
 			return false
 		}
 		return onlyBy(r, l.Index)
 	})
 	// A neighbour that was set by hand goes, too (neighbour.c:neigh_ifdown).
-	ns.Neighs = slices.DeleteFunc(ns.Neighs, func(n snap.Neigh) bool { return n.Index == l.Index && !n.Proxy })
+	ns.Neighs = snap.Without(ns.Neighs, func(n snap.Neigh) bool { return n.Index == l.Index && !n.Proxy })
 }
 
 // onlyBy says whether a route has no other way than the device.
@@ -179,7 +179,7 @@ func markLinkdown(ns *snap.Netns, l *snap.Link) {
 		if r.Oif != l.Index || r.Scope == "host" || r.Type == "local" || r.Type == "broadcast" || r.Type == "multicast" {
 			continue
 		}
-		r.Flags = slices.DeleteFunc(slices.Clone(r.Flags), func(f string) bool { return f == "linkdown" })
+		r.Flags = snap.Without(slices.Clone(r.Flags), func(f string) bool { return f == "linkdown" })
 		if !l.LowerUp {
 			r.Flags = append(r.Flags, "linkdown")
 		}

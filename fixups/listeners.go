@@ -71,7 +71,7 @@ func (l Listeners) open(s *snap.Snapshot, name string) error {
 func (l Listeners) shut(s *snap.Snapshot) error {
 	for _, x := range l {
 		if ns := s.Ns(x.ID); ns != nil {
-			if ns.Sockets = slices.DeleteFunc(slices.Clone(ns.Sockets), x.is); len(ns.Sockets) == 0 {
+			if ns.Sockets = snap.Without(slices.Clone(ns.Sockets), x.is); len(ns.Sockets) == 0 {
 				ns.Sockets = nil
 			}
 		}

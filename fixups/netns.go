@@ -58,7 +58,7 @@ func (o *NetnsDel) On(s *snap.Snapshot) error {
 	}
 	ns := &s.Netns[i]
 	if len(ns.Pids) > 0 {
-		ns.Names, ns.Path = slices.DeleteFunc(slices.Clone(ns.Names), func(n string) bool { return n == o.Name }), fmt.Sprintf("/proc/%d/ns/net", ns.Pids[0])
+		ns.Names, ns.Path = snap.Without(slices.Clone(ns.Names), func(n string) bool { return n == o.Name }), fmt.Sprintf("/proc/%d/ns/net", ns.Pids[0])
 		return nil
 	}
 	for len(ns.Links) > 0 {

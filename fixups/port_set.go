@@ -2,7 +2,6 @@ package fixups
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -159,7 +158,7 @@ func pvid(ns *snap.Netns, index int) int {
 
 // setPVID makes vid the PVID; the old one is taken away.
 func setPVID(ns *snap.Netns, index, vid int) {
-	ns.Vlans = slices.DeleteFunc(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == index && (v.PVID || v.VID == vid) })
+	ns.Vlans = snap.Without(ns.Vlans, func(v snap.BridgeVlan) bool { return v.Index == index && (v.PVID || v.VID == vid) })
 	if vid != 0 {
 		ns.Vlans = append(ns.Vlans, snap.BridgeVlan{Index: index, VID: vid, PVID: true, Untagged: true})
 	}

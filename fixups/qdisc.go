@@ -155,7 +155,7 @@ func (o *QdiscDel) On(s *snap.Snapshot) error {
 	}
 	gone := o.Qdisc.Handle >> 16
 	l.Qdiscs = slices.Delete(slices.Clone(l.Qdiscs), i, i+1)
-	l.Qdiscs = slices.DeleteFunc(l.Qdiscs, func(q snap.Qdisc) bool { // those in its classes
+	l.Qdiscs = snap.Without(l.Qdiscs, func(q snap.Qdisc) bool { // those in its classes
 		return q.Parent != tcRoot && q.Parent != tcIngress && gone != 0 && q.Parent>>16 == gone
 	})
 	if len(l.Qdiscs) == 0 {

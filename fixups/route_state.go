@@ -97,7 +97,7 @@ func addRoutes(ns *snap.Netns, list []snap.Route) {
 func sameRoute(a, b snap.Route) bool { return routeText(a) == routeText(b) }
 
 func routeText(r snap.Route) string {
-	r.Flags = slices.DeleteFunc(slices.Clone(r.Flags), func(f string) bool {
+	r.Flags = snap.Without(slices.Clone(r.Flags), func(f string) bool {
 		return f == "linkdown" || f == "dead" || f == "offload" || f == "trap"
 	})
 	r.ExpiresMs, r.Error = 0, 0
@@ -119,7 +119,7 @@ func routeText(r snap.Route) string {
 func sameAddr(a, b snap.Addr) bool { return addrText(a) == addrText(b) }
 
 func addrText(a snap.Addr) string {
-	a.Flags = slices.DeleteFunc(slices.Clone(a.Flags), func(f string) bool {
+	a.Flags = snap.Without(slices.Clone(a.Flags), func(f string) bool {
 		return f == "tentative" || f == "dadfailed" || f == "nodad" || f == "secondary" || f == "optimistic" || f == "deprecated"
 	})
 	slices.Sort(a.Flags)

@@ -110,7 +110,7 @@ func (o *RuleDelete) On(s *snap.Snapshot) error {
 		return snap.NotFoundf("%s has no such rule", o.ChainRef)
 	}
 	for _, set := range anonymous(t, &ch.Rules[i]) {
-		t.Sets = slices.DeleteFunc(t.Sets, func(x snap.Set) bool { return x.Name == set.Name })
+		t.Sets = snap.Without(t.Sets, func(x snap.Set) bool { return x.Name == set.Name })
 	}
 	ch.Rules = slices.Delete(ch.Rules, i, i+1)
 	renumber(ch)

@@ -2,7 +2,6 @@ package fixups
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -50,7 +49,7 @@ func (o *SandboxDel) On(s *snap.Snapshot) error {
 			forget(s, pns, p.Index)
 		}
 	}
-	s.Netns = slices.DeleteFunc(s.Netns, func(n snap.Netns) bool { return n.ID == o.ID })
+	s.Netns = snap.Without(s.Netns, func(n snap.Netns) bool { return n.ID == o.ID })
 	return nil
 }
 

@@ -3,7 +3,6 @@ package fixups
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -134,7 +133,7 @@ func (o *SetDel) On(s *snap.Snapshot) error {
 	if t == nil || t.Set(o.Set) == nil {
 		return snap.NotFoundf("no set %s in %s", o.Set, o.Table)
 	}
-	t.Sets = slices.DeleteFunc(t.Sets, func(x snap.Set) bool { return x.Name == o.Set })
+	t.Sets = snap.Without(t.Sets, func(x snap.Set) bool { return x.Name == o.Set })
 	return nil
 }
 

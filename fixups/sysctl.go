@@ -129,8 +129,8 @@ func (o *SysctlSet) aftermath(ns *snap.Netns) {
 				continue
 			}
 			if o.Value != "0" {
-				ns.Addrs = slices.DeleteFunc(ns.Addrs, func(a snap.Addr) bool { return a.Index == l.Index && a.Prefix.Addr().Is6() })
-				ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool { return r.Family == snap.IPv6 && onlyBy(r, l.Index) })
+				ns.Addrs = snap.Without(ns.Addrs, func(a snap.Addr) bool { return a.Index == l.Index && a.Prefix.Addr().Is6() })
+				ns.Routes = snap.Without(ns.Routes, func(r snap.Route) bool { return r.Family == snap.IPv6 && onlyBy(r, l.Index) })
 				continue
 			}
 			revive6(ns, l)
@@ -146,7 +146,7 @@ func (o *SysctlSet) aftermath(ns *snap.Netns) {
 			}
 		}
 	case o.Key == "net/ipv6/conf/all/forwarding" && o.Value != "0":
-		ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool {
+		ns.Routes = snap.Without(ns.Routes, func(r snap.Route) bool {
 			l := ns.LinkAt(r.Oif)
 			return r.Protocol == "ra" && r.Dst.Bits() == 0 && l != nil && ns.Sysctls["net/ipv6/conf/"+l.Name+"/accept_ra"] != "2"
 		})

@@ -2,7 +2,6 @@ package fixups
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -63,7 +62,7 @@ func (o *TableDel) On(s *snap.Snapshot) error {
 		return fmt.Errorf("table %s is not empty", o.Table)
 	}
 	system := t.System
-	ns.Ruleset.Tables = slices.DeleteFunc(ns.Ruleset.Tables, func(x snap.Table) bool {
+	ns.Ruleset.Tables = snap.Without(ns.Ruleset.Tables, func(x snap.Table) bool {
 		return x.System == system && x.Family == o.Family && x.Name == o.Table
 	})
 	return nil

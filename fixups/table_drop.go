@@ -2,7 +2,6 @@ package fixups
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -26,7 +25,7 @@ func (o *TableDrop) On(s *snap.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	ns.Ruleset.Tables = slices.DeleteFunc(ns.Ruleset.Tables, func(x snap.Table) bool {
+	ns.Ruleset.Tables = snap.Without(ns.Ruleset.Tables, func(x snap.Table) bool {
 		return x.System == o.System && x.Family == o.Family && x.Name == o.Table
 	})
 	return nil

@@ -46,7 +46,7 @@ func join(s *snap.Snapshot, inodes map[int]uint64) {
 	}
 	// What can't be read of somebody else's namespace is no gap in the picture of
 	// this host.
-	s.Gaps = slices.DeleteFunc(s.Gaps, func(g snap.Gap) bool {
+	s.Gaps = snap.Without(s.Gaps, func(g snap.Gap) bool {
 		n := s.Ns(g.Netns)
 		return n != nil && n.Class == snap.ClassForeign
 	})

@@ -24,7 +24,7 @@ func strangers(s *snap.Snapshot) {
 		if here {
 			continue
 		}
-		s.Networks = slices.DeleteFunc(s.Networks, func(n snap.Network) bool { return n.Engine == e.Name })
-		s.Containers = slices.DeleteFunc(s.Containers, func(c snap.Container) bool { return c.Engine == e.Name })
+		s.Networks = snap.Without(s.Networks, func(n snap.Network) bool { return n.Engine == e.Name })
+		s.Containers = snap.Without(s.Containers, func(c snap.Container) bool { return c.Engine == e.Name })
 	}
 }

@@ -222,7 +222,7 @@ func (s *session) detach(ctx context.Context, name, network string) error {
 		}
 	}
 	ops := fixups.UnmakeAll(gone...)
-	c.Ctr.Endpoints = slices.DeleteFunc(c.Ctr.Endpoints, func(x snap.Endpoint) bool { return x.Network == network })
+	c.Ctr.Endpoints = snap.Without(c.Ctr.Endpoints, func(x snap.Endpoint) bool { return x.Network == network })
 	delete(c.Order, network)
 	var more []fixups.Op
 	if !c.Foreign {

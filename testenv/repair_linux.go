@@ -27,7 +27,7 @@ func (u *up) repair(ctx context.Context) error {
 		return nil
 	}
 	var rules []fixups.Op
-	ops := slices.DeleteFunc(driver.All(&u.st.Env.Env, u.st.Env.Frames(), u.st.Networks, u.st.Containers), func(op fixups.Op) bool {
+	ops := snap.Without(driver.All(&u.st.Env.Env, u.st.Env.Frames(), u.st.Networks, u.st.Containers), func(op fixups.Op) bool {
 		_, helper := op.(*fixups.HelperStart)
 		return helper // it is told at the end
 	})

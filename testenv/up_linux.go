@@ -186,7 +186,7 @@ func (u *up) surplus(ctx context.Context) error {
 					return err
 				}
 			}
-			u.st.Networks = slices.DeleteFunc(u.st.Networks, func(x driver.Network) bool { return x.Net.ID == n.Net.ID })
+			u.st.Networks = snap.Without(u.st.Networks, func(x driver.Network) bool { return x.Net.ID == n.Net.ID })
 		}
 	}
 	return nil
@@ -305,7 +305,7 @@ func (u *up) container(ctx context.Context, v *spec.Service, name string) error 
 
 // forget takes a container out of the state in memory.
 func (s *session) forget(id string) {
-	s.st.Containers = slices.DeleteFunc(s.st.Containers, func(x driver.Container) bool { return x.Ctr.ID == id })
+	s.st.Containers = snap.Without(s.st.Containers, func(x driver.Container) bool { return x.Ctr.ID == id })
 }
 
 // plan chooses everything for a container of a service.

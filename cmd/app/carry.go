@@ -9,6 +9,7 @@ import (
 	"time"
 
 	v1 "github.com/netdoctor/netdoctor/cmd/schema/v1"
+	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/names"
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -53,9 +54,9 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		for _, m := range wrong {
 			res.Remaining = append(res.Remaining, ids[m.finding])
 		}
-		res.Error = "still there after the change: " + strings.Join(res.Remaining, ", ")
+		res.Error = "still there after the change: " + strings.Join(res.Remaining, ", ") + endedAgain(d, after, wrong)
 		cause := errors.New(res.Error)
-		did = slices.DeleteFunc(did, func(m mended) bool { return slices.Contains(wrong, m) })
+		did = snap.Without(did, func(m mended) bool { return slices.Contains(wrong, m) })
 		if err := a.takeBack(ctx, wrong, res, cause); len(did) == 0 || errors.Is(err, ErrRollbackIncomplete) {
 			res.Tail = tail(after.in.Snap, after.r)
 			return carried{after: after}, err
@@ -66,7 +67,7 @@ func (a *App) carryOut(ctx context.Context, d *diagnosis, chosen []int, o FixOpt
 		}
 		res.RolledBack = false
 		res.Error += ", whose change was taken back"
-		res.Changes = slices.DeleteFunc(res.Changes, func(c v1.Change) bool { return slices.Contains(res.Remaining, c.Finding) })
+		res.Changes = snap.Without(res.Changes, func(c v1.Change) bool { return slices.Contains(res.Remaining, c.Finding) })
 		for i := range res.Changes {
 			res.Changes[i].ID = i + 1
 		}
@@ -137,19 +138,23 @@ func (a *App) gone(s *snap.Snapshot, f *diag.Finding) bool {
 }
 
 // settled looks again until every finding is gone and nothing that it covered
-// fails, or the time for that is over. wrong are those that are still there.
+// fails, or the time for that is over. wrong are those that are still there. A container
+// that was started is watched for all of that time: it must go on running.
 func (a *App) settled(ctx context.Context, d *diagnosis, did []mended, o FixOptions) (after *diagnosis, wrong []mended, err error) {
 	for end := time.Now().Add(a.Settle); ; {
 		if after, err = a.look(ctx, o); err != nil {
 			return nil, nil, err
 		}
 		wrong = nil
+		watched := false
 		for _, m := range did {
-			if still(after.r.Findings, &d.r.Findings[m.finding]) {
+			c := started(d, after, m)
+			watched = watched || c != nil && c.Running()
+			if still(after.r.Findings, &d.r.Findings[m.finding]) || c != nil && !c.Running() {
 				wrong = append(wrong, m)
 			}
 		}
-		if len(wrong) == 0 && unhealed(d, after, did) == 0 || !time.Now().Before(end) {
+		if !watched && len(wrong) == 0 && unhealed(d, after, did) == 0 || !time.Now().Before(end) {
 			return after, wrong, nil
 		}
 		select {
@@ -158,6 +163,27 @@ func (a *App) settled(ctx context.Context, d *diagnosis, did []mended, o FixOpti
 		case <-time.After(settleEvery):
 		}
 	}
+}
+
+// started is the container that a fix had started, as it is now; nil: none.
+func started(d, after *diagnosis, m mended) *snap.Container {
+	for _, op := range d.r.Findings[m.finding].Fix.Ops {
+		if x, ok := op.(*fixups.ContainerStart); ok {
+			return after.in.Snap.Container(x.Ref)
+		}
+	}
+	return nil
+}
+
+// endedAgain says which containers ended soon after they were started.
+func endedAgain(d, after *diagnosis, wrong []mended) string {
+	t := ""
+	for _, m := range wrong {
+		if c := started(d, after, m); c != nil && !c.Running() {
+			t += fmt.Sprintf("; %s was started and ended again (%s, exit code %d)", c.Name, c.State, c.ExitCode)
+		}
+	}
+	return t
 }
 
 // sufferer is a flow or a name by its kind, its sender and what it wants: the same

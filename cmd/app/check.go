@@ -79,7 +79,7 @@ func checkResult(ex examination, r diag.Report, s *snap.Snapshot, o CheckOptions
 	switch {
 	case AnyFailing(res.Findings, o.FailOn):
 		res.Verdict = "problems"
-	case undecided(ex.in):
+	case undecided(ex.in), len(o.Targets) > 0 && len(ex.in.Flows)+len(ex.in.Names) == 0: // nothing was followed
 		res.Verdict = "unknown"
 	default:
 		res.Verdict = "healthy"
@@ -130,6 +130,9 @@ func touching(s *snap.Snapshot, fs []diag.Finding, only []string) []diag.Finding
 	names := map[string]bool{}
 	for _, id := range only {
 		names[id] = true
+		if c := s.Container(id); c != nil {
+			names[c.Name] = true
+		}
 		if ns := s.Ns(id); ns != nil {
 			for _, ref := range ns.Containers {
 				names[ref] = true

@@ -63,7 +63,7 @@ func (a *App) Diff(ctx context.Context, o DiffOptions) (*v1.DiffResult, error) {
 	for i := range rb.Findings {
 		after[string(rb.Findings[i].Code)] = true
 	}
-	res.Findings = slices.DeleteFunc(res.Findings, func(f v1.Finding) bool { return before[f.Code+f.Summary] })
+	res.Findings = snap.Without(res.Findings, func(f v1.Finding) bool { return before[f.Code+f.Summary] })
 	for i := range ra.Findings {
 		if c := string(ra.Findings[i].Code); !after[c] && !slices.Contains(res.Gone, c) {
 			res.Gone = append(res.Gone, c)

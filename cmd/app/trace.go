@@ -288,7 +288,7 @@ func (t *tracer) address(q *ask) netip.Addr {
 		if !a.IsValid() {
 			q.stop = &v1.Where{Netns: q.dst.Netns, Layer: "link", Cause: "no-address", Detail: q.dst.Container.Name + " has no address to send to"}
 			if !q.dst.Container.Running() {
-				q.stop.Cause, q.stop.Detail = "not-running", q.dst.Container.Name+" is "+q.dst.Container.State
+				q.stop.Cause, q.stop.Detail = "not-running", q.dst.Container.Name+" is not running ("+q.dst.Container.State+")"
 			}
 		}
 		return a

@@ -94,7 +94,11 @@ func total(r *v1.CheckResult) string {
 		}
 	}
 	if r.Verdict != "problems" || len(bad) == 0 {
-		parts = append(parts, strings.Replace(r.Verdict, "unknown", "unknown: not everything could be read", 1))
+		why := "not everything could be read"
+		if len(r.Targets) > 0 && r.Summary.Passed == 0 {
+			why = "nothing of it could be tested"
+		}
+		parts = append(parts, strings.Replace(r.Verdict, "unknown", "unknown: "+why, 1))
 	}
 	if len(bad) > 0 {
 		parts = append(parts, strings.Join(bad, ", "))

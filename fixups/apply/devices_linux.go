@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +21,7 @@ func (m *machine) known(w fixups.Where, name string) bool {
 
 func (m *machine) forget(w fixups.Where, name string) {
 	if n := m.base.Ns(m.idOf(w)); n != nil {
-		n.Links = slices.DeleteFunc(n.Links, func(l snap.Link) bool { return l.Name == name })
+		n.Links = snap.Without(n.Links, func(l snap.Link) bool { return l.Name == name })
 	}
 }
 

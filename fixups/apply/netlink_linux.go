@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -261,7 +260,7 @@ func (m *machine) drop(id string) {
 		delete(m.rooms, id)
 	}
 	if id != m.base.Host.Netns {
-		m.base.Netns = slices.DeleteFunc(m.base.Netns, func(n snap.Netns) bool { return n.ID == id })
+		m.base.Netns = snap.Without(m.base.Netns, func(n snap.Netns) bool { return n.ID == id })
 	}
 }
 

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/intent"
@@ -137,6 +138,13 @@ type Input struct {
 	onlyAsked bool
 	arrivals  bool
 	audit     bool
+	targets   []string // Options.Only
+}
+
+// Sought says whether a person asked for a container itself, of which nothing can be
+// followed: it has no namespace.
+func (in *Input) Sought(c *snap.Container) bool {
+	return slices.Contains(in.targets, c.Ref) || slices.ContainsFunc(in.Asks, func(a Ask) bool { return a.Container == c.Ref && a.Flow == nil && a.Name == nil })
 }
 
 // Skip is a check that could not run.
@@ -162,7 +170,8 @@ type Options struct {
 	// OnlyAsked leaves out what the host's configuration says, and looks at the
 	// asked flows and names alone (trace, dns).
 	OnlyAsked bool
-	// Only keeps the expectations that touch one of these Netns.IDs; nil all.
+	// Only keeps the expectations that touch one of these Netns.IDs, or the Refs of
+	// containers that have none; nil all.
 	Only []string
 	// Audit looks for what is exposed, too.
 	Audit bool

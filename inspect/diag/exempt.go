@@ -61,7 +61,7 @@ func (in *Input) withRule(w *sim.Where, k int, r snap.Rule) func(sim.Flow) *sim.
 // less: without those of its expressions that drop tells, such as what it measures.
 func (in *Input) Without(f *FlowCase, ns *snap.Netns, t *snap.Table, c *snap.Chain, k int, drop func(snap.Expr) bool) bool {
 	r := c.Rules[k]
-	r.Exprs = slices.DeleteFunc(slices.Clone(r.Exprs), drop)
+	r.Exprs = snap.Without(slices.Clone(r.Exprs), drop)
 	w := &sim.Where{Netns: ns.ID, Rule: &rules.Place{System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, TableP: t, ChainP: c}}
 	trace := in.withRule(w, k, r)
 	if trace == nil {
@@ -111,7 +111,7 @@ func fromAny(r snap.Rule) (snap.Rule, bool) {
 			if x.Src.IsValid() || len(x.SrcAddr) > 0 {
 				y := *x
 				y.Src, y.SrcMask, y.SrcAddr = netip.Prefix{}, nil, nil
-				y.Inv = slices.DeleteFunc(slices.Clone(x.Inv), func(s string) bool { return s == "src" })
+				y.Inv = snap.Without(slices.Clone(x.Inv), func(s string) bool { return s == "src" })
 				out, changed = append(out, &y), true
 				continue
 			}

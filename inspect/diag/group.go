@@ -90,7 +90,7 @@ func (in *Input) excuse() {
 		f := &in.Flows[i]
 		if !f.Asked {
 			b := all[key(f)]
-			f.Excused = b.works || b.unsure || in.walled(f) || in.allowlisted(f) || in.admits(f) || in.pingsOnly(f) || in.unwished(f) || in.tested(f)
+			f.Excused = (b.works || b.unsure) && !in.answersLost(f) || in.walled(f) || in.allowlisted(f) || in.admits(f) || in.pingsOnly(f) || in.unwished(f) || in.tested(f)
 		}
 		switch f.Kind {
 		case "twin":

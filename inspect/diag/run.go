@@ -14,7 +14,7 @@ import (
 // Build derives from the snapshot which flows and names must work, adds the
 // asked ones, and follows each through the model.
 func Build(s *snap.Snapshot, asks []Ask, o Options) *Input {
-	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}, onlyAsked: o.OnlyAsked, arrivals: o.Arrivals, audit: o.Audit}
+	in := &Input{Snap: s, World: sim.New(s), Graph: walk.New(s), Asks: asks, reached: map[reachKey]names.Reach{}, onlyAsked: o.OnlyAsked, arrivals: o.Arrivals, audit: o.Audit, targets: o.Only}
 	if o.Own != nil {
 		in.Own = o.Own(s)
 	}

@@ -2,7 +2,6 @@ package diff
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
@@ -39,8 +38,8 @@ func (n *nsDiffer) links() {
 			gone := *x.l
 			routes := n.along(n.a, n.b, gone.Index, "", "-")
 			n.add(Change{Sign: "-", Noun: "link", Name: gone.Name, Text: gone.Name + " is gone", Ref: snap.RefLink(n.a.ID, gone.Name), on: n.in(func(ns *snap.Netns) {
-				ns.Links = slices.DeleteFunc(ns.Links, func(l snap.Link) bool { return l.Name == gone.Name })
-				ns.Addrs = slices.DeleteFunc(ns.Addrs, func(a snap.Addr) bool { return a.Index == gone.Index })
+				ns.Links = snap.Without(ns.Links, func(l snap.Link) bool { return l.Name == gone.Name })
+				ns.Addrs = snap.Without(ns.Addrs, func(a snap.Addr) bool { return a.Index == gone.Index })
 				drop(ns, routes)
 			})})
 		case x == nil:

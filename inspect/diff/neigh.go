@@ -2,7 +2,6 @@ package diff
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -30,7 +29,7 @@ func (n *nsDiffer) neighs() {
 			if l == nil {
 				return
 			}
-			ns.Neighs = slices.DeleteFunc(ns.Neighs, func(o snap.Neigh) bool { return o.Index == l.Index && o.IP == x.IP })
+			ns.Neighs = snap.Without(ns.Neighs, func(o snap.Neigh) bool { return o.Index == l.Index && o.IP == x.IP })
 			if e != nil {
 				made := *e
 				made.Index = l.Index
@@ -88,7 +87,7 @@ func (n *nsDiffer) fdb() {
 		case y == nil:
 			n.add(Change{Sign: "-", Noun: "fdb", Name: x.dev, Text: "forwarding entry removed: " + what, Ref: snap.RefLink(n.a.ID, x.dev), on: n.in(func(ns *snap.Netns) {
 				if l := ns.Link(x.dev); l != nil {
-					ns.FDB = slices.DeleteFunc(ns.FDB, same(x, l.Index))
+					ns.FDB = snap.Without(ns.FDB, same(x, l.Index))
 				}
 			})})
 		case x == nil:
@@ -103,7 +102,7 @@ func (n *nsDiffer) fdb() {
 					e.Master = l.Master
 				}
 				// One MAC is behind one port of a bridge (net/bridge/br_fdb.c: fdb_add_entry).
-				ns.FDB = slices.DeleteFunc(ns.FDB, func(o snap.FDBEntry) bool {
+				ns.FDB = snap.Without(ns.FDB, func(o snap.FDBEntry) bool {
 					return e.Master != 0 && o.Master == e.Master && o.MAC == e.MAC && o.Vlan == e.Vlan
 				})
 				ns.FDB = append(ns.FDB, e)

@@ -31,7 +31,7 @@ func (n *nsDiffer) addrs() {
 			ip := x.a.Prefix.Addr().String()
 			routes := n.along(n.a, n.b, x.a.Index, ip, "-")
 			n.add(Change{Sign: "-", Noun: "addr", Name: x.dev, Text: fmt.Sprintf("%s lost its address %s", x.dev, x.a.Prefix), Ref: snap.RefItem(n.a.ID, "addr", x.i), on: n.in(func(ns *snap.Netns) {
-				ns.Addrs = slices.DeleteFunc(ns.Addrs, func(a snap.Addr) bool { return a.Index == x.a.Index && a.Prefix == x.a.Prefix })
+				ns.Addrs = snap.Without(ns.Addrs, func(a snap.Addr) bool { return a.Index == x.a.Index && a.Prefix == x.a.Prefix })
 				drop(ns, routes)
 			})})
 		case x == nil:
@@ -127,7 +127,7 @@ func (n *nsDiffer) along(a, b *snap.Netns, index int, addr, sign string) map[str
 
 // drop takes routes away.
 func drop(ns *snap.Netns, texts map[string]bool) {
-	ns.Routes = slices.DeleteFunc(ns.Routes, func(r snap.Route) bool { return texts[routeText(ns, &r)] })
+	ns.Routes = snap.Without(ns.Routes, func(r snap.Route) bool { return texts[routeText(ns, &r)] })
 }
 
 func (n *nsDiffer) routes() {
@@ -169,7 +169,7 @@ func (n *nsDiffer) policyRules() {
 		switch {
 		case y == nil:
 			n.add(Change{Sign: "-", Noun: "iprule", Name: t, Text: "policy rule removed: " + t, Ref: snap.RefNetns(n.a.ID), on: n.in(func(ns *snap.Netns) {
-				ns.Rules = slices.DeleteFunc(ns.Rules, func(r snap.PolicyRule) bool { return text(&r) == t })
+				ns.Rules = snap.Without(ns.Rules, func(r snap.PolicyRule) bool { return text(&r) == t })
 			})})
 		case x == nil:
 			r := *y

@@ -33,7 +33,7 @@ func (n *nsDiffer) tables() {
 				return // an empty table: a tool made it by looking
 			}
 			n.add(Change{Sign: "-", Noun: "table", Name: place(x, ""), Text: fmt.Sprintf("table %s is gone, with %s", place(x, ""), ruleCount(rules(x))), Ref: snap.RefTable(n.a.ID, x), on: n.in(func(ns *snap.Netns) {
-				ns.Ruleset.Tables = slices.DeleteFunc(ns.Ruleset.Tables, func(t snap.Table) bool { return key(&t) == key(x) })
+				ns.Ruleset.Tables = snap.Without(ns.Ruleset.Tables, func(t snap.Table) bool { return key(&t) == key(x) })
 			})})
 		case x == nil:
 			if rules(y) == 0 && !dropping(y) {
@@ -89,7 +89,7 @@ func (n *nsDiffer) table(a, b *snap.Table) {
 			// A tool made it by looking, or took it away.
 		case y == nil:
 			n.add(Change{Sign: "-", Noun: "chain", Name: place(a, name), Text: fmt.Sprintf("chain %s is gone, with %s", place(a, name), ruleCount(len(x.Rules))), Ref: snap.RefChain(n.a.ID, a, name), on: n.tab(a, func(_ *snap.Netns, t *snap.Table) {
-				t.Chains = slices.DeleteFunc(t.Chains, func(c snap.Chain) bool { return c.Name == name })
+				t.Chains = snap.Without(t.Chains, func(c snap.Chain) bool { return c.Name == name })
 			})})
 		case x == nil:
 			n.add(Change{Sign: "+", Noun: "chain", Name: place(b, name), Text: fmt.Sprintf("chain %s is new, with %s", place(b, name), ruleCount(len(y.Rules))), Ref: snap.RefChain(n.b.ID, b, name), on: n.tab(a, func(_ *snap.Netns, t *snap.Table) { t.Chains = append(t.Chains, *y) })})

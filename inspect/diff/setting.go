@@ -100,7 +100,7 @@ func (n *nsDiffer) sockets() {
 		case y == nil:
 			name := fmt.Sprintf("%s/%s", x.k.Local, x.k.Proto)
 			n.add(Change{Sign: "-", Noun: "socket", Name: name, Text: fmt.Sprintf("nothing listens on %s any more%s", name, who(x.k)), Ref: snap.RefItem(n.a.ID, "socket", x.i), on: n.in(func(ns *snap.Netns) {
-				ns.Sockets = slices.DeleteFunc(ns.Sockets, func(k snap.Socket) bool { return k.Proto == x.k.Proto && k.Local == x.k.Local })
+				ns.Sockets = snap.Without(ns.Sockets, func(k snap.Socket) bool { return k.Proto == x.k.Proto && k.Local == x.k.Local })
 			})})
 		case x == nil:
 			name := fmt.Sprintf("%s/%s", y.k.Local, y.k.Proto)

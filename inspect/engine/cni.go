@@ -329,7 +329,7 @@ func readCNI(_ context.Context, m *machine) Result {
 	}
 	if len(ids) == 0 {
 		// A directory of configurations alone is no engine; addresses that were given are.
-		if nets = slices.DeleteFunc(nets, func(n snap.Network) bool { return len(n.Leases) == 0 }); len(nets) == 0 {
+		if nets = snap.Without(nets, func(n snap.Network) bool { return len(n.Leases) == 0 }); len(nets) == 0 {
 			return Result{Gaps: res.Gaps}
 		}
 	}

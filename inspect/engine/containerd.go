@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -36,7 +35,7 @@ const (
 // Stopped containers are in containerd's own database only, and are not read.
 func readContainerd(ctx context.Context, m *machine) Result {
 	var res Result
-	shims := slices.DeleteFunc(m.shims(), func(s shim) bool { return s.namespace == "moby" || s.namespace == "plugins.moby" })
+	shims := snap.Without(m.shims(), func(s shim) bool { return s.namespace == "moby" || s.namespace == "plugins.moby" })
 	if len(shims) == 0 {
 		return res
 	}

@@ -222,7 +222,7 @@ const perContainer = 5 * time.Millisecond
 // containers inspects the listed ones, the running first, a few at a time.
 // Those that could not be inspected in time are as the list tells.
 func (r *dockerRead) containers(ctx context.Context, api *dockerapi.Client, list []dockerSummary) {
-	list = slices.DeleteFunc(list, func(s dockerSummary) bool {
+	list = snap.Without(list, func(s dockerSummary) bool {
 		if isID(s.ID) {
 			return false
 		}
@@ -312,7 +312,7 @@ func (r *dockerRead) notHere(claims, held int) {
 	}
 	r.e.Remote = true
 	r.e.Error = fmt.Sprintf("%s answers, but none of its %d running containers is in this kernel, or this pid namespace", r.ep.url, claims)
-	r.res.Gaps = slices.DeleteFunc(r.res.Gaps, func(g snap.Gap) bool { return strings.HasPrefix(g.What, "container ") })
+	r.res.Gaps = snap.Without(r.res.Gaps, func(g snap.Gap) bool { return strings.HasPrefix(g.What, "container ") })
 	r.gap("docker containers", snap.Hint(fmt.Errorf("none of the %d processes of running containers that %s tells of can be seen: %w", claims, r.ep.url, snap.ErrNotFound),
 		"run netdoctor on the engine's machine; in a container with --pid=host --net=host"))
 }

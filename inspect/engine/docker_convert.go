@@ -45,7 +45,7 @@ func (d *dockerContainer) container() snap.Container {
 	}
 	c.Ports = bindings(ports)
 	if c.Running() {
-		c.Unbound = slices.DeleteFunc(bindings(h.PortBindings), func(w snap.Port) bool {
+		c.Unbound = snap.Without(bindings(h.PortBindings), func(w snap.Port) bool {
 			return w.HostPort == 0 || slices.ContainsFunc(c.Ports, func(p snap.Port) bool {
 				return p.Proto == w.Proto && p.ContainerPort == w.ContainerPort
 			})

@@ -118,7 +118,7 @@ func (r *dockerRead) offline(ctx context.Context, cause error) bool {
 	if d == nil {
 		d = r.m.noDaemon()
 	}
-	shims := slices.DeleteFunc(r.m.shims(), func(s shim) bool { return s.namespace != "moby" })
+	shims := snap.Without(r.m.shims(), func(s shim) bool { return s.namespace != "moby" })
 	roots := r.dataRoots(d, shims)
 	all := map[string]*snap.Container{}
 	for _, root := range roots {

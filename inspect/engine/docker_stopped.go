@@ -23,7 +23,8 @@ type dockerEvent struct {
 
 // stopped marks the containers that a person had Docker stop. Their exit code
 // does not tell: a program that heeds no SIGTERM is killed after the grace
-// period and ends with 137, as after an accident. Docker tells in its events, of
+// period and ends with 137, as after an accident; one that heeds it ends with 0, as a
+// job that has done its work. Docker tells in its events, of
 // which it keeps the last 256 (moby daemon/events/events.go); of earlier ends, in
 // the container's file (moby daemon/kill.go: HasBeenManuallyStopped), which
 // "docker kill" marks as well. What can't be read leaves a container unmarked.
@@ -31,7 +32,7 @@ func (r *dockerRead) stopped(ctx context.Context, api *dockerapi.Client, all []*
 	var ended []*snap.Container
 	since := time.Time{}
 	for _, c := range all {
-		if c == nil || c.State != "exited" || c.ExitCode <= 125 || c.OOMKilled || c.Started.IsZero() || c.Finished.IsZero() {
+		if c == nil || c.State != "exited" || c.ExitCode != 0 && c.ExitCode <= 125 || c.OOMKilled || c.Started.IsZero() || c.Finished.IsZero() {
 			continue
 		}
 		ended = append(ended, c)

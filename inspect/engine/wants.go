@@ -119,7 +119,7 @@ func keepKnown(cs []snap.Container) {
 	for i := range cs {
 		c := &cs[i]
 		own := names(c)
-		c.Wants = slices.DeleteFunc(c.Wants, func(w snap.Want) bool { return own[w.Name] || known[c.Engine][w.Name] == 0 })
+		c.Wants = snap.Without(c.Wants, func(w snap.Want) bool { return own[w.Name] || known[c.Engine][w.Name] == 0 })
 		if len(c.Wants) == 0 {
 			c.Wants = nil
 		}

@@ -49,7 +49,7 @@ func dockerNFT(s *snap.Snapshot, e *snap.Engine, family snap.Family) Set {
 	set.nft("nat-PREROUTING", "fib daddr type local counter jump nat-prerouting-and-output", "published ports, from outside", nil)
 	ports := publishedPorts(s, e, set.Family)
 	for _, b := range bridges(s, e.Name, set.Family) {
-		dockerNFTNet(&set, e, b, slices.DeleteFunc(slices.Clone(ports), func(p publishedPort) bool { return p.net.Ref != b.n.Ref }))
+		dockerNFTNet(&set, e, b, snap.Without(slices.Clone(ports), func(p publishedPort) bool { return p.net.Ref != b.n.Ref }))
 	}
 	for _, p := range ports {
 		if p.mode == "nat" || p.mode == "nat-unprotected" {

@@ -118,7 +118,7 @@ func Of(s *snap.Snapshot) []Set {
 			}
 		}
 	}
-	return slices.DeleteFunc(out, func(set Set) bool { return set.shares(s) })
+	return snap.Without(out, func(set Set) bool { return set.shares(s) })
 }
 
 // ofDocker is what a Docker wants in its namespace, in each family.

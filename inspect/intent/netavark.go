@@ -4,7 +4,6 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/snap"
@@ -81,7 +80,7 @@ func netavark(s *snap.Snapshot, e *snap.Engine, sys snap.System, family snap.Fam
 		add(b.n, "nat", "POSTROUTING", "-s "+net+" -j "+hash, b.n.Name+" leaves with this host's address", true)
 		// Ranges of ports are written as one rule, and ports that may come from one
 		// are left out.
-		published = append(published, slices.DeleteFunc(ports, func(x varkPort) bool { return ranged(x.c, x.p) })...)
+		published = append(published, snap.Without(ports, func(x varkPort) bool { return ranged(x.c, x.p) })...)
 	}
 	if len(published) > 0 {
 		varkPublish(&set, published, add, chain)

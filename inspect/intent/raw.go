@@ -145,7 +145,7 @@ func loopbackPorts(s *snap.Snapshot, e *snap.Engine, family snap.Family) []publi
 	if family == snap.IPv6 {
 		return nil // ::1 is never routed
 	}
-	return slices.DeleteFunc(publishedPorts(s, e, family), func(p publishedPort) bool {
+	return snap.Without(publishedPorts(s, e, family), func(p publishedPort) bool {
 		return p.port.HostPort == 0 || p.mode == "routed" || !hostIP(p.port).IsLoopback()
 	})
 }

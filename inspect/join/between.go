@@ -95,7 +95,7 @@ func addrsOf(h *snap.Netns, l *snap.Link) []snap.Addr {
 	if l.Master != 0 {
 		out = append(slices.Clone(out), h.AddrsOf(l.Master)...)
 	}
-	return slices.DeleteFunc(slices.Clone(out), func(a snap.Addr) bool {
+	return snap.Without(slices.Clone(out), func(a snap.Addr) bool {
 		return !a.Prefix.Addr().IsGlobalUnicast() && !a.Prefix.Addr().IsPrivate()
 	})
 }
@@ -174,7 +174,7 @@ func (u *underlay) routers(seg *segment) []netip.Prefix {
 				}
 			}
 			// Whom the host remembers there is the real one, which is not in here.
-			up.host.Neighs = slices.DeleteFunc(up.host.Neighs, func(e snap.Neigh) bool { return e.Index == l.Index && e.IP == r.Gateway && e.State != "permanent" })
+			up.host.Neighs = snap.Without(up.host.Neighs, func(e snap.Neigh) bool { return e.Index == l.Index && e.IP == r.Gateway && e.State != "permanent" })
 		}
 	}
 	return out

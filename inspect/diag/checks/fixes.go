@@ -214,7 +214,8 @@ func fixND2104(in *diag.Input, f *diag.Finding) []fixups.Op {
 func fixStart(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for i := range in.Snap.Containers {
 		c := &in.Snap.Containers[i]
-		if c.Name == f.Subject.Name && !c.Running() && c.Engine == "docker" && c.State != "restarting" && !looping(in, c) && !couldNotListen(c) {
+		if c.Name == f.Subject.Name && !c.Running() && c.Engine == "docker" && c.State != "restarting" && !looping(in, c) && !couldNotListen(c) && !job(c) &&
+			c.Error == "" && (len(f.Covers.Names)+len(f.Covers.Traces) > 0 || missed(in, c)) {
 			return []fixups.Op{&fixups.ContainerStart{Ctr: fixups.CtrOf(c)}}
 		}
 	}

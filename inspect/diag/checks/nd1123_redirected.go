@@ -25,7 +25,7 @@ func (d *droppers) redirected() {
 			tried[h.Because[0]] = true
 			s := d.in.Snap.Clone()
 			l := s.Ns(h.Netns).Link(h.Device)
-			l.Filters = slices.DeleteFunc(slices.Clone(l.Filters), func(t snap.TCFilter) bool {
+			l.Filters = snap.Without(slices.Clone(l.Filters), func(t snap.TCFilter) bool {
 				return slices.ContainsFunc(t.Actions, func(a string) bool { return strings.HasPrefix(a, "redirect:") })
 			})
 			c := mended(d.in, d.in.On(s))

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/netdoctor/netdoctor/fixups"
@@ -44,7 +45,7 @@ func detectND2101(in *diag.Input) []diag.Finding {
 	for _, g := range in.Groups(sim.CauseForwardingOff) {
 		w := g.Where
 		ns := in.Netns(w.Netns)
-		if !owned(in, w.Netns) || ns != host && !askedToRoute(in, ns) {
+		if !owned(in, w.Netns) || ns != host && !routesOn(in, w, in.Flows[g.Flows[0]].Flow.Dst) {
 			continue
 		}
 		key, value := ipForward, "0"
@@ -83,22 +84,12 @@ func detectND2101(in *diag.Input) []diag.Finding {
 	return out
 }
 
-// askedToRoute says whether a namespace may be somebody's router: it has more than
-// one leg, or a route leads over it. What comes to any other went astray on the way,
-// by a MAC that two have, say, and is rightly dropped there.
-func askedToRoute(in *diag.Input, ns *snap.Netns) bool {
-	legs := 0
-	for _, l := range ns.Links {
-		if !l.Loopback {
-			legs++
-		}
-	}
-	return legs > 1 || slices.ContainsFunc(in.Snap.Netns, func(n snap.Netns) bool {
-		return slices.ContainsFunc(n.Routes, func(r snap.Route) bool {
-			_, here := ns.HasAddr(r.Gateway)
-			return here && r.Gateway.IsValid()
-		})
-	})
+// routesOn says whether a namespace would send a packet on by another device than it came
+// in by: else it is nobody's router. What comes to it was led astray, by a route that takes
+// it for one or by a MAC that two have, say, and is rightly dropped there.
+func routesOn(in *diag.Input, w *sim.Where, dst netip.Addr) bool {
+	res := in.World.Route(w.Netns, sim.RouteQuery{Dst: dst})
+	return slices.ContainsFunc(res.Ways, func(x sim.RouteWay) bool { return x.Dev != w.Device })
 }
 
 func forwardingSummary(in *diag.Input, netns, key, value string, flows int) string {

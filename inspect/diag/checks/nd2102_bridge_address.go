@@ -96,7 +96,7 @@ func detectND2102(in *diag.Input) []diag.Finding {
 		}
 		out = append(out, f)
 	}
-	six := slices.DeleteFunc(sixBridges(in, host), func(f diag.Finding) bool {
+	six := snap.Without(sixBridges(in, host), func(f diag.Finding) bool {
 		br := host.Link(f.Subject.Name)
 		return !br.Up || br.MTU < minMTU6 // ND1101 gives it back; a device so narrow has no IPv6 (net/ipv6/addrconf.c: addrconf_notify)
 	})

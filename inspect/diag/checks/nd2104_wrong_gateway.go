@@ -17,7 +17,9 @@ func nd2104() diag.Check {
 		Title: "A container's default gateway is an address that nobody has",
 		Doc: `The default route names a gateway that answers no ARP: programs wait about
 three seconds and then hear "Host is unreachable" or "No route to host". The
-gateway that the engine gave out is an address of the bridge.
+gateway that the engine gave out is an address of the bridge. On macvlan and ipvlan it
+is a router of the wire, whose address a person gave with --gateway: a wrong digit there
+is found by who answers no ARP, and the host's own gateway on that wire stands beside it.
 
 See it by hand:
     nsenter -t PID -n ip route show default

@@ -61,6 +61,10 @@ func detectND2201(in *diag.Input) []diag.Finding {
 			Advice:   "find out who added it: it comes back with that program or script",
 			Weight:   72,
 		}
+		if r := otherwise(in, first.Trace, w); r.Text != "" {
+			f.Cause = fmt.Sprintf("%q of %s matches before %q", line, in.Who(w.Netns), r.Text)
+			f.Evidence = append(f.Evidence, ev(ipIn(in, w.Netns, "route show table all"), r.Text, ""))
+		}
 		ops, lines := ledThere(in, &f, w.Ref)
 		var gone []string
 		for _, op := range ops {
@@ -79,6 +83,24 @@ func detectND2201(in *diag.Input) []diag.Finding {
 		out = append(out, f)
 	}
 	return append(out, idleRejects(in, out)...)
+}
+
+// otherwise is the route that a packet would take where the one that throws it away, or the
+// rule that does, were not there.
+func otherwise(in *diag.Input, t *sim.Trace, w *sim.Where) sim.RouteResult {
+	hops := t.Forward
+	if w.Reply {
+		hops = t.Reply
+	}
+	ops := unrouteAt(in, w.Ref, w.Netns)
+	if len(hops) == 0 || len(ops) == 0 {
+		return sim.RouteResult{}
+	}
+	world := worldWith(in, ops)
+	if world == nil {
+		return sim.RouteResult{}
+	}
+	return world.Route(w.Netns, sim.RouteQuery{Dst: hops[len(hops)-1].Dst.Addr()})
 }
 
 // failClosed says whether a default route that throws packets away stands behind another

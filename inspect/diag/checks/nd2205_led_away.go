@@ -14,7 +14,7 @@ import (
 // blamed for the same: a VPN's rule is meant for all that the VPN has, and the route to the
 // containers' addresses in its table is what went too far.
 func withRule(in *diag.Input, all []blamed) []blamed {
-	return slices.DeleteFunc(slices.Clone(all), func(b blamed) bool {
+	return snap.Without(slices.Clone(all), func(b blamed) bool {
 		p, ok := itemAt[*snap.PolicyRule](in, b.ref)
 		return ok && slices.ContainsFunc(all, func(o blamed) bool {
 			r, ok := itemAt[*snap.Route](in, o.ref)

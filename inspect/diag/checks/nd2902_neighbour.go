@@ -26,7 +26,7 @@ See it by hand:
 
 Sources: net/ipv4/arp.c: arp_process; net/core/neighbour.c`,
 		CatchAll: true,
-		After:    []diag.Code{"ND1123", "ND5112", "ND1111", "ND1124", "ND2303", "ND2304", "ND2305", "ND2306", "ND2307", "ND1903", "ND2210", "ND1101", "ND1102", "ND1103", "ND1107", "ND2102", "ND2104", "ND3201", "ND6101", "ND2301", "ND4105", "ND5106", "ND2106", "ND2108", "ND2109", "ND2203", "ND1902", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND8103"},
+		After:    []diag.Code{"ND3104", "ND1123", "ND5112", "ND1111", "ND1124", "ND2303", "ND2304", "ND2305", "ND2306", "ND2307", "ND1903", "ND2210", "ND1101", "ND1102", "ND1103", "ND1107", "ND2102", "ND2104", "ND3201", "ND6101", "ND2301", "ND4105", "ND5106", "ND2106", "ND2108", "ND2109", "ND2203", "ND1902", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND8103"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range in.Groups(sim.CauseNeighFailed, sim.CauseWrongMAC, sim.CauseDuplicate) {

@@ -20,7 +20,9 @@ func nd3104() diag.Check {
 		Doc: `A program in a container has sent its SYN again and waits, or conntrack holds one
 that nobody answered, and the rules say why: a firewall rule, a policy, or the isolation between networks stops it. That may
 be what the rule is for, so it is told for information and nothing is changed.
-When it is not meant, the finding names the rule, and trace shows the whole way.
+When it is not meant, the finding names the rule, and trace shows the whole way. So it
+does where a route that is taken for this destination and not for the rest of the world
+throws it away, or leads by a gateway that does not answer.
 
 See it by hand:
     nsenter -t PID -n ss -tnop state syn-sent
@@ -34,6 +36,12 @@ Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 			more := map[int]int{}  // what else is tried
 			for i := range in.Flows {
 				f := &in.Flows[i]
+				if f.Kind == "tried" {
+					if fd := ledInVain(in, i); fd != nil {
+						out = append(out, *fd)
+						continue
+					}
+				}
 				w := diag.RulePlace(f.Trace.Where)
 				if f.Kind != "tried" || !f.Excused || w == nil || w.Cause != sim.CauseRule && w.Cause != sim.CausePolicy || !owned(in, w.Netns) {
 					continue

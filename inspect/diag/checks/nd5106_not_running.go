@@ -30,6 +30,10 @@ See it by hand:
     docker ps -a                             Exited (137)
     docker logs --tail 20 NAME
 
+One that ended by itself with exit code 0 soon after its start, that publishes no port
+and is not to be restarted, is taken for a job (a migration, a backup) that has done
+its work: it is not started again unasked, as that would do the work twice.
+
 One that ended before anything that runs now was started went with its engine or its
 host, and nobody has asked for it since.
 
@@ -62,6 +66,7 @@ func detectND5106(in *diag.Input) []diag.Finding {
 		for _, g := range byName {
 			if g.problem.Container == c.Ref {
 				f.Covers.Names = append(f.Covers.Names, g.names...)
+				f.Behind = stillApart(in, c, g.names)
 			}
 		}
 		for k := range in.Flows {
@@ -71,17 +76,64 @@ func detectND5106(in *diag.Input) []diag.Finding {
 			}
 		}
 		if len(f.Covers.Names)+len(f.Covers.Traces) == 0 && !loops && !missed(in, c) {
-			continue
+			switch f.Asked = in.Sought(c); {
+			case f.Asked && job(c):
+				f.Severity = diag.Info
+			case f.Asked:
+			case notConnected(in, c):
+				f.Severity = diag.Warning
+			default:
+				continue
+			}
 		}
-		if loops {
+		switch {
+		case loops:
 			tellLooping(&f, c)
-		} else {
+		case c.Error != "" && c.State == "created":
+			tellFailed(&f, c)
+		default:
 			tellStopped(in, &f, c)
 		}
 		tellComplaint(&f, c)
 		out = append(out, f)
 	}
 	return out
+}
+
+// stillApart says that a container that does not run would not have its name where it is asked
+// for, either: it is on none of the asker's networks. "" where one of them is on one.
+func stillApart(in *diag.Input, c *snap.Container, asked []int) string {
+	for _, i := range asked {
+		if by := in.Snap.Container(in.Names[i].Ask.Container); by != nil && len(c.Endpoints) > 0 && len(by.Endpoints) > 0 && len(diag.Shared(by, c)) == 0 {
+			return fmt.Sprintf("%s can't reach it once it runs: %s is on network %s, %s on %s, and they share none", by.Name, by.Name, networks(by), c.Name, networks(c))
+		}
+	}
+	return ""
+}
+
+// notConnected says whether a container failed to start for a matter of the network that
+// no other finding names: Docker says so since release 28 (moby daemon/start.go:
+// "failed to set up container networking"), and before it in the words of libnetwork.
+func notConnected(in *diag.Input, c *snap.Container) bool {
+	if c.State != "created" || c.Error == "" || held(in, c) {
+		return false
+	}
+	for _, w := range []string{"network", "endpoint", " address", "iptables"} {
+		if strings.Contains(" "+strings.ToLower(c.Error), w) {
+			return true
+		}
+	}
+	return false
+}
+
+// tellFailed makes the finding one of a container that its engine could not start.
+func tellFailed(f *diag.Finding, c *snap.Container) {
+	said := strings.TrimSpace(c.Error)
+	short := said[strings.LastIndex(said, "): ")+1:] // behind the endpoint's name and its long ID
+	f.Summary = fmt.Sprintf("%s was never started: %s", c.Name, strings.TrimPrefix(short, ": "))
+	f.Cause = fmt.Sprintf("the engine could not start %s, and nobody has started it since", c.Name)
+	f.Evidence = []diag.Evidence{ev(diag.InspectCommand(c), said, snap.RefContainer(c.Ref))}
+	f.Advice = "mend what it says, then " + diag.EngineCommand(c, "start")
 }
 
 const unprivilegedPort = "net/ipv4/ip_unprivileged_port_start"
@@ -143,6 +195,9 @@ func tellStopped(in *diag.Input, f *diag.Finding, c *snap.Container) {
 		f.Cause = fmt.Sprintf("its user may not listen on port %d: net.ipv4.ip_unprivileged_port_start=%s, and without root nothing below that is his", privileged(in, c), host.Sysctls[unprivilegedPort])
 		f.Evidence = append(f.Evidence, ev("sysctl net.ipv4.ip_unprivileged_port_start", host.Sysctls[unprivilegedPort], snap.RefSysctl(host.ID, unprivilegedPort)))
 		f.Advice = fmt.Sprintf("publish a higher port, or let every user have this one: sysctl -w net.ipv4.ip_unprivileged_port_start=%d; then %s", privileged(in, c), diag.EngineCommand(c, "start"))
+	case job(c):
+		why = "ended by itself with exit code 0"
+		f.Advice = "a job that has done its work? Then nothing is wrong with it, and it need not answer. If it is to answer: " + f.Advice
 	case c.OOMKilled:
 		why = "killed for want of memory"
 	case c.ExitCode == 137:
@@ -214,6 +269,17 @@ func looping(in *diag.Input, c *snap.Container) bool {
 		return false
 	}
 	return c.State == "restarting" || (c.State == "running" || c.State == snap.Vanished) && in.Snap.Taken.Start.Sub(c.Started) < crashTime
+}
+
+// jobTime is how long a program that does its work and ends may take: a server that
+// ends without an error has mostly run for longer.
+const jobTime = 10 * time.Minute
+
+// job says whether a container looks like one that has done its work, and must not do
+// it twice: its program ended by itself, content, and nobody meant it to go on.
+func job(c *snap.Container) bool {
+	return c.State == "exited" && c.ExitCode == 0 && !c.Stopped && !c.OOMKilled && c.Engine != ownEngine && c.Error == "" &&
+		(c.RestartPolicy == "" || c.RestartPolicy == "no") && publishes(c) == "" && c.Finished.Sub(c.Started) < jobTime
 }
 
 // missed says whether a container that nobody asked for was killed or crashed

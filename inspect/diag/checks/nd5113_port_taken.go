@@ -73,6 +73,24 @@ func detectND5113(in *diag.Input) []diag.Finding {
 	return out
 }
 
+// held says whether somebody has what a container that failed to start would need, which
+// findings of their own tell: a port of the host (ND5113), or its address (ND6303).
+func held(in *diag.Input, c *snap.Container) bool {
+	for _, p := range wanted(c) {
+		who, _, _ := portHolder(in, c, p)
+		if by, _, _ := connHolder(in, c, p); who != "" || by != "" {
+			return true
+		}
+	}
+	for j := range c.Endpoints {
+		e := &c.Endpoints[j]
+		if o, _ := holder(in, in.Snap.NetworkOf(c.Engine, e), c, e); o != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // wanted are the host ports that a container that does not run would need:
 // those it publishes, if it failed to start or never ran; with --network host
 // those that it exposes or names in its command line, if it ended with an error.
@@ -81,7 +99,7 @@ func wanted(c *snap.Container) []snap.Port {
 		if !failedToStart(c) {
 			return nil
 		}
-		return slices.DeleteFunc(slices.Clone(c.Ports), func(p snap.Port) bool { return p.HostPort == 0 })
+		return snap.Without(slices.Clone(c.Ports), func(p snap.Port) bool { return p.HostPort == 0 })
 	}
 	if c.State == "created" || c.ExitCode == 0 || c.ExitCode > 125 {
 		return nil

@@ -63,7 +63,7 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 					Cause:    fmt.Sprintf("the daemon of %s is dead or hangs; its embedded DNS (127.0.0.11) went with it", e.Name),
 					Subject:  diag.Subject{Kind: "engine", Name: e.Name},
 					Evidence: []diag.Evidence{ev(e.Name+" version", e.Error, snap.RefEngine(e.Name))},
-					Advice:   fmt.Sprintf("start the daemon again (systemctl start %s) and read why it ended (journalctl -u %s); containers keep running with live-restore", e.Name, e.Name),
+					Advice:   fmt.Sprintf("start the daemon again (systemctl start %s) and read why it ended (journalctl -u %s)", e.Name, e.Name) + liveRestore(e),
 					Weight:   96,
 				}
 				if p := servingDaemon(in); p != nil {
@@ -104,6 +104,19 @@ Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 			return []fixups.Op{&fixups.ProcessContinue{Proc: fixups.Proc{PID: p.PID, Name: p.Name}}}
 		},
 	}
+}
+
+// liveRestore says what becomes of the containers when their daemon is started again: without
+// live-restore it ends them first (moby daemon/daemon.go: restore), and starts those again
+// that have a restart policy.
+func liveRestore(e *snap.Engine) string {
+	switch {
+	case !snap.IsDocker(e.Name):
+		return ""
+	case e.LiveRestore:
+		return "; live-restore is on: the containers go on running meanwhile"
+	}
+	return "; live-restore is off here: the start ends the containers, and starts again those with a restart policy"
 }
 
 // closed says whether the engine could not be asked for want of permission:

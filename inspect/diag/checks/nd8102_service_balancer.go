@@ -63,7 +63,7 @@ func detectND8102(in *diag.Input) []diag.Finding {
 	for len(all) > 0 {
 		var same []dead
 		cause := all[0].cause
-		all = slices.DeleteFunc(all, func(d dead) bool {
+		all = snap.Without(all, func(d dead) bool {
 			if d.cause == cause {
 				same = append(same, d)
 			}

@@ -36,8 +36,8 @@ func offBridgeAt(in *diag.Input, c *snap.Container) (*snap.Netns, *snap.Link, ne
 	return ns, l, gw
 }
 
-// offBridgeGateways: the default route names another gateway than the network has, and
-// nobody answers for it. That gateway is beyond this host: only what fails is wrong.
+// offBridgeGateways: nobody answers for the gateway of the default route, which is another
+// than the network has, or that one itself. That gateway is beyond this host: only what fails is wrong.
 func offBridgeGateways(in *diag.Input) []diag.Finding {
 	var out []diag.Finding
 	for k := range in.Snap.Containers {
@@ -47,15 +47,22 @@ func offBridgeGateways(in *diag.Input) []diag.Finding {
 			continue
 		}
 		gw := diag.DefaultGateway(ns)
-		if !gw.IsValid() || gw == want || len(in.Graph.Owners(gw)) > 0 {
+		if !gw.IsValid() || len(in.Graph.Owners(gw)) > 0 {
 			continue
 		}
 		covers := coverFrom(in, ns.ID, sim.CauseNeighFailed)
 		covers.Names = coverNames(in, func(n *diag.NameCase) bool { return n.Ask.Netns == ns.ID && upstreamCut(n) })
-		if len(covers.Traces)+len(covers.Names) == 0 || !inVain(ns, gw) {
+		if len(covers.Traces)+len(covers.Names) == 0 || !inVain(ns, gw) && !nobodyThere(in, ns, gw) {
 			continue
 		}
 		n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[0])
+		if gw == want && gw == diag.DefaultGateway(in.Snap.HostNs()) {
+			continue // the router is down, for all on that wire (ND2305)
+		}
+		if gw == want {
+			out = append(out, gatewayAmiss(in, ns, n, c, gw, covers))
+			continue
+		}
 		out = append(out, diag.Finding{
 			Summary: fmt.Sprintf("%s sends to gateway %s, which answers no ARP; network %s has %s", c.Name, gw, n.Name, want),
 			Cause:   fmt.Sprintf("the default route of %s names the gateway %s, but the gateway of network %s is %s", c.Name, gw, n.Name, want),
@@ -71,6 +78,51 @@ func offBridgeGateways(in *diag.Input) []diag.Finding {
 	return out
 }
 
+// gatewayAmiss: the network itself names a gateway that nobody has, as with a wrong digit. The
+// host sends by the same wire: its own gateway is the one that was meant, most likely.
+func gatewayAmiss(in *diag.Input, ns *snap.Netns, n *snap.Network, c *snap.Container, gw netip.Addr, covers diag.Cover) diag.Finding {
+	f := diag.Finding{
+		Summary: fmt.Sprintf("network %s says gateway %s, and nobody answers ARP for that address: %s gets no further than its own subnet", n.Name, gw, c.Name),
+		Cause:   fmt.Sprintf("a gateway of a %s network is a router of the wire behind %s, and the engine takes any address for it unasked", n.Driver, n.Parent),
+		Subject: diag.Subject{Kind: "route", Name: offBridge, Netns: ns.ID},
+		Evidence: []diag.Evidence{
+			ev(ipIn(in, ns.ID, "route show default"), "default via "+gw.String(), snap.RefItem(ns.ID, "route", defaultRoute(ns))),
+			ev(diag.NetworkCommand(n), "gateway "+gw.String(), snap.RefNetwork(n.Ref)),
+		},
+		Covers: covers,
+		Weight: 84,
+		Advice: "make the network again with --gateway and the address of that wire's router",
+	}
+	if own := parentGateway(in, n, c); own.IsValid() {
+		host := in.Snap.HostNs()
+		f.Summary += fmt.Sprintf("; this host's own gateway on that subnet is %s", own)
+		f.Evidence = append(f.Evidence, ev("ip route show default", "default via "+own.String(), snap.RefItem(host.ID, "route", defaultRoute(host))))
+		f.Advice = fmt.Sprintf("each start of a container on %s brings it back: make the network again, with --gateway %s", n.Name, own)
+	}
+	return f
+}
+
+// parentGateway is the gateway of this host's own default route where that leads over a
+// network's parent, into the subnet of a container there, and to somebody who is not known
+// to be silent; invalid where it does not.
+func parentGateway(in *diag.Input, n *snap.Network, c *snap.Container) netip.Addr {
+	host := in.Snap.HostNs()
+	gw, i := diag.DefaultGateway(host), defaultRoute(host)
+	if i < 0 || !gw.IsValid() || host.Routes[i].Gateway != gw || inVain(host, gw) || !c.Endpoints[0].IPv4.Masked().Contains(gw) {
+		return netip.Addr{}
+	}
+	if l := host.LinkAt(host.Routes[i].Oif); l == nil || l.Name != n.Parent {
+		return netip.Addr{}
+	}
+	return gw
+}
+
+// nobodyThere says whether all that is on a wire is known, and nothing of it has the address.
+func nobodyThere(in *diag.Input, ns *snap.Netns, a netip.Addr) bool {
+	t := in.World.Trace(sim.Flow{From: ns.ID, Dst: a, Proto: snap.ICMP})
+	return t.Verdict == sim.Dropped && t.Where != nil && t.Where.Cause == sim.CauseNeighFailed && t.Where.Netns == ns.ID
+}
+
 // inVain says whether the kernel asked for an address in vain.
 func inVain(ns *snap.Netns, a netip.Addr) bool {
 	for _, n := range ns.Neighs {
@@ -81,12 +133,19 @@ func inVain(ns *snap.Netns, a netip.Addr) bool {
 	return false
 }
 
-// fixOffBridge gives the container its network's gateway back.
+// fixOffBridge gives the container its network's gateway back, or the host's where the
+// network's is the silent one.
 func fixOffBridge(in *diag.Input, f *diag.Finding) []fixups.Op {
 	for k := range in.Snap.Containers {
-		ns, l, want := offBridgeAt(in, &in.Snap.Containers[k])
+		c := &in.Snap.Containers[k]
+		ns, l, want := offBridgeAt(in, c)
 		if ns == nil || ns.ID != f.Subject.Netns {
 			continue
+		}
+		if diag.DefaultGateway(ns) == want {
+			if want = parentGateway(in, in.Snap.NetworkOf(c.Engine, &c.Endpoints[0]), c); !want.IsValid() {
+				return nil
+			}
 		}
 		i := defaultRoute(ns)
 		r, ok := defaultVia(ns, l, want.String())

@@ -33,7 +33,7 @@ func usedUp(in *diag.Input, w *sim.Where, flow sim.Flow) *sim.Where {
 		s := in.Snap.Clone()
 		if v, err := s.At(at.Ref); err == nil {
 			x := v.(*snap.Rule)
-			x.Exprs = slices.DeleteFunc(slices.Clone(x.Exprs), hasQuota)
+			x.Exprs = snap.Without(slices.Clone(x.Exprs), hasQuota)
 			if t := sim.New(s).Trace(flow); t.Where == nil || t.Where.Ref != w.Ref {
 				return &sim.Where{Netns: w.Netns, Rule: &at, Ref: at.Ref}
 			}
