@@ -132,7 +132,6 @@ type Common struct {
 	Ladder bool
 	Stdin  io.Reader // for "-"; nil none
 
-	_ [16]byte // up to 192 bytes: docs/architecture.md, measured facts
 }
 
 // Observe names the ways in which probes are watched, as snap.Observer does; nil

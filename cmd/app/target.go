@@ -38,7 +38,6 @@ type Target struct {
 	Bare      bool       // no scheme was given: the sender may resolve it as a name
 	Notes     []string   // for stderr: what was taken for what
 
-	_ [32]byte // up to 192 bytes: docs/architecture.md, measured facts
 }
 
 // qualified is the unambiguous way to write it.

@@ -93,7 +93,6 @@ type Server struct {
 	Reach     Reach
 	Probe     *snap.Probe // the last answer seen; nil none
 
-	_ [32]byte // up to 192 bytes: docs/architecture.md, measured facts
 }
 
 // Step is one stage.

@@ -2,6 +2,7 @@
 // a fact, why it happens, how to see it by hand, how it is found in a snapshot
 // and what mends it.
 //
+//go:generate go test -run TestDocsArePacked -update .
 //go:generate go test -run TestPagesAreCurrent -update .
 package checks
 
@@ -22,6 +23,7 @@ func All() []diag.Check {
 	out := make([]diag.Check, len(each))
 	for i, check := range each {
 		out[i] = check()
+		out[i].Doc = docs()[out[i].Code]
 	}
 	return out
 }

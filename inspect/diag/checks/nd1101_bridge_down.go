@@ -11,20 +11,22 @@ import (
 )
 
 // nd1101: a network's bridge is down.
+//
+// All containers of a network hang on one bridge. While that device is down it
+// passes no frame between them and takes none for the host, though every veth
+// still looks healthy. Network managers (NetworkManager, networkd, ifupdown)
+// that think the bridge is theirs, and "ip link set … down" in scripts, do this.
+//
+// See it by hand:
+//
+//	ip link show BRIDGE                      the flags lack UP
+//	ip route show dev BRIDGE                 its routes are gone
+//
+// Sources: net/bridge/br_device.c: br_dev_open; moby#40217
 func nd1101() diag.Check {
 	return diag.Check{
 		Code: "ND1101", Name: "bridge-down", Severity: diag.Error, Since: "0.1",
-		Title: "The bridge of a network is administratively down",
-		Doc: `All containers of a network hang on one bridge. While that device is down it
-passes no frame between them and takes none for the host, though every veth
-still looks healthy. Network managers (NetworkManager, networkd, ifupdown)
-that think the bridge is theirs, and "ip link set … down" in scripts, do this.
-
-See it by hand:
-    ip link show BRIDGE                      the flags lack UP
-    ip route show dev BRIDGE                 its routes are gone
-
-Sources: net/bridge/br_device.c: br_dev_open; moby#40217`,
+		Title:  "The bridge of a network is administratively down",
 		Detect: detectND1101,
 		Fix:    fixND1101,
 	}

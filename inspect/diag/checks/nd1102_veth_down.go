@@ -9,20 +9,22 @@ import (
 )
 
 // nd1102: the host's end of a container's veth is down.
+//
+// A veth is a wire with two ends. While the end on the host is down, the one in
+// the container has no carrier: the container is cut off from everybody, and
+// nothing inside it explains why. Network managers that adopt the device when it
+// appears are the usual cause.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip link show eth0      says NO-CARRIER
+//	ip link show VETH                        the flags lack UP
+//
+// Sources: drivers/net/veth.c: veth_open; moby#26492
 func nd1102() diag.Check {
 	return diag.Check{
 		Code: "ND1102", Name: "veth-down", Severity: diag.Error, Since: "0.1",
-		Title: "The host's end of a container's veth is down",
-		Doc: `A veth is a wire with two ends. While the end on the host is down, the one in
-the container has no carrier: the container is cut off from everybody, and
-nothing inside it explains why. Network managers that adopt the device when it
-appears are the usual cause.
-
-See it by hand:
-    nsenter -t PID -n ip link show eth0      says NO-CARRIER
-    ip link show VETH                        the flags lack UP
-
-Sources: drivers/net/veth.c: veth_open; moby#26492`,
+		Title:  "The host's end of a container's veth is down",
 		After:  []diag.Code{"ND1107"},
 		Detect: detectND1102,
 		Fix:    linkUpFix,

@@ -9,20 +9,22 @@ import (
 )
 
 // nd1103: the device inside a container is down.
+//
+// With its device down a container has no route at all: every program gets
+// "Network is unreachable" at once. A script in the container, or somebody with
+// nsenter, set it down; the kernel then also removed the default route, which
+// does not come back by itself when the device is up again.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip link show eth0      the flags lack UP
+//	nsenter -t PID -n ip route               is empty
+//
+// Sources: net/ipv4/fib_frontend.c: fib_disable_ip
 func nd1103() diag.Check {
 	return diag.Check{
 		Code: "ND1103", Name: "container-link-down", Severity: diag.Error, Since: "0.1",
-		Title: "The network device inside a container is down",
-		Doc: `With its device down a container has no route at all: every program gets
-"Network is unreachable" at once. A script in the container, or somebody with
-nsenter, set it down; the kernel then also removed the default route, which
-does not come back by itself when the device is up again.
-
-See it by hand:
-    nsenter -t PID -n ip link show eth0      the flags lack UP
-    nsenter -t PID -n ip route               is empty
-
-Sources: net/ipv4/fib_frontend.c: fib_disable_ip`,
+		Title:  "The network device inside a container is down",
 		Detect: detectND1103,
 		Fix:    fixND1103,
 	}

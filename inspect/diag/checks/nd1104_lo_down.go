@@ -13,21 +13,23 @@ import (
 )
 
 // nd1104: the loopback device of a namespace is down.
+//
+// Addresses in 127.0.0.0/8 work only while lo is up. In a container on a network
+// of Docker's own making the resolver is 127.0.0.11, so with lo down no name
+// resolves there, although every address still can be reached. Plain namespaces
+// are born with lo down. The kernel gives lo 127.0.0.1 when it comes up; where a
+// script took that away, all of 127.0.0.0/8 is sent to the default gateway.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip link show lo        the flags lack UP
+//	nsenter -t PID -n dig @127.0.0.11 web    network unreachable
+//
+// Sources: drivers/net/loopback.c; moby daemon/libnetwork/resolver_unix.go: setupNAT
 func nd1104() diag.Check {
 	return diag.Check{
 		Code: "ND1104", Name: "lo-down", Severity: diag.Error, Since: "0.1",
-		Title: "The loopback device of a namespace is down, or has no address",
-		Doc: `Addresses in 127.0.0.0/8 work only while lo is up. In a container on a network
-of Docker's own making the resolver is 127.0.0.11, so with lo down no name
-resolves there, although every address still can be reached. Plain namespaces
-are born with lo down. The kernel gives lo 127.0.0.1 when it comes up; where a
-script took that away, all of 127.0.0.0/8 is sent to the default gateway.
-
-See it by hand:
-    nsenter -t PID -n ip link show lo        the flags lack UP
-    nsenter -t PID -n dig @127.0.0.11 web    network unreachable
-
-Sources: drivers/net/loopback.c; moby daemon/libnetwork/resolver_unix.go: setupNAT`,
+		Title:  "The loopback device of a namespace is down, or has no address",
 		Detect: detectND1104,
 		Fix:    fixND1104,
 	}

@@ -10,19 +10,21 @@ import (
 )
 
 // nd1106: a network's bridge does not exist.
+//
+// The engine keeps a network in its own state, but its bridge device is gone
+// from the kernel: somebody deleted it, or a daemon that died in the middle left
+// half a network. Containers on it are on no wire any more.
+//
+// See it by hand:
+//
+//	docker network inspect NET -f '{{.Id}}'  br- and its first 12 digits name the bridge
+//	ip link show BRIDGE                      does not exist
+//
+// Sources: moby drivers/bridge/bridge_linux.go: getNetworkBridgeName
 func nd1106() diag.Check {
 	return diag.Check{
 		Code: "ND1106", Name: "bridge-missing", Severity: diag.Error, Since: "0.1",
 		Title: "The bridge of a network does not exist",
-		Doc: `The engine keeps a network in its own state, but its bridge device is gone
-from the kernel: somebody deleted it, or a daemon that died in the middle left
-half a network. Containers on it are on no wire any more.
-
-See it by hand:
-    docker network inspect NET -f '{{.Id}}'  br- and its first 12 digits name the bridge
-    ip link show BRIDGE                      does not exist
-
-Sources: moby drivers/bridge/bridge_linux.go: getNetworkBridgeName`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Networks {

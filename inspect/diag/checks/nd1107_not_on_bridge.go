@@ -11,20 +11,22 @@ import (
 )
 
 // nd1107: a container's veth is on no bridge, or on the wrong one.
+//
+// The host's end of a container's veth must be a port of the network's bridge.
+// Without a master it is a wire that ends in the air: all devices are up, yet the
+// container reaches nobody. A race between the engine and a network manager that
+// takes over new devices does this.
+//
+// See it by hand:
+//
+//	bridge link show                         the veth is not listed
+//	ip link show VETH                        has no "master BRIDGE"
+//
+// Sources: net/bridge/br_if.c: br_add_if; moby#26492, coreos/docker#30
 func nd1107() diag.Check {
 	return diag.Check{
 		Code: "ND1107", Name: "not-on-bridge", Severity: diag.Error, Since: "0.1",
-		Title: "A container's veth is not a port of its network's bridge",
-		Doc: `The host's end of a container's veth must be a port of the network's bridge.
-Without a master it is a wire that ends in the air: all devices are up, yet the
-container reaches nobody. A race between the engine and a network manager that
-takes over new devices does this.
-
-See it by hand:
-    bridge link show                         the veth is not listed
-    ip link show VETH                        has no "master BRIDGE"
-
-Sources: net/bridge/br_if.c: br_add_if; moby#26492, coreos/docker#30`,
+		Title:  "A container's veth is not a port of its network's bridge",
 		Detect: detectND1107,
 		Fix:    fixND1107,
 	}

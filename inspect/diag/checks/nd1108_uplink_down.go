@@ -10,20 +10,22 @@ import (
 )
 
 // nd1108: the host's way to the world is down.
+//
+// The device that leads from this host to the world is administratively down or
+// has lost its carrier. The kernel removes the routes of a device that is set
+// down, so containers hear "Network is unreachable" from their gateway while they
+// still reach each other.
+//
+// See it by hand:
+//
+//	ip link show eth0                        lacks UP, or says NO-CARRIER
+//	ip route show default                    is empty
+//
+// Sources: net/ipv4/fib_frontend.c: fib_disable_ip
 func nd1108() diag.Check {
 	return diag.Check{
 		Code: "ND1108", Name: "uplink-down", Severity: diag.Error, Since: "0.1",
-		Title: "The host's uplink is down",
-		Doc: `The device that leads from this host to the world is administratively down or
-has lost its carrier. The kernel removes the routes of a device that is set
-down, so containers hear "Network is unreachable" from their gateway while they
-still reach each other.
-
-See it by hand:
-    ip link show eth0                        lacks UP, or says NO-CARRIER
-    ip route show default                    is empty
-
-Sources: net/ipv4/fib_frontend.c: fib_disable_ip`,
+		Title:  "The host's uplink is down",
 		Detect: detectND1108,
 		Fix:    fixND1108,
 	}

@@ -10,20 +10,22 @@ import (
 )
 
 // nd1109: spanning tree keeps a container's port from forwarding.
+//
+// With STP on, a port that comes up listens and learns for twice the forward delay
+// (15 s each by default) before it forwards: the container has no network for its
+// first half minute or longer. A port can also stay blocked when the bridge sees
+// itself, or a better one, behind it. Engines make their bridges without STP.
+//
+// See it by hand:
+//
+//	bridge link show dev VETH                state listening, learning or blocking
+//	ip -d link show BRIDGE                   stp_state 1 forward_delay …
+//
+// Sources: net/bridge/br_stp_if.c, br_stp.c: br_make_forwarding; IEEE 802.1D
 func nd1109() diag.Check {
 	return diag.Check{
 		Code: "ND1109", Name: "stp-delay", Severity: diag.Error, Since: "0.1",
-		Title: "Spanning tree keeps a bridge port from forwarding",
-		Doc: `With STP on, a port that comes up listens and learns for twice the forward delay
-(15 s each by default) before it forwards: the container has no network for its
-first half minute or longer. A port can also stay blocked when the bridge sees
-itself, or a better one, behind it. Engines make their bridges without STP.
-
-See it by hand:
-    bridge link show dev VETH                state listening, learning or blocking
-    ip -d link show BRIDGE                   stp_state 1 forward_delay …
-
-Sources: net/bridge/br_stp_if.c, br_stp.c: br_make_forwarding; IEEE 802.1D`,
+		Title:  "Spanning tree keeps a bridge port from forwarding",
 		After:  []diag.Code{"ND1101", "ND1102", "ND1103", "ND1107"},
 		Detect: detectND1109,
 		Fix:    fixND1109,

@@ -11,19 +11,21 @@ import (
 )
 
 // nd1110: without a userland proxy a container can't reach its own published port.
+//
+// A container that calls its own published port is sent back to itself by DNAT: the
+// frame has to leave the bridge by the port it came in by, which bridges refuse
+// unless hairpin mode is on for that port. Docker turns it on for every port when it
+// runs without the userland proxy, CNI's bridge plugin with hairpinMode.
+//
+// See it by hand:
+//
+//	bridge -d link show dev VETH             hairpin off
+//
+// Sources: net/bridge/br_forward.c: should_deliver; moby drivers/bridge/bridge_linux.go: hairpinMode; moby#49667
 func nd1110() diag.Check {
 	return diag.Check{
 		Code: "ND1110", Name: "hairpin-off", Severity: diag.Error, Since: "0.1",
-		Title: "Hairpin mode is off on a bridge port whose container publishes ports",
-		Doc: `A container that calls its own published port is sent back to itself by DNAT: the
-frame has to leave the bridge by the port it came in by, which bridges refuse
-unless hairpin mode is on for that port. Docker turns it on for every port when it
-runs without the userland proxy, CNI's bridge plugin with hairpinMode.
-
-See it by hand:
-    bridge -d link show dev VETH             hairpin off
-
-Sources: net/bridge/br_forward.c: should_deliver; moby drivers/bridge/bridge_linux.go: hairpinMode; moby#49667`,
+		Title:  "Hairpin mode is off on a bridge port whose container publishes ports",
 		After:  []diag.Code{"ND1102", "ND1107"},
 		Detect: detectND1110,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

@@ -11,24 +11,26 @@ import (
 )
 
 // nd1111: a device with the host's address was made a bridge port.
+//
+// What comes in by a bridge port belongs to the bridge: the answer to an ARP question
+// that was asked on the port is taken in by the bridge device, and the question stays
+// open. So an address on the port is of no use, and the host is cut off as soon as
+// what its neighbours and it know of each other has run out. It happens when an
+// uplink is put on a bridge (for virtual machines, for containers on the LAN) and its
+// addresses and routes are left where they were.
+//
+// See it by hand:
+//
+//	bridge link show dev PORT                master BRIDGE
+//	ip addr show dev PORT                    has addresses
+//	ip neigh show dev PORT                   INCOMPLETE, FAILED; the bridge has the MAC
+//
+// Sources: net/bridge/br_input.c: br_handle_frame, br_pass_frame_up; net/ipv4/arp.c:
+// arp_process
 func nd1111() diag.Check {
 	return diag.Check{
 		Code: "ND1111", Name: "address-on-port", Severity: diag.Error, Since: "0.2",
-		Title: "A device with an address is a port of a bridge",
-		Doc: `What comes in by a bridge port belongs to the bridge: the answer to an ARP question
-that was asked on the port is taken in by the bridge device, and the question stays
-open. So an address on the port is of no use, and the host is cut off as soon as
-what its neighbours and it know of each other has run out. It happens when an
-uplink is put on a bridge (for virtual machines, for containers on the LAN) and its
-addresses and routes are left where they were.
-
-See it by hand:
-    bridge link show dev PORT                master BRIDGE
-    ip addr show dev PORT                    has addresses
-    ip neigh show dev PORT                   INCOMPLETE, FAILED; the bridge has the MAC
-
-Sources: net/bridge/br_input.c: br_handle_frame, br_pass_frame_up; net/ipv4/arp.c:
-arp_process`,
+		Title:  "A device with an address is a port of a bridge",
 		Detect: detectND1111,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			ns := in.Netns(f.Subject.Netns)

@@ -13,25 +13,27 @@ import (
 )
 
 // nd1121: a device of a container network asks and answers no ARP.
+//
+// A device with NOARP answers nobody who asks for its address, and asks nobody: the
+// kernel takes the device's own MAC for every neighbour, so each frame comes back to
+// the port that it was sent by. No engine sets it on a veth or a bridge. Devices that
+// carry bare IP packets (tunnels, modems, ipvlan in the modes L3 and L3S) have it by
+// right, and are left out. With mcast_solicit=0 a device asks nobody either, unless a
+// program does that in its stead (app_solicit): it knows only who asked it lately, so
+// that connections work by chance.
+//
+// See it by hand:
+//
+//	ip link show dev DEVICE                  <...,NOARP,...>
+//	ip neigh show dev DEVICE                 every neighbour has the device's own MAC, NOARP
+//	sysctl net.ipv4.neigh.DEVICE.mcast_solicit
+//
+// Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp;
+// net/core/neighbour.c: __neigh_event_send; arp(7): mcast_solicit
 func nd1121() diag.Check {
 	return diag.Check{
 		Code: "ND1121", Name: "arp-off", Severity: diag.Error, Since: "0.1",
 		Title: "ARP is switched off on a device of a container network, or on the uplink",
-		Doc: `A device with NOARP answers nobody who asks for its address, and asks nobody: the
-kernel takes the device's own MAC for every neighbour, so each frame comes back to
-the port that it was sent by. No engine sets it on a veth or a bridge. Devices that
-carry bare IP packets (tunnels, modems, ipvlan in the modes L3 and L3S) have it by
-right, and are left out. With mcast_solicit=0 a device asks nobody either, unless a
-program does that in its stead (app_solicit): it knows only who asked it lately, so
-that connections work by chance.
-
-See it by hand:
-    ip link show dev DEVICE                  <...,NOARP,...>
-    ip neigh show dev DEVICE                 every neighbour has the device's own MAC, NOARP
-    sysctl net.ipv4.neigh.DEVICE.mcast_solicit
-
-Sources: net/ipv4/arp.c: arp_constructor, arp_process; ip-link(8): arp;
-net/core/neighbour.c: __neigh_event_send; arp(7): mcast_solicit`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			host := in.Snap.HostNs()

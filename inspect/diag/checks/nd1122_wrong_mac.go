@@ -10,20 +10,22 @@ import (
 )
 
 // nd1122: two ports of one bridge have one MAC.
+//
+// A bridge remembers one port for each MAC: the one that the last frame with it came
+// in by. With two holders, frames for the one reach the other, by turns, and the two
+// can't reach each other at all. A cloned machine or a copied --mac-address brings
+// it about, and so does setting the address by hand.
+//
+// See it by hand:
+//
+//	bridge fdb show br BRIDGE                the MAC wanders from port to port
+//	docker network inspect NET               which MAC the engine gave to whom
+//
+// Sources: net/bridge/br_fdb.c: br_fdb_update; IEEE 802.1D section 7.8
 func nd1122() diag.Check {
 	return diag.Check{
 		Code: "ND1122", Name: "duplicate-mac", Severity: diag.Error, Since: "0.1",
-		Title: "Two containers or namespaces on one bridge, or one and the bridge, have the same MAC",
-		Doc: `A bridge remembers one port for each MAC: the one that the last frame with it came
-in by. With two holders, frames for the one reach the other, by turns, and the two
-can't reach each other at all. A cloned machine or a copied --mac-address brings
-it about, and so does setting the address by hand.
-
-See it by hand:
-    bridge fdb show br BRIDGE                the MAC wanders from port to port
-    docker network inspect NET               which MAC the engine gave to whom
-
-Sources: net/bridge/br_fdb.c: br_fdb_update; IEEE 802.1D section 7.8`,
+		Title:  "Two containers or namespaces on one bridge, or one and the bridge, have the same MAC",
 		Detect: detectND1122,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			for _, a := range portHolders(in) {

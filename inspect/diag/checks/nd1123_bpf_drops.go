@@ -14,26 +14,28 @@ import (
 )
 
 // nd1123: a bpf program or a traffic control filter of a device drops packets.
+//
+// Before any firewall rule is asked, a device hands what comes in to its XDP program
+// and to its traffic control filters, and what they drop is gone without a trace in
+// iptables, nft or conntrack. Such programs are loaded by DDoS filters, load balancers,
+// network plugins and intrusion detection, and stay when these are gone or wrong.
+// A program that does the same with every packet is followed; of any other it is said
+// that it drops when the kernel was seen to free a probe there. A filter that redirects
+// a packet to where it gets lost, and without which it would arrive, is named as well.
+//
+// See it by hand:
+//
+//	ip -d link show DEVICE                   prog/xdp id N
+//	bpftool net; bpftool link; bpftool prog show id N
+//	tc -s filter show dev DEVICE ingress
+//
+// False positives: none known; whether the drop is meant is for its owner to say.
+//
+// Sources: net/core/dev.c: do_xdp_generic, sch_handle_ingress; bpf(2)
 func nd1123() diag.Check {
 	return diag.Check{
 		Code: "ND1123", Name: "device-program-drops", Severity: diag.Error, Since: "0.2",
-		Title: "An XDP program or a traffic control filter drops packets at a device",
-		Doc: `Before any firewall rule is asked, a device hands what comes in to its XDP program
-and to its traffic control filters, and what they drop is gone without a trace in
-iptables, nft or conntrack. Such programs are loaded by DDoS filters, load balancers,
-network plugins and intrusion detection, and stay when these are gone or wrong.
-A program that does the same with every packet is followed; of any other it is said
-that it drops when the kernel was seen to free a probe there. A filter that redirects
-a packet to where it gets lost, and without which it would arrive, is named as well.
-
-See it by hand:
-    ip -d link show DEVICE                   prog/xdp id N
-    bpftool net; bpftool link; bpftool prog show id N
-    tc -s filter show dev DEVICE ingress
-
-False positives: none known; whether the drop is meant is for its owner to say.
-
-Sources: net/core/dev.c: do_xdp_generic, sch_handle_ingress; bpf(2)`,
+		Title:  "An XDP program or a traffic control filter drops packets at a device",
 		Detect: detectND1123,
 		Fix:    fixND1123,
 	}

@@ -10,24 +10,26 @@ import (
 )
 
 // nd1124: a bridge sends a container's frames to another port.
+//
+// A bridge remembers behind which port it last saw a MAC, and sends frames for it
+// there and nowhere else. An entry that points at another port makes the container
+// deaf for what is sent to it alone, while its own broadcasts get through. A static
+// entry moves when the container next sends something; a sticky one never does.
+// Somebody set it, a frame with that MAC came in by another port (a loop, a copied
+// machine), or a container moved and has been silent since. A permanent entry that is
+// no device's own MAC is the bridge's: such frames go up to the host. "bridge fdb add"
+// without the word static makes one.
+//
+// See it by hand:
+//
+//	bridge fdb show br BRIDGE | grep MAC
+//	ip -d link show DEVICE                   the container's own port
+//
+// Sources: net/bridge/br_fdb.c: br_fdb_update; net/bridge/br_input.c: br_handle_frame_finish
 func nd1124() diag.Check {
 	return diag.Check{
 		Code: "ND1124", Name: "forwarding-entry-elsewhere", Severity: diag.Error, Since: "0.2",
-		Title: "A bridge's forwarding entry has a container's MAC behind another port",
-		Doc: `A bridge remembers behind which port it last saw a MAC, and sends frames for it
-there and nowhere else. An entry that points at another port makes the container
-deaf for what is sent to it alone, while its own broadcasts get through. A static
-entry moves when the container next sends something; a sticky one never does.
-Somebody set it, a frame with that MAC came in by another port (a loop, a copied
-machine), or a container moved and has been silent since. A permanent entry that is
-no device's own MAC is the bridge's: such frames go up to the host. "bridge fdb add"
-without the word static makes one.
-
-See it by hand:
-    bridge fdb show br BRIDGE | grep MAC
-    ip -d link show DEVICE                   the container's own port
-
-Sources: net/bridge/br_fdb.c: br_fdb_update; net/bridge/br_input.c: br_handle_frame_finish`,
+		Title:  "A bridge's forwarding entry has a container's MAC behind another port",
 		After:  []diag.Code{"ND1107", "ND1122"},
 		Detect: detectND1124,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

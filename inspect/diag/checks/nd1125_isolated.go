@@ -12,23 +12,25 @@ import (
 )
 
 // nd1125: ports of one bridge are kept apart.
+//
+// A bridge passes no frame from one isolated port to another: whoever is behind them
+// reaches the host, and ports that are not isolated, and nobody else. ARP fails between
+// them, so that it looks as if the other were gone. No engine sets it for containers;
+// a script for hardening does, and sets it for one port too many.
+//
+// See it by hand:
+//
+//	bridge -d link show                      isolated on
+//	bridge link set dev PORT isolated off    one of two is enough
+//
+// False positives: members that are to be kept apart, as guests are. Give them a network
+// each, or one with com.docker.network.bridge.enable_icc=false, which says so.
+//
+// Sources: net/bridge/br_private.h: br_skb_isolated; bridge(8)
 func nd1125() diag.Check {
 	return diag.Check{
 		Code: "ND1125", Name: "isolated-ports", Severity: diag.Error, Since: "0.2",
-		Title: "Bridge ports are isolated from each other",
-		Doc: `A bridge passes no frame from one isolated port to another: whoever is behind them
-reaches the host, and ports that are not isolated, and nobody else. ARP fails between
-them, so that it looks as if the other were gone. No engine sets it for containers;
-a script for hardening does, and sets it for one port too many.
-
-See it by hand:
-    bridge -d link show                      isolated on
-    bridge link set dev PORT isolated off    one of two is enough
-
-False positives: members that are to be kept apart, as guests are. Give them a network
-each, or one with com.docker.network.bridge.enable_icc=false, which says so.
-
-Sources: net/bridge/br_private.h: br_skb_isolated; bridge(8)`,
+		Title:  "Bridge ports are isolated from each other",
 		After:  []diag.Code{"ND1101", "ND1103", "ND1107", "ND1109"},
 		Detect: detectND1125,
 		Fix:    unisolate,

@@ -11,24 +11,26 @@ import (
 )
 
 // nd1901 names whatever breaks a flow on layer 2 that no other check explains.
+//
+// The packet dies at a device: it is down, has no carrier, is no port of a
+// bridge, or the port is in a state or a VLAN in which it passes nothing, or frames for
+// MACs that the bridge does not know are not flooded to it. Or it is a VXLAN device that
+// floods nothing (flannel's, Calico's) and has no forwarding entry for the MAC of the
+// neighbour by which the route goes, as when that host was set up anew.
+//
+// See it by hand:
+//
+//	ip -d link show DEVICE
+//	bridge -d link show dev DEVICE           state, hairpin, learning, flood
+//	bridge vlan show dev DEVICE
+//	ip neigh show dev VXLAN; bridge fdb show dev VXLAN
+//
+// Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c;
+// drivers/net/vxlan/vxlan_core.c: vxlan_xmit; k3s-io/k3s#9957
 func nd1901() diag.Check {
 	return diag.Check{
 		Code: "ND1901", Name: "layer-2", Severity: diag.Error, Since: "0.1",
-		Title: "A device or a bridge port stops the packet",
-		Doc: `The packet dies at a device: it is down, has no carrier, is no port of a
-bridge, or the port is in a state or a VLAN in which it passes nothing, or frames for
-MACs that the bridge does not know are not flooded to it. Or it is a VXLAN device that
-floods nothing (flannel's, Calico's) and has no forwarding entry for the MAC of the
-neighbour by which the route goes, as when that host was set up anew.
-
-See it by hand:
-    ip -d link show DEVICE
-    bridge -d link show dev DEVICE           state, hairpin, learning, flood
-    bridge vlan show dev DEVICE
-    ip neigh show dev VXLAN; bridge fdb show dev VXLAN
-
-Sources: net/bridge/br_input.c, br_forward.c: should_deliver; br_vlan.c;
-drivers/net/vxlan/vxlan_core.c: vxlan_xmit; k3s-io/k3s#9957`,
+		Title:    "A device or a bridge port stops the packet",
 		CatchAll: true,
 		After:    []diag.Code{"ND1101", "ND1102", "ND1103", "ND1104", "ND1106", "ND1107", "ND1108", "ND1109", "ND1124", "ND1110", "ND2205", "ND2206", "ND2207", "ND3205", "ND8103", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {

@@ -10,25 +10,27 @@ import (
 )
 
 // nd1902: a host does not reach its own macvlan containers.
+//
+// A macvlan device and its parent do not exchange frames: what the host sends out of
+// the parent goes to the wire, and the container, which sits beside the parent, never
+// sees it. Every other machine on the wire reaches the container. That is how macvlan
+// is made. A macvlan device of the host's own on the same parent (a shim), with a route to
+// the container by it, is a way round. It needs no address: the host's own goes along with
+// the route, and arp_filter keeps it from answering for that on the wire. check tells it
+// when the host is seen to try: as a remark for one try, as an error while it keeps trying.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip -d link show eth0   macvlan, parent is the host's uplink
+//	ip link add shim link PARENT type macvlan mode bridge
+//	sysctl -w net.ipv4.conf.shim.arp_filter=1; ip link set shim up
+//	ip route add CONTAINER/32 dev shim src HOST
+//
+// Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; net/ipv4/arp.c: arp_filter; docs.docker.com, macvlan
 func nd1902() diag.Check {
 	return diag.Check{
 		Code: "ND1902", Name: "macvlan-host", Severity: diag.Error, Since: "0.1",
 		Title: "The host can't reach its own macvlan container",
-		Doc: `A macvlan device and its parent do not exchange frames: what the host sends out of
-the parent goes to the wire, and the container, which sits beside the parent, never
-sees it. Every other machine on the wire reaches the container. That is how macvlan
-is made. A macvlan device of the host's own on the same parent (a shim), with a route to
-the container by it, is a way round. It needs no address: the host's own goes along with
-the route, and arp_filter keeps it from answering for that on the wire. check tells it
-when the host is seen to try: as a remark for one try, as an error while it keeps trying.
-
-See it by hand:
-    nsenter -t PID -n ip -d link show eth0   macvlan, parent is the host's uplink
-    ip link add shim link PARENT type macvlan mode bridge
-    sysctl -w net.ipv4.conf.shim.arp_filter=1; ip link set shim up
-    ip route add CONTAINER/32 dev shim src HOST
-
-Sources: drivers/net/macvlan.c: macvlan_handle_frame, macvlan_queue_xmit; net/ipv4/arp.c: arp_filter; docs.docker.com, macvlan`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, t := range partings(in) {

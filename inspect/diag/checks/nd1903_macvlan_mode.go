@@ -11,25 +11,27 @@ import (
 )
 
 // nd1903: two macvlan devices of one parent whose mode keeps them apart.
+//
+// Two macvlan devices on one parent exchange frames among themselves only when both
+// are in mode bridge. A device in mode private talks to none of them, whatever the wire
+// does. One in mode vepa sends everything out by the parent, and relies on the switch
+// to send it back by the port that it came from, which few switches do unless they are
+// told to (802.1Qbg reflective relay, hairpin). Everything beyond the parent works, so
+// that it looks as if the neighbour were down.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip -d link show eth0       macvlan mode …
+//	tcpdump -eni PARENT host NEIGHBOUR           frames leave, none comes back
+//
+// False positives: a network that was made with macvlan_mode=private keeps its members
+// apart by will: that is only said when somebody asks.
+//
+// Sources: drivers/net/macvlan.c: macvlan_queue_xmit, macvlan_broadcast; ip-link(8)
 func nd1903() diag.Check {
 	return diag.Check{
 		Code: "ND1903", Name: "macvlan-mode", Severity: diag.Error, Since: "0.2",
 		Title: "The mode of a macvlan device keeps it from its neighbours on the same parent",
-		Doc: `Two macvlan devices on one parent exchange frames among themselves only when both
-are in mode bridge. A device in mode private talks to none of them, whatever the wire
-does. One in mode vepa sends everything out by the parent, and relies on the switch
-to send it back by the port that it came from, which few switches do unless they are
-told to (802.1Qbg reflective relay, hairpin). Everything beyond the parent works, so
-that it looks as if the neighbour were down.
-
-See it by hand:
-    nsenter -t PID -n ip -d link show eth0       macvlan mode …
-    tcpdump -eni PARENT host NEIGHBOUR           frames leave, none comes back
-
-False positives: a network that was made with macvlan_mode=private keeps its members
-apart by will: that is only said when somebody asks.
-
-Sources: drivers/net/macvlan.c: macvlan_queue_xmit, macvlan_broadcast; ip-link(8)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

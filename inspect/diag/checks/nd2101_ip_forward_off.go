@@ -12,22 +12,24 @@ import (
 )
 
 // nd2101: the host does not forward.
+//
+// Every packet between a container and anything beyond its own bridge is routed
+// by the host. With net.ipv4.ip_forward=0 the host drops them all; containers of
+// one network still reach each other, because that is bridging. Docker sets the
+// sysctl when it starts; a file in sysctl.d, a hardening script or a restart of
+// the network service sets it back.
+//
+// See it by hand:
+//
+//	sysctl net.ipv4.ip_forward               must be 1
+//	sysctl net.ipv4.conf.BRIDGE.forwarding   must be 1 on the way in
+//	grep -r ip_forward /etc/sysctl.conf /etc/sysctl.d
+//
+// Sources: net/ipv4/route.c: ip_route_input_slow (IN_DEV_FORWARD); moby#11508, moby#47966
 func nd2101() diag.Check {
 	return diag.Check{
 		Code: "ND2101", Name: "ip-forward-off", Severity: diag.Error, Since: "0.1",
-		Title: "IPv4 forwarding is off on the host",
-		Doc: `Every packet between a container and anything beyond its own bridge is routed
-by the host. With net.ipv4.ip_forward=0 the host drops them all; containers of
-one network still reach each other, because that is bridging. Docker sets the
-sysctl when it starts; a file in sysctl.d, a hardening script or a restart of
-the network service sets it back.
-
-See it by hand:
-    sysctl net.ipv4.ip_forward               must be 1
-    sysctl net.ipv4.conf.BRIDGE.forwarding   must be 1 on the way in
-    grep -r ip_forward /etc/sysctl.conf /etc/sysctl.d
-
-Sources: net/ipv4/route.c: ip_route_input_slow (IN_DEV_FORWARD); moby#11508, moby#47966`,
+		Title:  "IPv4 forwarding is off on the host",
 		After:  []diag.Code{"ND2106", "ND2207"}, // a packet for an address that is not known as its own is routed on
 		Detect: detectND2101,
 		Fix:    fixND2101,

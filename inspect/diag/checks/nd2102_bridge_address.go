@@ -13,24 +13,26 @@ import (
 )
 
 // nd2102: a bridge lacks its gateway address.
+//
+// The containers' default gateway is an address of the bridge on the host. When
+// it is gone, nobody answers ARP for the gateway and the host has no route back to
+// the subnet; containers of that network still reach each other. Network managers
+// that "clean up" devices, and "ip addr flush", remove it; put back with a wrong
+// prefix length it is there, and the connected route to the subnet is not; put on
+// another device it takes the way back to the containers there. A network with
+// com.docker.network.bridge.inhibit_ipv4 has none by will.
+//
+// See it by hand:
+//
+//	ip addr show dev BRIDGE                  the gateway address is not there
+//	ip addr show to GATEWAY                  which device has it instead
+//	docker network inspect NET               IPAM.Config[0].Gateway
+//
+// Sources: moby drivers/bridge/setup_ipv4_linux.go; moby#40217, moby#40170, systemd#28626
 func nd2102() diag.Check {
 	return diag.Check{
 		Code: "ND2102", Name: "bridge-address-missing", Severity: diag.Error, Since: "0.1",
-		Title: "A network's bridge has lost its gateway address",
-		Doc: `The containers' default gateway is an address of the bridge on the host. When
-it is gone, nobody answers ARP for the gateway and the host has no route back to
-the subnet; containers of that network still reach each other. Network managers
-that "clean up" devices, and "ip addr flush", remove it; put back with a wrong
-prefix length it is there, and the connected route to the subnet is not; put on
-another device it takes the way back to the containers there. A network with
-com.docker.network.bridge.inhibit_ipv4 has none by will.
-
-See it by hand:
-    ip addr show dev BRIDGE                  the gateway address is not there
-    ip addr show to GATEWAY                  which device has it instead
-    docker network inspect NET               IPAM.Config[0].Gateway
-
-Sources: moby drivers/bridge/setup_ipv4_linux.go; moby#40217, moby#40170, systemd#28626`,
+		Title:  "A network's bridge has lost its gateway address",
 		After:  []diag.Code{"ND1101", "ND1106"},
 		Detect: detectND2102,
 		Fix:    fixND2102,

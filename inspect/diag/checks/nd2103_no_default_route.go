@@ -11,20 +11,22 @@ import (
 )
 
 // nd2103: a container that should have a default route has none.
+//
+// The engine gives a container one default route, via the gateway of one of its
+// networks. Without it everything beyond the own subnets fails at once with
+// "Network is unreachable". VPN clients and scripts inside containers remove it;
+// setting the device down and up loses it, too. Containers on internal networks
+// and on "none" have none by design.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip route               no line begins with "default"
+//
+// Sources: net/ipv4/fib_frontend.c; moby daemon/libnetwork/sandbox.go: Less
 func nd2103() diag.Check {
 	return diag.Check{
 		Code: "ND2103", Name: "container-no-default-route", Severity: diag.Error, Since: "0.1",
-		Title: "A container has no default route",
-		Doc: `The engine gives a container one default route, via the gateway of one of its
-networks. Without it everything beyond the own subnets fails at once with
-"Network is unreachable". VPN clients and scripts inside containers remove it;
-setting the device down and up loses it, too. Containers on internal networks
-and on "none" have none by design.
-
-See it by hand:
-    nsenter -t PID -n ip route               no line begins with "default"
-
-Sources: net/ipv4/fib_frontend.c; moby daemon/libnetwork/sandbox.go: Less`,
+		Title:  "A container has no default route",
 		After:  []diag.Code{"ND1103", "ND2206", "ND2207", "ND3205"},
 		Detect: detectND2103,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

@@ -11,21 +11,23 @@ import (
 )
 
 // nd2104: a container's default route leads to an address that nobody has.
+//
+// The default route names a gateway that answers no ARP: programs wait about
+// three seconds and then hear "Host is unreachable" or "No route to host". The
+// gateway that the engine gave out is an address of the bridge. On macvlan and ipvlan it
+// is a router of the wire, whose address a person gave with --gateway: a wrong digit there
+// is found by who answers no ARP, and the host's own gateway on that wire stands beside it.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip route show default
+//	nsenter -t PID -n ip neigh show GATEWAY  FAILED or INCOMPLETE
+//
+// Sources: net/core/neighbour.c: neigh_timer_handler
 func nd2104() diag.Check {
 	return diag.Check{
 		Code: "ND2104", Name: "container-wrong-gateway", Severity: diag.Error, Since: "0.1",
-		Title: "A container's default gateway is an address that nobody has",
-		Doc: `The default route names a gateway that answers no ARP: programs wait about
-three seconds and then hear "Host is unreachable" or "No route to host". The
-gateway that the engine gave out is an address of the bridge. On macvlan and ipvlan it
-is a router of the wire, whose address a person gave with --gateway: a wrong digit there
-is found by who answers no ARP, and the host's own gateway on that wire stands beside it.
-
-See it by hand:
-    nsenter -t PID -n ip route show default
-    nsenter -t PID -n ip neigh show GATEWAY  FAILED or INCOMPLETE
-
-Sources: net/core/neighbour.c: neigh_timer_handler`,
+		Title:  "A container's default gateway is an address that nobody has",
 		Detect: detectND2104,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			switch f.Subject.Name {

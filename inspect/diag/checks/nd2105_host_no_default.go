@@ -13,26 +13,28 @@ import (
 )
 
 // nd2105: the host itself has no default route.
+//
+// Without a default route the host answers its containers "Network is
+// unreachable" for everything that is not on a network it is attached to. VPN
+// clients that disconnect badly, DHCP leases that ran out and manual changes are
+// the usual causes; of IPv6 it is forwarding itself, which makes a host deaf to
+// router advertisements unless accept_ra is 2. Which gateway is right is known only to
+// whoever runs the network, so netdoctor does not guess: it hands a question to a name
+// server to each neighbour on the uplink, and takes the one for the gateway that alone
+// brings the answer. An IPv6 neighbour that is alone in calling itself a router it
+// takes at its word.
+//
+// See it by hand:
+//
+//	ip route show default                    is empty
+//	journalctl -u NetworkManager -u systemd-networkd
+//
+// Sources: net/ipv4/route.c: ip_route_input_slow; net/ipv6/ndisc.c: ndisc_router_discovery,
+// include/net/ipv6.h: ipv6_accept_ra
 func nd2105() diag.Check {
 	return diag.Check{
 		Code: "ND2105", Name: "host-no-default-route", Severity: diag.Error, Since: "0.1",
-		Title: "The host has no default route",
-		Doc: `Without a default route the host answers its containers "Network is
-unreachable" for everything that is not on a network it is attached to. VPN
-clients that disconnect badly, DHCP leases that ran out and manual changes are
-the usual causes; of IPv6 it is forwarding itself, which makes a host deaf to
-router advertisements unless accept_ra is 2. Which gateway is right is known only to
-whoever runs the network, so netdoctor does not guess: it hands a question to a name
-server to each neighbour on the uplink, and takes the one for the gateway that alone
-brings the answer. An IPv6 neighbour that is alone in calling itself a router it
-takes at its word.
-
-See it by hand:
-    ip route show default                    is empty
-    journalctl -u NetworkManager -u systemd-networkd
-
-Sources: net/ipv4/route.c: ip_route_input_slow; net/ipv6/ndisc.c: ndisc_router_discovery,
-include/net/ipv6.h: ipv6_accept_ra`,
+		Title:  "The host has no default route",
 		After:  []diag.Code{"ND1108", "ND2206", "ND2207", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding { return append(detectND2105(in), hostNoDefault6(in)...) },
 		Fix:    fixND2105,

@@ -12,23 +12,25 @@ import (
 )
 
 // nd2106: a container lacks the address that its engine gave it.
+//
+// The engine gave the container an address and tells it to everybody (DNS, published
+// ports), but no device in the container holds it: a DHCP client or network manager
+// inside flushed it, disable_ipv6 was switched on, or the device's MTU set below 1280,
+// both of which delete IPv6 addresses. One that stands on lo instead is the container's
+// still, and makes no route to its network.
+// With the address its routes are gone, too. With a wrong prefix length the address is
+// there, and the route to its own network is not, or leads too far.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{json .NetworkSettings.Networks}}' NAME
+//	nsenter -t PID -n ip addr
+//
+// Sources: moby libnetwork/osl/interface_linux.go; net/ipv6/addrconf.c: addrconf_ifdown; moby#23407
 func nd2106() diag.Check {
 	return diag.Check{
 		Code: "ND2106", Name: "container-address-missing", Severity: diag.Error, Since: "0.1",
-		Title: "A container has lost the address that its engine gave it",
-		Doc: `The engine gave the container an address and tells it to everybody (DNS, published
-ports), but no device in the container holds it: a DHCP client or network manager
-inside flushed it, disable_ipv6 was switched on, or the device's MTU set below 1280,
-both of which delete IPv6 addresses. One that stands on lo instead is the container's
-still, and makes no route to its network.
-With the address its routes are gone, too. With a wrong prefix length the address is
-there, and the route to its own network is not, or leads too far.
-
-See it by hand:
-    docker inspect -f '{{json .NetworkSettings.Networks}}' NAME
-    nsenter -t PID -n ip addr
-
-Sources: moby libnetwork/osl/interface_linux.go; net/ipv6/addrconf.c: addrconf_ifdown; moby#23407`,
+		Title:  "A container has lost the address that its engine gave it",
 		After:  []diag.Code{"ND1103"},
 		Detect: detectND2106,
 		Fix:    fixND2106,

@@ -10,19 +10,21 @@ import (
 )
 
 // nd2107: a container of an IPv6 network has no IPv6 default route.
+//
+// The engine gives a container on an IPv6 network an address and a route ::/0 via the
+// bridge's address. When the route is gone (a network manager inside, disable_ipv6
+// switched on and off again), IPv6 reaches the container's neighbours alone.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip -6 route show default
+//	docker network inspect NET               IPAM.Config, the IPv6 gateway
+//
+// Sources: moby libnetwork/osl/route_linux.go; moby#27101
 func nd2107() diag.Check {
 	return diag.Check{
 		Code: "ND2107", Name: "container-no-default6", Severity: diag.Error, Since: "0.1",
-		Title: "A container has no IPv6 default route",
-		Doc: `The engine gives a container on an IPv6 network an address and a route ::/0 via the
-bridge's address. When the route is gone (a network manager inside, disable_ipv6
-switched on and off again), IPv6 reaches the container's neighbours alone.
-
-See it by hand:
-    nsenter -t PID -n ip -6 route show default
-    docker network inspect NET               IPAM.Config, the IPv6 gateway
-
-Sources: moby libnetwork/osl/route_linux.go; moby#27101`,
+		Title:  "A container has no IPv6 default route",
 		After:  []diag.Code{"ND1103", "ND2106"},
 		Detect: detectND2107,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

@@ -12,21 +12,23 @@ import (
 )
 
 // nd2108: two machines on one wire have the same address.
+//
+// Both answer ARP for it, and whoever answers last is believed: connections to the
+// address work, are refused, or hang, by turns. Someone set the address by hand
+// inside a container, or two engines share a bridge. On the wire of an uplink (macvlan,
+// ipvlan) it is a machine of the LAN, mostly with an address that a DHCP server gave it.
+//
+// See it by hand:
+//
+//	arping -I BRIDGE ADDRESS                 answers from two MACs
+//	arping -I UPLINK ADDRESS                 of macvlan: the host does not hear its own
+//	docker network inspect NET               who should have it
+//
+// Sources: RFC 5227; net/ipv4/arp.c: arp_process
 func nd2108() diag.Check {
 	return diag.Check{
 		Code: "ND2108", Name: "duplicate-address", Severity: diag.Error, Since: "0.1",
-		Title: "Two machines on one wire have the same address",
-		Doc: `Both answer ARP for it, and whoever answers last is believed: connections to the
-address work, are refused, or hang, by turns. Someone set the address by hand
-inside a container, or two engines share a bridge. On the wire of an uplink (macvlan,
-ipvlan) it is a machine of the LAN, mostly with an address that a DHCP server gave it.
-
-See it by hand:
-    arping -I BRIDGE ADDRESS                 answers from two MACs
-    arping -I UPLINK ADDRESS                 of macvlan: the host does not hear its own
-    docker network inspect NET               who should have it
-
-Sources: RFC 5227; net/ipv4/arp.c: arp_process`,
+		Title:  "Two machines on one wire have the same address",
 		Detect: detectND2108,
 		Fix:    fixND2108,
 	}

@@ -10,21 +10,23 @@ import (
 )
 
 // nd2109: an IPv6 address is there, and the kernel does not use it.
+//
+// Before it uses an IPv6 address the kernel asks the wire who else has it. When
+// somebody answered, the address stays on the device, marked dadfailed, and is dead:
+// no packet is sent from it, no question for it is answered, and it is never tried
+// again. A container that came up while its predecessor still held the address, a
+// cloned machine, and a bridge that loops the question back leave that behind.
+//
+// See it by hand:
+//
+//	ip -6 addr show dadfailed
+//	dmesg | grep 'duplicate address'
+//
+// Sources: RFC 4862, section 5.4; net/ipv6/addrconf.c: addrconf_dad_stop
 func nd2109() diag.Check {
 	return diag.Check{
 		Code: "ND2109", Name: "dad-failed", Severity: diag.Error, Since: "0.1",
-		Title: "An IPv6 address failed duplicate address detection",
-		Doc: `Before it uses an IPv6 address the kernel asks the wire who else has it. When
-somebody answered, the address stays on the device, marked dadfailed, and is dead:
-no packet is sent from it, no question for it is answered, and it is never tried
-again. A container that came up while its predecessor still held the address, a
-cloned machine, and a bridge that loops the question back leave that behind.
-
-See it by hand:
-    ip -6 addr show dadfailed
-    dmesg | grep 'duplicate address'
-
-Sources: RFC 4862, section 5.4; net/ipv6/addrconf.c: addrconf_dad_stop`,
+		Title:  "An IPv6 address failed duplicate address detection",
 		Detect: detectND2109,
 		Fix:    fixND2109,
 	}

@@ -9,24 +9,26 @@ import (
 )
 
 // nd2110: a port is published on an address that the host does not have.
+//
+// A port that is published on one address of the host is there as long as the host has
+// that address: the engine's rules are asked for what is the host's own only. When the
+// address goes (a virtual address moved to another host, a DHCP lease changed, a script
+// did not add it again), nobody reaches the port any more, and the next start of the
+// container fails: cannot assign requested address.
+//
+// See it by hand:
+//
+//	docker port CONTAINER                    on which address
+//	ip addr show to ADDRESS                  no device has it
+//
+// False positives: a virtual address that another host has right now. Where that is
+// meant, net.ipv4.ip_nonlocal_bind=1 lets the container start, and nothing is said.
+//
+// Sources: ip(7): IP_FREEBIND, ip_nonlocal_bind; moby daemon/libnetwork/portmapper
 func nd2110() diag.Check {
 	return diag.Check{
 		Code: "ND2110", Name: "published-address-gone", Severity: diag.Warning, Since: "0.2",
-		Title: "A port is published on an address that no device of this host has",
-		Doc: `A port that is published on one address of the host is there as long as the host has
-that address: the engine's rules are asked for what is the host's own only. When the
-address goes (a virtual address moved to another host, a DHCP lease changed, a script
-did not add it again), nobody reaches the port any more, and the next start of the
-container fails: cannot assign requested address.
-
-See it by hand:
-    docker port CONTAINER                    on which address
-    ip addr show to ADDRESS                  no device has it
-
-False positives: a virtual address that another host has right now. Where that is
-meant, net.ipv4.ip_nonlocal_bind=1 lets the container start, and nothing is said.
-
-Sources: ip(7): IP_FREEBIND, ip_nonlocal_bind; moby daemon/libnetwork/portmapper`,
+		Title:  "A port is published on an address that no device of this host has",
 		Detect: detectND2110,
 	}
 }

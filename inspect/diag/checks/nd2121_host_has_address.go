@@ -10,22 +10,24 @@ import (
 )
 
 // nd2121: the host holds an address that an engine gave to a container.
+//
+// What the host sends or forwards to an address of its own never reaches the bridge:
+// the local routing table is asked first. The container's own packets are refused as
+// well, because they come in with a source that is the host's. A left-over test
+// address, a VPN, or a load balancer's virtual address brings it about; so does a
+// route of type local (AnyIP, for a transparent proxy) that covers the address.
+//
+// See it by hand:
+//
+//	ip -4 addr show to ADDRESS               a device of the host has it
+//	ip route get ADDRESS                     local ADDRESS dev lo
+//	ip route show table local
+//
+// Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr
 func nd2121() diag.Check {
 	return diag.Check{
 		Code: "ND2121", Name: "host-has-containers-address", Severity: diag.Error, Since: "0.1",
 		Title: "The host itself has the address of one of its containers",
-		Doc: `What the host sends or forwards to an address of its own never reaches the bridge:
-the local routing table is asked first. The container's own packets are refused as
-well, because they come in with a source that is the host's. A left-over test
-address, a VPN, or a load balancer's virtual address brings it about; so does a
-route of type local (AnyIP, for a transparent proxy) that covers the address.
-
-See it by hand:
-    ip -4 addr show to ADDRESS               a device of the host has it
-    ip route get ADDRESS                     local ADDRESS dev lo
-    ip route show table local
-
-Sources: net/ipv4/fib_frontend.c: __fib_validate_source, fib_add_ifaddr`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, s := range stolenByHost(in) {

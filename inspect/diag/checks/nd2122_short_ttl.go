@@ -17,22 +17,24 @@ const defaultTTL = "net/ipv4/ip_default_ttl"
 const fewHops = 32
 
 // nd2122: packets are sent with hardly any life.
+//
+// Each router takes one from a packet's time to live, and throws it away at zero.
+// net.ipv4.ip_default_ttl is what a namespace's packets begin with, for IPv6 it is each
+// device's hop_limit: 64 unless somebody changed it, to hide tethering or in a test,
+// or a router advertised less. With too little the neighbours are reached and the
+// world is not, and traceroute to the same place works: it sets a TTL of its own.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n sysctl net.ipv4.ip_default_ttl net.ipv6.conf.eth0.hop_limit
+//	tcpdump -vni UPLINK icmp[0]==11          time exceeded, from a router near by
+//
+// Sources: net/ipv4/ip_forward.c; RFC 1812 section 5.3.1; RFC 1700, IP TIME TO LIVE;
+// net/ipv6/output_core.c: ip6_dst_hoplimit; RFC 4861 section 4.2, Cur Hop Limit
 func nd2122() diag.Check {
 	return diag.Check{
 		Code: "ND2122", Name: "short-ttl", Severity: diag.Warning, Since: "0.2",
-		Title: "Packets are sent with a TTL that does not reach far",
-		Doc: `Each router takes one from a packet's time to live, and throws it away at zero.
-net.ipv4.ip_default_ttl is what a namespace's packets begin with, for IPv6 it is each
-device's hop_limit: 64 unless somebody changed it, to hide tethering or in a test,
-or a router advertised less. With too little the neighbours are reached and the
-world is not, and traceroute to the same place works: it sets a TTL of its own.
-
-See it by hand:
-    nsenter -t PID -n sysctl net.ipv4.ip_default_ttl net.ipv6.conf.eth0.hop_limit
-    tcpdump -vni UPLINK icmp[0]==11          time exceeded, from a router near by
-
-Sources: net/ipv4/ip_forward.c; RFC 1812 section 5.3.1; RFC 1700, IP TIME TO LIVE;
-net/ipv6/output_core.c: ip6_dst_hoplimit; RFC 4861 section 4.2, Cur Hop Limit`,
+		Title:  "Packets are sent with a TTL that does not reach far",
 		Detect: detectND2122,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			return []fixups.Op{&fixups.SysctlSet{Where: at(in, f.Subject.Netns), Key: fixups.SysctlKey(f.Subject.Name), Value: "64"}}

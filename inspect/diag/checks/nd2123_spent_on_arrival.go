@@ -9,20 +9,22 @@ import (
 )
 
 // nd2123: what comes back for containers has no hop left when it is here.
+//
+// A mobile carrier, a hotspot or a router that is to serve one machine only sends with
+// a TTL of 1. The host itself gets that; to hand it on to a container it would have to
+// take one from it, and the kernel throws it away instead. All of IPv4 fails for
+// containers, and nothing does for the host.
+//
+// See it by hand:
+//
+//	tcpdump -vni UPLINK                      ttl 1
+//	nstat -az IpInHdrErrors                  grows
+//
+// Sources: net/ipv4/ip_forward.c: ip_forward, too_many_hops; RFC 1812 section 5.3.1
 func nd2123() diag.Check {
 	return diag.Check{
 		Code: "ND2123", Name: "ttl-spent-on-arrival", Severity: diag.Error, Since: "0.2",
 		Title: "What comes in from outside has a TTL of 1, which is for this host alone",
-		Doc: `A mobile carrier, a hotspot or a router that is to serve one machine only sends with
-a TTL of 1. The host itself gets that; to hand it on to a container it would have to
-take one from it, and the kernel throws it away instead. All of IPv4 fails for
-containers, and nothing does for the host.
-
-See it by hand:
-    tcpdump -vni UPLINK                      ttl 1
-    nstat -az IpInHdrErrors                  grows
-
-Sources: net/ipv4/ip_forward.c: ip_forward, too_many_hops; RFC 1812 section 5.3.1`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			host := in.Snap.HostNs()

@@ -12,25 +12,27 @@ import (
 )
 
 // nd2201: a route or a routing rule throws packets away.
+//
+// Routes of the types blackhole, unreachable and prohibit, and routing rules with
+// those actions, drop what they match, although the default route looks right: the
+// longest prefix wins, and rules are asked before tables. They come from scripts,
+// VPN clients and "kill switches", and are forgotten there.
+//
+// See it by hand:
+//
+//	ip route show table all type blackhole   also: type unreachable, type prohibit
+//	ip rule                                  a rule that ends in prohibit
+//	ip route get DST                         RTNETLINK answers: …
+//
+// False positives: routes that keep private ranges from leaving on purpose. A default
+// route of these types in a table that only marked packets are led to is a kill switch,
+// and no fix takes it away: it would let out what should go by a VPN alone.
+//
+// Sources: net/ipv4/fib_semantics.c: fib_props; ip-route(8), ip-rule(8)
 func nd2201() diag.Check {
 	return diag.Check{
 		Code: "ND2201", Name: "reject-route", Severity: diag.Error, Since: "0.1",
-		Title: "A route or routing rule throws the packet away",
-		Doc: `Routes of the types blackhole, unreachable and prohibit, and routing rules with
-those actions, drop what they match, although the default route looks right: the
-longest prefix wins, and rules are asked before tables. They come from scripts,
-VPN clients and "kill switches", and are forgotten there.
-
-See it by hand:
-    ip route show table all type blackhole   also: type unreachable, type prohibit
-    ip rule                                  a rule that ends in prohibit
-    ip route get DST                         RTNETLINK answers: …
-
-False positives: routes that keep private ranges from leaving on purpose. A default
-route of these types in a table that only marked packets are led to is a kill switch,
-and no fix takes it away: it would let out what should go by a VPN alone.
-
-Sources: net/ipv4/fib_semantics.c: fib_props; ip-route(8), ip-rule(8)`,
+		Title:  "A route or routing rule throws the packet away",
 		Detect: detectND2201,
 		Fix:    fixUnroute,
 	}

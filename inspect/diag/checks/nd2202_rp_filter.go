@@ -14,22 +14,24 @@ import (
 
 // nd2202: reverse-path filtering drops packets that come in by another way
 // than answers would leave.
+//
+// With rp_filter=1 the kernel drops a packet when the route back to its source does
+// not leave by the device it came in by. Hosts with two uplinks, VPNs and policy
+// routing have such ways by design; the packet vanishes without a word before any
+// firewall rule sees it. The larger of conf/all and the device's own value counts.
+// Loose mode (2) only asks whether the source can be reached at all.
+//
+// See it by hand:
+//
+//	sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.DEVICE.rp_filter
+//	ip route get SOURCE                      leaves by another device
+//	nstat -az TcpExtIPReversePathFilter      counts
+//
+// Sources: net/ipv4/fib_frontend.c: __fib_validate_source; RFC 3704; ip-sysctl.rst
 func nd2202() diag.Check {
 	return diag.Check{
 		Code: "ND2202", Name: "rp-filter", Severity: diag.Error, Since: "0.1",
-		Title: "Strict reverse-path filter drops packets that came in by another way",
-		Doc: `With rp_filter=1 the kernel drops a packet when the route back to its source does
-not leave by the device it came in by. Hosts with two uplinks, VPNs and policy
-routing have such ways by design; the packet vanishes without a word before any
-firewall rule sees it. The larger of conf/all and the device's own value counts.
-Loose mode (2) only asks whether the source can be reached at all.
-
-See it by hand:
-    sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.DEVICE.rp_filter
-    ip route get SOURCE                      leaves by another device
-    nstat -az TcpExtIPReversePathFilter      counts
-
-Sources: net/ipv4/fib_frontend.c: __fib_validate_source; RFC 3704; ip-sysctl.rst`,
+		Title:  "Strict reverse-path filter drops packets that came in by another way",
 		Detect: detectND2202,
 		Fix:    fixND2202,
 	}

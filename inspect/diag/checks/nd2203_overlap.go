@@ -12,21 +12,23 @@ import (
 )
 
 // nd2203: an engine's network and a route of the host claim the same addresses.
+//
+// The longest prefix wins. A VPN's route that is more specific than a container
+// network's takes its containers' traffic away; a container network that lies inside
+// a company's range, or on top of it, takes the company's servers away from this host
+// and its containers. Engines look for free ranges when a network is made, but only
+// at routes without gateway, and not at what is brought up later.
+//
+// See it by hand:
+//
+//	ip route get ADDRESS                     by which device it really leaves
+//	docker network inspect NET               IPAM.Config[0].Subnet
+//
+// Sources: moby libnetwork/netutils/utils_linux.go: InferReservedNetworks; net/ipv4/fib_trie.c
 func nd2203() diag.Check {
 	return diag.Check{
 		Code: "ND2203", Name: "subnet-overlap", Severity: diag.Error, Since: "0.1",
-		Title: "A container network and another route of the host cover the same addresses",
-		Doc: `The longest prefix wins. A VPN's route that is more specific than a container
-network's takes its containers' traffic away; a container network that lies inside
-a company's range, or on top of it, takes the company's servers away from this host
-and its containers. Engines look for free ranges when a network is made, but only
-at routes without gateway, and not at what is brought up later.
-
-See it by hand:
-    ip route get ADDRESS                     by which device it really leaves
-    docker network inspect NET               IPAM.Config[0].Subnet
-
-Sources: moby libnetwork/netutils/utils_linux.go: InferReservedNetworks; net/ipv4/fib_trie.c`,
+		Title:  "A container network and another route of the host cover the same addresses",
 		Detect: detectND2203,
 	}
 }

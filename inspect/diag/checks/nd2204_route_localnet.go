@@ -9,20 +9,22 @@ import (
 )
 
 // nd2204: packets from 127.0.0.1 may not leave by a bridge.
+//
+// Without the userland proxy a connection to 127.0.0.1:PORT is rewritten to the
+// container and leaves by its bridge with the source 127.0.0.1, which the kernel
+// forbids unless net.ipv4.conf.BRIDGE.route_localnet is 1. Docker sets it for its
+// bridges when it runs with --userland-proxy=false; hardening scripts set it back.
+//
+// See it by hand:
+//
+//	sysctl net.ipv4.conf.BRIDGE.route_localnet     must be 1
+//	curl 127.0.0.1:PORT fails, curl HOST-ADDRESS:PORT works
+//
+// Sources: net/ipv4/route.c: ip_route_input_slow, ip_mkroute_output; moby drivers/bridge: setupLoopbackAddressesRouting
 func nd2204() diag.Check {
 	return diag.Check{
 		Code: "ND2204", Name: "route-localnet-off", Severity: diag.Error, Since: "0.1",
-		Title: "A published port fails on localhost: route_localnet is off on the bridge",
-		Doc: `Without the userland proxy a connection to 127.0.0.1:PORT is rewritten to the
-container and leaves by its bridge with the source 127.0.0.1, which the kernel
-forbids unless net.ipv4.conf.BRIDGE.route_localnet is 1. Docker sets it for its
-bridges when it runs with --userland-proxy=false; hardening scripts set it back.
-
-See it by hand:
-    sysctl net.ipv4.conf.BRIDGE.route_localnet     must be 1
-    curl 127.0.0.1:PORT fails, curl HOST-ADDRESS:PORT works
-
-Sources: net/ipv4/route.c: ip_route_input_slow, ip_mkroute_output; moby drivers/bridge: setupLoopbackAddressesRouting`,
+		Title:  "A published port fails on localhost: route_localnet is off on the bridge",
 		After:  []diag.Code{"ND6101"},
 		Detect: detectND2204,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

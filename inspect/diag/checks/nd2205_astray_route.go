@@ -13,24 +13,26 @@ import (
 
 // nd2205: a route or a routing rule sends packets where they die, and without
 // it they would arrive.
+//
+// The longest prefix wins, and routing rules are asked before the main table: a
+// route that somebody added (a VPN client, a script, a static route of long ago) or
+// a rule that names another table takes packets off their way, to a device or a next
+// hop where nobody answers. The packet dies there, far from what sent it. That route
+// or rule is named without which the packet would arrive by what is left.
+//
+// See it by hand:
+//
+//	ip route get DST from SRC iif DEVICE     by which route it goes
+//	ip rule; ip route show table all
+//	ip neigh show dev DEVICE                 whether the next hop answers
+//
+// False positives: a way that is meant to be closed until a tunnel is up.
+//
+// Sources: net/ipv4/fib_trie.c: fib_table_lookup; net/core/fib_rules.c: fib_rules_lookup
 func nd2205() diag.Check {
 	return diag.Check{
 		Code: "ND2205", Name: "astray-route", Severity: diag.Error, Since: "0.1",
-		Title: "A route or routing rule leads packets away from where they would arrive",
-		Doc: `The longest prefix wins, and routing rules are asked before the main table: a
-route that somebody added (a VPN client, a script, a static route of long ago) or
-a rule that names another table takes packets off their way, to a device or a next
-hop where nobody answers. The packet dies there, far from what sent it. That route
-or rule is named without which the packet would arrive by what is left.
-
-See it by hand:
-    ip route get DST from SRC iif DEVICE     by which route it goes
-    ip rule; ip route show table all
-    ip neigh show dev DEVICE                 whether the next hop answers
-
-False positives: a way that is meant to be closed until a tunnel is up.
-
-Sources: net/ipv4/fib_trie.c: fib_table_lookup; net/core/fib_rules.c: fib_rules_lookup`,
+		Title:  "A route or routing rule leads packets away from where they would arrive",
 		After:  []diag.Code{"ND1101", "ND1102", "ND1103", "ND1107", "ND1108", "ND2201", "ND2203", "ND2212"},
 		Detect: detectND2205,
 		Fix:    fixND2205,

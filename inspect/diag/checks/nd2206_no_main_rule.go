@@ -9,20 +9,22 @@ import (
 )
 
 // nd2206: no routing rule asks the main table.
+//
+// The kernel begins with three routing rules: 0 asks the table local, 32766 the table
+// main, 32767 the table default. When the second is gone (ip rule flush, a script for
+// policy routing that began anew, a VPN's kill switch) "ip route" still shows every
+// route, and the kernel finds none of them: "Network is unreachable".
+//
+// See it by hand:
+//
+//	ip rule                                  has no line "lookup main"
+//	ip route get DST                         Network is unreachable
+//
+// Sources: net/ipv4/fib_rules.c: fib_default_rules_init; ip-rule(8)
 func nd2206() diag.Check {
 	return diag.Check{
 		Code: "ND2206", Name: "main-table-unasked", Severity: diag.Error, Since: "0.1",
 		Title: "No routing rule asks the main table: its routes count for nothing",
-		Doc: `The kernel begins with three routing rules: 0 asks the table local, 32766 the table
-main, 32767 the table default. When the second is gone (ip rule flush, a script for
-policy routing that began anew, a VPN's kill switch) "ip route" still shows every
-route, and the kernel finds none of them: "Network is unreachable".
-
-See it by hand:
-    ip rule                                  has no line "lookup main"
-    ip route get DST                         Network is unreachable
-
-Sources: net/ipv4/fib_rules.c: fib_default_rules_init; ip-rule(8)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Netns {

@@ -11,24 +11,26 @@ import (
 )
 
 // nd2207: a device has an address, and the route to its subnet is gone.
+//
+// When a device gets an address, the kernel makes two routes: one to its subnet
+// (proto kernel, scope link) in the table main, and one of type local for the address
+// itself in the table local. Deleted by hand or by a program that replaces whole
+// tables, they stay gone until the address is set anew. Without the first, neighbours
+// on that wire are looked for by the default route, or nowhere: a host loses its
+// containers that way, a container its network. Without the second the address is
+// there and nobody answers for it.
+//
+// See it by hand:
+//
+//	ip addr show dev DEVICE                  the address is there
+//	ip route show dev DEVICE                 its subnet is not
+//	ip route show table local dev DEVICE     or its own address is not
+//
+// Sources: net/ipv4/fib_frontend.c: fib_add_ifaddr
 func nd2207() diag.Check {
 	return diag.Check{
 		Code: "ND2207", Name: "connected-route-missing", Severity: diag.Error, Since: "0.1",
-		Title: "A route that belongs to a device's own address is gone",
-		Doc: `When a device gets an address, the kernel makes two routes: one to its subnet
-(proto kernel, scope link) in the table main, and one of type local for the address
-itself in the table local. Deleted by hand or by a program that replaces whole
-tables, they stay gone until the address is set anew. Without the first, neighbours
-on that wire are looked for by the default route, or nowhere: a host loses its
-containers that way, a container its network. Without the second the address is
-there and nobody answers for it.
-
-See it by hand:
-    ip addr show dev DEVICE                  the address is there
-    ip route show dev DEVICE                 its subnet is not
-    ip route show table local dev DEVICE     or its own address is not
-
-Sources: net/ipv4/fib_frontend.c: fib_add_ifaddr`,
+		Title:  "A route that belongs to a device's own address is gone",
 		After:  []diag.Code{"ND2206"},
 		Detect: detectND2207,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

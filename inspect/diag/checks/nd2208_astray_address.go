@@ -13,21 +13,23 @@ import (
 )
 
 // nd2208: an address brings a route that takes packets off their way.
+//
+// With an address the kernel adds two routes: one to itself for the address, one to
+// the device for its subnet. Both win over the default route. A test address left on
+// lo or on a bridge, a copied configuration, or a wrong prefix length makes a machine
+// outside, or a whole network of them, be looked for on this device. That address is
+// named without which the packet would arrive by what is left.
+//
+// See it by hand:
+//
+//	ip route get DST                         local, or by which device
+//	ip addr show to SUBNET                   who brings that route
+//
+// Sources: net/ipv4/fib_frontend.c: fib_add_ifaddr
 func nd2208() diag.Check {
 	return diag.Check{
 		Code: "ND2208", Name: "astray-address", Severity: diag.Error, Since: "0.1",
-		Title: "An address that somebody added takes packets off their way",
-		Doc: `With an address the kernel adds two routes: one to itself for the address, one to
-the device for its subnet. Both win over the default route. A test address left on
-lo or on a bridge, a copied configuration, or a wrong prefix length makes a machine
-outside, or a whole network of them, be looked for on this device. That address is
-named without which the packet would arrive by what is left.
-
-See it by hand:
-    ip route get DST                         local, or by which device
-    ip addr show to SUBNET                   who brings that route
-
-Sources: net/ipv4/fib_frontend.c: fib_add_ifaddr`,
+		Title:  "An address that somebody added takes packets off their way",
 		After:  []diag.Code{"ND3205", "ND2121", "ND2108", "ND2106"},
 		Detect: detectND2208,
 		Fix:    fixND2208,

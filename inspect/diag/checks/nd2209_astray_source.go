@@ -11,21 +11,23 @@ import (
 
 // nd2209: a route names the address that packets are sent from, and nobody
 // answers to that.
+//
+// A route may name the source of what is sent by it ("src"). In a container that is
+// an address of its own that nobody else knows of: of a VPN client that is gone, of a
+// loopback device, of another network. The packets then leave with it; the engine
+// masquerades its own subnet only, the host has no route back, and the routes and
+// rules on the way look right.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip route get DST       src: what it sends from
+//	nsenter -t PID -n ip route               the routes with src
+//
+// Sources: net/ipv4/fib_semantics.c: fib_result_prefsrc; ip-route(8): src
 func nd2209() diag.Check {
 	return diag.Check{
 		Code: "ND2209", Name: "astray-source", Severity: diag.Error, Since: "0.2",
-		Title: "A route has packets sent from an address that no answer comes back to",
-		Doc: `A route may name the source of what is sent by it ("src"). In a container that is
-an address of its own that nobody else knows of: of a VPN client that is gone, of a
-loopback device, of another network. The packets then leave with it; the engine
-masquerades its own subnet only, the host has no route back, and the routes and
-rules on the way look right.
-
-See it by hand:
-    nsenter -t PID -n ip route get DST       src: what it sends from
-    nsenter -t PID -n ip route               the routes with src
-
-Sources: net/ipv4/fib_semantics.c: fib_result_prefsrc; ip-route(8): src`,
+		Title:  "A route has packets sent from an address that no answer comes back to",
 		After:  []diag.Code{"ND2205", "ND2201"},
 		Detect: detectND2209,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

@@ -13,25 +13,27 @@ import (
 )
 
 // nd2210: the host has no route to a namespace that it routes to.
+//
+// Calico, the CNI plugin ptp and the networks of clouds put no bridge between host and
+// container: the host has a route of 32 bits to each container's address, by the veth
+// that is its own. Without that route what the container sends goes out, and every
+// answer takes the default route, or none. A network manager that flushes foreign
+// routes takes them along (systemd-networkd: ManageForeignRoutes=), and an agent that
+// has died does not put them back.
+//
+// A namespace may be the router of others behind it: whoever routes to it needs a route
+// to their subnet by way of its address, or it has to translate their addresses.
+//
+// See it by hand:
+//
+//	ip route get ADDRESS                     must name the veth
+//	ip route show table main dev VETH        is empty
+//
+// Sources: CNI plugins: plugins/main/ptp/ptp.go: setupHostVeth; networkd.conf(5)
 func nd2210() diag.Check {
 	return diag.Check{
 		Code: "ND2210", Name: "workload-route-missing", Severity: diag.Error, Since: "0.2",
-		Title: "The host has no route to a namespace behind a veth of its own",
-		Doc: `Calico, the CNI plugin ptp and the networks of clouds put no bridge between host and
-container: the host has a route of 32 bits to each container's address, by the veth
-that is its own. Without that route what the container sends goes out, and every
-answer takes the default route, or none. A network manager that flushes foreign
-routes takes them along (systemd-networkd: ManageForeignRoutes=), and an agent that
-has died does not put them back.
-
-A namespace may be the router of others behind it: whoever routes to it needs a route
-to their subnet by way of its address, or it has to translate their addresses.
-
-See it by hand:
-    ip route get ADDRESS                     must name the veth
-    ip route show table main dev VETH        is empty
-
-Sources: CNI plugins: plugins/main/ptp/ptp.go: setupHostVeth; networkd.conf(5)`,
+		Title:  "The host has no route to a namespace behind a veth of its own",
 		Detect: detectND2210,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			if i := slices.IndexFunc(subnetsBehind(in), func(b beyond) bool { return b.to.String() == f.Subject.Name && b.router == f.Subject.Netns }); i >= 0 {

@@ -12,24 +12,26 @@ import (
 )
 
 // nd2211: IPsec drops what it should leave alone, or can't wrap it.
+//
+// IPsec's policies are asked behind the routes and no firewall shows them: one of
+// action block drops what it selects, and one with a template wants it wrapped, or drops
+// what came in unwrapped. Without an association there is nothing to wrap it in: the
+// packet is lost while the key daemon is asked, and when the daemon is gone, for good.
+// strongSwan and Libreswan leave such trap policies behind when they are killed, and
+// their selectors often hold all private ranges, with the containers' among them.
+//
+// See it by hand:
+//
+//	ip xfrm policy; ip xfrm state            a policy, and nothing that fills it
+//	cat /proc/net/xfrm_stat                  XfrmInTmplMismatch, XfrmOutNoStates, …PolBlock
+//
+// False positives: none known; whether the policy is meant is for its owner to say.
+//
+// Sources: net/xfrm/xfrm_policy.c: __xfrm_policy_check, xfrm_lookup_with_ifid; ip-xfrm(8)
 func nd2211() diag.Check {
 	return diag.Check{
 		Code: "ND2211", Name: "ipsec-policy", Severity: diag.Error, Since: "0.2",
-		Title: "An IPsec policy drops the packet",
-		Doc: `IPsec's policies are asked behind the routes and no firewall shows them: one of
-action block drops what it selects, and one with a template wants it wrapped, or drops
-what came in unwrapped. Without an association there is nothing to wrap it in: the
-packet is lost while the key daemon is asked, and when the daemon is gone, for good.
-strongSwan and Libreswan leave such trap policies behind when they are killed, and
-their selectors often hold all private ranges, with the containers' among them.
-
-See it by hand:
-    ip xfrm policy; ip xfrm state            a policy, and nothing that fills it
-    cat /proc/net/xfrm_stat                  XfrmInTmplMismatch, XfrmOutNoStates, …PolBlock
-
-False positives: none known; whether the policy is meant is for its owner to say.
-
-Sources: net/xfrm/xfrm_policy.c: __xfrm_policy_check, xfrm_lookup_with_ifid; ip-xfrm(8)`,
+		Title:  "An IPsec policy drops the packet",
 		Detect: detectND2211,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			v, err := in.Snap.At(snap.Ref(f.Subject.Name))

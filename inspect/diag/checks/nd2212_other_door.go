@@ -13,31 +13,33 @@ import (
 )
 
 // nd2212: a container's answers leave by another uplink than the questions came in by.
+//
+// A host with two uplinks, or with a VPN that takes the default route, often has a
+// routing rule for what it sends from each address ("from ADDRESS lookup TABLE"), and
+// its own programs then answer by the way that the question came. A published port does
+// not: the kernel routes the container's answer while it still has the container's own
+// address, and gives it the host's address afterwards. It leaves by the default route,
+// with a source that the network there does not know, and most drop it.
+//
+// See it by hand:
+//
+//	ip route get CLIENT from ADDRESS                        the host's own answers
+//	ip route get CLIENT from CONTAINER iif BRIDGE           the container's
+//	tcpdump -ni OTHER_UPLINK src ADDRESS                    they leave there
+//
+// A mark that the connection keeps tells the answers' way: CONNMARK, and a routing rule
+// for the mark. Where there is such a mark already and its rule is asked too late, fix moves
+// it. check says it, as a remark, where a rule or route has the host's own answers leave by
+// a further uplink: whether anybody comes that way is not known from here. Of the uplink of
+// the default route it is a warning.
+//
+// False positives: a network beyond that takes any source in.
+//
+// Sources: net/ipv4/ip_input.c and ip_forward.c (routes before nf_nat_ipv4_out); RFC 2827
 func nd2212() diag.Check {
 	return diag.Check{
 		Code: "ND2212", Name: "answers-by-other-uplink", Severity: diag.Error, Since: "0.2",
 		Title: "A container's answers leave by another uplink than the questions came in by",
-		Doc: `A host with two uplinks, or with a VPN that takes the default route, often has a
-routing rule for what it sends from each address ("from ADDRESS lookup TABLE"), and
-its own programs then answer by the way that the question came. A published port does
-not: the kernel routes the container's answer while it still has the container's own
-address, and gives it the host's address afterwards. It leaves by the default route,
-with a source that the network there does not know, and most drop it.
-
-See it by hand:
-    ip route get CLIENT from ADDRESS                        the host's own answers
-    ip route get CLIENT from CONTAINER iif BRIDGE           the container's
-    tcpdump -ni OTHER_UPLINK src ADDRESS                    they leave there
-
-A mark that the connection keeps tells the answers' way: CONNMARK, and a routing rule
-for the mark. Where there is such a mark already and its rule is asked too late, fix moves
-it. check says it, as a remark, where a rule or route has the host's own answers leave by
-a further uplink: whether anybody comes that way is not known from here. Of the uplink of
-the default route it is a warning.
-
-False positives: a network beyond that takes any source in.
-
-Sources: net/ipv4/ip_input.c and ip_forward.c (routes before nf_nat_ipv4_out); RFC 2827`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

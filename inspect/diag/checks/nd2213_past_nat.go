@@ -9,33 +9,35 @@ import (
 )
 
 // nd2213: an answer leaves by another way than the one on which its address was rewritten.
+//
+// A published port is rewritten to the container's address on this host, and only this
+// host, where the answer passes it again, puts the old address back. A container that
+// is also on the LAN itself (macvlan, ipvlan, a device that was moved into it), or whose
+// route to the asker is by such a device, answers there directly: the asker gets an
+// answer from an address that it never asked, and drops it. Askers that are reached by
+// the container's default route are served all the same, so that the port seems to work
+// from some places and not from others.
+//
+// Likewise on one bridge: a service's address that rules rewrite to a neighbour's is
+// answered by that neighbour over the bridge, whose frames pass the rules, and the NAT,
+// only with net.bridge.bridge-nf-call-iptables=1 (br_netfilter; Kubernetes asks for it).
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip route get ASKER     by which device it answers
+//	tcpdump -ni UPLINK host ASKER            answers with the container's own address
+//	sysctl net.bridge.bridge-nf-call-iptables
+//
+// False positives: a port that is published for far-away clients, while neighbours use
+// the container's own address on the LAN. Unless somebody asks, or nobody at all is
+// served, that is only remarked.
+//
+// Sources: net/netfilter/nf_nat_core.c: nf_nat_packet; RFC 793 section 3.4;
+// net/bridge/br_netfilter_hooks.c: br_nf_pre_routing
 func nd2213() diag.Check {
 	return diag.Check{
 		Code: "ND2213", Name: "answer-past-nat", Severity: diag.Error, Since: "0.2",
-		Title: "The answers of a published port leave past the NAT that rewrote the question",
-		Doc: `A published port is rewritten to the container's address on this host, and only this
-host, where the answer passes it again, puts the old address back. A container that
-is also on the LAN itself (macvlan, ipvlan, a device that was moved into it), or whose
-route to the asker is by such a device, answers there directly: the asker gets an
-answer from an address that it never asked, and drops it. Askers that are reached by
-the container's default route are served all the same, so that the port seems to work
-from some places and not from others.
-
-Likewise on one bridge: a service's address that rules rewrite to a neighbour's is
-answered by that neighbour over the bridge, whose frames pass the rules, and the NAT,
-only with net.bridge.bridge-nf-call-iptables=1 (br_netfilter; Kubernetes asks for it).
-
-See it by hand:
-    nsenter -t PID -n ip route get ASKER     by which device it answers
-    tcpdump -ni UPLINK host ASKER            answers with the container's own address
-    sysctl net.bridge.bridge-nf-call-iptables
-
-False positives: a port that is published for far-away clients, while neighbours use
-the container's own address on the LAN. Unless somebody asks, or nobody at all is
-served, that is only remarked.
-
-Sources: net/netfilter/nf_nat_core.c: nf_nat_packet; RFC 793 section 3.4;
-net/bridge/br_netfilter_hooks.c: br_nf_pre_routing`,
+		Title:  "The answers of a published port leave past the NAT that rewrote the question",
 		After:  []diag.Code{"ND2205"},
 		Detect: func(in *diag.Input) []diag.Finding { return append(detectND2213(in), bridgedPast(in)...) },
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

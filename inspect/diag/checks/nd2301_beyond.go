@@ -15,30 +15,32 @@ import (
 )
 
 // nd2301: the packet left this host in order, and nothing came back.
+//
+// Everything on this host lets the packet out and would let an answer in, but none
+// arrives: a router or firewall beyond, or the destination itself, drops it. When
+// the host's own tries fail in the same way, the container is not the point. Where the
+// packets leave with an address of another device (a route's src), nobody out there
+// sends to it unless he has a route: that route is tried without it.
+//
+// See it by hand:
+//
+//	tcpdump -ni UPLINK host DST              requests leave, nothing returns
+//	the same connection from the host itself
+//	ip route get DST                         src: is it of the uplink's network?
+//
+// A router that sends a port of its own on to this host and leaves the source as it is
+// does not let this host ask for it by the router's address: what comes back has this
+// host's own (NAT loopback). And connections from outside that stay half open, as conntrack has
+// them, have lost what follows this host's answer: the way back is another than the way here.
+//
+// Of a machine that did not answer lately either, while others out there answer this
+// host, there is a remark only: it may be gone for good, or watched whether it is up.
+//
+// Sources: RFC 1812 section 5.2.7.1
 func nd2301() diag.Check {
 	return diag.Check{
 		Code: "ND2301", Name: "lost-beyond-this-host", Severity: diag.Error, Since: "0.1",
-		Title: "The packet left this host, and no answer returns",
-		Doc: `Everything on this host lets the packet out and would let an answer in, but none
-arrives: a router or firewall beyond, or the destination itself, drops it. When
-the host's own tries fail in the same way, the container is not the point. Where the
-packets leave with an address of another device (a route's src), nobody out there
-sends to it unless he has a route: that route is tried without it.
-
-See it by hand:
-    tcpdump -ni UPLINK host DST              requests leave, nothing returns
-    the same connection from the host itself
-    ip route get DST                         src: is it of the uplink's network?
-
-A router that sends a port of its own on to this host and leaves the source as it is
-does not let this host ask for it by the router's address: what comes back has this
-host's own (NAT loopback). And connections from outside that stay half open, as conntrack has
-them, have lost what follows this host's answer: the way back is another than the way here.
-
-Of a machine that did not answer lately either, while others out there answer this
-host, there is a remark only: it may be gone for good, or watched whether it is up.
-
-Sources: RFC 1812 section 5.2.7.1`,
+		Title:    "The packet left this host, and no answer returns",
 		CatchAll: true,
 		After:    []diag.Code{"ND1123", "ND1121", "ND1111", "ND2122", "ND2123", "ND2303", "ND2304", "ND2109", "ND2210", "ND2105", "ND2305", "ND2306", "ND2307", "ND3303", "ND1902", "ND1903", "ND8101", "ND3204", "ND2205", "ND2206", "ND2207", "ND2213", "ND3205", "ND8104"},
 		Detect: func(in *diag.Input) []diag.Finding {

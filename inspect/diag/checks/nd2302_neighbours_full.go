@@ -16,22 +16,24 @@ const (
 )
 
 // nd2302: there is no room for one more neighbour.
+//
+// One table holds the ARP entries of all namespaces of the machine, containers
+// included. Beyond gc_thresh3 (1024 unless it was raised) a packet to somebody new
+// dies at once, while who is known already goes on: with a thousand containers, or a
+// scan of a large subnet, connections fail at random. The kernel logs "neighbour:
+// arp_cache: neighbor table overflow!".
+//
+// See it by hand:
+//
+//	cat /proc/net/stat/arp_cache             entries, table_fulls (hexadecimal)
+//	sysctl net.ipv4.neigh.default.gc_thresh3
+//	dmesg | grep overflow
+//
+// Sources: net/core/neighbour.c: neigh_alloc; net/ipv4/ip_output.c: ip_finish_output2
 func nd2302() diag.Check {
 	return diag.Check{
 		Code: "ND2302", Name: "neighbours-full", Severity: diag.Error, Since: "0.2",
 		Title: "The kernel's neighbour table is full",
-		Doc: `One table holds the ARP entries of all namespaces of the machine, containers
-included. Beyond gc_thresh3 (1024 unless it was raised) a packet to somebody new
-dies at once, while who is known already goes on: with a thousand containers, or a
-scan of a large subnet, connections fail at random. The kernel logs "neighbour:
-arp_cache: neighbor table overflow!".
-
-See it by hand:
-    cat /proc/net/stat/arp_cache             entries, table_fulls (hexadecimal)
-    sysctl net.ipv4.neigh.default.gc_thresh3
-    dmesg | grep overflow
-
-Sources: net/core/neighbour.c: neigh_alloc; net/ipv4/ip_output.c: ip_finish_output2`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			f := diag.Finding{
 				Cause:   "all namespaces of the machine share one table of neighbours, and it has no room: who is not known yet can't be reached",

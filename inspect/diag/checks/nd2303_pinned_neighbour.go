@@ -11,23 +11,25 @@ import (
 )
 
 // nd2303: a neighbour entry that never ages names a MAC that another one answers for.
+//
+// A permanent entry is never asked for again. When the gateway's router is replaced,
+// or fails over to one with another MAC, everything that goes by it is sent to a card
+// that is gone: the host sends, nothing returns, and the addresses and routes are all
+// right. Who has the address says so himself when he is asked.
+//
+// See it by hand:
+//
+//	ip neigh show nud permanent
+//	arping -c 1 -I DEVICE ADDRESS            the MAC that answers
+//
+// False positives: an entry that is written against ARP spoofing. It is only told when
+// nothing gets through by it.
+//
+// Sources: net/core/neighbour.c: NUD_PERMANENT; ip-neighbour(8); RFC 826
 func nd2303() diag.Check {
 	return diag.Check{
 		Code: "ND2303", Name: "pinned-neighbour", Severity: diag.Error, Since: "0.2",
-		Title: "A permanent neighbour entry names another MAC than the neighbour has",
-		Doc: `A permanent entry is never asked for again. When the gateway's router is replaced,
-or fails over to one with another MAC, everything that goes by it is sent to a card
-that is gone: the host sends, nothing returns, and the addresses and routes are all
-right. Who has the address says so himself when he is asked.
-
-See it by hand:
-    ip neigh show nud permanent
-    arping -c 1 -I DEVICE ADDRESS            the MAC that answers
-
-False positives: an entry that is written against ARP spoofing. It is only told when
-nothing gets through by it.
-
-Sources: net/core/neighbour.c: NUD_PERMANENT; ip-neighbour(8); RFC 826`,
+		Title:  "A permanent neighbour entry names another MAC than the neighbour has",
 		Detect: detectND2303,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			for _, p := range in.PinnedNeighs() {

@@ -13,25 +13,27 @@ import (
 )
 
 // nd2304: the host does not answer for an address that it stands in for.
+//
+// Some set-ups need a host that answers for addresses of others. Where a container's
+// veth is on no bridge (Calico, CNI's ptp), its gateway is often an address that nobody
+// has, 169.254.1.1, and the host answers for it with proxy_arp on its end of the veth.
+// And where a network's IPv6 subnet is cut out of the uplink's own, the routers there
+// take the containers for neighbours: the host must answer for each with proxy_ndp and
+// an entry, or a daemon (ndppd) must. So is it with IPv4 where a host routes single
+// addresses of the uplink's subnet to namespaces of its own, and proxy_arp.
+//
+// See it by hand:
+//
+//	sysctl net.ipv4.conf.VETH.proxy_arp net.ipv6.conf.UPLINK.proxy_ndp
+//	ip -6 neigh show proxy
+//	tcpdump -ni UPLINK icmp6                 neighbor solicitations without an answer
+//
+// Sources: net/ipv4/arp.c: arp_process; net/ipv6/ndisc.c: ndisc_recv_ns, pndisc_is_router;
+// docs.docker.com, "Use IPv6 networking"; docs.tigera.io, "Why can't I see the 169.254.1.1 address"
 func nd2304() diag.Check {
 	return diag.Check{
 		Code: "ND2304", Name: "no-stand-in", Severity: diag.Error, Since: "0.2",
 		Title: "The host does not answer ARP or ND for an address that it stands in for",
-		Doc: `Some set-ups need a host that answers for addresses of others. Where a container's
-veth is on no bridge (Calico, CNI's ptp), its gateway is often an address that nobody
-has, 169.254.1.1, and the host answers for it with proxy_arp on its end of the veth.
-And where a network's IPv6 subnet is cut out of the uplink's own, the routers there
-take the containers for neighbours: the host must answer for each with proxy_ndp and
-an entry, or a daemon (ndppd) must. So is it with IPv4 where a host routes single
-addresses of the uplink's subnet to namespaces of its own, and proxy_arp.
-
-See it by hand:
-    sysctl net.ipv4.conf.VETH.proxy_arp net.ipv6.conf.UPLINK.proxy_ndp
-    ip -6 neigh show proxy
-    tcpdump -ni UPLINK icmp6                 neighbor solicitations without an answer
-
-Sources: net/ipv4/arp.c: arp_process; net/ipv6/ndisc.c: ndisc_recv_ns, pndisc_is_router;
-docs.docker.com, "Use IPv6 networking"; docs.tigera.io, "Why can't I see the 169.254.1.1 address"`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, s := range unanswers(in) {

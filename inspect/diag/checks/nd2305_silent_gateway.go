@@ -9,27 +9,29 @@ import (
 )
 
 // nd2305: the host sends to a gateway that is not there.
+//
+// The host's default route names a gateway, and nobody answers ARP for it: a wrong
+// digit, a router that was switched off or renumbered, a virtual address (VRRP) that
+// nobody holds any more. Containers hear "No route to host" from their own gateway
+// after three seconds; what is on the same wire as the host still works. A machine
+// that has the address and is no router takes the packets, and nothing comes back.
+//
+// When another neighbour on that wire carries a question to a name server and brings
+// the answer, and it alone does, the route is led by it.
+//
+// See it by hand:
+//
+//	ip route show default; ip neigh show to GATEWAY      FAILED or INCOMPLETE
+//	arping -I DEVICE GATEWAY
+//
+// False positives: none for the silence; that another router is there does not say
+// that it is meant for this host.
+//
+// Sources: net/ipv4/arp.c: arp_solicit; net/core/neighbour.c: neigh_timer_handler
 func nd2305() diag.Check {
 	return diag.Check{
 		Code: "ND2305", Name: "host-gateway-silent", Severity: diag.Error, Since: "0.2",
-		Title: "The host's default gateway is not there, or is no router",
-		Doc: `The host's default route names a gateway, and nobody answers ARP for it: a wrong
-digit, a router that was switched off or renumbered, a virtual address (VRRP) that
-nobody holds any more. Containers hear "No route to host" from their own gateway
-after three seconds; what is on the same wire as the host still works. A machine
-that has the address and is no router takes the packets, and nothing comes back.
-
-When another neighbour on that wire carries a question to a name server and brings
-the answer, and it alone does, the route is led by it.
-
-See it by hand:
-    ip route show default; ip neigh show to GATEWAY      FAILED or INCOMPLETE
-    arping -I DEVICE GATEWAY
-
-False positives: none for the silence; that another router is there does not say
-that it is meant for this host.
-
-Sources: net/ipv4/arp.c: arp_solicit; net/core/neighbour.c: neigh_timer_handler`,
+		Title:  "The host's default gateway is not there, or is no router",
 		After:  []diag.Code{"ND1108", "ND1123", "ND1124", "ND2303", "ND2203", "ND2205", "ND2207", "ND3205"},
 		Detect: detectND2305,
 		Fix:    fixND2305,

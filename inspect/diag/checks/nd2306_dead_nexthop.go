@@ -12,26 +12,28 @@ import (
 )
 
 // nd2306: one of several next hops is not there, or the IPv6 gateway.
+//
+// A route with several next hops (ECMP) hashes each flow to one of them. When one is
+// gone, the kernel goes on choosing it: addresses that hash there are dead, others are
+// well, and a second try from another port may go the other way, if ports are part of
+// the hash (fib_multipath_hash_policy=1). Only fib_multipath_use_neigh=1 has IPv4 leave
+// out a neighbour that is known to fail. The gateway of the host's IPv6 default route
+// is asked for, too: IPv4 may be well while it is gone.
+//
+// See it by hand:
+//
+//	ip route show; ip neigh                  FAILED for one of the gateways
+//	ip route get DST sport N                 which way a flow is led
+//	arping -I DEVICE GATEWAY; ndisc6 GATEWAY DEVICE
+//
+// False positives: a gateway that answers no question for its address by will.
+//
+// Sources: net/ipv4/fib_semantics.c: fib_select_multipath;
+// Documentation/networking/ip-sysctl.rst: fib_multipath_hash_policy
 func nd2306() diag.Check {
 	return diag.Check{
 		Code: "ND2306", Name: "next-hop-dead", Severity: diag.Error, Since: "0.2",
-		Title: "A next hop of a route is not there",
-		Doc: `A route with several next hops (ECMP) hashes each flow to one of them. When one is
-gone, the kernel goes on choosing it: addresses that hash there are dead, others are
-well, and a second try from another port may go the other way, if ports are part of
-the hash (fib_multipath_hash_policy=1). Only fib_multipath_use_neigh=1 has IPv4 leave
-out a neighbour that is known to fail. The gateway of the host's IPv6 default route
-is asked for, too: IPv4 may be well while it is gone.
-
-See it by hand:
-    ip route show; ip neigh                  FAILED for one of the gateways
-    ip route get DST sport N                 which way a flow is led
-    arping -I DEVICE GATEWAY; ndisc6 GATEWAY DEVICE
-
-False positives: a gateway that answers no question for its address by will.
-
-Sources: net/ipv4/fib_semantics.c: fib_select_multipath;
-Documentation/networking/ip-sysctl.rst: fib_multipath_hash_policy`,
+		Title:  "A next hop of a route is not there",
 		After:  []diag.Code{"ND1108", "ND1121", "ND2207"},
 		Detect: detectND2306,
 		Fix:    fixND2306,

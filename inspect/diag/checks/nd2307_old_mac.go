@@ -10,27 +10,29 @@ import (
 )
 
 // nd2307: the answers come to the host's own device, but for another MAC.
+//
+// The answers to what this host sends arrive at its uplink, but in frames for another
+// MAC, and the kernel drops what is for others (OTHERHOST). Somebody beyond, the gateway
+// as a rule, holds an old neighbour entry for this host's address: the device or the
+// machine was replaced, a bond or VIP moved without a word, or a second machine answers
+// for the address. On a switch that knows where that MAC is, such answers go
+// elsewhere, and nothing of them is seen here.
+//
+// See it by hand:
+//
+//	tcpdump -enni UPLINK src host DST        for which MAC the answers are
+//	arping -D -I UPLINK ADDRESS              whether somebody else has the address
+//	arping -U -c2 -I UPLINK ADDRESS          tell all neighbours of the right MAC
+//
+// False positives: a device in promiscuous mode that sees the frames of others: those
+// are no answers to what was asked here.
+//
+// Sources: net/ethernet/eth.c: eth_type_trans; net/ipv4/ip_input.c: ip_rcv_core; RFC 5227
+// section 3
 func nd2307() diag.Check {
 	return diag.Check{
 		Code: "ND2307", Name: "old-mac-beyond", Severity: diag.Error, Since: "0.2",
-		Title: "Answers come for another MAC than the uplink's",
-		Doc: `The answers to what this host sends arrive at its uplink, but in frames for another
-MAC, and the kernel drops what is for others (OTHERHOST). Somebody beyond, the gateway
-as a rule, holds an old neighbour entry for this host's address: the device or the
-machine was replaced, a bond or VIP moved without a word, or a second machine answers
-for the address. On a switch that knows where that MAC is, such answers go
-elsewhere, and nothing of them is seen here.
-
-See it by hand:
-    tcpdump -enni UPLINK src host DST        for which MAC the answers are
-    arping -D -I UPLINK ADDRESS              whether somebody else has the address
-    arping -U -c2 -I UPLINK ADDRESS          tell all neighbours of the right MAC
-
-False positives: a device in promiscuous mode that sees the frames of others: those
-are no answers to what was asked here.
-
-Sources: net/ethernet/eth.c: eth_type_trans; net/ipv4/ip_input.c: ip_rcv_core; RFC 5227
-section 3`,
+		Title:  "Answers come for another MAC than the uplink's",
 		After:  []diag.Code{"ND1123"},
 		Detect: detectND2307,
 	}

@@ -10,23 +10,25 @@ import (
 )
 
 // nd2308: a container sends to an address of its network that nobody has.
+//
+// The neighbour table of a container remembers for a minute whom it asked for in vain. A
+// proxy that has resolved the name of its backend once keeps sending to the address that
+// the backend had then (nginx without resolver), or to that of a container which has been
+// stopped: its own clients get "502 Bad Gateway", and each of the two connections looks
+// well. It is a remark, for whoever asks for a flow to that container: why it asked is its
+// program's business, and may be a look of netdoctor's own while somebody was there.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ip neigh show          FAILED
+//	docker ps -a                             who had the address?
+//
+// Sources: net/core/neighbour.c: neigh_periodic_work, gc_stale_time; nginx,
+// ngx_http_upstream_module, resolve
 func nd2308() diag.Check {
 	return diag.Check{
 		Code: "ND2308", Name: "neighbour-asked-in-vain", Severity: diag.Info, Since: "0.2",
 		Title: "A container asks for an address of its network that nobody has",
-		Doc: `The neighbour table of a container remembers for a minute whom it asked for in vain. A
-proxy that has resolved the name of its backend once keeps sending to the address that
-the backend had then (nginx without resolver), or to that of a container which has been
-stopped: its own clients get "502 Bad Gateway", and each of the two connections looks
-well. It is a remark, for whoever asks for a flow to that container: why it asked is its
-program's business, and may be a look of netdoctor's own while somebody was there.
-
-See it by hand:
-    nsenter -t PID -n ip neigh show          FAILED
-    docker ps -a                             who had the address?
-
-Sources: net/core/neighbour.c: neigh_periodic_work, gc_stale_time; nginx,
-ngx_http_upstream_module, resolve`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, a := range attachments(in) {

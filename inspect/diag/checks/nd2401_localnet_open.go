@@ -11,22 +11,24 @@ import (
 )
 
 // nd2401: with route_localnet on, others reach what listens on 127.0.0.1.
+//
+// With route_localnet the kernel takes packets for 127.0.0.0/8 that come in by a
+// device, and no more drops them as martians. Docker without the userland proxy and
+// kube-proxy turn it on. Whoever can send frames on that device (a container with
+// NET_RAW, a neighbour on the LAN) then reaches services of this host that listen on
+// loopback because they are not to be reached. A rule that drops 127.0.0.0/8 from
+// anywhere but lo closes that.
+//
+// See it by hand:
+//
+//	sysctl -a 2>/dev/null | grep 'route_localnet = 1'
+//	iptables -t raw -S PREROUTING; iptables -S INPUT        a DROP of ! -i lo -d 127.0.0.0/8
+//
+// Sources: net/ipv4/route.c: ip_route_input_slow; CVE-2020-8558; moby drivers/bridge: setupLoopbackAddressesRouting
 func nd2401() diag.Check {
 	return diag.Check{
 		Code: "ND2401", Name: "localnet-open", Severity: diag.Warning, Since: "0.1", Audit: true,
-		Title: "route_localnet is on, and no rule keeps others from what listens on 127.0.0.1",
-		Doc: `With route_localnet the kernel takes packets for 127.0.0.0/8 that come in by a
-device, and no more drops them as martians. Docker without the userland proxy and
-kube-proxy turn it on. Whoever can send frames on that device (a container with
-NET_RAW, a neighbour on the LAN) then reaches services of this host that listen on
-loopback because they are not to be reached. A rule that drops 127.0.0.0/8 from
-anywhere but lo closes that.
-
-See it by hand:
-    sysctl -a 2>/dev/null | grep 'route_localnet = 1'
-    iptables -t raw -S PREROUTING; iptables -S INPUT        a DROP of ! -i lo -d 127.0.0.0/8
-
-Sources: net/ipv4/route.c: ip_route_input_slow; CVE-2020-8558; moby drivers/bridge: setupLoopbackAddressesRouting`,
+		Title:  "route_localnet is on, and no rule keeps others from what listens on 127.0.0.1",
 		Detect: detectND2401,
 	}
 }

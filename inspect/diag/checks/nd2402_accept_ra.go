@@ -9,20 +9,22 @@ import (
 )
 
 // nd2402: the host takes router advertisements from its containers.
+//
+// A device with accept_ra on takes addresses and a default route from whoever sends
+// a router advertisement there. On a bridge that is a container: with CAP_NET_RAW it
+// makes itself this host's IPv6 router and reads what the host sends. Docker sets
+// accept_ra to 0 on its bridges since 19.03.11. The kernel asks accept_ra=2 where the
+// device forwards, and 1 where it does not.
+//
+// See it by hand:
+//
+//	sysctl net.ipv6.conf.BRIDGE.accept_ra net.ipv6.conf.BRIDGE.forwarding
+//
+// Sources: net/ipv6/ndisc.c: ndisc_router_discovery, include/net/ipv6.h: ipv6_accept_ra; CVE-2020-13401, CVE-2020-10749
 func nd2402() diag.Check {
 	return diag.Check{
 		Code: "ND2402", Name: "bridge-accepts-ra", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "The host takes IPv6 router advertisements from a bridge of containers",
-		Doc: `A device with accept_ra on takes addresses and a default route from whoever sends
-a router advertisement there. On a bridge that is a container: with CAP_NET_RAW it
-makes itself this host's IPv6 router and reads what the host sends. Docker sets
-accept_ra to 0 on its bridges since 19.03.11. The kernel asks accept_ra=2 where the
-device forwards, and 1 where it does not.
-
-See it by hand:
-    sysctl net.ipv6.conf.BRIDGE.accept_ra net.ipv6.conf.BRIDGE.forwarding
-
-Sources: net/ipv6/ndisc.c: ndisc_router_discovery, include/net/ipv6.h: ipv6_accept_ra; CVE-2020-13401, CVE-2020-10749`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			host := in.Snap.HostNs()
 			var out []diag.Finding

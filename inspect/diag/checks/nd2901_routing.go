@@ -13,21 +13,23 @@ import (
 
 // nd2901 names whatever the routing of a namespace does to a flow that no
 // other check explains.
+//
+// A namespace on the way has no route for the packet, a route or a rule that
+// throws it away (blackhole, prohibit, unreachable), refuses its source
+// (rp_filter, an address of its own, 127.0.0.0/8 without route_localnet), or finds
+// no way after NAT changed the destination.
+//
+// See it by hand:
+//
+//	ip route get DST from SRC iif DEVICE     the kernel's own answer
+//	ip rule; ip route show table all
+//	sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.DEVICE.rp_filter
+//
+// Sources: net/ipv4/fib_frontend.c: __fib_validate_source; net/ipv4/route.c: ip_route_input_slow
 func nd2901() diag.Check {
 	return diag.Check{
 		Code: "ND2901", Name: "routing", Severity: diag.Error, Since: "0.1",
-		Title: "A routing decision stops the packet",
-		Doc: `A namespace on the way has no route for the packet, a route or a rule that
-throws it away (blackhole, prohibit, unreachable), refuses its source
-(rp_filter, an address of its own, 127.0.0.0/8 without route_localnet), or finds
-no way after NAT changed the destination.
-
-See it by hand:
-    ip route get DST from SRC iif DEVICE     the kernel's own answer
-    ip rule; ip route show table all
-    sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.DEVICE.rp_filter
-
-Sources: net/ipv4/fib_frontend.c: __fib_validate_source; net/ipv4/route.c: ip_route_input_slow`,
+		Title:    "A routing decision stops the packet",
 		CatchAll: true,
 		After:    []diag.Code{"ND1123", "ND2122", "ND2123", "ND1101", "ND1103", "ND1104", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND3204", "ND3201", "ND6101", "ND2301", "ND2201", "ND2106", "ND2109", "ND2107", "ND2202", "ND2203", "ND2204", "ND6401", "ND6402", "ND3211", "ND2205", "ND2209", "ND2210", "ND2206", "ND2207", "ND3205", "ND1106", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {

@@ -7,19 +7,21 @@ import (
 )
 
 // nd2903: a packet is too big for a device on the way.
+//
+// The packet is larger than the MTU of a device on the way and must not be cut
+// (DF), or a veth hands over a frame that is larger than the other end takes,
+// which is dropped without a word.
+//
+// See it by hand:
+//
+//	ip link show DEVICE                      mtu
+//	ping -M do -s SIZE DST
+//
+// Sources: net/ipv4/ip_forward.c: ip_exceeds_mtu; drivers/net/veth.c; RFC 1191
 func nd2903() diag.Check {
 	return diag.Check{
 		Code: "ND2903", Name: "too-big", Severity: diag.Error, Since: "0.1",
-		Title: "A packet is too big for a device on the way",
-		Doc: `The packet is larger than the MTU of a device on the way and must not be cut
-(DF), or a veth hands over a frame that is larger than the other end takes,
-which is dropped without a word.
-
-See it by hand:
-    ip link show DEVICE                      mtu
-    ping -M do -s SIZE DST
-
-Sources: net/ipv4/ip_forward.c: ip_exceeds_mtu; drivers/net/veth.c; RFC 1191`,
+		Title:    "A packet is too big for a device on the way",
 		CatchAll: true,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

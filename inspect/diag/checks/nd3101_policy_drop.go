@@ -15,25 +15,27 @@ import (
 )
 
 // nd3101: a base chain's policy drops, because no rule accepts.
+//
+// The packet went through all rules of a base chain, none of them decided, and
+// the chain's policy is DROP. Docker sets the policy of FORWARD to DROP when it
+// turns forwarding on; everything else that is routed through this host (other
+// bridges, hand-made namespaces, virtual machines) then needs an accept rule of
+// its own. INPUT with policy DROP keeps containers from services on their own
+// host: what comes from a bridge is input, and "allow from eth0" does not cover it.
+//
+// See it by hand:
+//
+//	iptables -S FORWARD; iptables -S INPUT   the line -P … DROP
+//	iptables-legacy -S                       rules of the other kind apply, too
+//	nft list ruleset                         every base chain of the hook counts
+//
+// False positives: a policy that is meant to keep exactly this flow out.
+//
+// Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636
 func nd3101() diag.Check {
 	return diag.Check{
 		Code: "ND3101", Name: "policy-drop", Severity: diag.Error, Since: "0.1",
-		Title: "A chain's policy drops the packet: no rule accepts it",
-		Doc: `The packet went through all rules of a base chain, none of them decided, and
-the chain's policy is DROP. Docker sets the policy of FORWARD to DROP when it
-turns forwarding on; everything else that is routed through this host (other
-bridges, hand-made namespaces, virtual machines) then needs an accept rule of
-its own. INPUT with policy DROP keeps containers from services on their own
-host: what comes from a bridge is input, and "allow from eth0" does not cover it.
-
-See it by hand:
-    iptables -S FORWARD; iptables -S INPUT   the line -P … DROP
-    iptables-legacy -S                       rules of the other kind apply, too
-    nft list ruleset                         every base chain of the hook counts
-
-False positives: a policy that is meant to keep exactly this flow out.
-
-Sources: net/ipv4/netfilter/ip_tables.c; moby#39439, moby#49288, moby#46636`,
+		Title:  "A chain's policy drops the packet: no rule accepts it",
 		After:  []diag.Code{"ND1107", "ND6101", "ND3205", "ND2203", "ND2205", "ND2209", "ND1106", "ND2110"},
 		Detect: detectND3101,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

@@ -13,23 +13,25 @@ import (
 const maxTriedSeen = 5
 
 // nd3104: a container tries what a rule of this host stops.
+//
+// A program in a container has sent its SYN again and waits, or conntrack holds one
+// that nobody answered, and the rules say why: a firewall rule, a policy, or the isolation between networks stops it. That may
+// be what the rule is for, so it is told for information and nothing is changed.
+// When it is not meant, the finding names the rule, and trace shows the whole way. So it
+// does where a route that is taken for this destination and not for the rest of the world
+// throws it away, or leads by a gateway that does not answer.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ss -tnop state syn-sent
+//	nsenter -t PID -n conntrack -L -p tcp --state SYN_SENT
+//	netdoctor trace CONTAINER ADDRESS:PORT
+//
+// Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts
 func nd3104() diag.Check {
 	return diag.Check{
 		Code: "ND3104", Name: "tried-and-stopped", Severity: diag.Info, Since: "0.1",
 		Title: "A container tries right now what a rule of this host stops",
-		Doc: `A program in a container has sent its SYN again and waits, or conntrack holds one
-that nobody answered, and the rules say why: a firewall rule, a policy, or the isolation between networks stops it. That may
-be what the rule is for, so it is told for information and nothing is changed.
-When it is not meant, the finding names the rule, and trace shows the whole way. So it
-does where a route that is taken for this destination and not for the rest of the world
-throws it away, or leads by a gateway that does not answer.
-
-See it by hand:
-    nsenter -t PID -n ss -tnop state syn-sent
-    nsenter -t PID -n conntrack -L -p tcp --state SYN_SENT
-    netdoctor trace CONTAINER ADDRESS:PORT
-
-Sources: net/netfilter/nf_conntrack_proto_tcp.c: tcp_timeouts`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			at := map[string]int{} // by sender and rule

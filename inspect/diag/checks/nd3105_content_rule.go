@@ -11,23 +11,25 @@ import (
 
 // nd3105: a rule on the way drops by what packets contain, and the empty ones of
 // a probe don't tell.
+//
+// The connection comes up, and what is then sent through it may still be dropped: a
+// rule looks into the packets, for a string or for bytes at an offset. A handshake
+// has no content, so neither a probe nor "nc -z" notices; the program hangs after
+// "connected". Told only of what somebody asked for: such rules are often meant. It is an
+// error when the rule has dropped packets.
+//
+// See it by hand:
+//
+//	iptables -L CHAIN -nv                    its counter grows with each request
+//	curl -v http://DST/                      connects, and then nothing
+//
+// False positives: a rule that looks for something else than what is sent.
+//
+// Sources: net/netfilter/xt_string.c, xt_u32.c, xt_bpf.c
 func nd3105() diag.Check {
 	return diag.Check{
 		Code: "ND3105", Name: "content-rule", Severity: diag.Warning, Since: "0.2",
 		Title: "A rule on the way drops packets by their content",
-		Doc: `The connection comes up, and what is then sent through it may still be dropped: a
-rule looks into the packets, for a string or for bytes at an offset. A handshake
-has no content, so neither a probe nor "nc -z" notices; the program hangs after
-"connected". Told only of what somebody asked for: such rules are often meant. It is an
-error when the rule has dropped packets.
-
-See it by hand:
-    iptables -L CHAIN -nv                    its counter grows with each request
-    curl -v http://DST/                      connects, and then nothing
-
-False positives: a rule that looks for something else than what is sent.
-
-Sources: net/netfilter/xt_string.c, xt_u32.c, xt_bpf.c`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

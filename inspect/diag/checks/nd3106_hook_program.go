@@ -11,21 +11,23 @@ import (
 )
 
 // nd3106: a bpf program on a hook of netfilter drops packets.
+//
+// From Linux 6.4 on a program can stand on the hooks that iptables and nft have their
+// chains on, and no list of theirs shows it. What it does is not modelled: it is named
+// where a probe died on such a hook and no rule is there that could have done it.
+//
+// See it by hand:
+//
+//	bpftool link list                        netfilter, with hook and prio
+//	bpftool prog show id N
+//
+// False positives: none known; whether the drop is meant is for its owner to say.
+//
+// Sources: net/netfilter/nf_bpf_link.c: bpf_nf_link_attach; bpftool-link(8)
 func nd3106() diag.Check {
 	return diag.Check{
 		Code: "ND3106", Name: "hook-program-drops", Severity: diag.Error, Since: "0.2",
 		Title: "A bpf program on a hook of netfilter drops packets",
-		Doc: `From Linux 6.4 on a program can stand on the hooks that iptables and nft have their
-chains on, and no list of theirs shows it. What it does is not modelled: it is named
-where a probe died on such a hook and no rule is there that could have done it.
-
-See it by hand:
-    bpftool link list                        netfilter, with hook and prio
-    bpftool prog show id N
-
-False positives: none known; whether the drop is meant is for its owner to say.
-
-Sources: net/netfilter/nf_bpf_link.c: bpf_nf_link_attach; bpftool-link(8)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			at := func(ns *snap.Netns, prog uint32, p *snap.Probe, flows ...int) {

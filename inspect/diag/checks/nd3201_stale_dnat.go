@@ -18,19 +18,21 @@ import (
 )
 
 // nd3201: a published port is sent to an address that is not its container's.
+//
+// A published port is a DNAT rule to the container's address. Rules that outlive
+// their container (an engine that died, iptables-persistent putting old rules
+// back) send the packets to an address that is free, or by now somebody else's.
+//
+// See it by hand:
+//
+//	iptables -t nat -S DOCKER                --to-destination ADDRESS:PORT
+//	docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' NAME
+//
+// Sources: moby drivers/bridge/port_mapping_linux.go; moby#8795
 func nd3201() diag.Check {
 	return diag.Check{
 		Code: "ND3201", Name: "dnat-wrong-target", Severity: diag.Error, Since: "0.1",
-		Title: "A DNAT rule sends a published port somewhere else than to its container",
-		Doc: `A published port is a DNAT rule to the container's address. Rules that outlive
-their container (an engine that died, iptables-persistent putting old rules
-back) send the packets to an address that is free, or by now somebody else's.
-
-See it by hand:
-    iptables -t nat -S DOCKER                --to-destination ADDRESS:PORT
-    docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' NAME
-
-Sources: moby drivers/bridge/port_mapping_linux.go; moby#8795`,
+		Title:  "A DNAT rule sends a published port somewhere else than to its container",
 		Detect: detectND3201,
 		Fix:    fixND3201,
 	}

@@ -16,23 +16,25 @@ import (
 )
 
 // nd3202: one of the servers that a rule spreads connections over is not there.
+//
+// A DNAT rule, or several with a share each, choose one of several servers for each
+// connection: by number in turn, by chance, by a hash (nft's numgen and jhash, iptables'
+// statistic match, kube-proxy). One of the addresses in there is in a network of this
+// host, and nobody has it any more: that share of the connections hangs, and the next try
+// may work.
+//
+// See it by hand:
+//
+//	iptables -t nat -S; nft list ruleset     the addresses behind numgen, jhash, statistic
+//	ip neigh show to ADDRESS                 FAILED
+//
+// False positives: none known. A server beyond this host is not judged.
+//
+// Sources: nft(8), numgen; iptables-extensions(8), statistic; kubernetes pkg/proxy/iptables/proxier.go
 func nd3202() diag.Check {
 	return diag.Check{
 		Code: "ND3202", Name: "dead-backend", Severity: diag.Error, Since: "0.2",
-		Title: "A rule spreads connections over several servers, and one of them is nobody's",
-		Doc: `A DNAT rule, or several with a share each, choose one of several servers for each
-connection: by number in turn, by chance, by a hash (nft's numgen and jhash, iptables'
-statistic match, kube-proxy). One of the addresses in there is in a network of this
-host, and nobody has it any more: that share of the connections hangs, and the next try
-may work.
-
-See it by hand:
-    iptables -t nat -S; nft list ruleset     the addresses behind numgen, jhash, statistic
-    ip neigh show to ADDRESS                 FAILED
-
-False positives: none known. A server beyond this host is not judged.
-
-Sources: nft(8), numgen; iptables-extensions(8), statistic; kubernetes pkg/proxy/iptables/proxier.go`,
+		Title:  "A rule spreads connections over several servers, and one of them is nobody's",
 		After:  []diag.Code{"ND5106", "ND2102"},
 		Detect: detectND3202,
 		Fix:    fixND3202,

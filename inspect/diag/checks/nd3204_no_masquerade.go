@@ -12,29 +12,31 @@ import (
 )
 
 // nd3204: packets leave this host with a private source.
+//
+// Nobody outside knows a way back to a private subnet behind this host, so its
+// source must be replaced by the host's own address (MASQUERADE or SNAT in nat
+// POSTROUTING). When that rule is missing the packets leave, and the answers never
+// return. Flushing the nat table, firewall reloads and forgotten steps in
+// hand-made set-ups are the causes.
+//
+// Likewise who calls a service's address that leads back to himself (a pod its own
+// service, a container its own published port): his own stack drops what comes with his
+// own address, so that such packets have to get another source, too. And who calls a
+// published port at 127.0.0.1: a loopback address that comes in by a wire is dropped.
+//
+// See it by hand:
+//
+//	iptables -t nat -S POSTROUTING           no rule covers the subnet
+//	tcpdump -ni UPLINK host SOURCE           shows the private source leaving
+//
+// False positives: networks that are routed on purpose (the router outside has a
+// route back). A live probe tells the two apart.
+//
+// Sources: RFC 1122, section 3.2.1.3; moby drivers/bridge; every "ip netns" tutorial; moby#36151
 func nd3204() diag.Check {
 	return diag.Check{
 		Code: "ND3204", Name: "no-masquerade", Severity: diag.Error, Since: "0.1",
-		Title: "Packets leave this host with their private source address: no masquerade",
-		Doc: `Nobody outside knows a way back to a private subnet behind this host, so its
-source must be replaced by the host's own address (MASQUERADE or SNAT in nat
-POSTROUTING). When that rule is missing the packets leave, and the answers never
-return. Flushing the nat table, firewall reloads and forgotten steps in
-hand-made set-ups are the causes.
-
-Likewise who calls a service's address that leads back to himself (a pod its own
-service, a container its own published port): his own stack drops what comes with his
-own address, so that such packets have to get another source, too. And who calls a
-published port at 127.0.0.1: a loopback address that comes in by a wire is dropped.
-
-See it by hand:
-    iptables -t nat -S POSTROUTING           no rule covers the subnet
-    tcpdump -ni UPLINK host SOURCE           shows the private source leaving
-
-False positives: networks that are routed on purpose (the router outside has a
-route back). A live probe tells the two apart.
-
-Sources: RFC 1122, section 3.2.1.3; moby drivers/bridge; every "ip netns" tutorial; moby#36151`,
+		Title:  "Packets leave this host with their private source address: no masquerade",
 		After:  []diag.Code{"ND6101", "ND3205", "ND2209"},
 		Detect: func(in *diag.Input) []diag.Finding { return append(detectND3204(in), ledBack(in)...) },
 		Fix:    fixND3204,

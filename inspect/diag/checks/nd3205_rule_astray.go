@@ -13,26 +13,28 @@ import (
 
 // nd3205: a rule changes what becomes of a packet that would have arrived as it
 // was.
+//
+// A rule need not drop a packet to lose it. A DNAT or REDIRECT rule that matches more
+// than it was made for (a transparent proxy, a port forwarding without -d or -i, "all
+// DNS to this server") sends the packet to somebody who does not take it; a SNAT rule
+// gives it a source that no answer finds; one that accepts in a nat chain, or CT
+// --notrack, keeps it from being masqueraded; a mark sends it to another routing
+// table; a TTL is used up on the way. It then dies somewhere else: at another
+// network's rules, at a closed port, on a bridge where nobody has the address. Without
+// that rule, tried on the value, it would arrive.
+//
+// See it by hand:
+//
+//	iptables -t nat -S; nft list ruleset     which rule matches first; also raw, mangle
+//	conntrack -L -d DST                      the answer's source is where it went
+//
+// False positives: a rule whose target is meant to be there, and is down.
+//
+// Sources: net/netfilter/nf_nat_core.c: nf_nat_setup_info, nf_nat_inet_fn; iptables-extensions(8)
 func nd3205() diag.Check {
 	return diag.Check{
 		Code: "ND3205", Name: "rule-astray", Severity: diag.Error, Since: "0.1",
-		Title: "A rule leads packets astray that would arrive without it",
-		Doc: `A rule need not drop a packet to lose it. A DNAT or REDIRECT rule that matches more
-than it was made for (a transparent proxy, a port forwarding without -d or -i, "all
-DNS to this server") sends the packet to somebody who does not take it; a SNAT rule
-gives it a source that no answer finds; one that accepts in a nat chain, or CT
---notrack, keeps it from being masqueraded; a mark sends it to another routing
-table; a TTL is used up on the way. It then dies somewhere else: at another
-network's rules, at a closed port, on a bridge where nobody has the address. Without
-that rule, tried on the value, it would arrive.
-
-See it by hand:
-    iptables -t nat -S; nft list ruleset     which rule matches first; also raw, mangle
-    conntrack -L -d DST                      the answer's source is where it went
-
-False positives: a rule whose target is meant to be there, and is down.
-
-Sources: net/netfilter/nf_nat_core.c: nf_nat_setup_info, nf_nat_inet_fn; iptables-extensions(8)`,
+		Title:  "A rule leads packets astray that would arrive without it",
 		After:  []diag.Code{"ND3201", "ND6101"},
 		Detect: detectND3205,
 		Fix:    fixND3205,

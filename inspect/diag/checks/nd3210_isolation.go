@@ -11,21 +11,23 @@ import (
 )
 
 // nd3210: two containers share no network.
+//
+// Containers reach each other on networks they share. Between networks the engine
+// drops on purpose: Docker in DOCKER-ISOLATION-STAGE-1/2 (up to 27), in DOCKER and
+// raw PREROUTING (28 and later), in the chains of table docker-bridges (nftables);
+// Podman in NETAVARK-ISOLATION when networks are isolated. The way to mend it is
+// a common network, never the removal of those rules.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{json .NetworkSettings.Networks}}' A B
+//	docker network connect NETWORK CONTAINER
+//
+// Sources: docs.docker.com, bridge network driver; moby drivers/bridge/setup_ip_tables.go
 func nd3210() diag.Check {
 	return diag.Check{
 		Code: "ND3210", Name: "networks-isolated", Severity: diag.Error, Since: "0.1",
-		Title: "Two containers share no network, and networks are kept apart",
-		Doc: `Containers reach each other on networks they share. Between networks the engine
-drops on purpose: Docker in DOCKER-ISOLATION-STAGE-1/2 (up to 27), in DOCKER and
-raw PREROUTING (28 and later), in the chains of table docker-bridges (nftables);
-Podman in NETAVARK-ISOLATION when networks are isolated. The way to mend it is
-a common network, never the removal of those rules.
-
-See it by hand:
-    docker inspect -f '{{json .NetworkSettings.Networks}}' A B
-    docker network connect NETWORK CONTAINER
-
-Sources: docs.docker.com, bridge network driver; moby drivers/bridge/setup_ip_tables.go`,
+		Title:  "Two containers share no network, and networks are kept apart",
 		After:  []diag.Code{"ND6401"},
 		Detect: detectND3210,
 		Fix:    fixND3210,

@@ -9,22 +9,24 @@ import (
 )
 
 // nd3211: a container on internal networks only was asked to reach the world.
+//
+// A network that was created with --internal (compose: internal: true) is cut off from
+// everything else on purpose: the engine gives its containers no default route, or
+// drops what they send elsewhere and what others send to them. It can't be changed
+// afterwards; a container that needs the world joins a second network, that is not
+// internal. Taking the engine's rules away would open the network for all of it.
+//
+// See it by hand:
+//
+//	docker network inspect -f '{{.Internal}}' NETWORK
+//	docker network connect NETWORK CONTAINER
+//
+// Sources: docker-network-create(1), --internal; moby drivers/bridge/setup_ip_tables_linux.go:
+// setupInternalNetworkRules
 func nd3211() diag.Check {
 	return diag.Check{
 		Code: "ND3211", Name: "internal-network", Severity: diag.Error, Since: "0.2",
-		Title: "The container is on an internal network, which has no way out or in",
-		Doc: `A network that was created with --internal (compose: internal: true) is cut off from
-everything else on purpose: the engine gives its containers no default route, or
-drops what they send elsewhere and what others send to them. It can't be changed
-afterwards; a container that needs the world joins a second network, that is not
-internal. Taking the engine's rules away would open the network for all of it.
-
-See it by hand:
-    docker network inspect -f '{{.Internal}}' NETWORK
-    docker network connect NETWORK CONTAINER
-
-Sources: docker-network-create(1), --internal; moby drivers/bridge/setup_ip_tables_linux.go:
-setupInternalNetworkRules`,
+		Title:  "The container is on an internal network, which has no way out or in",
 		Detect: detectND3211,
 	}
 }

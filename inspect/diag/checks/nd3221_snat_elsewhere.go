@@ -14,23 +14,25 @@ import (
 )
 
 // nd3221: a rule gives packets a source at which nobody takes the answers.
+//
+// Answers go to the source that a packet left with. A SNAT rule that names an address
+// of the uplink's own subnet which this host neither has nor answers ARP for makes
+// them go to nobody, or to another machine: the host's address has changed since
+// (DHCP, a restored rule set, a cloned machine), or it was mistyped. A source beyond
+// the subnet may be routed here on purpose; it is told of only where a live probe
+// gets no answer while the host itself does.
+//
+// See it by hand:
+//
+//	iptables -t nat -S POSTROUTING           SNAT --to-source ADDRESS
+//	ip -4 addr show to ADDRESS               nothing
+//	tcpdump -ni UPLINK host ADDRESS          requests leave, answers are not for this host
+//
+// Sources: iptables-extensions(8): SNAT; RFC 826
 func nd3221() diag.Check {
 	return diag.Check{
 		Code: "ND3221", Name: "snat-to-nobody", Severity: diag.Error, Since: "0.1",
-		Title: "A NAT rule sends packets out with a source address that this host does not have",
-		Doc: `Answers go to the source that a packet left with. A SNAT rule that names an address
-of the uplink's own subnet which this host neither has nor answers ARP for makes
-them go to nobody, or to another machine: the host's address has changed since
-(DHCP, a restored rule set, a cloned machine), or it was mistyped. A source beyond
-the subnet may be routed here on purpose; it is told of only where a live probe
-gets no answer while the host itself does.
-
-See it by hand:
-    iptables -t nat -S POSTROUTING           SNAT --to-source ADDRESS
-    ip -4 addr show to ADDRESS               nothing
-    tcpdump -ni UPLINK host ADDRESS          requests leave, answers are not for this host
-
-Sources: iptables-extensions(8): SNAT; RFC 826`,
+		Title:  "A NAT rule sends packets out with a source address that this host does not have",
 		After:  []diag.Code{"ND6101"},
 		Detect: detectND3221,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

@@ -10,20 +10,22 @@ import (
 )
 
 // nd3222: a rule takes packets out of connection tracking, and so out of NAT.
+//
+// NAT and "established" matches work on connections. Packets that a rule of the raw
+// table marks NOTRACK belong to none: they are neither masqueraded nor sent to a
+// published container, and their answers match no ESTABLISHED rule. Such rules are
+// written for busy servers, to spare the conntrack table, and catch containers too.
+//
+// See it by hand:
+//
+//	iptables -t raw -S                       NOTRACK or CT --notrack
+//	nft list ruleset | grep notrack
+//
+// Sources: net/netfilter/xt_CT.c; net/netfilter/nft_ct.c: nft_notrack_eval; iptables-extensions(8): CT
 func nd3222() diag.Check {
 	return diag.Check{
 		Code: "ND3222", Name: "untracked", Severity: diag.Error, Since: "0.1",
-		Title: "A NOTRACK rule takes container traffic out of connection tracking",
-		Doc: `NAT and "established" matches work on connections. Packets that a rule of the raw
-table marks NOTRACK belong to none: they are neither masqueraded nor sent to a
-published container, and their answers match no ESTABLISHED rule. Such rules are
-written for busy servers, to spare the conntrack table, and catch containers too.
-
-See it by hand:
-    iptables -t raw -S                       NOTRACK or CT --notrack
-    nft list ruleset | grep notrack
-
-Sources: net/netfilter/xt_CT.c; net/netfilter/nft_ct.c: nft_notrack_eval; iptables-extensions(8): CT`,
+		Title:  "A NOTRACK rule takes container traffic out of connection tracking",
 		Detect: detectND3222,
 		Fix:    fixND3222,
 	}

@@ -9,22 +9,24 @@ import (
 )
 
 // nd3301: an old connection entry keeps a client on an address that no longer serves.
+//
+// NAT rules are asked for the first packet of a flow only; its conntrack entry
+// decides for the rest. A UDP client that goes on sending from one port keeps the
+// entry alive for ever: after its container was recreated with another address, or
+// when the port was published only after the client had begun to send, its packets
+// still go where they went, while new clients are served. In the same way a container
+// that sent before its masquerade rule was there goes on with its own address.
+//
+// See it by hand:
+//
+//	conntrack -L -p udp --orig-port-dst PORT      the reply's source is not the container
+//	conntrack -D -p udp --orig-port-dst PORT      mends it
+//
+// Sources: net/netfilter/nf_nat_core.c: nf_nat_inet_fn; moby#8795, moby#44752, moby#53384
 func nd3301() diag.Check {
 	return diag.Check{
 		Code: "ND3301", Name: "stale-conntrack", Severity: diag.Error, Since: "0.1",
-		Title: "A stale conntrack entry keeps a UDP client on an old address",
-		Doc: `NAT rules are asked for the first packet of a flow only; its conntrack entry
-decides for the rest. A UDP client that goes on sending from one port keeps the
-entry alive for ever: after its container was recreated with another address, or
-when the port was published only after the client had begun to send, its packets
-still go where they went, while new clients are served. In the same way a container
-that sent before its masquerade rule was there goes on with its own address.
-
-See it by hand:
-    conntrack -L -p udp --orig-port-dst PORT      the reply's source is not the container
-    conntrack -D -p udp --orig-port-dst PORT      mends it
-
-Sources: net/netfilter/nf_nat_core.c: nf_nat_inet_fn; moby#8795, moby#44752, moby#53384`,
+		Title:  "A stale conntrack entry keeps a UDP client on an old address",
 		Needs:  []string{"conntrack"},
 		Detect: detectND3301,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {

@@ -12,23 +12,25 @@ import (
 )
 
 // nd3302: the table of connections is full.
+//
+// Every connection that is tracked takes an entry of the table, and NAT tracks them
+// all. When nf_conntrack_max is reached, the kernel ends an entry that nobody has
+// answered yet, and where there is none it drops the packet and logs "nf_conntrack:
+// table full, dropping packet". Open connections go on, new ones fail now and then:
+// it looks like a bad network. A scanner, a flood of short UDP questions, or a
+// timeout of days for idle connections fills it.
+//
+// See it by hand:
+//
+//	sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max
+//	dmesg | grep 'table full'
+//	conntrack -L | awk '{print $5}' | sort | uniq -c | sort -n    who holds them
+//
+// Sources: net/netfilter/nf_conntrack_core.c: __nf_conntrack_alloc, early_drop
 func nd3302() diag.Check {
 	return diag.Check{
 		Code: "ND3302", Name: "conntrack-full", Severity: diag.Error, Since: "0.2",
 		Title: "The connection table is full: new connections are dropped",
-		Doc: `Every connection that is tracked takes an entry of the table, and NAT tracks them
-all. When nf_conntrack_max is reached, the kernel ends an entry that nobody has
-answered yet, and where there is none it drops the packet and logs "nf_conntrack:
-table full, dropping packet". Open connections go on, new ones fail now and then:
-it looks like a bad network. A scanner, a flood of short UDP questions, or a
-timeout of days for idle connections fills it.
-
-See it by hand:
-    sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max
-    dmesg | grep 'table full'
-    conntrack -L | awk '{print $5}' | sort | uniq -c | sort -n    who holds them
-
-Sources: net/netfilter/nf_conntrack_core.c: __nf_conntrack_alloc, early_drop`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Netns {

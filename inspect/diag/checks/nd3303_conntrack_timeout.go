@@ -10,28 +10,30 @@ import (
 )
 
 // nd3303: tracked connections are forgotten at once.
+//
+// An entry of the connection table lives for a time that depends on its protocol and
+// state. With a timeout of 0 it is gone when the answer comes: what was masqueraded or
+// sent to a published container is not translated back, and the host refuses or drops
+// the answer as its own. Tuning scripts for busy servers lower these timeouts, and an
+// empty variable in one makes 0 of it. An open connection lives for five days without a word
+// by default; with less than a minute, whoever pauses (a pool of database connections, a
+// terminal) is cut off: RFC 5382 asks for two hours and four minutes at least. A question
+// by UDP is kept for 30 s by default; with a second or two, slow answers are lost.
+//
+// See it by hand:
+//
+//	sysctl -a --pattern 'nf_conntrack.*timeout'
+//	conntrack -E                             NEW and DESTROY of the same connection
+//
+// False positives: short times for an established connection on a host that translates
+// nobody's address.
+//
+// Sources: RFC 5382 section 5; RFC 4787 section 4.3; net/netfilter/nf_conntrack_core.c: __nf_ct_refresh_acct, nf_ct_is_expired;
+// Documentation/networking/nf_conntrack-sysctl.rst
 func nd3303() diag.Check {
 	return diag.Check{
 		Code: "ND3303", Name: "conntrack-timeout-zero", Severity: diag.Error, Since: "0.2",
-		Title: "Tracked connections are forgotten before the answer comes",
-		Doc: `An entry of the connection table lives for a time that depends on its protocol and
-state. With a timeout of 0 it is gone when the answer comes: what was masqueraded or
-sent to a published container is not translated back, and the host refuses or drops
-the answer as its own. Tuning scripts for busy servers lower these timeouts, and an
-empty variable in one makes 0 of it. An open connection lives for five days without a word
-by default; with less than a minute, whoever pauses (a pool of database connections, a
-terminal) is cut off: RFC 5382 asks for two hours and four minutes at least. A question
-by UDP is kept for 30 s by default; with a second or two, slow answers are lost.
-
-See it by hand:
-    sysctl -a --pattern 'nf_conntrack.*timeout'
-    conntrack -E                             NEW and DESTROY of the same connection
-
-False positives: short times for an established connection on a host that translates
-nobody's address.
-
-Sources: RFC 5382 section 5; RFC 4787 section 4.3; net/netfilter/nf_conntrack_core.c: __nf_ct_refresh_acct, nf_ct_is_expired;
-Documentation/networking/nf_conntrack-sysctl.rst`,
+		Title:  "Tracked connections are forgotten before the answer comes",
 		Detect: detectND3303,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			for _, t := range trackTimes {

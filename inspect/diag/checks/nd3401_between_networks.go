@@ -8,26 +8,28 @@ import (
 )
 
 // nd3401: containers of networks that are kept apart reach each other.
+//
+// Docker keeps its bridge networks apart, and the members of a network made with
+// enable_icc=false; Podman does so for networks with isolate. That is done by rules,
+// and rules get lost: a firewall that reloads takes them away, an ACCEPT in
+// DOCKER-USER or in a table of one's own comes before them, a policy of ACCEPT
+// stands where a DROP was meant. netdoctor follows a packet from every member to
+// every member of the other networks, and tries a sample of them.
+//
+// Where somebody opened the way on purpose, with a rule in DOCKER-USER, this is no
+// fault: the evidence names the rule. A network with gateway mode nat-unprotected is
+// open by its own setting, and is left out.
+//
+// See it by hand:
+//
+//	docker exec A wget -T 2 -O - http://ADDRESS-OF-B:PORT     answers
+//	iptables -S DOCKER-USER; iptables -S DOCKER-ISOLATION-STAGE-2; iptables -S FORWARD
+//
+// Sources: moby daemon/libnetwork/drivers/bridge; CVE-2025-54410; podman-network-create(1): isolate
 func nd3401() diag.Check {
 	return diag.Check{
 		Code: "ND3401", Name: "isolation-hole", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "Containers that must be kept apart reach each other",
-		Doc: `Docker keeps its bridge networks apart, and the members of a network made with
-enable_icc=false; Podman does so for networks with isolate. That is done by rules,
-and rules get lost: a firewall that reloads takes them away, an ACCEPT in
-DOCKER-USER or in a table of one's own comes before them, a policy of ACCEPT
-stands where a DROP was meant. netdoctor follows a packet from every member to
-every member of the other networks, and tries a sample of them.
-
-Where somebody opened the way on purpose, with a rule in DOCKER-USER, this is no
-fault: the evidence names the rule. A network with gateway mode nat-unprotected is
-open by its own setting, and is left out.
-
-See it by hand:
-    docker exec A wget -T 2 -O - http://ADDRESS-OF-B:PORT     answers
-    iptables -S DOCKER-USER; iptables -S DOCKER-ISOLATION-STAGE-2; iptables -S FORWARD
-
-Sources: moby daemon/libnetwork/drivers/bridge; CVE-2025-54410; podman-network-create(1): isolate`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, h := range holes(in, "between", nil) {

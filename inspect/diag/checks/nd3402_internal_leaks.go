@@ -8,25 +8,27 @@ import (
 )
 
 // nd3402: an internal network's members get out of it.
+//
+// A network made with --internal has no way to the world, nor to other networks.
+// There are side doors. With Docker's nftables backend the gateway's address leads to
+// the published ports of other containers: the DNAT comes first, and the chain of the
+// network that the packet goes into accepts it before the internal network's own is
+// asked. Rules that were lost or that accept too much open the others.
+//
+// The host's own services stay reachable at the gateway's address in every
+// generation; only the host's INPUT rules keep an internal network from them.
+//
+// See it by hand:
+//
+//	docker exec NAME wget -T 2 -O - http://GATEWAY:PUBLISHED-PORT      answers
+//	docker exec NAME wget -T 2 -O - http://1.1.1.1                     answers
+//	nft list chain ip docker-bridges filter-FORWARD
+//
+// Sources: moby daemon/libnetwork/drivers/bridge/internal/nftabler (measured with 29); docs.docker.com: docker network create --internal
 func nd3402() diag.Check {
 	return diag.Check{
 		Code: "ND3402", Name: "internal-leaks", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "Containers of an internal network get out of it",
-		Doc: `A network made with --internal has no way to the world, nor to other networks.
-There are side doors. With Docker's nftables backend the gateway's address leads to
-the published ports of other containers: the DNAT comes first, and the chain of the
-network that the packet goes into accepts it before the internal network's own is
-asked. Rules that were lost or that accept too much open the others.
-
-The host's own services stay reachable at the gateway's address in every
-generation; only the host's INPUT rules keep an internal network from them.
-
-See it by hand:
-    docker exec NAME wget -T 2 -O - http://GATEWAY:PUBLISHED-PORT      answers
-    docker exec NAME wget -T 2 -O - http://1.1.1.1                     answers
-    nft list chain ip docker-bridges filter-FORWARD
-
-Sources: moby daemon/libnetwork/drivers/bridge/internal/nftabler (measured with 29); docs.docker.com: docker network create --internal`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, h := range holes(in, "internal", nil) {

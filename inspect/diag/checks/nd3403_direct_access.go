@@ -9,21 +9,23 @@ import (
 )
 
 // nd3403: neighbours of the host reach container addresses.
+//
+// Whoever shares a link with this host can set a route to the container networks
+// through it. Docker from 28 on drops such packets in the raw table, older ones let
+// them through to published ports, even to those published at 127.0.0.1 only, and
+// to every port where the policy of FORWARD is ACCEPT. netdoctor follows a packet
+// from a neighbour to each container.
+//
+// See it by hand:
+//
+//	on a neighbour: ip route add CONTAINER-SUBNET via THIS-HOST; curl http://CONTAINER:PORT
+//	iptables -t raw -S PREROUTING; iptables -S FORWARD
+//
+// Sources: moby#14041, moby#45610; moby 28.0 release notes; CVE-2025-54388
 func nd3403() diag.Check {
 	return diag.Check{
 		Code: "ND3403", Name: "direct-access", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "Neighbours of this host reach containers at their own addresses",
-		Doc: `Whoever shares a link with this host can set a route to the container networks
-through it. Docker from 28 on drops such packets in the raw table, older ones let
-them through to published ports, even to those published at 127.0.0.1 only, and
-to every port where the policy of FORWARD is ACCEPT. netdoctor follows a packet
-from a neighbour to each container.
-
-See it by hand:
-    on a neighbour: ip route add CONTAINER-SUBNET via THIS-HOST; curl http://CONTAINER:PORT
-    iptables -t raw -S PREROUTING; iptables -S FORWARD
-
-Sources: moby#14041, moby#45610; moby 28.0 release notes; CVE-2025-54388`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			old := func(f *diag.FlowCase) bool { return openByDesign(in, f) }

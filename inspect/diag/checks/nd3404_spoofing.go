@@ -17,21 +17,23 @@ const (
 )
 
 // nd3404: a container can pass itself off for its neighbours.
+//
+// CAP_NET_RAW, which Docker gives to every container that is not told otherwise,
+// lets a process answer ARP for its neighbours and for the gateway, and send IPv6
+// router advertisements: one container of a network that is taken over can then read
+// and change what the others say. CAP_NET_ADMIN lets it take their addresses
+// outright. ping needs neither: engines set net.ipv4.ping_group_range.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{.HostConfig.CapDrop}}' NAME         should hold NET_RAW
+//	grep CapEff /proc/PID/status; capsh --decode=VALUE
+//
+// Sources: capabilities(7), packet(7); moby profiles/capabilities defaults; CVE-2020-13401; GHSA-59qg-grp7-5r73
 func nd3404() diag.Check {
 	return diag.Check{
 		Code: "ND3404", Name: "can-spoof", Severity: diag.Info, Since: "0.1", Audit: true,
-		Title: "Containers may send raw packets beside neighbours that trust them",
-		Doc: `CAP_NET_RAW, which Docker gives to every container that is not told otherwise,
-lets a process answer ARP for its neighbours and for the gateway, and send IPv6
-router advertisements: one container of a network that is taken over can then read
-and change what the others say. CAP_NET_ADMIN lets it take their addresses
-outright. ping needs neither: engines set net.ipv4.ping_group_range.
-
-See it by hand:
-    docker inspect -f '{{.HostConfig.CapDrop}}' NAME         should hold NET_RAW
-    grep CapEff /proc/PID/status; capsh --decode=VALUE
-
-Sources: capabilities(7), packet(7); moby profiles/capabilities defaults; CVE-2020-13401; GHSA-59qg-grp7-5r73`,
+		Title:  "Containers may send raw packets beside neighbours that trust them",
 		Detect: detectND3404,
 	}
 }

@@ -9,19 +9,21 @@ import (
 )
 
 // nd3405: a saved rule set can't be loaded again.
+//
+// iptables-restore reads one rule a line. A comment with a newline in it is saved
+// as it is, and then breaks the line: the whole file is refused, and a host that
+// loads its rules from it at boot comes up without any. Programs that put names of
+// containers or hosts into comments can make such rules.
+//
+// See it by hand:
+//
+//	iptables-save | iptables-restore --test          must say nothing
+//
+// Sources: iptables-restore(8); iptables iptables/xshared.c: add_param_to_argv (measured with 1.8.9)
 func nd3405() diag.Check {
 	return diag.Check{
 		Code: "ND3405", Name: "rules-not-restorable", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "The rule set can't be restored from its own save",
-		Doc: `iptables-restore reads one rule a line. A comment with a newline in it is saved
-as it is, and then breaks the line: the whole file is refused, and a host that
-loads its rules from it at boot comes up without any. Programs that put names of
-containers or hosts into comments can make such rules.
-
-See it by hand:
-    iptables-save | iptables-restore --test          must say nothing
-
-Sources: iptables-restore(8); iptables iptables/xshared.c: add_param_to_argv (measured with 1.8.9)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			host := in.Snap.HostNs()
 			if host == nil {

@@ -9,22 +9,24 @@ import (
 )
 
 // nd4101: resolv.conf names no server.
+//
+// A container's /etc/resolv.conf is empty, missing, or holds no valid nameserver
+// line. The C libraries then ask 127.0.0.1, where nothing answers. On a network of
+// Docker's own making the file must say 127.0.0.11. DHCP and VPN clients inside
+// containers empty it, and an empty file on the host at start is copied. A file that
+// the container's user may not read (a daemon with umask 077, a program that wrote it
+// anew) is to that user one that is missing, while root in the container sees it.
+//
+// See it by hand:
+//
+//	docker exec NAME cat /etc/resolv.conf    as the container's user, not with -u 0
+//	docker exec NAME ls -l /etc/resolv.conf; docker exec NAME id
+//
+// Sources: resolv.conf(5); glibc resolv/res_init.c, musl src/network/resolvconf.c; moby libnetwork/internal/resolvconf
 func nd4101() diag.Check {
 	return diag.Check{
 		Code: "ND4101", Name: "no-nameserver", Severity: diag.Error, Since: "0.1",
 		Title: "resolv.conf names no name server",
-		Doc: `A container's /etc/resolv.conf is empty, missing, or holds no valid nameserver
-line. The C libraries then ask 127.0.0.1, where nothing answers. On a network of
-Docker's own making the file must say 127.0.0.11. DHCP and VPN clients inside
-containers empty it, and an empty file on the host at start is copied. A file that
-the container's user may not read (a daemon with umask 077, a program that wrote it
-anew) is to that user one that is missing, while root in the container sees it.
-
-See it by hand:
-    docker exec NAME cat /etc/resolv.conf    as the container's user, not with -u 0
-    docker exec NAME ls -l /etc/resolv.conf; docker exec NAME id
-
-Sources: resolv.conf(5); glibc resolv/res_init.c, musl src/network/resolvconf.c; moby libnetwork/internal/resolvconf`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.NoNameserver) {

@@ -11,21 +11,23 @@ import (
 )
 
 // nd4102: resolv.conf names a loopback server that is not there.
+//
+// 127.0.0.53 is systemd-resolved's stub, 127.0.0.1 a local dnsmasq or unbound: they
+// listen in the host's namespace. In a container the same address is the
+// container's own loopback, where nobody listens; so is what --dns 127.0.0.1 gives to
+// the engine's resolver. The real upstream servers are in
+// /run/systemd/resolve/resolv.conf on the host.
+//
+// See it by hand:
+//
+//	docker exec NAME cat /etc/resolv.conf
+//	nsenter -t PID -n ss -lnu                nobody on :53
+//
+// Sources: systemd-resolved.service(8); moby internal/resolvconf/resolvconf_path.go
 func nd4102() diag.Check {
 	return diag.Check{
 		Code: "ND4102", Name: "loopback-stub", Severity: diag.Error, Since: "0.1",
 		Title: "resolv.conf names a loopback server that does not exist in this namespace",
-		Doc: `127.0.0.53 is systemd-resolved's stub, 127.0.0.1 a local dnsmasq or unbound: they
-listen in the host's namespace. In a container the same address is the
-container's own loopback, where nobody listens; so is what --dns 127.0.0.1 gives to
-the engine's resolver. The real upstream servers are in
-/run/systemd/resolve/resolv.conf on the host.
-
-See it by hand:
-    docker exec NAME cat /etc/resolv.conf
-    nsenter -t PID -n ss -lnu                nobody on :53
-
-Sources: systemd-resolved.service(8); moby internal/resolvconf/resolvconf_path.go`,
 		After: []diag.Code{"ND1104"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

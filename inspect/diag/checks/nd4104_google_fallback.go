@@ -13,24 +13,26 @@ import (
 )
 
 // nd4104: Docker chose 8.8.8.8 by itself, and it does not answer here.
+//
+// When the host's resolv.conf names only loopback servers (a local dnsmasq,
+// unbound or systemd-resolved's stub), Docker can't hand it to a container and
+// silently writes 8.8.8.8 and 8.8.4.4 instead. Where outside DNS is blocked, the
+// host resolves and the container does not; where it is not, company names are
+// asked of Google. The remedy is to tell Docker the real servers, and to make the
+// container again; until then its resolv.conf can name a server that is known to
+// answer containers of this host.
+//
+// See it by hand:
+//
+//	cat /etc/resolv.conf                     nameserver 127.0.0.1 only
+//	docker exec NAME cat /etc/resolv.conf    nameserver 8.8.8.8
+//	cat /etc/docker/daemon.json              no "dns"
+//
+// Sources: moby daemon/libnetwork/internal/resolvconf: defaultIPv4NSs
 func nd4104() diag.Check {
 	return diag.Check{
 		Code: "ND4104", Name: "google-dns-fallback", Severity: diag.Error, Since: "0.1",
 		Title: "Docker fell back to 8.8.8.8, which does not answer here",
-		Doc: `When the host's resolv.conf names only loopback servers (a local dnsmasq,
-unbound or systemd-resolved's stub), Docker can't hand it to a container and
-silently writes 8.8.8.8 and 8.8.4.4 instead. Where outside DNS is blocked, the
-host resolves and the container does not; where it is not, company names are
-asked of Google. The remedy is to tell Docker the real servers, and to make the
-container again; until then its resolv.conf can name a server that is known to
-answer containers of this host.
-
-See it by hand:
-    cat /etc/resolv.conf                     nameserver 127.0.0.1 only
-    docker exec NAME cat /etc/resolv.conf    nameserver 8.8.8.8
-    cat /etc/docker/daemon.json              no "dns"
-
-Sources: moby daemon/libnetwork/internal/resolvconf: defaultIPv4NSs`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.GoogleFallback) {

@@ -13,22 +13,24 @@ import (
 )
 
 // nd4105: a line of /etc/hosts hides the address that a container has now.
+//
+// /etc/hosts is asked before DNS. A line with a container's name, written by
+// --add-host or extra_hosts, by an entrypoint or by hand, wins over the embedded
+// DNS for good, and stays when the container gets another address. Lines that lead
+// outside of the host's container networks are taken for will.
+//
+// See it by hand:
+//
+//	docker exec NAME cat /etc/hosts
+//	docker inspect -f '{{json .NetworkSettings.Networks}}' OTHER
+//
+// False positives: an override on purpose, to an address of a container network.
+//
+// Sources: hosts(5), nsswitch.conf(5)
 func nd4105() diag.Check {
 	return diag.Check{
 		Code: "ND4105", Name: "hosts-override", Severity: diag.Error, Since: "0.1",
 		Title: "A line in /etc/hosts overrides a container's name with a stale address",
-		Doc: `/etc/hosts is asked before DNS. A line with a container's name, written by
---add-host or extra_hosts, by an entrypoint or by hand, wins over the embedded
-DNS for good, and stays when the container gets another address. Lines that lead
-outside of the host's container networks are taken for will.
-
-See it by hand:
-    docker exec NAME cat /etc/hosts
-    docker inspect -f '{{json .NetworkSettings.Networks}}' OTHER
-
-False positives: an override on purpose, to an address of a container network.
-
-Sources: hosts(5), nsswitch.conf(5)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.HostsOverride) {

@@ -12,28 +12,30 @@ import (
 )
 
 // nd4106: a domain of the search list answers in the place of the name itself.
+//
+// A name with fewer dots than ndots is tried with each domain of the search list
+// behind it before it is tried as it stands. Where such a domain answers to every
+// name (a wildcard record, common in company zones), each outside name and each
+// container's name becomes one of that domain, and connections go to whatever the
+// wildcard points at. Docker writes ndots:0 so that this can't happen; a resolv.conf
+// that was edited, --dns-search with --dns-option ndots, or a host's own ndots
+// bring it back.
+//
+// See it by hand:
+//
+//	docker exec NAME cat /etc/resolv.conf    search DOMAIN, options ndots:5
+//	dig NO-SUCH-NAME.DOMAIN                  has an address
+//	dig NAME.DOMAIN; dig NAME                differ
+//
+// False positives: a company zone whose wildcard is meant for names without a dot
+// (a warning, when it was asked for).
+//
+// Sources: resolv.conf(5) on ndots and search; RFC 4592 on wildcards;
+// glibc resolv/res_query.c: __res_context_search
 func nd4106() diag.Check {
 	return diag.Check{
 		Code: "ND4106", Name: "search-list-astray", Severity: diag.Error, Since: "0.2",
-		Title: "The search list leads names elsewhere than they lead by themselves",
-		Doc: `A name with fewer dots than ndots is tried with each domain of the search list
-behind it before it is tried as it stands. Where such a domain answers to every
-name (a wildcard record, common in company zones), each outside name and each
-container's name becomes one of that domain, and connections go to whatever the
-wildcard points at. Docker writes ndots:0 so that this can't happen; a resolv.conf
-that was edited, --dns-search with --dns-option ndots, or a host's own ndots
-bring it back.
-
-See it by hand:
-    docker exec NAME cat /etc/resolv.conf    search DOMAIN, options ndots:5
-    dig NO-SUCH-NAME.DOMAIN                  has an address
-    dig NAME.DOMAIN; dig NAME                differ
-
-False positives: a company zone whose wildcard is meant for names without a dot
-(a warning, when it was asked for).
-
-Sources: resolv.conf(5) on ndots and search; RFC 4592 on wildcards;
-glibc resolv/res_query.c: __res_context_search`,
+		Title:  "The search list leads names elsewhere than they lead by themselves",
 		Detect: detectND4106,
 		Fix:    fixSearch,
 	}

@@ -12,21 +12,23 @@ import (
 )
 
 // nd4108: localhost is somebody else.
+//
+// Programs of one container that talk to each other, health checks above all, say
+// localhost. /etc/hosts is asked first, and the first line of a family wins: one that
+// gives the name to another address (an entrypoint that rewrites the file, extra_hosts)
+// sends all of them elsewhere. A file without the name, mounted or written anew, leaves
+// it to DNS, which need not know it.
+//
+// See it by hand:
+//
+//	docker exec NAME cat /etc/hosts
+//	docker exec NAME getent ahosts localhost
+//
+// Sources: RFC 6761 section 6.3; hosts(5)
 func nd4108() diag.Check {
 	return diag.Check{
 		Code: "ND4108", Name: "localhost-astray", Severity: diag.Error, Since: "0.2",
-		Title: "A container's /etc/hosts gives localhost to another address than loopback",
-		Doc: `Programs of one container that talk to each other, health checks above all, say
-localhost. /etc/hosts is asked first, and the first line of a family wins: one that
-gives the name to another address (an entrypoint that rewrites the file, extra_hosts)
-sends all of them elsewhere. A file without the name, mounted or written anew, leaves
-it to DNS, which need not know it.
-
-See it by hand:
-    docker exec NAME cat /etc/hosts
-    docker exec NAME getent ahosts localhost
-
-Sources: RFC 6761 section 6.3; hosts(5)`,
+		Title:  "A container's /etc/hosts gives localhost to another address than loopback",
 		Detect: detectND4108,
 		Fix:    fixLocalhost,
 	}

@@ -13,24 +13,26 @@ import (
 )
 
 // nd4109: a name that a container was given by --add-host is not in its hosts file.
+//
+// --add-host (compose: extra_hosts:) has the engine write a line into the container's
+// /etc/hosts. A Docker before 23 that was started again while its containers went on
+// running (live-restore) does not know what host-gateway stands for, and writes <nil> in
+// the place of an address: host.docker.internal, by which programs find a service of
+// their host, does not resolve in any container that starts then. Or an entrypoint wrote
+// the file anew, without that line.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{.HostConfig.ExtraHosts}}' NAME
+//	docker exec NAME cat /etc/hosts
+//
+// False positives: none known. A hosts file that is not the engine's own is left alone.
+//
+// Sources: moby daemon/daemon_unix.go: setHostGatewayIP; moby daemon/container_operations.go: buildSandboxOptions
 func nd4109() diag.Check {
 	return diag.Check{
 		Code: "ND4109", Name: "extra-host-missing", Severity: diag.Error, Since: "0.2",
-		Title: "A name that the container was given by --add-host is not in its /etc/hosts",
-		Doc: `--add-host (compose: extra_hosts:) has the engine write a line into the container's
-/etc/hosts. A Docker before 23 that was started again while its containers went on
-running (live-restore) does not know what host-gateway stands for, and writes <nil> in
-the place of an address: host.docker.internal, by which programs find a service of
-their host, does not resolve in any container that starts then. Or an entrypoint wrote
-the file anew, without that line.
-
-See it by hand:
-    docker inspect -f '{{.HostConfig.ExtraHosts}}' NAME
-    docker exec NAME cat /etc/hosts
-
-False positives: none known. A hosts file that is not the engine's own is left alone.
-
-Sources: moby daemon/daemon_unix.go: setHostGatewayIP; moby daemon/container_operations.go: buildSandboxOptions`,
+		Title:  "A name that the container was given by --add-host is not in its /etc/hosts",
 		Detect: detectND4109,
 		Fix:    fixND4109,
 	}

@@ -8,21 +8,23 @@ import (
 )
 
 // nd4201: the way from 127.0.0.11:53 to the engine's socket is cut.
+//
+// 127.0.0.11:53 is no socket: rules in the container's own nat table (chain
+// DOCKER_OUTPUT, or table docker-dns) send it to two random ports of 127.0.0.11 on
+// which the daemon listens inside the container's namespace. A firewall script or
+// an iptables restore in the container, or a failed set-up, removes them: then
+// port 53 is "connection refused" although the daemon still listens.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n iptables -t nat -S     DOCKER_OUTPUT is missing or empty
+//	nsenter -t PID -n ss -lntup              dockerd's two ports on 127.0.0.11
+//
+// Sources: moby libnetwork/resolver_unix.go; libnetwork#1938, moby#35095
 func nd4201() diag.Check {
 	return diag.Check{
 		Code: "ND4201", Name: "embedded-dns-nat-missing", Severity: diag.Error, Since: "0.1",
 		Title: "The NAT rules of the embedded DNS are missing in a container's namespace",
-		Doc: `127.0.0.11:53 is no socket: rules in the container's own nat table (chain
-DOCKER_OUTPUT, or table docker-dns) send it to two random ports of 127.0.0.11 on
-which the daemon listens inside the container's namespace. A firewall script or
-an iptables restore in the container, or a failed set-up, removes them: then
-port 53 is "connection refused" although the daemon still listens.
-
-See it by hand:
-    nsenter -t PID -n iptables -t nat -S     DOCKER_OUTPUT is missing or empty
-    nsenter -t PID -n ss -lntup              dockerd's two ports on 127.0.0.11
-
-Sources: moby libnetwork/resolver_unix.go; libnetwork#1938, moby#35095`,
 		After: []diag.Code{"ND1104", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

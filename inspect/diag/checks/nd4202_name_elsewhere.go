@@ -12,20 +12,22 @@ import (
 )
 
 // nd4202: the name belongs to a container on another network.
+//
+// Names are known per network: the embedded resolver answers a container only
+// with names of networks that it is attached to itself. Anything else it asks of
+// the outside servers, which say NXDOMAIN. Where the container that has the name is of
+// another compose project it may be a stranger, and nothing is connected unasked.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{json .NetworkSettings.Networks}}' ASKER NAME
+//	docker network connect NETWORK ASKER
+//
+// Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName
 func nd4202() diag.Check {
 	return diag.Check{
 		Code: "ND4202", Name: "name-on-other-network", Severity: diag.Error, Since: "0.1",
 		Title: "The name belongs to a container on a network that the asker is not on",
-		Doc: `Names are known per network: the embedded resolver answers a container only
-with names of networks that it is attached to itself. Anything else it asks of
-the outside servers, which say NXDOMAIN. Where the container that has the name is of
-another compose project it may be a stranger, and nothing is connected unasked.
-
-See it by hand:
-    docker inspect -f '{{json .NetworkSettings.Networks}}' ASKER NAME
-    docker network connect NETWORK ASKER
-
-Sources: moby libnetwork/sandbox_dns_unix.go: ResolveName`,
 		After: []diag.Code{"ND6402"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

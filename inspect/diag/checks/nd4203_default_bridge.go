@@ -10,22 +10,24 @@ import (
 )
 
 // nd4203: names do not resolve on the default bridge.
+//
+// Docker's default network "bridge" has no embedded DNS: containers on it get a copy
+// of the host's resolv.conf, and the host's servers do not know containers. Names
+// work on user-defined networks only (or by the old --link).
+//
+// See it by hand:
+//
+//	docker exec NAME cat /etc/resolv.conf    not 127.0.0.11
+//	docker network create app; docker network connect app NAME
+//
+// A network of Podman's has none either where it was made with --disable-dns, or by CNI
+// without its dnsname plugin.
+//
+// Sources: docs.docker.com, bridge network driver, "differences"; podman-network-create(1), --disable-dns
 func nd4203() diag.Check {
 	return diag.Check{
 		Code: "ND4203", Name: "default-bridge-no-names", Severity: diag.Error, Since: "0.1",
 		Title: "Container names do not resolve on the default bridge",
-		Doc: `Docker's default network "bridge" has no embedded DNS: containers on it get a copy
-of the host's resolv.conf, and the host's servers do not know containers. Names
-work on user-defined networks only (or by the old --link).
-
-See it by hand:
-    docker exec NAME cat /etc/resolv.conf    not 127.0.0.11
-    docker network create app; docker network connect app NAME
-
-A network of Podman's has none either where it was made with --disable-dns, or by CNI
-without its dnsname plugin.
-
-Sources: docs.docker.com, bridge network driver, "differences"; podman-network-create(1), --disable-dns`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for _, g := range nameGroups(in, names.DefaultBridge) {

@@ -13,24 +13,26 @@ import (
 )
 
 // nd4204: several containers answer to one name, and one of them serves nothing.
+//
+// A name or alias that several containers of a network carry resolves to all of
+// their addresses in random order: that is how a scaled service shares its load.
+// When one of them has nothing that listens on the port of the others (a leftover
+// of an older project, two compose projects with the same service name on one
+// shared network), connections fail now and then, one in two or three. Two that serve
+// different ports are told apart by the port that is asked for.
+//
+// See it by hand:
+//
+//	docker exec NAME getent ahosts ALIAS     more than one address
+//	docker network inspect NETWORK           who carries the alias
+//
+// False positives: containers that share a name on purpose and serve different ports.
+//
+// Sources: moby daemon/libnetwork/sandbox_dns_unix.go: ResolveName; docs.docker.com, compose networking
 func nd4204() diag.Check {
 	return diag.Check{
 		Code: "ND4204", Name: "alias-shared", Severity: diag.Error, Since: "0.1",
-		Title: "Several containers answer to one name, and one of them does not serve",
-		Doc: `A name or alias that several containers of a network carry resolves to all of
-their addresses in random order: that is how a scaled service shares its load.
-When one of them has nothing that listens on the port of the others (a leftover
-of an older project, two compose projects with the same service name on one
-shared network), connections fail now and then, one in two or three. Two that serve
-different ports are told apart by the port that is asked for.
-
-See it by hand:
-    docker exec NAME getent ahosts ALIAS     more than one address
-    docker network inspect NETWORK           who carries the alias
-
-False positives: containers that share a name on purpose and serve different ports.
-
-Sources: moby daemon/libnetwork/sandbox_dns_unix.go: ResolveName; docs.docker.com, compose networking`,
+		Title:  "Several containers answer to one name, and one of them does not serve",
 		Detect: detectND4204,
 	}
 }

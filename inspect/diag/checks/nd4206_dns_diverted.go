@@ -12,24 +12,26 @@ import (
 )
 
 // nd4206: a NAT rule takes questions to where no good answer comes from.
+//
+// A DNAT or REDIRECT rule for port 53 takes every question that passes, whomever it
+// was meant for: a filter (Pi-hole, a transparent proxy, a VPN client) that is gone
+// or that does not know the containers' names. Port 53 published on all addresses
+// is such a rule, too: it catches what podman's containers ask of their gateway,
+// and aardvark-dns is never asked.
+//
+// See it by hand:
+//
+//	iptables -t nat -S | grep -e 53          a DNAT or REDIRECT of port 53
+//	conntrack -L -p udp --dport 53           the reply's source is another server
+//
+// False positives: none while answers come: a diversion that works is left alone.
+//
+// Sources: iptables-extensions(8), DNAT and REDIRECT; containers/netavark#1470,
+// containers/aardvark-dns#13
 func nd4206() diag.Check {
 	return diag.Check{
 		Code: "ND4206", Name: "dns-diverted", Severity: diag.Error, Since: "0.2",
-		Title: "A NAT rule sends DNS questions to another server, which does not answer them",
-		Doc: `A DNAT or REDIRECT rule for port 53 takes every question that passes, whomever it
-was meant for: a filter (Pi-hole, a transparent proxy, a VPN client) that is gone
-or that does not know the containers' names. Port 53 published on all addresses
-is such a rule, too: it catches what podman's containers ask of their gateway,
-and aardvark-dns is never asked.
-
-See it by hand:
-    iptables -t nat -S | grep -e 53          a DNAT or REDIRECT of port 53
-    conntrack -L -p udp --dport 53           the reply's source is another server
-
-False positives: none while answers come: a diversion that works is left alone.
-
-Sources: iptables-extensions(8), DNAT and REDIRECT; containers/netavark#1470,
-containers/aardvark-dns#13`,
+		Title:  "A NAT rule sends DNS questions to another server, which does not answer them",
 		After:  []diag.Code{"ND3205"},
 		Detect: detectND4206,
 		Fix:    fixDiverted,

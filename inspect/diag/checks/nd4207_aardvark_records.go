@@ -12,22 +12,24 @@ import (
 )
 
 // nd4207: podman's resolver knows another address of a container than podman, or none.
+//
+// netavark writes a line for each container into the network's file for aardvark-dns,
+// and sends it SIGHUP, upon which it reads all files anew. A container that was torn
+// down by force leaves its line behind, a file that was put back from a copy or edited
+// has an old address, and a signal that came to nothing leaves the process with what it
+// read before: the name leads to an address that nobody has, or to nobody's.
+//
+// See it by hand:
+//
+//	cat /run/containers/networks/aardvark-dns/NETWORK
+//	podman inspect NAME                      the address that it should have
+//	dig @GATEWAY NAME
+//
+// Sources: containers/aardvark-dns src/config/mod.rs, src/server/serve.rs; containers/netavark src/dns/aardvark.rs
 func nd4207() diag.Check {
 	return diag.Check{
 		Code: "ND4207", Name: "aardvark-records", Severity: diag.Error, Since: "0.2",
-		Title: "aardvark-dns answers for a container otherwise than podman knows it",
-		Doc: `netavark writes a line for each container into the network's file for aardvark-dns,
-and sends it SIGHUP, upon which it reads all files anew. A container that was torn
-down by force leaves its line behind, a file that was put back from a copy or edited
-has an old address, and a signal that came to nothing leaves the process with what it
-read before: the name leads to an address that nobody has, or to nobody's.
-
-See it by hand:
-    cat /run/containers/networks/aardvark-dns/NETWORK
-    podman inspect NAME                      the address that it should have
-    dig @GATEWAY NAME
-
-Sources: containers/aardvark-dns src/config/mod.rs, src/server/serve.rs; containers/netavark src/dns/aardvark.rs`,
+		Title:  "aardvark-dns answers for a container otherwise than podman knows it",
 		Detect: detectND4207,
 	}
 }

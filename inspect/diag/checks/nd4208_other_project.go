@@ -11,29 +11,31 @@ import (
 )
 
 // nd4208: a service's name leads to another project.
+//
+// Compose gives each container the name of its service on every network that it is
+// on. Where two projects meet on a shared network (that of a reverse proxy), "db" or
+// "app" is the name of both. Docker's resolver answers with one network's addresses
+// only, the first in the order of the asker's networks (gateway priority, then the
+// network's name), and with those of all carriers on it: an app talks to the other
+// project's database, always or every other time.
+//
+// See it by hand:
+//
+//	docker exec ASKER getent ahosts SERVICE
+//	docker network inspect SHARED            who else is on it
+//
+// So it is for somebody of no project who asks for a name that two projects answer to:
+// each look-up may lead to the other one.
+//
+// Found unasked, and with no setting of the asker that names it, it is a warning: the
+// program may never use the name.
+//
+// Sources: moby daemon/libnetwork/sandbox_dns_unix.go: ResolveName; docs.docker.com,
+// compose networking
 func nd4208() diag.Check {
 	return diag.Check{
 		Code: "ND4208", Name: "name-of-other-project", Severity: diag.Error, Since: "0.2",
 		Title: "A service's name leads to the container of another compose project",
-		Doc: `Compose gives each container the name of its service on every network that it is
-on. Where two projects meet on a shared network (that of a reverse proxy), "db" or
-"app" is the name of both. Docker's resolver answers with one network's addresses
-only, the first in the order of the asker's networks (gateway priority, then the
-network's name), and with those of all carriers on it: an app talks to the other
-project's database, always or every other time.
-
-See it by hand:
-    docker exec ASKER getent ahosts SERVICE
-    docker network inspect SHARED            who else is on it
-
-So it is for somebody of no project who asks for a name that two projects answer to:
-each look-up may lead to the other one.
-
-Found unasked, and with no setting of the asker that names it, it is a warning: the
-program may never use the name.
-
-Sources: moby daemon/libnetwork/sandbox_dns_unix.go: ResolveName; docs.docker.com,
-compose networking`,
 		After: []diag.Code{"ND4204"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			out := ofBoth(in)

@@ -10,25 +10,27 @@ import (
 )
 
 // nd4209: a program keeps an address that its service does not have any more.
+//
+// A container that is made anew may get another address. Its name leads to the new one
+// at once, but programs that looked it up when they started keep the old one: nginx with
+// a host name in proxy_pass, a JVM with networkaddress.cache.ttl=-1, connection pools.
+// They try an address that nobody has, and the name and the network are well.
+//
+// Told where a container keeps trying an address of its own network that nobody has, and a
+// container of that network which serves the same port was started after it and has heard
+// nothing from it.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ss -tnop state syn-sent
+//	docker exec ASKER getent hosts SERVICE   another address
+//
+// Sources: nginx ngx_http_proxy_module: proxy_pass, ngx_http_core_module: resolver;
+// java.security: networkaddress.cache.ttl
 func nd4209() diag.Check {
 	return diag.Check{
 		Code: "ND4209", Name: "kept-address", Severity: diag.Error, Since: "0.2",
 		Title: "A program keeps to an address that nobody has since its service was made anew",
-		Doc: `A container that is made anew may get another address. Its name leads to the new one
-at once, but programs that looked it up when they started keep the old one: nginx with
-a host name in proxy_pass, a JVM with networkaddress.cache.ttl=-1, connection pools.
-They try an address that nobody has, and the name and the network are well.
-
-Told where a container keeps trying an address of its own network that nobody has, and a
-container of that network which serves the same port was started after it and has heard
-nothing from it.
-
-See it by hand:
-    nsenter -t PID -n ss -tnop state syn-sent
-    docker exec ASKER getent hosts SERVICE   another address
-
-Sources: nginx ngx_http_proxy_module: proxy_pass, ngx_http_core_module: resolver;
-java.security: networkaddress.cache.ttl`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

@@ -15,24 +15,26 @@ import (
 )
 
 // nd4301: an upstream server does not answer.
+//
+// The server that outside names are asked of gives no answer, refuses, or cannot be
+// reached. Container names still resolve where the embedded resolver knows them.
+// When the host itself gets no answer either, nothing on this host is wrong.
+//
+// A server that answers other questions, be it with REFUSED, is not dead: it waits for
+// another one, which it asks for that name alone (split DNS). Where it is a dnsmasq of this
+// host that was told so on its command line, that other one is asked, too, and named.
+//
+// See it by hand:
+//
+//	ps -o args= -C dnsmasq                   --server=/DOMAIN/ADDRESS
+//	dig @SERVER example.com                  from the host
+//	nsenter -t PID -n dig @SERVER example.com
+//
+// Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked
 func nd4301() diag.Check {
 	return diag.Check{
 		Code: "ND4301", Name: "upstream-dns-dead", Severity: diag.Error, Since: "0.1",
-		Title: "An upstream DNS server does not answer",
-		Doc: `The server that outside names are asked of gives no answer, refuses, or cannot be
-reached. Container names still resolve where the embedded resolver knows them.
-When the host itself gets no answer either, nothing on this host is wrong.
-
-A server that answers other questions, be it with REFUSED, is not dead: it waits for
-another one, which it asks for that name alone (split DNS). Where it is a dnsmasq of this
-host that was told so on its command line, that other one is asked, too, and named.
-
-See it by hand:
-    ps -o args= -C dnsmasq                   --server=/DOMAIN/ADDRESS
-    dig @SERVER example.com                  from the host
-    nsenter -t PID -n dig @SERVER example.com
-
-Sources: moby libnetwork/resolver.go: 4 s per server, the first three are asked`,
+		Title:    "An upstream DNS server does not answer",
 		CatchAll: true,
 		After:    []diag.Code{"ND1903", "ND1123", "ND3106", "ND1121", "ND1111", "ND2303", "ND1124", "ND1101", "ND1103", "ND1108", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND2201", "ND2305", "ND2901", "ND2902", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101", "ND1901", "ND1125", "ND2205", "ND2209", "ND2206", "ND2207", "ND3205", "ND1106", "ND5116", "ND3303", "ND2211", "ND5121", "ND8104", "ND2123"},
 		Detect: func(in *diag.Input) []diag.Finding {

@@ -13,20 +13,22 @@ import (
 )
 
 // nd4302: the first server is dead, a later one answers.
+//
+// Servers are asked in order, and each that stays silent costs its time-out: 5 s in
+// glibc, 4 s in Docker's resolver. Names resolve in the end, but programs with
+// shorter patience fail, and all others are slow. With options rotate look-ups
+// begin with one server after the other, and only some of them are slow.
+//
+// See it by hand:
+//
+//	time docker exec NAME getent hosts example.com
+//	dig @FIRST example.com
+//
+// Sources: resolv.conf(5); moby libnetwork/resolver.go: extIOTimeout
 func nd4302() diag.Check {
 	return diag.Check{
 		Code: "ND4302", Name: "first-dns-server-dead", Severity: diag.Error, Since: "0.1",
 		Title: "The first DNS server does not answer: every name takes seconds",
-		Doc: `Servers are asked in order, and each that stays silent costs its time-out: 5 s in
-glibc, 4 s in Docker's resolver. Names resolve in the end, but programs with
-shorter patience fail, and all others are slow. With options rotate look-ups
-begin with one server after the other, and only some of them are slow.
-
-See it by hand:
-    time docker exec NAME getent hosts example.com
-    dig @FIRST example.com
-
-Sources: resolv.conf(5); moby libnetwork/resolver.go: extIOTimeout`,
 		After: []diag.Code{"ND5108"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

@@ -11,25 +11,27 @@ import (
 )
 
 // nd4303: the servers of one list answer a name differently.
+//
+// Servers in one resolv.conf, or behind Docker's resolver, are taken to know the
+// same names. One that knows the company's names beside one that does not (a VPN's
+// and the provider's, split horizon) makes names resolve or not by who is asked:
+// glibc, Go and Docker ask the first and believe its NXDOMAIN; musl asks all at once
+// and believes whoever is first; options rotate begins with any.
+//
+// See it by hand:
+//
+//	docker exec NAME cat /etc/resolv.conf    two servers
+//	dig @FIRST NAME; dig @SECOND NAME        differ
+//
+// False positives: none known: addresses that differ alone (content networks) are
+// no sign of it, unless one is private and the other public.
+//
+// Sources: resolv.conf(5); musl src/network/res_msend.c; moby
+// daemon/libnetwork/resolver.go: forwardExtDNS
 func nd4303() diag.Check {
 	return diag.Check{
 		Code: "ND4303", Name: "dns-servers-differ", Severity: diag.Error, Since: "0.2",
 		Title: "The DNS servers of one list give different answers to a name",
-		Doc: `Servers in one resolv.conf, or behind Docker's resolver, are taken to know the
-same names. One that knows the company's names beside one that does not (a VPN's
-and the provider's, split horizon) makes names resolve or not by who is asked:
-glibc, Go and Docker ask the first and believe its NXDOMAIN; musl asks all at once
-and believes whoever is first; options rotate begins with any.
-
-See it by hand:
-    docker exec NAME cat /etc/resolv.conf    two servers
-    dig @FIRST NAME; dig @SECOND NAME        differ
-
-False positives: none known: addresses that differ alone (content networks) are
-no sign of it, unless one is private and the other public.
-
-Sources: resolv.conf(5); musl src/network/res_msend.c; moby
-daemon/libnetwork/resolver.go: forwardExtDNS`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Names {

@@ -11,24 +11,26 @@ import (
 )
 
 // nd4305: a server answers one question and not its twin.
+//
+// Programs ask for IPv4 and IPv6 addresses at once and wait for both answers. A server
+// that never answers AAAA (old load balancers), or a rule that drops those questions,
+// makes each look-up wait for its time-out, though dig shows the address at once. The
+// same goes for questions with EDNS, which systemd's "options edns0 trust-ad" has glibc
+// ask with: old routers and firewalls drop them, and no name resolves.
+//
+// See it by hand:
+//
+//	dig @SERVER NAME A; dig @SERVER NAME AAAA          the second one waits
+//	dig +noedns @SERVER NAME; dig +edns=0 @SERVER NAME
+//
+// Found unasked, by questions for the root alone, it is a warning: a server may keep
+// silent to that and answer for names.
+//
+// Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: send_dg
 func nd4305() diag.Check {
 	return diag.Check{
 		Code: "ND4305", Name: "dns-half-silent", Severity: diag.Error, Since: "0.2",
 		Title: "A DNS server keeps silent to one kind of question",
-		Doc: `Programs ask for IPv4 and IPv6 addresses at once and wait for both answers. A server
-that never answers AAAA (old load balancers), or a rule that drops those questions,
-makes each look-up wait for its time-out, though dig shows the address at once. The
-same goes for questions with EDNS, which systemd's "options edns0 trust-ad" has glibc
-ask with: old routers and firewalls drop them, and no name resolves.
-
-See it by hand:
-    dig @SERVER NAME A; dig @SERVER NAME AAAA          the second one waits
-    dig +noedns @SERVER NAME; dig +edns=0 @SERVER NAME
-
-Found unasked, by questions for the root alone, it is a warning: a server may keep
-silent to that and answer for names.
-
-Sources: RFC 4074; RFC 6891 section 7; resolv.conf(5); glibc resolv/res_send.c: send_dg`,
 		After: []diag.Code{"ND4301", "ND3102"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

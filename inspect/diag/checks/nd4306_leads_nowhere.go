@@ -11,25 +11,27 @@ import (
 )
 
 // nd4306: a server answers with an address that is nobody's.
+//
+// The answer for a name is 0.0.0.0, or ::, or an address of loopback. That is how servers
+// that block names (Pi-hole, AdGuard Home, a hosts list in dnsmasq or unbound) say no, or
+// what somebody wrote there for a program on that very machine. A container that connects
+// there reaches itself, and is refused: "connection refused" by a server that was never
+// asked.
+//
+// See it by hand:
+//
+//	dig @SERVER NAME                         0.0.0.0 or 127.0.0.1
+//	dig @ANOTHER NAME                        what others say
+//
+// False positives: a name of a program in the same container (NAME resolves to 127.0.0.1
+// by will, as localtest.me does) is told only when the connection there fails.
+//
+// Sources: RFC 1122, section 3.2.1.3: 0.0.0.0 is no destination; net/ipv4/route.c:
+// ip_route_output_key_hash_rcu, which leads it to loopback; pi-hole docs, "blocking modes"
 func nd4306() diag.Check {
 	return diag.Check{
 		Code: "ND4306", Name: "name-leads-nowhere", Severity: diag.Error, Since: "0.2",
 		Title: "A DNS server answers with an address that leads back to whoever asks",
-		Doc: `The answer for a name is 0.0.0.0, or ::, or an address of loopback. That is how servers
-that block names (Pi-hole, AdGuard Home, a hosts list in dnsmasq or unbound) say no, or
-what somebody wrote there for a program on that very machine. A container that connects
-there reaches itself, and is refused: "connection refused" by a server that was never
-asked.
-
-See it by hand:
-    dig @SERVER NAME                         0.0.0.0 or 127.0.0.1
-    dig @ANOTHER NAME                        what others say
-
-False positives: a name of a program in the same container (NAME resolves to 127.0.0.1
-by will, as localtest.me does) is told only when the connection there fails.
-
-Sources: RFC 1122, section 3.2.1.3: 0.0.0.0 is no destination; net/ipv4/route.c:
-ip_route_output_key_hash_rcu, which leads it to loopback; pi-hole docs, "blocking modes"`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Names {

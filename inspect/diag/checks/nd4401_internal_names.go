@@ -11,21 +11,23 @@ import (
 )
 
 // nd4401: an internal network's members get outside names answered.
+//
+// A container that may not send a packet to the world can still talk to it by names:
+// data goes out in the labels that it asks for, and comes back in the answers, when
+// something forwards its questions. Docker before 25.0.5 (and 23.0.11) did so from the
+// host's namespace where the host's own name server is at a loopback address, as with
+// systemd-resolved.
+//
+// See it by hand:
+//
+//	docker exec NAME nslookup example.com            must not be answered
+//	docker exec NAME cat /etc/resolv.conf            ExtServers: [host(127.0.0.53)]
+//
+// Sources: GHSA-mq39-4gv4-mvpx (CVE-2024-29018); aardvark-dns 1.11.0 release notes
 func nd4401() diag.Check {
 	return diag.Check{
 		Code: "ND4401", Name: "internal-names", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "Containers of an internal network get names of the world answered",
-		Doc: `A container that may not send a packet to the world can still talk to it by names:
-data goes out in the labels that it asks for, and comes back in the answers, when
-something forwards its questions. Docker before 25.0.5 (and 23.0.11) did so from the
-host's namespace where the host's own name server is at a loopback address, as with
-systemd-resolved.
-
-See it by hand:
-    docker exec NAME nslookup example.com            must not be answered
-    docker exec NAME cat /etc/resolv.conf            ExtServers: [host(127.0.0.53)]
-
-Sources: GHSA-mq39-4gv4-mvpx (CVE-2024-29018); aardvark-dns 1.11.0 release notes`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Sealed {

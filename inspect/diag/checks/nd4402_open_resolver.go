@@ -9,20 +9,22 @@ import (
 )
 
 // nd4402: a name server is open to the world.
+//
+// A resolver that answers the whole Internet is used to flood others: a question
+// with a forged source of 40 bytes makes an answer of thousands. dnsmasq, Pi-hole,
+// AdGuard or a DNS container published at all addresses do that when no rule keeps
+// strangers out. netdoctor follows a question from outside to port 53 of this host.
+//
+// See it by hand:
+//
+//	ss -lnup 'sport = 53'; docker port NAME
+//	from another network: dig @THIS-HOST example.com
+//
+// Sources: RFC 5358; BCP 140
 func nd4402() diag.Check {
 	return diag.Check{
 		Code: "ND4402", Name: "open-resolver", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "A name server answers whoever asks from outside",
-		Doc: `A resolver that answers the whole Internet is used to flood others: a question
-with a forged source of 40 bytes makes an answer of thousands. dnsmasq, Pi-hole,
-AdGuard or a DNS container published at all addresses do that when no rule keeps
-strangers out. netdoctor follows a question from outside to port 53 of this host.
-
-See it by hand:
-    ss -lnup 'sport = 53'; docker port NAME
-    from another network: dig @THIS-HOST example.com
-
-Sources: RFC 5358; BCP 140`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			host := in.Snap.HostNs()
 			if host == nil {

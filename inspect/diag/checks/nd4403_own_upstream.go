@@ -12,23 +12,25 @@ import (
 )
 
 // nd4403: a name server's questions come back to itself.
+//
+// A container that serves names to this host and takes its servers from
+// resolv.conf asks itself: its resolv.conf is a copy of the host's, which names the
+// container. CoreDNS ("forward . /etc/resolv.conf") stops with "Loop detected",
+// dnsmasq and others burn a processor until the questions time out. A server that
+// has its upstream in its own configuration is not touched by this.
+//
+// See it by hand:
+//
+//	cat /etc/resolv.conf                      names this host or the container
+//	docker exec SERVER cat /etc/resolv.conf   the same, or ExtServers: host(…)
+//
+// Where it loops already, and names fail, ND4304 tells.
+//
+// Sources: coredns plugin/loop; resolv.conf(5); moby daemon/libnetwork/resolver.go
 func nd4403() diag.Check {
 	return diag.Check{
 		Code: "ND4403", Name: "own-upstream", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "A name server is its own upstream",
-		Doc: `A container that serves names to this host and takes its servers from
-resolv.conf asks itself: its resolv.conf is a copy of the host's, which names the
-container. CoreDNS ("forward . /etc/resolv.conf") stops with "Loop detected",
-dnsmasq and others burn a processor until the questions time out. A server that
-has its upstream in its own configuration is not touched by this.
-
-See it by hand:
-    cat /etc/resolv.conf                      names this host or the container
-    docker exec SERVER cat /etc/resolv.conf   the same, or ExtServers: host(…)
-
-Where it loops already, and names fail, ND4304 tells.
-
-Sources: coredns plugin/loop; resolv.conf(5); moby daemon/libnetwork/resolver.go`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Containers {

@@ -15,18 +15,20 @@ import (
 )
 
 // nd4901 names whatever keeps a name from resolving that no other check explains.
+//
+// The way of the name ends in a wrong or empty answer: no server knows it, a line in
+// /etc/hosts overrides it, or the resolver that should know it is not there.
+//
+// See it by hand:
+//
+//	docker exec NAME getent hosts myservice
+//	netdoctor dns myservice --from NAME      every step and every answer
+//
+// Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)
 func nd4901() diag.Check {
 	return diag.Check{
 		Code: "ND4901", Name: "name-fails", Severity: diag.Error, Since: "0.1",
-		Title: "A name does not resolve, or resolves wrongly",
-		Doc: `The way of the name ends in a wrong or empty answer: no server knows it, a line in
-/etc/hosts overrides it, or the resolver that should know it is not there.
-
-See it by hand:
-    docker exec NAME getent hosts myservice
-    netdoctor dns myservice --from NAME      every step and every answer
-
-Sources: nsswitch.conf(5), hosts(5), resolv.conf(5)`,
+		Title:    "A name does not resolve, or resolves wrongly",
 		CatchAll: true,
 		After:    []diag.Code{"ND1104", "ND4101", "ND4102", "ND4103", "ND4109", "ND4201", "ND5108", "ND6103", "ND6201", "ND6402", "ND3102"},
 		Detect: func(in *diag.Input) []diag.Finding {

@@ -14,21 +14,23 @@ import (
 )
 
 // nd5101: nothing listens where the packet arrives.
+//
+// The packet arrives, and the container's own stack refuses it: no process listens
+// on that port. The program is still starting, has crashed in place, or was never
+// told to open the port. The network is fine. Only a remark where nobody asked for
+// the port and the program is at work: its health check says that it still starts, or
+// it serves another of its published ports.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ss -lntu               the port is not listed
+//	docker logs NAME
+//
+// Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1
 func nd5101() diag.Check {
 	return diag.Check{
 		Code: "ND5101", Name: "nothing-listening", Severity: diag.Error, Since: "0.1",
 		Title: "Nothing listens on the port in the container",
-		Doc: `The packet arrives, and the container's own stack refuses it: no process listens
-on that port. The program is still starting, has crashed in place, or was never
-told to open the port. The network is fine. Only a remark where nobody asked for
-the port and the program is at work: its health check says that it still starts, or
-it serves another of its published ports.
-
-See it by hand:
-    nsenter -t PID -n ss -lntu               the port is not listed
-    docker logs NAME
-
-Sources: net/ipv4/tcp_ipv4.c: tcp_v4_rcv, NO_SOCKET; RFC 9293 section 3.10.7.1`,
 		After: []diag.Code{"ND4204", "ND8102", "ND5121", "ND5111", "ND4306"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return listeners(in, func(s seat) *diag.Finding {

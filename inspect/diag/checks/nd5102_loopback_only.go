@@ -8,19 +8,21 @@ import (
 )
 
 // nd5102: the program listens on loopback only.
+//
+// A listener on 127.0.0.1 takes connections from its own namespace only. In a
+// container that is the container itself: "docker exec … curl localhost" works, and
+// everybody else is refused. Many development servers (Flask, Rails, Vite) bind to
+// localhost unless told otherwise.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ss -lnt                127.0.0.1:PORT
+//
+// Sources: ip(7), bind(2)
 func nd5102() diag.Check {
 	return diag.Check{
 		Code: "ND5102", Name: "listens-on-loopback-only", Severity: diag.Error, Since: "0.1",
 		Title: "The program listens on 127.0.0.1 inside its container only",
-		Doc: `A listener on 127.0.0.1 takes connections from its own namespace only. In a
-container that is the container itself: "docker exec … curl localhost" works, and
-everybody else is refused. Many development servers (Flask, Rails, Vite) bind to
-localhost unless told otherwise.
-
-See it by hand:
-    nsenter -t PID -n ss -lnt                127.0.0.1:PORT
-
-Sources: ip(7), bind(2)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			return listeners(in, func(s seat) *diag.Finding {
 				if len(s.loopback) == 0 {

@@ -7,20 +7,22 @@ import (
 )
 
 // nd5103: the program listens on another port.
+//
+// The port that is published, or asked for, is not the one that the program in the
+// container listens on: "-p 8080:80" needs a listener on 80 inside. Only a remark
+// where nobody asked for the port and the program serves another that is published:
+// it may open this one on demand (FTP's passive range, RTP).
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ss -lnt
+//	docker port NAME
+//
+// Sources: docs.docker.com, port publishing
 func nd5103() diag.Check {
 	return diag.Check{
 		Code: "ND5103", Name: "wrong-container-port", Severity: diag.Error, Since: "0.1",
 		Title: "The program listens on another port than the one that is asked for",
-		Doc: `The port that is published, or asked for, is not the one that the program in the
-container listens on: "-p 8080:80" needs a listener on 80 inside. Only a remark
-where nobody asked for the port and the program serves another that is published:
-it may open this one on demand (FTP's passive range, RTP).
-
-See it by hand:
-    nsenter -t PID -n ss -lnt
-    docker port NAME
-
-Sources: docs.docker.com, port publishing`,
 		After: []diag.Code{"ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return listeners(in, func(s seat) *diag.Finding {

@@ -10,19 +10,21 @@ import (
 )
 
 // nd5104: the port is published at another address of the host than the one asked for.
+//
+// "-p 127.0.0.1:8080:80" publishes a port for programs on this host only; "-p
+// 192.0.2.1:8080:80" at that address only; "-p 0.0.0.0:8080:80" on IPv4 only, while programs
+// that prefer IPv6 (localhost is ::1 first) are refused.
+//
+// See it by hand:
+//
+//	docker port NAME                         127.0.0.1:8080
+//	ss -lnt                                  the proxy listens at that address
+//
+// Sources: docs.docker.com, port publishing; moby portmapper
 func nd5104() diag.Check {
 	return diag.Check{
 		Code: "ND5104", Name: "published-elsewhere", Severity: diag.Error, Since: "0.1",
 		Title: "The port is published at another host address than the one asked for",
-		Doc: `"-p 127.0.0.1:8080:80" publishes a port for programs on this host only; "-p
-192.0.2.1:8080:80" at that address only; "-p 0.0.0.0:8080:80" on IPv4 only, while programs
-that prefer IPv6 (localhost is ::1 first) are refused.
-
-See it by hand:
-    docker port NAME                         127.0.0.1:8080
-    ss -lnt                                  the proxy listens at that address
-
-Sources: docs.docker.com, port publishing; moby portmapper`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			return atHost(in, func(f *diag.FlowCase) *diag.Finding {
 				c, p, at := in.PublishedAt(f.Flow.Dst, f.Flow.Dport, f.Flow.Proto)

@@ -12,19 +12,21 @@ import (
 )
 
 // nd5105: no container publishes the port.
+//
+// A port of a container is reachable at the host's address only when it is
+// published with -p at start. EXPOSE in an image, or --expose, only writes it down.
+// A port can't be published for a container that runs; it must be recreated.
+//
+// See it by hand:
+//
+//	docker ps --format '{{.Names}} {{.Ports}}'   "80/tcp" without "->" is not published
+//	ss -lntu                                     nothing on the port
+//
+// Sources: docs.docker.com, port publishing
 func nd5105() diag.Check {
 	return diag.Check{
 		Code: "ND5105", Name: "not-published", Severity: diag.Error, Since: "0.1",
 		Title: "No container publishes that port, and nothing on the host listens on it",
-		Doc: `A port of a container is reachable at the host's address only when it is
-published with -p at start. EXPOSE in an image, or --expose, only writes it down.
-A port can't be published for a container that runs; it must be recreated.
-
-See it by hand:
-    docker ps --format '{{.Names}} {{.Ports}}'   "80/tcp" without "->" is not published
-    ss -lntu                                     nothing on the port
-
-Sources: docs.docker.com, port publishing`,
 		After: []diag.Code{"ND8102", "ND5106"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return append(passedOver(in), atHost(in, func(f *diag.FlowCase) *diag.Finding {

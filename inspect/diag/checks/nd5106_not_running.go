@@ -14,33 +14,35 @@ import (
 )
 
 // nd5106: a container that others count on is not running.
+//
+// A container that has stopped has no address, and the embedded DNS no longer knows
+// its name: programs say "bad address" rather than "connection refused". Found when
+// its name or address is asked for, and, unasked, when it was killed or crashed (an
+// exit code above 125) while others on its network still run, or said that it can't
+// listen at a port that it publishes and nobody else serves. One that a person had
+// the engine stop is not missed, though it ends with 137 where its program heeds no
+// SIGTERM.
+//
+// See it by hand:
+//
+//	docker ps -a                             Exited (137)
+//	docker logs --tail 20 NAME
+//
+// One that ended by itself with exit code 0 soon after its start, that publishes no port
+// and is not to be restarted, is taken for a job (a migration, a backup) that has done
+// its work: it is not started again unasked, as that would do the work twice.
+//
+// One that ended before anything that runs now was started went with its engine or its
+// host, and nobody has asked for it since.
+//
+// False positives: a container that was killed by will.
+//
+// Sources: moby libnetwork/agent.go: records of stopped endpoints are removed; docker-run(1), exit status;
+// moby daemon/stop.go: containerStop
 func nd5106() diag.Check {
 	return diag.Check{
 		Code: "ND5106", Name: "container-not-running", Severity: diag.Error, Since: "0.1",
-		Title: "The container that should answer is not running",
-		Doc: `A container that has stopped has no address, and the embedded DNS no longer knows
-its name: programs say "bad address" rather than "connection refused". Found when
-its name or address is asked for, and, unasked, when it was killed or crashed (an
-exit code above 125) while others on its network still run, or said that it can't
-listen at a port that it publishes and nobody else serves. One that a person had
-the engine stop is not missed, though it ends with 137 where its program heeds no
-SIGTERM.
-
-See it by hand:
-    docker ps -a                             Exited (137)
-    docker logs --tail 20 NAME
-
-One that ended by itself with exit code 0 soon after its start, that publishes no port
-and is not to be restarted, is taken for a job (a migration, a backup) that has done
-its work: it is not started again unasked, as that would do the work twice.
-
-One that ended before anything that runs now was started went with its engine or its
-host, and nobody has asked for it since.
-
-False positives: a container that was killed by will.
-
-Sources: moby libnetwork/agent.go: records of stopped endpoints are removed; docker-run(1), exit status;
-moby daemon/stop.go: containerStop`,
+		Title:  "The container that should answer is not running",
 		After:  []diag.Code{"ND5113"},
 		Detect: detectND5106,
 		Fix:    fixStart,

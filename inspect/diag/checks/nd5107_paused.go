@@ -10,23 +10,25 @@ import (
 )
 
 // nd5107: a container is paused.
+//
+// A paused container's processes are frozen. Its network stack is the kernel's and
+// goes on: ARP is answered, TCP connections are completed into the listener's
+// queue, and then nothing comes. Programs hang instead of failing. Somebody ran
+// "docker pause", or a backup or commit froze it and died.
+//
+// See it by hand:
+//
+//	docker ps                                Up 3 hours (Paused)
+//	docker unpause NAME
+//
+// False positives: a container that is paused by will. One that publishes nothing,
+// and that no other container can have used by a network, is a warning only.
+//
+// Sources: docker-pause(1); Documentation/admin-guide/cgroup-v2.rst, cgroup.freeze
 func nd5107() diag.Check {
 	return diag.Check{
 		Code: "ND5107", Name: "container-paused", Severity: diag.Error, Since: "0.1",
 		Title: "The container is paused: it takes connections and never answers",
-		Doc: `A paused container's processes are frozen. Its network stack is the kernel's and
-goes on: ARP is answered, TCP connections are completed into the listener's
-queue, and then nothing comes. Programs hang instead of failing. Somebody ran
-"docker pause", or a backup or commit froze it and died.
-
-See it by hand:
-    docker ps                                Up 3 hours (Paused)
-    docker unpause NAME
-
-False positives: a container that is paused by will. One that publishes nothing,
-and that no other container can have used by a network, is a warning only.
-
-Sources: docker-pause(1); Documentation/admin-guide/cgroup-v2.rst, cgroup.freeze`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Containers {

@@ -12,23 +12,25 @@ import (
 )
 
 // nd5108: the process that listens is stopped.
+//
+// The process that owns the listening socket is in state T: stopped by SIGSTOP, or
+// by a debugger that holds it. Or its control group is frozen, which ps does not show
+// and an engine need not know of. The kernel completes the handshake for it, so the
+// connection is accepted, and then no data ever comes back. The network is fine.
+//
+// See it by hand:
+//
+//	ps -o pid,stat,comm -p PID               STAT shows T
+//	kill -CONT PID
+//	cat /proc/PID/cgroup                     then GROUP/cgroup.events: frozen 1
+//
+// False positives: a process that is being debugged.
+//
+// Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check_req
 func nd5108() diag.Check {
 	return diag.Check{
 		Code: "ND5108", Name: "process-stopped", Severity: diag.Error, Since: "0.1",
 		Title: "The process that listens on the port is stopped",
-		Doc: `The process that owns the listening socket is in state T: stopped by SIGSTOP, or
-by a debugger that holds it. Or its control group is frozen, which ps does not show
-and an engine need not know of. The kernel completes the handshake for it, so the
-connection is accepted, and then no data ever comes back. The network is fine.
-
-See it by hand:
-    ps -o pid,stat,comm -p PID               STAT shows T
-    kill -CONT PID
-    cat /proc/PID/cgroup                     then GROUP/cgroup.events: frozen 1
-
-False positives: a process that is being debugged.
-
-Sources: signal(7); proc(5), /proc/PID/stat; net/ipv4/tcp_minisocks.c: tcp_check_req`,
 		After: []diag.Code{"ND5107", "ND5121"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

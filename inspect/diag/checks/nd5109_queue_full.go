@@ -9,31 +9,33 @@ import (
 )
 
 // nd5109: a listener accepts no more.
+//
+// The kernel keeps finished connections in the listener's queue until the program
+// accepts them. When the program is stuck (a lock, a slow disk, all its workers
+// busy, no file descriptor left so that accept fails) they wait there: the client is
+// connected, and no answer comes. When the queue is full new handshakes are dropped,
+// which looks like a firewall that drops. Packets arrive in order; the program is
+// what stands still. Where several listeners share the port (SO_REUSEPORT) a part of
+// the connections is theirs: one stuck worker lets every so many hang. A UDP socket that
+// nobody reads fills up in the same way, and datagrams are dropped without a word.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n ss -lnt                Recv-Q above 0, and it stays
+//	nsenter -t PID -n ss -lnu                the same of UDP, in bytes
+//	nsenter -t PID -n nstat -az TcpExtListenOverflows UdpRcvbufErrors
+//	ls /proc/PID/fd | wc -l; grep 'open files' /proc/PID/limits
+//
+// False positives: a server that serves one request at a time and is at a long one;
+// what waits less than three seconds (one, of a port that was asked for) is not told of.
+//
+// Sources: net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock, sk_acceptq_is_full;
+// net/ipv4/inet_connection_sock.c: inet_csk_accept; net/ipv4/udp.c:
+// __udp_enqueue_schedule_skb; listen(2), accept(2): EMFILE
 func nd5109() diag.Check {
 	return diag.Check{
 		Code: "ND5109", Name: "accept-queue-full", Severity: diag.Error, Since: "0.1",
 		Title: "The program accepts no more connections: its queue is full",
-		Doc: `The kernel keeps finished connections in the listener's queue until the program
-accepts them. When the program is stuck (a lock, a slow disk, all its workers
-busy, no file descriptor left so that accept fails) they wait there: the client is
-connected, and no answer comes. When the queue is full new handshakes are dropped,
-which looks like a firewall that drops. Packets arrive in order; the program is
-what stands still. Where several listeners share the port (SO_REUSEPORT) a part of
-the connections is theirs: one stuck worker lets every so many hang. A UDP socket that
-nobody reads fills up in the same way, and datagrams are dropped without a word.
-
-See it by hand:
-    nsenter -t PID -n ss -lnt                Recv-Q above 0, and it stays
-    nsenter -t PID -n ss -lnu                the same of UDP, in bytes
-    nsenter -t PID -n nstat -az TcpExtListenOverflows UdpRcvbufErrors
-    ls /proc/PID/fd | wc -l; grep 'open files' /proc/PID/limits
-
-False positives: a server that serves one request at a time and is at a long one;
-what waits less than three seconds (one, of a port that was asked for) is not told of.
-
-Sources: net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock, sk_acceptq_is_full;
-net/ipv4/inet_connection_sock.c: inet_csk_accept; net/ipv4/udp.c:
-__udp_enqueue_schedule_skb; listen(2), accept(2): EMFILE`,
 		After: []diag.Code{"ND5107", "ND5108"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

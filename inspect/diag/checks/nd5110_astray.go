@@ -16,23 +16,25 @@ import (
 
 // nd5110: a published port is answered by somebody else than its container, or
 // by nobody although it is published.
+//
+// Packets to a published port reach the container by a DNAT rule, or, from the host
+// itself and by ways that no rule covers, through the docker-proxy process that
+// listens on the port. With --userland-proxy=false the engine keeps a socket of its
+// own on the port as a placeholder: when the DNAT rule is gone, connections end
+// there, are accepted by the kernel, and nobody ever answers. When the proxy has
+// died, connections from the host itself are refused.
+//
+// See it by hand:
+//
+//	iptables -t nat -S DOCKER                no DNAT for the port
+//	ss -lntp 'sport = :PORT'                 dockerd holds it, or nobody does
+//	docker port NAME
+//
+// Sources: moby libnetwork/portmapper; cmd/docker-proxy
 func nd5110() diag.Check {
 	return diag.Check{
 		Code: "ND5110", Name: "published-port-astray", Severity: diag.Error, Since: "0.1",
 		Title: "A published port does not lead to its container",
-		Doc: `Packets to a published port reach the container by a DNAT rule, or, from the host
-itself and by ways that no rule covers, through the docker-proxy process that
-listens on the port. With --userland-proxy=false the engine keeps a socket of its
-own on the port as a placeholder: when the DNAT rule is gone, connections end
-there, are accepted by the kernel, and nobody ever answers. When the proxy has
-died, connections from the host itself are refused.
-
-See it by hand:
-    iptables -t nat -S DOCKER                no DNAT for the port
-    ss -lntp 'sport = :PORT'                 dockerd holds it, or nobody does
-    docker port NAME
-
-Sources: moby libnetwork/portmapper; cmd/docker-proxy`,
 		After: []diag.Code{"ND6101", "ND3201", "ND3205"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

@@ -10,18 +10,20 @@ import (
 )
 
 // nd5111: the port is published for another protocol than the service speaks.
+//
+// "-p 5300:5300" publishes TCP alone; a UDP service (DNS, syslog, WireGuard, games)
+// needs "-p 5300:5300/udp", and one that speaks both needs two -p.
+//
+// See it by hand:
+//
+//	docker port NAME                         5300/tcp, not 5300/udp
+//	nsenter -t PID -n ss -lntu               the service has a udp socket
+//
+// Sources: docs.docker.com, port publishing
 func nd5111() diag.Check {
 	return diag.Check{
 		Code: "ND5111", Name: "published-wrong-protocol", Severity: diag.Error, Since: "0.1",
 		Title: "The port is published for TCP, and the service speaks UDP (or the other way round)",
-		Doc: `"-p 5300:5300" publishes TCP alone; a UDP service (DNS, syslog, WireGuard, games)
-needs "-p 5300:5300/udp", and one that speaks both needs two -p.
-
-See it by hand:
-    docker port NAME                         5300/tcp, not 5300/udp
-    nsenter -t PID -n ss -lntu               the service has a udp socket
-
-Sources: docs.docker.com, port publishing`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

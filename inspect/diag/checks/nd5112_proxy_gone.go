@@ -11,24 +11,26 @@ import (
 )
 
 // nd5112: the userland proxy of a published port is gone.
+//
+// With the userland proxy on (the default) one docker-proxy process listens on the
+// host for each published port. Connections from outside are rewritten by DNAT and
+// never meet it, but those of the host itself to 127.0.0.1 do: the rule in nat
+// OUTPUT leaves 127.0.0.0/8 out. When the process is killed (the OOM killer, a
+// clean-up script), the port works from other machines and is refused on localhost.
+// The engine starts the process only when it sets up the endpoint: reconnecting the
+// container to its network does, and so does restarting it. One that
+// outlived its engine keeps the port, and leads to an address of yesterday.
+//
+// See it by hand:
+//
+//	ss -lntp 'sport = :PORT'                 nobody listens
+//	ps -C docker-proxy -o args               no line with -host-port PORT
+//
+// Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go
 func nd5112() diag.Check {
 	return diag.Check{
 		Code: "ND5112", Name: "userland-proxy-gone", Severity: diag.Error, Since: "0.1",
 		Title: "The docker-proxy of a published port is not running",
-		Doc: `With the userland proxy on (the default) one docker-proxy process listens on the
-host for each published port. Connections from outside are rewritten by DNAT and
-never meet it, but those of the host itself to 127.0.0.1 do: the rule in nat
-OUTPUT leaves 127.0.0.0/8 out. When the process is killed (the OOM killer, a
-clean-up script), the port works from other machines and is refused on localhost.
-The engine starts the process only when it sets up the endpoint: reconnecting the
-container to its network does, and so does restarting it. One that
-outlived its engine keeps the port, and leads to an address of yesterday.
-
-See it by hand:
-    ss -lntp 'sport = :PORT'                 nobody listens
-    ps -C docker-proxy -o args               no line with -host-port PORT
-
-Sources: moby cmd/docker-proxy; libnetwork/portmapper/proxy_linux.go`,
 		After: []diag.Code{"ND6101", "ND6201"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			return append(strayProxies(in), atHost(in, func(f *diag.FlowCase) *diag.Finding {

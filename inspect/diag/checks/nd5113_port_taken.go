@@ -10,26 +10,28 @@ import (
 )
 
 // nd5113: a container can't start because its host port is in use.
+//
+// A published port is a port of the host; a container with --network host binds its
+// ports on the host itself. Either can be had once: "bind: address already in use"
+// (another process has it) or "port is already allocated" (another container
+// publishes it).
+//
+// A connection of the host has a port, too, mostly chosen by the kernel from
+// net.ipv4.ip_local_port_range, and keeps listeners off it while it lasts and for a
+// minute after: who publishes a port of that range has it reserved.
+//
+// See it by hand:
+//
+//	ss -lntup 'sport = :PORT'                who listens on it
+//	ss -antup 'sport = :PORT'                whose connection has it
+//	docker inspect -f '{{.State.Error}}' NAME; docker logs --tail 5 NAME
+//
+// Sources: moby libnetwork/portallocator; bind(2), EADDRINUSE;
+// net/ipv4/inet_connection_sock.c: inet_csk_bind_conflict; ip-sysctl.rst: ip_local_reserved_ports
 func nd5113() diag.Check {
 	return diag.Check{
 		Code: "ND5113", Name: "host-port-taken", Severity: diag.Error, Since: "0.1",
-		Title: "A container does not run because somebody else has its port on the host",
-		Doc: `A published port is a port of the host; a container with --network host binds its
-ports on the host itself. Either can be had once: "bind: address already in use"
-(another process has it) or "port is already allocated" (another container
-publishes it).
-
-A connection of the host has a port, too, mostly chosen by the kernel from
-net.ipv4.ip_local_port_range, and keeps listeners off it while it lasts and for a
-minute after: who publishes a port of that range has it reserved.
-
-See it by hand:
-    ss -lntup 'sport = :PORT'                who listens on it
-    ss -antup 'sport = :PORT'                whose connection has it
-    docker inspect -f '{{.State.Error}}' NAME; docker logs --tail 5 NAME
-
-Sources: moby libnetwork/portallocator; bind(2), EADDRINUSE;
-net/ipv4/inet_connection_sock.c: inet_csk_bind_conflict; ip-sysctl.rst: ip_local_reserved_ports`,
+		Title:  "A container does not run because somebody else has its port on the host",
 		Detect: detectND5113,
 	}
 }

@@ -12,21 +12,23 @@ import (
 )
 
 // nd5115: a namespace has no local port left for more connections.
+//
+// Each connection to one address and port needs a local port of its own, out of
+// net.ipv4.ip_local_port_range (28,232 ports unless it was changed). When all are in
+// use, connect says "Cannot assign requested address", while ping and connections to
+// other destinations work. Clients that open and close a connection for each request
+// get there, and narrowed ranges sooner.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n sysctl net.ipv4.ip_local_port_range
+//	nsenter -t PID -n ss -tn state established dst ADDRESS | wc -l
+//
+// Sources: net/ipv4/inet_hashtables.c: __inet_hash_connect; ip-sysctl.rst
 func nd5115() diag.Check {
 	return diag.Check{
 		Code: "ND5115", Name: "local-ports-exhausted", Severity: diag.Error, Since: "0.1",
-		Title: "No local port is left for connections to that destination",
-		Doc: `Each connection to one address and port needs a local port of its own, out of
-net.ipv4.ip_local_port_range (28,232 ports unless it was changed). When all are in
-use, connect says "Cannot assign requested address", while ping and connections to
-other destinations work. Clients that open and close a connection for each request
-get there, and narrowed ranges sooner.
-
-See it by hand:
-    nsenter -t PID -n sysctl net.ipv4.ip_local_port_range
-    nsenter -t PID -n ss -tn state established dst ADDRESS | wc -l
-
-Sources: net/ipv4/inet_hashtables.c: __inet_hash_connect; ip-sysctl.rst`,
+		Title:  "No local port is left for connections to that destination",
 		Detect: detectND5115,
 		Fix:    fixND5115,
 	}

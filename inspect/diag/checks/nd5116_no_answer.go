@@ -12,26 +12,28 @@ import (
 )
 
 // nd5116: the packet is at its destination, whose stack stays silent.
+//
+// The way is free, the packet is in the namespace that it is for, and the kernel
+// there takes it and says nothing: echoes are ignored by a sysctl (hardening scripts
+// set it; whoever pings to see whether a machine is up is misled), ARP questions are
+// (arp_ignore, of load balancers' recipes), the listener's queue is full, or its
+// process is stopped. Or a UDP program answers, but from another address of its own than
+// the one that was asked. A container that answers no ARP question at all is told of also
+// while others still know its MAC from an earlier packet: it works by luck.
+//
+// See it by hand:
+//
+//	nsenter -t PID -n sysctl -a | grep -e echo_ignore -e arp_ignore
+//	nsenter -t PID -n tcpdump -ni any icmp   requests come, nothing goes
+//
+// False positives: echoes that are ignored by will. Unless they were asked for, that
+// is only remarked.
+//
+// Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv; ip(7): IP_PKTINFO
 func nd5116() diag.Check {
 	return diag.Check{
 		Code: "ND5116", Name: "stack-silent", Severity: diag.Error, Since: "0.2",
-		Title: "The packet arrives, and the destination's stack does not answer",
-		Doc: `The way is free, the packet is in the namespace that it is for, and the kernel
-there takes it and says nothing: echoes are ignored by a sysctl (hardening scripts
-set it; whoever pings to see whether a machine is up is misled), ARP questions are
-(arp_ignore, of load balancers' recipes), the listener's queue is full, or its
-process is stopped. Or a UDP program answers, but from another address of its own than
-the one that was asked. A container that answers no ARP question at all is told of also
-while others still know its MAC from an earlier packet: it works by luck.
-
-See it by hand:
-    nsenter -t PID -n sysctl -a | grep -e echo_ignore -e arp_ignore
-    nsenter -t PID -n tcpdump -ni any icmp   requests come, nothing goes
-
-False positives: echoes that are ignored by will. Unless they were asked for, that
-is only remarked.
-
-Sources: net/ipv4/icmp.c: icmp_echo; net/ipv6/icmp.c: icmpv6_rcv; ip(7): IP_PKTINFO`,
+		Title:    "The packet arrives, and the destination's stack does not answer",
 		CatchAll: true,
 		After:    []diag.Code{"ND5107", "ND5108", "ND5109"},
 		Detect: func(in *diag.Input) []diag.Finding {

@@ -14,28 +14,30 @@ import (
 )
 
 // nd5117: a bpf program of a control group keeps processes from sending or receiving.
+//
+// Sockets belong to the control group of the process that made them, and what they
+// send and receive passes through the bpf programs of that group and of all above it:
+// systemd's IPAddressDeny= and RestrictNetworkInterfaces= are such programs, load
+// balancers and accounting tools have others. They run behind every firewall rule, so
+// that no iptables or nft list shows them, and the packet of another process in the
+// same namespace (nsenter with a ping) gets through. systemd's lists are read, and a
+// program that answers the same to everything is followed; any other is told of when
+// the kernel was seen to drop a probe there.
+//
+// See it by hand:
+//
+//	bpftool cgroup tree                      each group's programs
+//	cat /proc/PID/cgroup
+//	systemctl show UNIT -p IPAddressAllow -p IPAddressDeny
+//
+// False positives: none known; whether it is meant is for the group's owner to say.
+//
+// Sources: kernel/bpf/cgroup.c: __cgroup_bpf_run_filter_skb; systemd.resource-control(5),
+// systemd src/core/bpf-firewall.c; bpftool-cgroup(8)
 func nd5117() diag.Check {
 	return diag.Check{
 		Code: "ND5117", Name: "cgroup-program", Severity: diag.Error, Since: "0.2",
-		Title: "A bpf program of a control group stops what its processes send or receive",
-		Doc: `Sockets belong to the control group of the process that made them, and what they
-send and receive passes through the bpf programs of that group and of all above it:
-systemd's IPAddressDeny= and RestrictNetworkInterfaces= are such programs, load
-balancers and accounting tools have others. They run behind every firewall rule, so
-that no iptables or nft list shows them, and the packet of another process in the
-same namespace (nsenter with a ping) gets through. systemd's lists are read, and a
-program that answers the same to everything is followed; any other is told of when
-the kernel was seen to drop a probe there.
-
-See it by hand:
-    bpftool cgroup tree                      each group's programs
-    cat /proc/PID/cgroup
-    systemctl show UNIT -p IPAddressAllow -p IPAddressDeny
-
-False positives: none known; whether it is meant is for the group's owner to say.
-
-Sources: kernel/bpf/cgroup.c: __cgroup_bpf_run_filter_skb; systemd.resource-control(5),
-systemd src/core/bpf-firewall.c; bpftool-cgroup(8)`,
+		Title:  "A bpf program of a control group stops what its processes send or receive",
 		Detect: detectND5117,
 	}
 }

@@ -9,28 +9,30 @@ import (
 )
 
 // nd5118: a container's control group has reached its limit.
+//
+// A container may have so many processes and threads (--pids-limit, pids.max) and so
+// much CPU time in each period (--cpus, cpu.max). At the first limit fork fails with
+// EAGAIN: a server that makes a process or thread for each connection takes it and
+// closes it, or never answers. At the second its programs stand still for the rest of
+// the period. The kernel goes on answering ARP and finishing handshakes, so that every
+// packet is seen to arrive.
+//
+// See it by hand:
+//
+//	docker stats --no-stream NAME            PIDS, CPU %
+//	cat /sys/fs/cgroup/.../pids.current pids.max pids.events
+//	cat /sys/fs/cgroup/.../cpu.max cpu.stat  nr_throttled of nr_periods
+//
+// False positives: a program that is content with what it has. Unless something of the
+// container was asked for, or a process was refused while it was probed, it is a warning,
+// and CPU is told of only below a fiftieth of one.
+//
+// Sources: kernel/cgroup/pids.c: pids_can_fork; kernel/sched/fair.c: throttle_cfs_rq;
+// Documentation/admin-guide/cgroup-v2.rst
 func nd5118() diag.Check {
 	return diag.Check{
 		Code: "ND5118", Name: "limit-reached", Severity: diag.Error, Since: "0.2",
-		Title: "A container has reached its limit of processes or of CPU time",
-		Doc: `A container may have so many processes and threads (--pids-limit, pids.max) and so
-much CPU time in each period (--cpus, cpu.max). At the first limit fork fails with
-EAGAIN: a server that makes a process or thread for each connection takes it and
-closes it, or never answers. At the second its programs stand still for the rest of
-the period. The kernel goes on answering ARP and finishing handshakes, so that every
-packet is seen to arrive.
-
-See it by hand:
-    docker stats --no-stream NAME            PIDS, CPU %
-    cat /sys/fs/cgroup/.../pids.current pids.max pids.events
-    cat /sys/fs/cgroup/.../cpu.max cpu.stat  nr_throttled of nr_periods
-
-False positives: a program that is content with what it has. Unless something of the
-container was asked for, or a process was refused while it was probed, it is a warning,
-and CPU is told of only below a fiftieth of one.
-
-Sources: kernel/cgroup/pids.c: pids_can_fork; kernel/sched/fair.c: throttle_cfs_rq;
-Documentation/admin-guide/cgroup-v2.rst`,
+		Title:  "A container has reached its limit of processes or of CPU time",
 		Detect: detectND5118,
 	}
 }

@@ -13,24 +13,26 @@ import (
 )
 
 // nd5121: the program that carries a rootless container's packets does not.
+//
+// Without root an engine has no veth and no NAT. A program of the same user (pasta,
+// slirp4netns) reads what leaves the container by a tap device, and makes connections of
+// its own on the host; published ports are listened on by it, or by rootlessport. When it
+// dies its device goes with it; when it is stopped nothing comes back. It sends echo
+// requests only as far as net.ipv4.ping_group_range lets its group, and leads to the
+// host's 127.0.0.1 only when it is told to. pasta gives the container the host's own
+// address, which inside is then the container itself.
+//
+// See it by hand:
+//
+//	ps -o pid,stat,args -C pasta,pasta.avx2,slirp4netns,rootlessport
+//	nsenter -t PID -n ip addr                only lo: it is gone
+//	sysctl net.ipv4.ping_group_range
+//
+// Sources: passt(1), slirp4netns(1), podman-run(1): --network; icmp(7)
 func nd5121() diag.Check {
 	return diag.Check{
 		Code: "ND5121", Name: "user-mode-nat", Severity: diag.Error, Since: "0.2",
 		Title: "The program that carries a rootless container's packets is gone, cut off, or refuses one",
-		Doc: `Without root an engine has no veth and no NAT. A program of the same user (pasta,
-slirp4netns) reads what leaves the container by a tap device, and makes connections of
-its own on the host; published ports are listened on by it, or by rootlessport. When it
-dies its device goes with it; when it is stopped nothing comes back. It sends echo
-requests only as far as net.ipv4.ping_group_range lets its group, and leads to the
-host's 127.0.0.1 only when it is told to. pasta gives the container the host's own
-address, which inside is then the container itself.
-
-See it by hand:
-    ps -o pid,stat,args -C pasta,pasta.avx2,slirp4netns,rootlessport
-    nsenter -t PID -n ip addr                only lo: it is gone
-    sysctl net.ipv4.ping_group_range
-
-Sources: passt(1), slirp4netns(1), podman-run(1): --network; icmp(7)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			return slices.Concat(userDevices(in), userRefusals(in), userPorts(in), hostsOwnAddress(in))
 		},

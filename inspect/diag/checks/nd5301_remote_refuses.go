@@ -9,19 +9,21 @@ import (
 )
 
 // nd5301: the far end itself refuses.
+//
+// The packet left this host, and an answer came back: a reset, or port unreachable.
+// The way there and back works; nothing listens on that port of the other machine.
+// Nothing on this host is wrong.
+//
+// See it by hand:
+//
+//	tcpdump -ni UPLINK host DST and port PORT    a RST from DST itself
+//	curl from the host says the same
+//
+// Sources: RFC 9293 section 3.10.7.1
 func nd5301() diag.Check {
 	return diag.Check{
 		Code: "ND5301", Name: "remote-refuses", Severity: diag.Error, Since: "0.1",
 		Title: "The destination itself refuses the connection",
-		Doc: `The packet left this host, and an answer came back: a reset, or port unreachable.
-The way there and back works; nothing listens on that port of the other machine.
-Nothing on this host is wrong.
-
-See it by hand:
-    tcpdump -ni UPLINK host DST and port PORT    a RST from DST itself
-    curl from the host says the same
-
-Sources: RFC 9293 section 3.10.7.1`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Flows {

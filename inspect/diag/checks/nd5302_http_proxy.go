@@ -11,25 +11,27 @@ import (
 )
 
 // nd5302: the proxy that a container's environment names is not there.
+//
+// http_proxy, https_proxy and all_proxy in the environment send the web requests of
+// most programs (curl, wget, apt, pip, Go's and Python's libraries) to a proxy, and none
+// to the server itself: with a proxy that is gone nothing of the web works, while ping,
+// nc and every look at the network say that all is well. They get into containers by
+// ~/.docker/config.json ("proxies"), compose files, and Podman, which hands on the
+// host's. localhost there is the container itself, not the host.
+//
+// See it by hand:
+//
+//	docker exec NAME env | grep -i proxy
+//	docker exec NAME curl --noproxy '*' http://DST/    works
+//
+// An engine's daemon has its own, by which it fetches images: what "docker info" shows.
+//
+// Sources: docs.docker.com, "Daemon proxy configuration" and "Use a proxy server with the Docker CLI"; podman-run(1), --http-proxy;
+// curl(1), ENVIRONMENT
 func nd5302() diag.Check {
 	return diag.Check{
 		Code: "ND5302", Name: "http-proxy-gone", Severity: diag.Error, Since: "0.2",
 		Title: "The HTTP proxy that a container is told to use does not answer",
-		Doc: `http_proxy, https_proxy and all_proxy in the environment send the web requests of
-most programs (curl, wget, apt, pip, Go's and Python's libraries) to a proxy, and none
-to the server itself: with a proxy that is gone nothing of the web works, while ping,
-nc and every look at the network say that all is well. They get into containers by
-~/.docker/config.json ("proxies"), compose files, and Podman, which hands on the
-host's. localhost there is the container itself, not the host.
-
-See it by hand:
-    docker exec NAME env | grep -i proxy
-    docker exec NAME curl --noproxy '*' http://DST/    works
-
-An engine's daemon has its own, by which it fetches images: what "docker info" shows.
-
-Sources: docs.docker.com, "Daemon proxy configuration" and "Use a proxy server with the Docker CLI"; podman-run(1), --http-proxy;
-curl(1), ENVIRONMENT`,
 		After: []diag.Code{"ND1101", "ND1103", "ND1107", "ND2101", "ND2102", "ND2103", "ND2104", "ND2105", "ND3101", "ND3102", "ND3103", "ND3204", "ND6101"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

@@ -12,25 +12,27 @@ import (
 )
 
 // nd5401: a port is published at all addresses, and the world reaches it.
+//
+// "-p 8080:80" publishes at all addresses of the host. Who really gets there is
+// told by the rules, not by the listing: netdoctor follows a packet from the Internet
+// and from a neighbour on each uplink. Published ports go around the host's own INPUT
+// rules, since they are rewritten before: where ufw or firewalld lets nothing in, and
+// the port is open all the same, this is a warning.
+//
+// What stands before this host (a cloud's security group, a router with NAT) is not
+// seen from here.
+//
+// See it by hand:
+//
+//	docker port NAME                         0.0.0.0:PORT
+//	from another machine: curl http://HOST:PORT
+//	iptables -t nat -S DOCKER; iptables -S DOCKER-USER
+//
+// Sources: docs.docker.com: Packet filtering and firewalls (Docker and ufw); moby#22054
 func nd5401() diag.Check {
 	return diag.Check{
 		Code: "ND5401", Name: "open-to-all", Severity: diag.Info, Since: "0.1", Audit: true,
-		Title: "A published port is open to everybody",
-		Doc: `"-p 8080:80" publishes at all addresses of the host. Who really gets there is
-told by the rules, not by the listing: netdoctor follows a packet from the Internet
-and from a neighbour on each uplink. Published ports go around the host's own INPUT
-rules, since they are rewritten before: where ufw or firewalld lets nothing in, and
-the port is open all the same, this is a warning.
-
-What stands before this host (a cloud's security group, a router with NAT) is not
-seen from here.
-
-See it by hand:
-    docker port NAME                         0.0.0.0:PORT
-    from another machine: curl http://HOST:PORT
-    iptables -t nat -S DOCKER; iptables -S DOCKER-USER
-
-Sources: docs.docker.com: Packet filtering and firewalls (Docker and ufw); moby#22054`,
+		Title:  "A published port is open to everybody",
 		Detect: detectND5401,
 	}
 }

@@ -12,22 +12,24 @@ import (
 )
 
 // nd5402: the engine's API is served by TCP to whoever comes.
+//
+// Who may use Docker's API is root on this host: it starts a privileged container
+// with / mounted. With -H tcp://… and without --tlsverify nobody is asked who he is
+// (--tls alone encrypts, and lets everybody in). Containers reach a port on all
+// addresses by their gateway; on 127.0.0.1 it is open to every local user and to
+// containers in the host's network.
+//
+// See it by hand:
+//
+//	ss -lntp | grep dockerd
+//	curl http://HOST:2375/version           must fail
+//	tr '\0' ' ' < /proc/$(pidof dockerd)/cmdline; cat /etc/docker/daemon.json
+//
+// Sources: docs.docker.com: Protect the Docker daemon socket; dockerd(8)
 func nd5402() diag.Check {
 	return diag.Check{
 		Code: "ND5402", Name: "api-open", Severity: diag.Warning, Since: "0.1", Audit: true,
-		Title: "The engine's API is served by TCP without asking for a certificate",
-		Doc: `Who may use Docker's API is root on this host: it starts a privileged container
-with / mounted. With -H tcp://… and without --tlsverify nobody is asked who he is
-(--tls alone encrypts, and lets everybody in). Containers reach a port on all
-addresses by their gateway; on 127.0.0.1 it is open to every local user and to
-containers in the host's network.
-
-See it by hand:
-    ss -lntp | grep dockerd
-    curl http://HOST:2375/version           must fail
-    tr '\0' ' ' < /proc/$(pidof dockerd)/cmdline; cat /etc/docker/daemon.json
-
-Sources: docs.docker.com: Protect the Docker daemon socket; dockerd(8)`,
+		Title:  "The engine's API is served by TCP without asking for a certificate",
 		Detect: detectND5402,
 	}
 }

@@ -11,23 +11,25 @@ import (
 )
 
 // nd6101: rules that the engine wrote are no longer there.
+//
+// An engine writes its rules when it starts and when a network or container comes
+// up, and believes from then on that they are there. A firewall reload (ufw,
+// firewalld, iptables-restore, a flush in a script) takes them away: then nothing is
+// masqueraded, published or accepted, and "docker run -p" fails with "No
+// chain/target/match by that name". netdoctor knows what the engine wants from its
+// networks and containers, and puts back exactly that; restarting the daemon would
+// do so, too.
+//
+// See it by hand:
+//
+//	iptables -S; iptables -t nat -S          against docker network inspect …
+//	journalctl -u docker                     "Firewalld reloaded", iptables errors
+//
+// Sources: moby drivers/bridge/setup_ip_tables.go; moby#12294, moby#15254
 func nd6101() diag.Check {
 	return diag.Check{
 		Code: "ND6101", Name: "engine-rules-missing", Severity: diag.Warning, Since: "0.1",
-		Title: "Firewall rules that the engine needs are missing or changed",
-		Doc: `An engine writes its rules when it starts and when a network or container comes
-up, and believes from then on that they are there. A firewall reload (ufw,
-firewalld, iptables-restore, a flush in a script) takes them away: then nothing is
-masqueraded, published or accepted, and "docker run -p" fails with "No
-chain/target/match by that name". netdoctor knows what the engine wants from its
-networks and containers, and puts back exactly that; restarting the daemon would
-do so, too.
-
-See it by hand:
-    iptables -S; iptables -t nat -S          against docker network inspect …
-    journalctl -u docker                     "Firewalld reloaded", iptables errors
-
-Sources: moby drivers/bridge/setup_ip_tables.go; moby#12294, moby#15254`,
+		Title:  "Firewall rules that the engine needs are missing or changed",
 		Needs:  []string{"ruleset", "docker"},
 		Detect: detectND6101,
 		Fix:    fixDrift,

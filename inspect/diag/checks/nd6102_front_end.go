@@ -11,21 +11,23 @@ import (
 
 // nd6102: a firewall that runs has none of its rules in the kernel, or nothing
 // leads to them.
+//
+// firewalld and ufw write their rules when they start, and believe from then on that
+// they are there. A flush ("nft flush ruleset", "iptables -F"), an iptables-restore
+// of a saved file or another program's reload takes them away: the host is open, and
+// "firewall-cmd --state" still says running. Of ufw's the chains stay, since a flush
+// empties them or takes the jumps to them from INPUT.
+//
+// See it by hand:
+//
+//	firewall-cmd --state; nft list table inet firewalld
+//	ufw status; iptables -S INPUT | grep ufw
+//
+// Sources: firewalld src/firewall/core/nftables.py: TABLE_NAME; ufw src/backend_iptables.py; docs.docker.com: Docker and firewalld
 func nd6102() diag.Check {
 	return diag.Check{
 		Code: "ND6102", Name: "front-end-unhooked", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "The host's firewall is on, and its rules are not in force",
-		Doc: `firewalld and ufw write their rules when they start, and believe from then on that
-they are there. A flush ("nft flush ruleset", "iptables -F"), an iptables-restore
-of a saved file or another program's reload takes them away: the host is open, and
-"firewall-cmd --state" still says running. Of ufw's the chains stay, since a flush
-empties them or takes the jumps to them from INPUT.
-
-See it by hand:
-    firewall-cmd --state; nft list table inet firewalld
-    ufw status; iptables -S INPUT | grep ufw
-
-Sources: firewalld src/firewall/core/nftables.py: TABLE_NAME; ufw src/backend_iptables.py; docs.docker.com: Docker and firewalld`,
 		Needs: []string{"ruleset"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			host := in.Snap.HostNs()

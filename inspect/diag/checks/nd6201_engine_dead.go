@@ -12,25 +12,27 @@ import (
 )
 
 // nd6201: the engine's daemon is dead or hangs while its containers run.
+//
+// With live-restore (and with crashes) containers outlive their daemon. Addresses
+// still work, but the embedded DNS at 127.0.0.11 is the daemon itself: its sockets
+// in the containers' namespaces are gone, and no name resolves. Published ports that
+// need docker-proxy, restart policies and health checks stand still, too.
+//
+// See it by hand:
+//
+//	docker version                           Cannot connect to the Docker daemon
+//	nsenter -t PID -n ss -lnu                nothing on 127.0.0.11
+//	systemctl status docker; journalctl -u docker
+//
+// A daemon that holds the resolvers' sockets still runs and serves names: what does
+// not answer is its API alone, or DOCKER_HOST or --docker-host names another socket
+// than its own.
+//
+// Sources: docs.docker.com, live restore; moby libnetwork/resolver.go
 func nd6201() diag.Check {
 	return diag.Check{
 		Code: "ND6201", Name: "engine-dead", Severity: diag.Error, Since: "0.1",
 		Title: "The engine's daemon does not run, and its embedded DNS went with it",
-		Doc: `With live-restore (and with crashes) containers outlive their daemon. Addresses
-still work, but the embedded DNS at 127.0.0.11 is the daemon itself: its sockets
-in the containers' namespaces are gone, and no name resolves. Published ports that
-need docker-proxy, restart policies and health checks stand still, too.
-
-See it by hand:
-    docker version                           Cannot connect to the Docker daemon
-    nsenter -t PID -n ss -lnu                nothing on 127.0.0.11
-    systemctl status docker; journalctl -u docker
-
-A daemon that holds the resolvers' sockets still runs and serves names: what does
-not answer is its API alone, or DOCKER_HOST or --docker-host names another socket
-than its own.
-
-Sources: docs.docker.com, live restore; moby libnetwork/resolver.go`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Engines {

@@ -10,24 +10,26 @@ import (
 )
 
 // nd6301: no block is left for new networks.
+//
+// Networks that are made without a subnet get the first free block of the
+// default-address-pools: 31 blocks when nothing is configured. Blocks that overlap a
+// network, an on-link route or a name server of the host are passed over. When none
+// is left, "docker network create", and so "docker compose up", fails with "could
+// not find an available, non-overlapping IPv4 address pool among the defaults". The
+// networks that there are go on.
+//
+// See it by hand:
+//
+//	docker network ls; docker network prune  unused networks keep their block
+//	docker info --format '{{json .DefaultAddressPools}}'
+//	ip route show scope link
+//
+// Sources: moby libnetwork/ipamutils/utils.go; ipams/defaultipam/address_space.go;
+// netutils/utils_linux.go: InferReservedNetworks; docker/for-linux#418
 func nd6301() diag.Check {
 	return diag.Check{
 		Code: "ND6301", Name: "pools-exhausted", Severity: diag.Error, Since: "0.1",
-		Title: "The engine has no subnet left for new networks",
-		Doc: `Networks that are made without a subnet get the first free block of the
-default-address-pools: 31 blocks when nothing is configured. Blocks that overlap a
-network, an on-link route or a name server of the host are passed over. When none
-is left, "docker network create", and so "docker compose up", fails with "could
-not find an available, non-overlapping IPv4 address pool among the defaults". The
-networks that there are go on.
-
-See it by hand:
-    docker network ls; docker network prune  unused networks keep their block
-    docker info --format '{{json .DefaultAddressPools}}'
-    ip route show scope link
-
-Sources: moby libnetwork/ipamutils/utils.go; ipams/defaultipam/address_space.go;
-netutils/utils_linux.go: InferReservedNetworks; docker/for-linux#418`,
+		Title:  "The engine has no subnet left for new networks",
 		Detect: detectND6301,
 	}
 }

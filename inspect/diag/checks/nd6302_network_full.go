@@ -12,20 +12,22 @@ import (
 )
 
 // nd6302: a network has no address left.
+//
+// Each container takes an address of the network's subnet (or of its --ip-range);
+// the network address, the broadcast address and the gateway are taken from the
+// start. When all are in use, starting one more container fails with "no available
+// IPv4 addresses on this network's address pools". A subnet can't be changed: the
+// network has to be made anew. What runs goes on.
+//
+// See it by hand:
+//
+//	docker network inspect NET               IPAM.Config, Containers
+//
+// Sources: moby libnetwork/ipam; netavark ipam
 func nd6302() diag.Check {
 	return diag.Check{
 		Code: "ND6302", Name: "network-full", Severity: diag.Error, Since: "0.1",
 		Title: "A network has no address left for another container",
-		Doc: `Each container takes an address of the network's subnet (or of its --ip-range);
-the network address, the broadcast address and the gateway are taken from the
-start. When all are in use, starting one more container fails with "no available
-IPv4 addresses on this network's address pools". A subnet can't be changed: the
-network has to be made anew. What runs goes on.
-
-See it by hand:
-    docker network inspect NET               IPAM.Config, Containers
-
-Sources: moby libnetwork/ipam; netavark ipam`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Networks {

@@ -9,19 +9,21 @@ import (
 )
 
 // nd6303: a container can't start because another has its address.
+//
+// An address asked for with --ip is only reserved while the container runs. When
+// it is stopped, the engine may give the address to another container, and the start
+// then fails with "Address already in use".
+//
+// See it by hand:
+//
+//	docker inspect -f '{{.State.Error}}' NAME
+//	docker network inspect NET               which container has the address
+//
+// Sources: moby libnetwork/ipam; docker compose, ipv4_address
 func nd6303() diag.Check {
 	return diag.Check{
 		Code: "ND6303", Name: "static-address-taken", Severity: diag.Error, Since: "0.1",
 		Title: "A container can't start: its static address is held by another",
-		Doc: `An address asked for with --ip is only reserved while the container runs. When
-it is stopped, the engine may give the address to another container, and the start
-then fails with "Address already in use".
-
-See it by hand:
-    docker inspect -f '{{.State.Error}}' NAME
-    docker network inspect NET               which container has the address
-
-Sources: moby libnetwork/ipam; docker compose, ipv4_address`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Containers {

@@ -10,19 +10,21 @@ import (
 )
 
 // nd6401: a running container is attached to no network.
+//
+// The container was started on a network and was taken off it since ("docker network
+// disconnect", a network that was removed by force): it has its loopback device and
+// nothing else. A container that wants no network is started with --network none.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{json .NetworkSettings.Networks}} {{.HostConfig.NetworkMode}}' NAME
+//	nsenter -t PID -n ip link                lo only
+//
+// Sources: docker-network-disconnect(1); moby daemon/container_operations.go
 func nd6401() diag.Check {
 	return diag.Check{
 		Code: "ND6401", Name: "on-no-network", Severity: diag.Error, Since: "0.1",
-		Title: "A running container is not connected to any network",
-		Doc: `The container was started on a network and was taken off it since ("docker network
-disconnect", a network that was removed by force): it has its loopback device and
-nothing else. A container that wants no network is started with --network none.
-
-See it by hand:
-    docker inspect -f '{{json .NetworkSettings.Networks}} {{.HostConfig.NetworkMode}}' NAME
-    nsenter -t PID -n ip link                lo only
-
-Sources: docker-network-disconnect(1); moby daemon/container_operations.go`,
+		Title:  "A running container is not connected to any network",
 		Detect: detectND6401,
 		Fix: func(in *diag.Input, f *diag.Finding) []fixups.Op {
 			for i := range in.Snap.Containers {

@@ -9,24 +9,26 @@ import (
 )
 
 // nd6402: a container shares the network of another, which has a new one by now.
+//
+// A container that runs with --network container:NAME (compose: network_mode:
+// "service:NAME"; sidecars, VPN containers) is put into the other one's network
+// namespace when it starts. When the other is started again it gets a new namespace,
+// and this one stays in the old: its veth pair is gone, only loopback is left. Both
+// are shown as running. A container that was recreated has a new ID, and then the
+// one that shares can't even be restarted: it must be recreated, too.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{.HostConfig.NetworkMode}} {{.State.Pid}}' NAME
+//	readlink /proc/PID/ns/net of both        they should be the same
+//	nsenter -t PID -n ip link                lo only
+//
+// Sources: docker-run(1), --network; moby daemon/container_operations_unix.go:
+// getNetworkedContainer; docker/compose issues about network_mode: service after a restart
 func nd6402() diag.Check {
 	return diag.Check{
 		Code: "ND6402", Name: "left-behind", Severity: diag.Error, Since: "0.2",
-		Title: "A container that shares another's network was left in the old one",
-		Doc: `A container that runs with --network container:NAME (compose: network_mode:
-"service:NAME"; sidecars, VPN containers) is put into the other one's network
-namespace when it starts. When the other is started again it gets a new namespace,
-and this one stays in the old: its veth pair is gone, only loopback is left. Both
-are shown as running. A container that was recreated has a new ID, and then the
-one that shares can't even be restarted: it must be recreated, too.
-
-See it by hand:
-    docker inspect -f '{{.HostConfig.NetworkMode}} {{.State.Pid}}' NAME
-    readlink /proc/PID/ns/net of both        they should be the same
-    nsenter -t PID -n ip link                lo only
-
-Sources: docker-run(1), --network; moby daemon/container_operations_unix.go:
-getNetworkedContainer; docker/compose issues about network_mode: service after a restart`,
+		Title:  "A container that shares another's network was left in the old one",
 		Detect: detectND6402,
 	}
 }

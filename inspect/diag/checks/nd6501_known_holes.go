@@ -60,22 +60,24 @@ func knownHoles() []known {
 }
 
 // nd6501: the engine's version has known holes in its networking.
+//
+// A table of holes in Docker's networking, compared with the version that the engine
+// names and with what this host has (a swarm's encrypted networks, firewalld, internal
+// networks). It is part of this program, goes as far as the date that the finding
+// names, and holds only what concerns networks. Distributions mend old versions
+// without changing the number: where the version has a distributor's suffix, ask its
+// security tracker.
+//
+// See it by hand:
+//
+//	docker version -f '{{.Server.Version}}'
+//	apt changelog docker.io | grep CVE
+//
+// Sources: CVE records of the named CVEs (github.com/CVEProject/cvelistV5); GHSA-mq39-4gv4-mvpx, GHSA-x84c-p2g9-rqv9, GHSA-4vq8-7jfc-9cvp, GHSA-x4rx-4gw3-53p4, GHSA-6m9p-4h64-m6vh; docker-ce 19.03.11 release notes
 func nd6501() diag.Check {
 	return diag.Check{
 		Code: "ND6501", Name: "known-holes", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "The engine's version has known holes in its networking",
-		Doc: `A table of holes in Docker's networking, compared with the version that the engine
-names and with what this host has (a swarm's encrypted networks, firewalld, internal
-networks). It is part of this program, goes as far as the date that the finding
-names, and holds only what concerns networks. Distributions mend old versions
-without changing the number: where the version has a distributor's suffix, ask its
-security tracker.
-
-See it by hand:
-    docker version -f '{{.Server.Version}}'
-    apt changelog docker.io | grep CVE
-
-Sources: CVE records of the named CVEs (github.com/CVEProject/cvelistV5); GHSA-mq39-4gv4-mvpx, GHSA-x84c-p2g9-rqv9, GHSA-4vq8-7jfc-9cvp, GHSA-x4rx-4gw3-53p4, GHSA-6m9p-4h64-m6vh; docker-ce 19.03.11 release notes`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			e := in.Snap.Engine("docker")
 			if e == nil || e.Remote || numbers(e.Version) == nil {

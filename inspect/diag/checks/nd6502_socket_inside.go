@@ -8,20 +8,22 @@ import (
 )
 
 // nd6502: a container can use the engine's API.
+//
+// Whoever may write to the engine's socket is root on the host: he starts a
+// privileged container with / mounted. A read-only mount changes nothing, since
+// connecting is not writing to the file. Proxies, dashboards and CI runners often have
+// it; a socket proxy that lets only some calls through is the way to give them less.
+//
+// See it by hand:
+//
+//	docker inspect -f '{{range .Mounts}}{{.Source}} {{end}}' NAME
+//	grep sock /proc/PID/mountinfo
+//
+// Sources: docs.docker.com: Docker daemon attack surface; unix(7)
 func nd6502() diag.Check {
 	return diag.Check{
 		Code: "ND6502", Name: "socket-inside", Severity: diag.Warning, Since: "0.1", Audit: true,
 		Title: "The engine's socket is mounted into a container",
-		Doc: `Whoever may write to the engine's socket is root on the host: he starts a
-privileged container with / mounted. A read-only mount changes nothing, since
-connecting is not writing to the file. Proxies, dashboards and CI runners often have
-it; a socket proxy that lets only some calls through is the way to give them less.
-
-See it by hand:
-    docker inspect -f '{{range .Mounts}}{{.Source}} {{end}}' NAME
-    grep sock /proc/PID/mountinfo
-
-Sources: docs.docker.com: Docker daemon attack surface; unix(7)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Containers {

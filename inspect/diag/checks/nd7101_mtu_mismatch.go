@@ -11,24 +11,26 @@ import (
 )
 
 // nd7101: the devices of one network do not carry packets of one size.
+//
+// On layer 2 nobody says "too big": a bridge, or the other end of a veth, drops a
+// frame that is larger than its MTU without a word. A container sends packets as
+// large as its own device's MTU, its TCP asks for answers of that size; every device
+// between it and its neighbours must carry them. Ping and small requests work, bulk
+// data hangs. A VXLAN device carries 50 bytes less than the network below it.
+//
+// See it by hand:
+//
+//	ip link show; nsenter -t PID -n ip link show eth0     compare mtu
+//	ping -M do -s 1472 DST                                 from inside
+//
+// False positives: offloads can hide it: a veth hands over TCP packets of 64 KiB
+// whole, and its MTU is then not looked at.
+//
+// Sources: net/core/dev.c: is_skb_forwardable; net/bridge/br_forward.c: br_dev_queue_push_xmit; moby#22297
 func nd7101() diag.Check {
 	return diag.Check{
 		Code: "ND7101", Name: "mtu-mismatch", Severity: diag.Error, Since: "0.1",
-		Title: "Devices of one network have different MTUs: large packets vanish",
-		Doc: `On layer 2 nobody says "too big": a bridge, or the other end of a veth, drops a
-frame that is larger than its MTU without a word. A container sends packets as
-large as its own device's MTU, its TCP asks for answers of that size; every device
-between it and its neighbours must carry them. Ping and small requests work, bulk
-data hangs. A VXLAN device carries 50 bytes less than the network below it.
-
-See it by hand:
-    ip link show; nsenter -t PID -n ip link show eth0     compare mtu
-    ping -M do -s 1472 DST                                 from inside
-
-False positives: offloads can hide it: a veth hands over TCP packets of 64 KiB
-whole, and its MTU is then not looked at.
-
-Sources: net/core/dev.c: is_skb_forwardable; net/bridge/br_forward.c: br_dev_queue_push_xmit; moby#22297`,
+		Title:  "Devices of one network have different MTUs: large packets vanish",
 		Detect: detectND7101,
 		Fix:    fixND7101,
 	}

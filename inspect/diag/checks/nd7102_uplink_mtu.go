@@ -12,31 +12,33 @@ import (
 )
 
 // nd7102: containers use larger packets than the host's uplink carries.
+//
+// Cloud networks, VPNs and PPPoE carry less than 1500 bytes, and engines do not look
+// at the uplink: their networks have 1500 unless they are told otherwise. What a
+// container sends too large is told back by the host itself. What the far side sends
+// is as large as the container asked for in its SYN (the MSS), and depends on every
+// router out there saying "fragmentation needed" and every firewall letting it
+// through: where one does not, TLS handshakes and downloads hang, in containers only.
+//
+// It is an error where that was seen: the gateway is asked for an answer larger than
+// the uplink takes, by an echo in pieces that fit, and the answer is lost, while one
+// that just fits arrives, and one to a small echo in two pieces. Where trace goes by
+// another device, as a second uplink, the gateway there is asked, and the device is
+// told of only where its answer is lost.
+//
+// See it by hand:
+//
+//	ping -c1 -M dont -s 1472 GATEWAY; ping -c1 -s 1000 GATEWAY   the first is not answered
+//	ip link show UPLINK; nsenter -t PID -n ip link show eth0     compare mtu
+//	iptables -t mangle -S FORWARD            a TCPMSS rule would hide it
+//
+// False positives: path MTU discovery that works in both directions.
+//
+// Sources: moby#22028, moby#20178; RFC 2923 section 2.1; RFC 4459
 func nd7102() diag.Check {
 	return diag.Check{
 		Code: "ND7102", Name: "uplink-mtu-smaller", Severity: diag.Warning, Since: "0.1",
-		Title: "The uplink carries smaller packets than the containers use",
-		Doc: `Cloud networks, VPNs and PPPoE carry less than 1500 bytes, and engines do not look
-at the uplink: their networks have 1500 unless they are told otherwise. What a
-container sends too large is told back by the host itself. What the far side sends
-is as large as the container asked for in its SYN (the MSS), and depends on every
-router out there saying "fragmentation needed" and every firewall letting it
-through: where one does not, TLS handshakes and downloads hang, in containers only.
-
-It is an error where that was seen: the gateway is asked for an answer larger than
-the uplink takes, by an echo in pieces that fit, and the answer is lost, while one
-that just fits arrives, and one to a small echo in two pieces. Where trace goes by
-another device, as a second uplink, the gateway there is asked, and the device is
-told of only where its answer is lost.
-
-See it by hand:
-    ping -c1 -M dont -s 1472 GATEWAY; ping -c1 -s 1000 GATEWAY   the first is not answered
-    ip link show UPLINK; nsenter -t PID -n ip link show eth0     compare mtu
-    iptables -t mangle -S FORWARD            a TCPMSS rule would hide it
-
-False positives: path MTU discovery that works in both directions.
-
-Sources: moby#22028, moby#20178; RFC 2923 section 2.1; RFC 4459`,
+		Title:  "The uplink carries smaller packets than the containers use",
 		Detect: detectND7102,
 		Fix:    fixND7102,
 	}

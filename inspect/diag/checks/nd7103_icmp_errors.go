@@ -11,22 +11,24 @@ import (
 )
 
 // nd7103: a rule keeps "fragmentation needed" from its receiver.
+//
+// Senders learn the size that a path carries from ICMP: "fragmentation needed", in
+// IPv6 "packet too big". A rule that drops all ICMP drops these, too: as soon as one
+// hop out there carries less than the sender's own device, uploads hang after the
+// first segments, while ping and small requests work. The errors belong to a
+// connection (state RELATED), so a rule that lets those pass needs no hole for ICMP.
+//
+// See it by hand:
+//
+//	iptables -L DOCKER-USER -nv              the DROP for icmp counts
+//	ip route get DST                         no "mtu" learned
+//	ping -M do -s 1472 DST
+//
+// Sources: RFC 2923 section 2.1; RFC 4890 section 4.3.1; RFC 1191
 func nd7103() diag.Check {
 	return diag.Check{
 		Code: "ND7103", Name: "pmtu-blind", Severity: diag.Error, Since: "0.1",
-		Title: "A firewall rule drops the ICMP errors that path MTU discovery needs",
-		Doc: `Senders learn the size that a path carries from ICMP: "fragmentation needed", in
-IPv6 "packet too big". A rule that drops all ICMP drops these, too: as soon as one
-hop out there carries less than the sender's own device, uploads hang after the
-first segments, while ping and small requests work. The errors belong to a
-connection (state RELATED), so a rule that lets those pass needs no hole for ICMP.
-
-See it by hand:
-    iptables -L DOCKER-USER -nv              the DROP for icmp counts
-    ip route get DST                         no "mtu" learned
-    ping -M do -s 1472 DST
-
-Sources: RFC 2923 section 2.1; RFC 4890 section 4.3.1; RFC 1191`,
+		Title:  "A firewall rule drops the ICMP errors that path MTU discovery needs",
 		After:  []diag.Code{"ND3102", "ND3103", "ND3101"},
 		Detect: detectND7103,
 		Fix:    fixND7103,

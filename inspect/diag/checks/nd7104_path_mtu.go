@@ -11,23 +11,25 @@ import (
 )
 
 // nd7104: the way was measured, and loses large packets without a word.
+//
+// Echoes of many sizes were sent, none of which may be cut: small ones come back,
+// large ones do not, and no router says "fragmentation needed". Connections come up
+// and then hang as soon as much is sent. Somewhere on the way a device carries less
+// than the sender's own, and what would tell of it is not sent or is dropped: a
+// tunnel, a VPN, a bridge or a veth with a smaller MTU, a firewall that drops ICMP.
+//
+// See it by hand:
+//
+//	ping -M do -s SIZE DST                   from inside; find the size that passes
+//	tracepath -n DST                         where it gets smaller, if anybody tells
+//
+// False positives: a host that answers small echoes only.
+//
+// Sources: RFC 2923 section 2.1; RFC 4821; moby#22297
 func nd7104() diag.Check {
 	return diag.Check{
 		Code: "ND7104", Name: "path-mtu-black-hole", Severity: diag.Error, Since: "0.1",
 		Title: "Large packets vanish on the way, and nobody tells the sender",
-		Doc: `Echoes of many sizes were sent, none of which may be cut: small ones come back,
-large ones do not, and no router says "fragmentation needed". Connections come up
-and then hang as soon as much is sent. Somewhere on the way a device carries less
-than the sender's own, and what would tell of it is not sent or is dropped: a
-tunnel, a VPN, a bridge or a veth with a smaller MTU, a firewall that drops ICMP.
-
-See it by hand:
-    ping -M do -s SIZE DST                   from inside; find the size that passes
-    tracepath -n DST                         where it gets smaller, if anybody tells
-
-False positives: a host that answers small echoes only.
-
-Sources: RFC 2923 section 2.1; RFC 4821; moby#22297`,
 		After: []diag.Code{"ND7101", "ND7102", "ND7103", "ND7201", "ND2903"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

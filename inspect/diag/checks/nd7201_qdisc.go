@@ -12,27 +12,29 @@ import (
 )
 
 // nd7201: a queueing discipline throttles, loses or delays.
+//
+// tc(8) can limit the rate of a device (tbf), of a class of its packets (htb), and lose, delay or corrupt packets on
+// purpose (netem). Tools for tests and bandwidth limits leave such disciplines
+// behind: small replies still come, transfers crawl and time out. On the host's end
+// of a veth it acts on what goes into the container. A tbf drops whatever is longer than
+// its burst: one below the MTU lets small packets pass and no full one.
+//
+// See it by hand:
+//
+//	tc -s qdisc show dev DEVICE              dropped, overlimits grow
+//	tc -s class show dev DEVICE              of htb: rate, ceil, overlimits
+//	tc filter show dev DEVICE                whose packets go to which class
+//	tc qdisc del dev DEVICE root
+//
+// False positives: a rate limit that is meant (CNI's bandwidth plugin); only rates
+// below 1 Mbit/s are told of, and of a class that filters sort packets to as a remark, until
+// a probe was held up.
+//
+// Sources: tc-tbf(8), tc-htb(8), tc-netem(8); net/sched/sch_tbf.c, sch_htb.c
 func nd7201() diag.Check {
 	return diag.Check{
 		Code: "ND7201", Name: "traffic-shaped", Severity: diag.Error, Since: "0.1",
-		Title: "A queueing discipline throttles, loses or delays packets",
-		Doc: `tc(8) can limit the rate of a device (tbf), of a class of its packets (htb), and lose, delay or corrupt packets on
-purpose (netem). Tools for tests and bandwidth limits leave such disciplines
-behind: small replies still come, transfers crawl and time out. On the host's end
-of a veth it acts on what goes into the container. A tbf drops whatever is longer than
-its burst: one below the MTU lets small packets pass and no full one.
-
-See it by hand:
-    tc -s qdisc show dev DEVICE              dropped, overlimits grow
-    tc -s class show dev DEVICE              of htb: rate, ceil, overlimits
-    tc filter show dev DEVICE                whose packets go to which class
-    tc qdisc del dev DEVICE root
-
-False positives: a rate limit that is meant (CNI's bandwidth plugin); only rates
-below 1 Mbit/s are told of, and of a class that filters sort packets to as a remark, until
-a probe was held up.
-
-Sources: tc-tbf(8), tc-htb(8), tc-netem(8); net/sched/sch_tbf.c, sch_htb.c`,
+		Title:  "A queueing discipline throttles, loses or delays packets",
 		Detect: detectND7201,
 		Fix:    fixND7201,
 	}

@@ -11,23 +11,25 @@ import (
 )
 
 // nd7202: it works, and takes its time.
+//
+// The flow works, and a probe of it was slow where packets of one host take
+// microseconds: a first SYN that was lost and sent again after a second, a neighbour
+// that answers ARP after seconds, a queue that holds packets back, a program that
+// does not answer at once, a name server near the end of what libc waits.
+// Programs time out now and then, and nothing is down.
+//
+// See it by hand:
+//
+//	nstat -az TcpRetransSegs TcpExtTCPSynRetrans
+//	ip -s neigh show; tc -s qdisc show; ss -lnt
+//
+// False positives: a machine that is busy while it is looked at.
+//
+// Sources: net/ipv4/tcp_timer.c: tcp_retransmit_timer; net/core/neighbour.c: neigh_timer_handler; resolv.conf(5)
 func nd7202() diag.Check {
 	return diag.Check{
 		Code: "ND7202", Name: "slow-answer", Severity: diag.Warning, Since: "0.1",
 		Title: "An answer comes, but late",
-		Doc: `The flow works, and a probe of it was slow where packets of one host take
-microseconds: a first SYN that was lost and sent again after a second, a neighbour
-that answers ARP after seconds, a queue that holds packets back, a program that
-does not answer at once, a name server near the end of what libc waits.
-Programs time out now and then, and nothing is down.
-
-See it by hand:
-    nstat -az TcpRetransSegs TcpExtTCPSynRetrans
-    ip -s neigh show; tc -s qdisc show; ss -lnt
-
-False positives: a machine that is busy while it is looked at.
-
-Sources: net/ipv4/tcp_timer.c: tcp_retransmit_timer; net/core/neighbour.c: neigh_timer_handler; resolv.conf(5)`,
 		After: []diag.Code{"ND7201", "ND5109"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

@@ -11,22 +11,24 @@ import (
 )
 
 // nd8101: packets go into a VXLAN tunnel, and nothing comes back.
+//
+// This host puts the packet into a VXLAN tunnel to another host, and nothing comes
+// back. The outer packets may be dropped on the way (UDP 4789 closed at the other
+// host or between them), the other end may use another VNI or port, in which case it
+// drops what arrives without a word, or it has no forwarding entry for the way back.
+// A device without any entry that names another end sends nothing at all.
+//
+// See it by hand:
+//
+//	ip -d link show type vxlan               id and dstport: the same on both hosts
+//	tcpdump -ni UPLINK udp port 4789         vni of what leaves and of what returns
+//	bridge fdb show dev VXLAN
+//
+// Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.docker.com, overlay networks
 func nd8101() diag.Check {
 	return diag.Check{
 		Code: "ND8101", Name: "vxlan-silent", Severity: diag.Error, Since: "0.1",
 		Title: "Packets enter a VXLAN tunnel, and no answer returns through it",
-		Doc: `This host puts the packet into a VXLAN tunnel to another host, and nothing comes
-back. The outer packets may be dropped on the way (UDP 4789 closed at the other
-host or between them), the other end may use another VNI or port, in which case it
-drops what arrives without a word, or it has no forwarding entry for the way back.
-A device without any entry that names another end sends nothing at all.
-
-See it by hand:
-    ip -d link show type vxlan               id and dstport: the same on both hosts
-    tcpdump -ni UPLINK udp port 4789         vni of what leaves and of what returns
-    bridge fdb show dev VXLAN
-
-Sources: RFC 7348 section 4; drivers/net/vxlan/vxlan_core.c: vxlan_rcv; docs.docker.com, overlay networks`,
 		After: []diag.Code{"ND3101", "ND3102", "ND3103"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

@@ -11,27 +11,29 @@ import (
 )
 
 // nd8102: a swarm's virtual addresses lead nowhere.
+//
+// A swarm service's name resolves to one virtual address. What is sent there goes to a
+// namespace of its own (lb_ and the network's id), where IPVS passes it on to one of the
+// tasks. Docker has no other way: without IPVS in the kernel it logs "Could not get ipvs
+// family information from the kernel", gives the address to nobody, and writes no rule
+// for the ports that the swarm publishes. Names still resolve, so that it looks like a
+// dead service; the tasks themselves answer, at their own addresses and at tasks.NAME.
+//
+// See it by hand:
+//
+//	cat /proc/net/ip_vs                      no such file: the kernel has no IPVS
+//	nsenter --net=/run/docker/netns/lb_ID ip addr show eth0     the virtual addresses, /32 each
+//	nsenter --net=/run/docker/netns/lb_ID cat /proc/net/ip_vs   a firewall mark each, and its tasks
+//	docker service inspect -f '{{json .Endpoint.VirtualIPs}}' NAME
+//
+// Fix: modprobe ip_vs, where the kernel has it, then docker service update --force NAME;
+// elsewhere --endpoint-mode dnsrr, or the name tasks.NAME, and ports in mode=host.
+//
+// Sources: moby daemon/libnetwork/service_linux.go: addLBBackend; osl; net/netfilter/ipvs
 func nd8102() diag.Check {
 	return diag.Check{
 		Code: "ND8102", Name: "service-balancer", Severity: diag.Error, Since: "0.2",
-		Title: "A service's virtual address resolves, but nothing balances what is sent to it",
-		Doc: `A swarm service's name resolves to one virtual address. What is sent there goes to a
-namespace of its own (lb_ and the network's id), where IPVS passes it on to one of the
-tasks. Docker has no other way: without IPVS in the kernel it logs "Could not get ipvs
-family information from the kernel", gives the address to nobody, and writes no rule
-for the ports that the swarm publishes. Names still resolve, so that it looks like a
-dead service; the tasks themselves answer, at their own addresses and at tasks.NAME.
-
-See it by hand:
-    cat /proc/net/ip_vs                      no such file: the kernel has no IPVS
-    nsenter --net=/run/docker/netns/lb_ID ip addr show eth0     the virtual addresses, /32 each
-    nsenter --net=/run/docker/netns/lb_ID cat /proc/net/ip_vs   a firewall mark each, and its tasks
-    docker service inspect -f '{{json .Endpoint.VirtualIPs}}' NAME
-
-Fix: modprobe ip_vs, where the kernel has it, then docker service update --force NAME;
-elsewhere --endpoint-mode dnsrr, or the name tasks.NAME, and ports in mode=host.
-
-Sources: moby daemon/libnetwork/service_linux.go: addLBBackend; osl; net/netfilter/ipvs`,
+		Title:  "A service's virtual address resolves, but nothing balances what is sent to it",
 		Detect: detectND8102,
 	}
 }

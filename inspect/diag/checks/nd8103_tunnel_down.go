@@ -11,21 +11,23 @@ import (
 )
 
 // nd8103: the tunnel of a bridge that containers are on is down.
+//
+// A VXLAN device that is a port of a bridge carries the frames of the containers there
+// to the other hosts of the network. When it is set down, or held down by a program
+// (protodown, as routing daemons do for multihoming), the containers of one host
+// still reach each other, and nobody beyond. So it is when the device was made anew,
+// or a network manager took it, and is a port of no bridge.
+//
+// See it by hand:
+//
+//	ip -d link show type vxlan               no UP in the flags
+//	bridge link show                         state disabled, or not in the list
+//
+// Sources: net/bridge/br_if.c: br_port_carrier_check; drivers/net/vxlan/vxlan_core.c
 func nd8103() diag.Check {
 	return diag.Check{
 		Code: "ND8103", Name: "tunnel-down", Severity: diag.Error, Since: "0.2",
 		Title: "The VXLAN device of a bridge is down, or no port of it",
-		Doc: `A VXLAN device that is a port of a bridge carries the frames of the containers there
-to the other hosts of the network. When it is set down, or held down by a program
-(protodown, as routing daemons do for multihoming), the containers of one host
-still reach each other, and nobody beyond. So it is when the device was made anew,
-or a network manager took it, and is a port of no bridge.
-
-See it by hand:
-    ip -d link show type vxlan               no UP in the flags
-    bridge link show                         state disabled, or not in the list
-
-Sources: net/bridge/br_if.c: br_port_carrier_check; drivers/net/vxlan/vxlan_core.c`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			for i := range in.Snap.Netns {

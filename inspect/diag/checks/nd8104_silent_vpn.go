@@ -8,24 +8,26 @@ import (
 )
 
 // nd8104: what goes to the world is led into a tunnel, and nothing comes back.
+//
+// A VPN that takes all traffic puts a route or a routing rule before the host's default
+// route. Its device stays up when the other end is gone, the keys have changed, or the
+// program that reads it hangs: everything goes in, and nothing comes back. Then no server
+// is to blame, and no network beyond. Where the gateway of the default route carries the
+// same question, it is proved that the uplink works.
+//
+// See it by hand:
+//
+//	ip route get 1.1.1.1                     dev wg0 table 51820
+//	ip rule                                  the rule that leads to that table
+//	wg show                                  latest handshake: minutes ago, or none
+//
+// False positives: a kill switch that is meant to hold all back while the VPN is away.
+//
+// Sources: wg-quick(8); ip-rule(8); openvpn(8), redirect-gateway
 func nd8104() diag.Check {
 	return diag.Check{
 		Code: "ND8104", Name: "vpn-silent", Severity: diag.Error, Since: "0.2",
 		Title: "The way to the world goes into a VPN's tunnel, and nothing returns through it",
-		Doc: `A VPN that takes all traffic puts a route or a routing rule before the host's default
-route. Its device stays up when the other end is gone, the keys have changed, or the
-program that reads it hangs: everything goes in, and nothing comes back. Then no server
-is to blame, and no network beyond. Where the gateway of the default route carries the
-same question, it is proved that the uplink works.
-
-See it by hand:
-    ip route get 1.1.1.1                     dev wg0 table 51820
-    ip rule                                  the rule that leads to that table
-    wg show                                  latest handshake: minutes ago, or none
-
-False positives: a kill switch that is meant to hold all back while the VPN is away.
-
-Sources: wg-quick(8); ip-rule(8); openvpn(8), redirect-gateway`,
 		After: []diag.Code{"ND2205", "ND2305"},
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

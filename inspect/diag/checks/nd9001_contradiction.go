@@ -12,22 +12,24 @@ import (
 )
 
 // nd9001: model and wire disagree.
+//
+// netdoctor predicts each flow from the kernel's state and then tries it. Where the
+// two differ, one of them is wrong: the state changed in between, something acts on
+// packets that netdoctor does not model (an eBPF program, a hardware offload), or
+// netdoctor has a bug. The same holds for the routes, where the kernel is asked for
+// each decision, and for the names that the engines' resolvers answer. Run it
+// again; if it stays, a snapshot helps to find it.
+//
+// See it by hand:
+//
+//	netdoctor trace FROM TO -v
+//	netdoctor snapshot -o state.json.gz
+//
+// Sources: this program
 func nd9001() diag.Check {
 	return diag.Check{
 		Code: "ND9001", Name: "contradiction", Severity: diag.Warning, Since: "0.1",
 		Title: "The prediction and the live probe disagree",
-		Doc: `netdoctor predicts each flow from the kernel's state and then tries it. Where the
-two differ, one of them is wrong: the state changed in between, something acts on
-packets that netdoctor does not model (an eBPF program, a hardware offload), or
-netdoctor has a bug. The same holds for the routes, where the kernel is asked for
-each decision, and for the names that the engines' resolvers answer. Run it
-again; if it stays, a snapshot helps to find it.
-
-See it by hand:
-    netdoctor trace FROM TO -v
-    netdoctor snapshot -o state.json.gz
-
-Sources: this program`,
 		After: []diag.Code{"ND5116", "ND1111", "ND2302", "ND4207", "ND4304", "ND7201", "ND3303"}, // a server that waits for itself, a queue that holds packets back, an entry that is gone: no contradictions
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding

@@ -8,18 +8,20 @@ import (
 )
 
 // nd9002: something could not be read.
+//
+// What netdoctor can't read it can't judge: it says so instead of taking it for
+// absent. Most gaps come from missing privileges (run as root), or from a program or
+// kernel module that is not there.
+//
+// See it by hand:
+//
+//	netdoctor capabilities
+//
+// Sources: capabilities(7), namespaces(7)
 func nd9002() diag.Check {
 	return diag.Check{
 		Code: "ND9002", Name: "gap", Severity: diag.Info, Since: "0.1",
 		Title: "Part of this host's state could not be read",
-		Doc: `What netdoctor can't read it can't judge: it says so instead of taking it for
-absent. Most gaps come from missing privileges (run as root), or from a program or
-kernel module that is not there.
-
-See it by hand:
-    netdoctor capabilities
-
-Sources: capabilities(7), namespaces(7)`,
 		Detect: func(in *diag.Input) []diag.Finding {
 			var out []diag.Finding
 			type sort struct{ what, kind, needs string }
