@@ -3,7 +3,6 @@ package checks
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -12,18 +11,16 @@ import (
 
 // ledInVain tells of what a container tries that a route leads nowhere: it throws it away,
 // or its gateway does not answer. nil where the model or the wire does not say so, where a
-// machine is asked for that is not there, and where the default route is the one: that is
-// told for all that must work.
+// machine is asked for that is not there, and where the default route is the one, or leads
+// several ways: that is told for all that must work.
 func ledInVain(in *diag.Input, i int) *diag.Finding {
 	f := &in.Flows[i]
 	w, why := f.Trace.Where, ""
 	p := f.Probe
 	switch {
-	case f.Works() && (p == nil || p.Errno != "EHOSTUNREACH"):
-		return nil
-	case p != nil && p.Outcome == snap.Rejected && p.Errno == "EHOSTUNREACH" && holds(in, p.By):
+	case f.Works() && p != nil && p.Outcome == snap.Rejected && p.Errno == "EHOSTUNREACH" && holds(in, p.By):
 		why = fmt.Sprintf("whose gateway does not answer (%s says host unreachable)", p.By)
-	case w == nil || w.Reply:
+	case f.Works() || w == nil || w.Reply:
 		return nil
 	case w.Cause == sim.CauseNeighFailed: // or failed when it was last asked: the SYN is the second witness
 		why = "and " + w.Detail
@@ -34,13 +31,14 @@ func ledInVain(in *diag.Input, i int) *diag.Finding {
 	default:
 		return nil
 	}
-	gw := " via " + diag.DefaultGateway(in.Snap.HostNs()).String() + " "
 	for k := len(f.Trace.Forward) - 1; k >= 0; k-- {
 		h := &f.Trace.Forward[k]
-		if h.Stage != "route" || !owned(in, h.Netns) {
+		if h.Stage != "route" || !owned(in, h.Netns) || len(h.Because) == 0 {
 			continue
 		}
-		if strings.Contains(h.Did+" ", gw) || !strings.Contains(h.Did, " via ") && (w == nil || w.Cause != sim.CauseReject && w.Cause != sim.CauseRejectRule) {
+		v, err := in.Snap.At(h.Because[0])
+		r, ok := v.(*snap.Route)
+		if err != nil || ok && !rejecting(r.Type) && (!r.Gateway.IsValid() || r.Dst.Bits() == 0 && r.Table == snap.TableMain) {
 			return nil
 		}
 		fd := &diag.Finding{
@@ -62,6 +60,10 @@ func ledInVain(in *diag.Input, i int) *diag.Finding {
 
 // holds says whether an address is this host's own.
 func holds(in *diag.Input, a netip.Addr) bool {
-	_, own := in.Snap.HostNs().HasAddr(a)
+	host := in.Snap.HostNs()
+	if host == nil {
+		return false
+	}
+	_, own := host.HasAddr(a)
 	return own
 }

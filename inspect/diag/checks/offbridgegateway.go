@@ -56,7 +56,7 @@ func offBridgeGateways(in *diag.Input) []diag.Finding {
 			continue
 		}
 		n := in.Snap.NetworkOf(c.Engine, &c.Endpoints[0])
-		if gw == want && gw == diag.DefaultGateway(in.Snap.HostNs()) {
+		if host := in.Snap.HostNs(); gw == want && (host == nil || gw == diag.DefaultGateway(host)) {
 			continue // the router is down, for all on that wire (ND2305)
 		}
 		if gw == want {
