@@ -134,6 +134,7 @@ type Input struct {
 	opened    *sim.World               // see ifOpen; nil: not made yet
 	reached   map[reachKey]names.Reach // answers of reach, kept
 	nears     map[*sim.Trace]*Near     // what Near found, by the trace of the flow
+	read      int                      // rules that Near has read
 	wants     []intent.Set             // see engineRules; nil: not asked yet
 	onlyAsked bool
 	arrivals  bool

@@ -24,8 +24,12 @@ type Near struct {
 	Op      fixups.Op  // puts the rule, or the set's element, beside what is there, as the packet needs it
 }
 
-// maxNear bounds the words that are tried of one table, each on a copy of the host.
-const maxNear = 12
+// maxNear bounds the words that are tried of one table, each on a copy of the host, maxRead
+// the rules that are read for all flows: a list of ten thousand is a program's.
+const (
+	maxNear = 12
+	maxRead = 10000
+)
 
 // Near is the rule that was meant to let a flow pass which another one, or a policy of the
 // same table, stops; nil where none is that near. What a word was meant for is no guess: the
@@ -66,6 +70,9 @@ func (in *Input) nearest(f *FlowCase) *Near {
 			r := &c.Rules[k]
 			if c.Name == w.Rule.Chain && !w.Rule.Policy && k+1 >= w.Rule.Num {
 				break
+			}
+			if in.read++; in.read > maxRead {
+				return nil
 			}
 			if !lets(r) || slices.ContainsFunc(r.Exprs, func(e snap.Expr) bool { l, ok := e.(*snap.Lookup); return ok && l.Invert }) {
 				continue
