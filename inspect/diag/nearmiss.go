@@ -207,7 +207,7 @@ func (m *meant) near(what, word string) []string {
 			break
 		}
 		for _, o := range m.around(a) {
-			if s := o.String(); slip(word, s) && (p.Addr() == o.Addr() || !m.local(p)) && !slices.Contains(has, s) {
+			if s := o.String(); slip(word, s) && (slices.Contains(blocks[:], s) || !m.local(p)) && !slices.Contains(has, s) {
 				has = append(has, s)
 			}
 		}
@@ -249,6 +249,10 @@ func (in *Input) known(port uint16) bool {
 	return false
 }
 
+// blocks are the private networks (RFC 1918). A part of one may be meant, as of any network:
+// half a block hardly ever is.
+var blocks = [...]string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
+
 // around are the networks of an address that people name: an engine's, those of this host's
 // routes, and the private blocks (RFC 1918).
 func (m *meant) around(a netip.Addr) []netip.Prefix {
@@ -261,7 +265,7 @@ func (m *meant) around(a netip.Addr) []netip.Prefix {
 	for i := range m.ns.Routes {
 		out = append(out, m.ns.Routes[i].Dst)
 	}
-	for _, s := range [...]string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} {
+	for _, s := range blocks {
 		out = append(out, netip.MustParsePrefix(s))
 	}
 	return slices.DeleteFunc(out, func(p netip.Prefix) bool { return !p.Contains(a) || p.IsSingleIP() || p.Bits() == 0 })
