@@ -198,8 +198,26 @@ func (o *RuleDelete) Holds(s *snap.Snapshot) bool {
 }
 
 func (o *RuleRestore) Holds(s *snap.Snapshot) bool {
-	_, ch, err := o.chain(s)
-	return err == nil && ch != nil && o.Num >= 1 && o.Num <= len(ch.Rules) && samePrint(&ch.Rules[o.Num-1], &o.Rule)
+	t, ch, err := o.chain(s)
+	return err == nil && ch != nil && o.Num >= 1 && o.Num <= len(ch.Rules) && samePrint(&ch.Rules[o.Num-1], &o.Rule) &&
+		slices.EqualFunc(anonymous(t, &ch.Rules[o.Num-1]), o.Sets, sameMembers)
+}
+
+// sameMembers says whether two sets hold the same, in whatever order.
+func sameMembers(a, b snap.Set) bool {
+	members := func(s *snap.Set) []string {
+		var out []string
+		for _, e := range s.Elements {
+			end := e.KeyEnd
+			if end == nil {
+				end = e.Key
+			}
+			out = append(out, fmt.Sprint(e.Key, end, e.Data, e.Verdict))
+		}
+		slices.Sort(out)
+		return out
+	}
+	return slices.Equal(members(&a), members(&b))
 }
 
 // samePrint compares rules whose anonymous sets may have got other numbers.

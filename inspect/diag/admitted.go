@@ -53,7 +53,7 @@ func (in *Input) Admits(f *FlowCase) bool {
 	for i := range e.t.Chains {
 		c := &e.t.Chains[i]
 		for k := range c.Rules {
-			if e.jumps(firewall.RuleText(e.ns, e.t, c, &c.Rules[k]), w.Rule.Chain) && e.through(c, k+1, 1) {
+			if jumps(firewall.RuleText(e.ns, e.t, c, &c.Rules[k]), w.Rule.Chain) && e.through(c, k+1, 1) {
 				return true
 			}
 		}
@@ -62,7 +62,7 @@ func (in *Input) Admits(f *FlowCase) bool {
 }
 
 // jumps says whether a rule sends packets to a chain.
-func (e *exceptions) jumps(text, chain string) bool {
+func jumps(text, chain string) bool {
 	words := strings.Fields(text)
 	at := slices.Index(words, chain)
 	return at > 0 && slices.Contains([]string{"-j", "-g", "jump", "goto"}, words[at-1])

@@ -9,7 +9,6 @@ import (
 	"github.com/netdoctor/netdoctor/fixups"
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
-	"github.com/netdoctor/netdoctor/inspect/sim/rules"
 	"github.com/netdoctor/netdoctor/inspect/snap"
 )
 
@@ -77,8 +76,7 @@ func (in *Input) nearest(f *FlowCase) *Near {
 			if !lets(r) || slices.ContainsFunc(r.Exprs, func(e snap.Expr) bool { l, ok := e.(*snap.Lookup); return ok && l.Invert }) {
 				continue
 			}
-			at := &sim.Where{Netns: ns.ID, Ref: snap.RefRule(ns.ID, t, c.Name, k+1), Rule: &rules.Place{
-				System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Num: k + 1, Handle: r.Handle, Rule: r, ChainP: c, TableP: t, Ref: snap.RefRule(ns.ID, t, c.Name, k+1)}}
+			at := ruleAt(ns, t, c, k)
 			for _, n := range m.words(at) {
 				if c.Hook != "" && w.Rule.ChainP != nil && w.Rule.ChainP.Hook != "" && c.Hook != w.Rule.ChainP.Hook {
 					continue

@@ -2,7 +2,6 @@ package diag
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/netdoctor/netdoctor/inspect/firewall"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -29,17 +28,14 @@ func (in *Input) SentBy(f *FlowCase, w *sim.Where) *sim.Where {
 	for i := range t.Chains {
 		c := &t.Chains[i]
 		for k := range c.Rules {
-			words := strings.Fields(firewall.RuleText(ns, t, c, &c.Rules[k]))
-			at := slices.Index(words, w.Rule.Chain)
-			if at < 1 || !slices.Contains([]string{"-j", "-g", "jump", "goto"}, words[at-1]) {
+			if !jumps(firewall.RuleText(ns, t, c, &c.Rules[k]), w.Rule.Chain) {
 				continue
 			}
 			if tried++; tried > maxJumps {
 				return nil
 			}
-			ref := snap.RefRule(ns.ID, t, c.Name, k+1)
-			by := &sim.Where{Netns: w.Netns, Cause: w.Cause, Ref: ref, Rule: &rules.Place{
-				System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Num: k + 1, Handle: c.Rules[k].Handle, Ref: ref, Rule: &c.Rules[k], ChainP: c, TableP: t}}
+			by := ruleAt(ns, t, c, k)
+			by.Cause = w.Cause
 			trace := in.withRule(by, k, snap.Rule{Num: k + 1, Exprs: snap.Exprs{&snap.Counter{}}})
 			if trace != nil && !samePlace(RulePlace(trace(f.Flow).Where), w) {
 				return by
@@ -47,6 +43,13 @@ func (in *Input) SentBy(f *FlowCase, w *sim.Where) *sim.Where {
 		}
 	}
 	return nil
+}
+
+// ruleAt is the k-th rule of a chain as a place.
+func ruleAt(ns *snap.Netns, t *snap.Table, c *snap.Chain, k int) *sim.Where {
+	r, ref := &c.Rules[k], snap.RefRule(ns.ID, t, c.Name, k+1)
+	return &sim.Where{Netns: ns.ID, Ref: ref, Rule: &rules.Place{
+		System: t.System, Family: t.Family, Table: t.Name, Chain: c.Name, Num: k + 1, Handle: r.Handle, Ref: ref, Rule: r, ChainP: c, TableP: t}}
 }
 
 // leads says whether a rule sends packets to another chain of its table.

@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/netdoctor/netdoctor/inspect/diag"
 	"github.com/netdoctor/netdoctor/inspect/sim"
@@ -18,7 +17,7 @@ func ledInVain(in *diag.Input, i int) *diag.Finding {
 	w, why := f.Trace.Where, ""
 	p := f.Probe
 	switch {
-	case f.Works() && p != nil && p.Outcome == snap.Rejected && p.Errno == "EHOSTUNREACH" && holds(in, p.By):
+	case f.Works() && p != nil && p.Outcome == snap.Rejected && p.Errno == "EHOSTUNREACH" && toHost(in, p.By):
 		why = fmt.Sprintf("whose gateway does not answer (%s says host unreachable)", p.By)
 	case f.Works() || w == nil || w.Reply:
 		return nil
@@ -56,14 +55,4 @@ func ledInVain(in *diag.Input, i int) *diag.Finding {
 		return fd
 	}
 	return nil
-}
-
-// holds says whether an address is this host's own.
-func holds(in *diag.Input, a netip.Addr) bool {
-	host := in.Snap.HostNs()
-	if host == nil {
-		return false
-	}
-	_, own := host.HasAddr(a)
-	return own
 }
